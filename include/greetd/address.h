@@ -22,8 +22,7 @@ struct address {
         struct sockaddr_storage storage;
     };
     socklen_t length; /* as bind(2) wants it */
-    bool
-        dual_stack; /* written as a bare port: [::] that also takes IPv4, or 0.0.0.0 without IPv6 */
+    bool dual_stack;  /* a bare port: [::] that takes IPv4 too, or 0.0.0.0 without IPv6 */
 };
 
 /* Room for any address as text, with its '\0': "[" IPv6 "%" interface "]:" port, or a Unix path of
@@ -31,19 +30,24 @@ struct address {
 #define ADDRESS_TEXT_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) * 4 + 2)
 
 /* Reads TEXT in the grammar of ListenStream= in systemd.socket(5): `PORT`, `IPv4:PORT`,
- * `[IPv6]:PORT` (with
- * `%interface` inside or after the brackets), `/path`, `@abstract`, `vsock:CID:PORT` (an empty CID
- * is any). Port 0 lets the kernel choose, as in bind(2). Returns 0, or -EINVAL with *ret_why
- * (static text) saying what is wrong, for a sentence like "ListenStream=TEXT: WHY". RET is
- * untouched on failure. */
+ * `[IPv6]:PORT`, `/path`, `@abstract`, `vsock:CID:PORT` (an empty CID is any). A link-local IPv6
+ * address may name its interface, or give its number: `[IPv6]:PORT%interface` as in
+ * systemd.socket(5), or `[IPv6%interface]:PORT` as in RFC 4007 section 11. Port 0 lets the kernel
+ * choose, as in ip(7). The name of a Unix socket is refused if a line of the configuration could
+ * not hold it: with control characters, or with a space or backslash at its end. Returns 0, or
+ * -EINVAL with *ret_why (static text) saying what is wrong, for a sentence like
+ * "ListenStream=TEXT: WHY". RET is untouched on failure. */
 int address_parse(struct address *ret, const char *text, const char **ret_why);
 
 /* Writes ADDRESS to BUFFER (ADDRESS_TEXT_MAX bytes) as address_parse() reads it, and returns
- * BUFFER. IPv4 mapped to IPv6 is written as IPv4. Bytes of a Unix address that are not printable
- * are written as \xHH. */
+ * BUFFER. A bare port is written as `[::]:PORT`, IPv4 mapped to IPv6 as IPv4. Bytes of a Unix
+ * address that are not printable ASCII are written as \xHH, which is for the eye only. A Unix
+ * socket without a name is `unix`, an address of another family `unknown`. */
 const char *address_format(const struct address *address, char *buffer);
 
-/* Whether both name the same place to listen at. */
+/* Whether both name the same place to listen at, so that the second could not be bound. A bare port
+ * is the same as `[::]:PORT`, IPv4 mapped to IPv6 the same as IPv4. Where the kernel chooses the
+ * port it chooses another each time, so such an address equals nothing, not even itself. */
 bool address_equal(const struct address *a, const struct address *b);
 
 /* The other end of a connection, small enough to keep for every client (24 bytes). */

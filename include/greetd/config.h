@@ -17,13 +17,12 @@
 /* The name in the log of sockets that no [Listener NAME] speaks of. */
 #define CONFIG_SERVER_NAME "server"
 
-/* How clients of one kind of socket are greeted. */
+/* How clients of one kind of socket are greeted. All it points to belongs to the snapshot. */
 struct config_listener {
-    char *name; /* owned: NAME, or CONFIG_SERVER_NAME for [Server] with [Greeting] */
-    struct greeting_settings
-        settings; /* owned; for [Listener NAME] with what it inherits filled in */
-    struct setting_addresses addresses; /* owned: ListenStream= of this section; may be empty */
-    struct greeting *greeting;          /* owned, compiled from settings */
+    const char *name;                   /* NAME, or CONFIG_SERVER_NAME for [Server] */
+    struct greeting_settings settings;  /* those it inherits from [Greeting] included */
+    struct setting_addresses addresses; /* ListenStream= of this section; may be empty */
+    const struct greeting *greeting;    /* compiled from settings */
 };
 
 struct config; /* opaque but for the functions below: reference count, origins */
@@ -35,6 +34,11 @@ struct config_options {
     size_t n_listen;
     const char *message; /* -m: replaces [Greeting] Message=; NULL if not given */
 };
+
+/* Checks what needs no file to be checked: that the addresses and the message on the command line
+ * can be read, and that no address is there twice. Mistakes are added to REPORT as `command line:
+ * text`. Returns 0, -EBADMSG when REPORT has the mistakes, or -ENOMEM. */
+int config_check_options(const struct config_options *options, struct report *report);
 
 /* Reads the file, PATH.d/<name>.conf in name order, and then the command line. Every mistake is
  * added to REPORT as `PATH:LINE: text` (a mistake on the command line as `command line: text`); any

@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 
+#include "greetd/report.h"
 #include "greetd/util.h"
 
 /* A message, or the file named by MessageFile=, may be this long in bytes. */
@@ -23,6 +24,11 @@ struct greeting {
  * GREETING_SIZE_MAX; -ENOMEM. */
 int greeting_new_from_text(struct greeting **ret, const char *text, const char **ret_why,
                            size_t *ret_offset);
+
+/* Adds to REPORT, as `ORIGIN: LABEL=: text`, what keeps TEXT from being compiled. Returns 0 if
+ * nothing does, -EINVAL if something was added, or -ENOMEM. */
+int greeting_check_text(const char *text, const char *origin, const char *label,
+                        struct report *report);
 
 /* Reads the file at PATH, byte for byte. On success *RET is the caller's. Errors: what open(2) or
  * read(2) said, -EISDIR or -EINVAL for what is not a regular file, -EFBIG past GREETING_SIZE_MAX,

@@ -1,25 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* The settings of greetd.conf: one row of a table for each, with how its value is read, kept and
- * printed. A new setting is a field in one of the structs here and a row in setting.c. Pure: no
- * file is opened. */
+/* The settings of greetd.conf: one row of a table for each, with the sections it may stand in, the
+ * kind of its value and its default. A new setting is a field in one of the structs here and a row
+ * in setting.c. Pure: no file is opened. */
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
-#include "greetd/address.h"
+#include "greetd/field.h"
+#include "greetd/report.h"
+#include "greetd/section.h"
+#include "greetd/value.h"
 
 /* `infinity`, for times in microseconds and for numbers. */
-#define SETTING_INFINITY UINT64_MAX
+#define SETTING_INFINITY VALUE_INFINITY
 
-/* ListenStream=: the addresses and the text each was written as. Owns both arrays and the strings.
- */
-struct setting_addresses {
-    struct address *addresses;
-    char **texts;
-    size_t n;
-};
+/* No more rows than this. */
+#define SETTING_N_MAX 64
 
 /* [Server] */
 struct server_settings {
@@ -36,3 +35,58 @@ struct greeting_settings {
     uint64_t linger_usec; /* LingerSec= */
     uint64_t write_timeout_usec; /* WriteTimeoutSec= */
 };
+
+/* What one section says. Only the members that its kind of section has are used. */
+struct setting_values {
+    struct server_settings server;
+    struct greeting_settings greeting;
+    struct setting_addresses listen;
+    char *origins[SETTING_N_MAX]; /* owned; one for each row of the table: NULL if it was not set */
+};
+
+/* One row of the table. */
+struct setting {
+    const char *name;
+    unsigned sections;             /* of enum section_kind, or-ed */
+    size_t offset;                 /* of its field in struct setting_values */
+    const struct field_kind *kind; /* of that field */
+    struct field_rule rule;
+    const char *fallback; /* the default as it would be written; "" for none */
+    /* A setting that takes this one out of force while it is set; setting this one takes it back.
+     */
+    const char *yields_to;
+};
+
+/* The row at INDEX, or NULL past the last one. */
+const struct setting *setting_at(size_t index);
+
+/* The row called NAME in any of SECTIONS, or NULL. Upper and lower case differ. */
+const struct setting *setting_find(const char *name, unsigned sections);
+
+/* Adds to REPORT, as `ORIGIN: text`, that the section of KIND and NAME (for [Listener NAME]) has no
+ * setting KEY: which section has it, or which setting may have been meant. */
+void setting_report_unknown(const char *key, enum section_kind kind, const char *name,
+                            const char *origin, struct report *report);
+
+/* Sets SETTING to TEXT, which ORIGIN says: `PATH:LINE` or `command line`. A list is appended to. An
+ * empty TEXT empties a list or a message, and takes any other setting back, as though it had never
+ * been set. Errors: -EINVAL with *ret_why (static text), when nothing has changed; -ENOMEM. */
+int setting_assign(struct setting_values *values, const struct setting *setting, const char *text,
+                   const char *origin, const char **ret_why);
+
+/* Where the value in force came from: `PATH:LINE`, `command line` or `default`; borrowed. */
+const char *setting_origin(const struct setting_values *values, const struct setting *setting);
+
+/* Gives every setting of a section of KIND that was not set its value: that of INHERITED, which is
+ * complete, if INHERITED is not NULL and has it, else the default. Of Message= and MessageFile=
+ * only the one in force is left. Errors: -ENOMEM. */
+int setting_values_complete(struct setting_values *values, enum section_kind kind,
+                            const struct setting_values *inherited);
+
+/* Prints every setting in force of the complete VALUES of a section of KIND as assignments, each
+ * below a comment line with its origin. Errors are those of STREAM, see ferror(3). */
+void setting_values_print(const struct setting_values *values, enum section_kind kind,
+                          FILE *stream);
+
+/* Frees what VALUES owns and leaves it empty. */
+void setting_values_deinit(struct setting_values *values);

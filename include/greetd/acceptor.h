@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The listening sockets as one worker has them. Each is in the worker's epoll with EPOLLEXCLUSIVE,
+ * so that a new client wakes one worker and not all. When no more clients can be taken they leave
+ * epoll, and clients wait in the kernel's queue, or go to another worker. Only the worker's own
+ * thread comes here. */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "greetd/clients.h"
+#include "greetd/connlog.h"
+#include "greetd/endpoint.h"
+
+struct acceptor_lane {
+    bool open;    /* still to be accepted from */
+    bool watched; /* epoll knows it */
+    bool ready;   /* there may be clients in its queue */
+};
+
+struct acceptor {
+    int epoll_fd;                      /* borrowed: the worker's */
+    const struct endpoints *endpoints; /* borrowed */
+    struct clients *clients;           /* borrowed */
+    struct acceptor_lane *lanes;       /* owned; one for each endpoint */
+    bool emptying;                     /* a socket is let go once its queue is empty */
+    bool paused;
+    uint64_t resume_usec;      /* paused until then, at the latest; or DEADLINE_NEVER */
+    uint64_t n_ended_at_pause; /* of clients_n_ended: whether someone has gone since */
+    /* Borrowed, shared by all workers: when accepting last failed, so that an episode is logged
+     * once. Relaxed: nothing else depends on it. */
+    atomic_uint_fast64_t *exhausted_usec;
+};
+
+/* Prepares to accept from ENDPOINTS into CLIENTS; nothing is registered yet. Returns 0 or -ENOMEM;
+ * acceptor_deinit() is due in either case. */
+int acceptor_init(struct acceptor *acceptor, const struct endpoints *endpoints, int epoll_fd,
+                  struct clients *clients, atomic_uint_fast64_t *exhausted_usec);
+
+void acceptor_deinit(struct acceptor *acceptor);
+
+/* Registers the sockets with epoll. Returns 0 or a negative errno of epoll_ctl(2). */
+int acceptor_start(struct acceptor *acceptor);
+
+/* Remembers that epoll has announced clients at endpoint number LANE. */
+void acceptor_announce(struct acceptor *acceptor, size_t lane);
+
+/* Accepts and greets a few of the clients that wait, and takes accepting up again if it was paused
+ * and may go on. Must come after all events of the same epoll_wait(2) have been seen: to take a
+ * client may mean to let another go, of whom an event would still speak. Returns 0, or a negative
+ * errno if a socket has become useless. */
+int acceptor_run(struct acceptor *acceptor, uint64_t now_usec);
+
+/* When acceptor_run() has something to do though no event has come: DEADLINE_NEVER, a time, or 0
+ * for at once. */
+uint64_t acceptor_next_deadline(const struct acceptor *acceptor);
+
+/* Lets go of every socket and leaves those who are in its queue to other workers, or the next
+ * process. */
+void acceptor_stop(struct acceptor *acceptor);
+
+/* From now on lets go of each socket as soon as its queue is empty. */
+void acceptor_empty(struct acceptor *acceptor);
+
+/* Whether any socket is still accepted from. */
+bool acceptor_is_open(const struct acceptor *acceptor);

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The life of one client, from accept(2) to close(2):
+ *
+ *     writing ──▶ greeted ──▶ closed
+ *
+ * While writing, the greeting is given to the kernel; with its last byte goes the end of stream
+ * (shutdown(2)). A greeted client is expected to close; until it does, or LingerSec= is over,
+ * whatever it sends is read and thrown away. Only then is the socket closed: to close it on unread
+ * input would make the kernel send a reset, and a reset may overtake the greeting (RFC
+ * 1122, 4.2.2.13).
+ *
+ * A step does what can be done without waiting and returns what to wait for. It knows nothing of
+ * epoll, queues and timers, which are the worker's. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "greetd/connlog.h"
+#include "greetd/deadline.h"
+#include "greetd/greeting.h"
+#include "greetd/metrics.h"
+
+/* After a greeting most clients close at once. They are looked at again after this before epoll is
+ * told of them. */
+#define CONN_SOON_USEC 5000
+
+/* Input that is thrown away: at one step, so that a flood can't keep the worker from others, and in
+ * all. */
+#define CONN_DISCARD_STEP_MAX ((uint32_t)64 * 1024)
+#define CONN_DISCARD_MAX      ((uint32_t)1024 * 1024)
+
+/* What to do next with a client; the worker's one switch over it owns every consequence. */
+enum conn_next {
+    CONN_WAIT_WRITE, /* wait until it takes more (or sends something), at most WriteTimeoutSec= */
+    CONN_WAIT_SOON,  /* look again after CONN_SOON_USEC */
+    CONN_WAIT_CLOSE, /* wait until it sends something or closes, at most LingerSec= */
+    CONN_CLOSE,      /* it is over */
+};
+
+enum conn_state {
+    CONN_FREE, /* a place in the table without a client */
+    CONN_WRITING,
+    CONN_GREETED,
+};
+
+/* What all clients of one listening socket have in common; immutable. */
+struct conn_terms {
+    const struct greeting *greeting; /* borrowed */
+    const char *listener;            /* borrowed: its name */
+    uint64_t linger_usec;
+    uint64_t write_timeout_usec;
+    size_t
+        send_max; /* bytes given to one send(2): a record of SOCK_SEQPACKET has to fit the buffer */
+};
+
+/* One client, in a table that is allocated once. */
+struct conn {
+    struct deadline_entry entry; /* the worker's: the queue it waits in */
+    const struct conn_terms *terms;
+    uint64_t number;          /* GREETD_CONNECTION= */
+    uint64_t accepted_usec;   /* CLOCK_MONOTONIC */
+    uint32_t greeted_msec;    /* since accepted_usec: when the end of stream was sent */
+    uint32_t sent;            /* bytes of the greeting given to the kernel */
+    uint32_t discarded;       /* bytes of input thrown away */
+    uint32_t unacknowledged;  /* of those sent, at the last look for progress */
+    int fd;                   /* owned */
+    unsigned state : 2;       /* enum conn_state */
+    unsigned outcome : 3;     /* enum connlog_result, as far as it is known before the end */
+    unsigned input_ended : 1; /* the client has sent its end of stream */
+    unsigned progressed : 1;  /* bytes were written; who starts a timeout for it clears this */
+    unsigned queue : 2;       /* the worker's: which queue it waits in */
+    unsigned watched : 1;     /* the worker's: epoll knows the socket */
+    struct peer peer;
+};
+
+/* Accepting 20,000 clients that only sit there is to cost 2 MB. */
+_Static_assert(sizeof(struct conn) <= 96, "a client takes at most 96 bytes");
+
+/* Takes a client just accepted, whose FD is owned from here on, and greets it as far as possible.
+ * NOW is CLOCK_MONOTONIC in microseconds, as below; COUNTERS are those of the calling thread. */
+enum conn_next conn_begin(struct conn *conn, int fd, struct peer peer,
+                          const struct conn_terms *terms, uint64_t number, uint64_t now_usec,
+                          struct metrics_counters *counters);
+
+/* Goes on with a client that could not be finished: writes, reads, or finds that it has closed. */
+enum conn_next conn_step(struct conn *conn, uint64_t now_usec, struct metrics_counters *counters);
+
+/* Whether what the client sends is still read. Past a bound, or its end of stream, it is not. */
+static inline bool conn_reads(const struct conn *conn)
+{
+    return !conn->input_ended && conn->discarded < CONN_DISCARD_MAX;
+}
+
+/* Called when the time of CONN_WAIT_WRITE or CONN_WAIT_CLOSE is over: whether to wait once more,
+ * because the client is slow but does read, or to give up. */
+enum conn_next conn_expire(struct conn *conn);
+
+/* Closes the socket and tells the connection's story in *RET_STORY, for the log. */
+void conn_close(struct conn *conn, uint64_t now_usec, struct connlog_connection *ret_story);

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The control plane: opens the listening sockets, starts the workers, and then is the main thread's
+ * event loop, which hears signals, tells systemd how things are, and brings everything to an end.
+ */
+
+#include <sysexits.h>
+
+#include "greetd/config.h"
+#include "greetd/log.h"
+
+/* Exit statuses besides 0, EX_OSERR (71) and EX_CONFIG (78). */
+#define CONTROL_EXIT_USAGE 2
+
+/* Logs the mistakes in REPORT and tells systemd of them. Returns the exit status for them. */
+int control_reject(struct log *log, const struct report *report);
+
+/* Serves until it is told to stop. CONFIG is borrowed. LOG is borrowed for as long as the process
+ * lives: if it stands still, its thread is left behind. Returns the exit status: 0,
+ * EX_OSERR or EX_CONFIG; why has been logged. Must be called with one thread running. */
+int control_run(const struct config *config, struct log *log);

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* Reads text in the syntax of systemd.syntax(7), one section header or assignment at a time. Pure:
+ * the text is in memory, and what a section or a key means is the caller's business.
+ *
+ *     struct ini ini = INI_INIT(bytes, size);
+ *     struct ini_entry entry;
+ *     while ((r = ini_next(&ini, &entry)) > 0)
+ *         ...
+ *     ini_deinit(&ini);
+ *
+ * A backslash at the end of a line joins the next one that is not a comment to it. Two of them do
+ * not, nor does any even number: the first escapes the second, as systemd reads it too. Nothing
+ * else is interpreted: no quotes, no escapes, no comments after a value. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum ini_kind {
+    INI_SECTION,    /* [NAME] */
+    INI_ASSIGNMENT, /* NAME=VALUE */
+    INI_MISTAKE,    /* a line that is neither; reading goes on after it */
+};
+
+struct ini_entry {
+    enum ini_kind kind;
+    size_t line;       /* where it begins, from 1 */
+    const char *name;  /* of the section or of the key, not empty; INI_MISTAKE: the line itself */
+    const char *value; /* INI_ASSIGNMENT: without the white space around it; may be empty */
+    const char *why;   /* INI_MISTAKE: what is wrong, static text */
+};
+
+struct ini {
+    const char *next, *end; /* what is still to be read; borrowed */
+    size_t line;            /* the number of lines read */
+    char *joined;           /* owned: the lines that make up one entry, joined */
+    size_t size;
+    enum { INI_NO_SECTION, INI_BAD_SECTION, INI_IN_SECTION } state;
+};
+
+#define INI_INIT(bytes, n_bytes) ((struct ini){.next = (bytes), .end = (bytes) + (n_bytes)})
+
+void ini_deinit(struct ini *ini);
+
+/* Finds the next entry. Returns 1 with *RET, whose strings are INI's and hold until the next call;
+ * 0 at the end; -ENOMEM. After a section header that can't be read, the assignments below it are
+ * passed over, for they belong to nobody knows which section. */
+int ini_next(struct ini *ini, struct ini_entry *ret);

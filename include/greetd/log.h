@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* Where log entries go: to the journal as structured entries if that is what stderr is connected
+ * to, as plain lines to stderr otherwise. Writing may block for as long as journald or the reader
+ * of stderr stands still, so a thread that serves clients never writes here: it hands its entries
+ * to connlog. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <syslog.h>
+
+#include "greetd/util.h"
+
+/* The 128-bit identity of each kind of entry, MESSAGE_ID= in systemd.journal-fields(7). */
+#define LOG_ID_LISTENING   "16c4335721e74b3f955a581d1c94fff7"
+#define LOG_ID_CONNECTION  "f15e246255404ce3a2d6ef608bb4a673"
+#define LOG_ID_STOP_FORCED "a0af3d9b2d224b5db1cbb43a5bb7db05"
+#define LOG_ID_CONFIG      "434670233e5b4c02acdc0c2fc9912602"
+#define LOG_ID_FAILED      "24e7acf4e3a044569f07659530bb33ef"
+#define LOG_ID_UNUSED      "9f5d913f6a92418c8977c3d21174b2b0"
+#define LOG_ID_EXHAUSTED   "c42cbc78a48d4c7c92e5d33703c1c255"
+#define LOG_ID_LEFT_OUT    "b78902e66ba04e5ebd1abf03b5d9e725"
+
+/* Room for one entry's sentence, with its '\0'; a longer one is cut. */
+#define LOG_MESSAGE_MAX 512
+
+struct log {
+    int fd; /* borrowed: stderr */
+    bool journal;
+    bool time_stamps;
+    size_t filled; /* of buffer */
+    char buffer[16 * 1024];
+};
+
+/* A further field of a journal entry, `NAME=value` as text. */
+struct log_field {
+    const char *text;
+};
+
+/* Finds out where entries go: to the journal if $JOURNAL_STREAM names the device and inode of FD
+ * (systemd.exec(5)), else to FD as lines, which get a time stamp if FD is a terminal. FD is
+ * borrowed. */
+void log_init(struct log *log, int fd);
+
+/* Writes one entry. PRIORITY is a level of syslog(3), ID one of LOG_ID_*, MESSAGE a sentence
+ * without a newline; FIELDS are left out of plain lines. Lines are gathered in a buffer until it is
+ * full or log_flush() is called. What can't be written is lost: there is nowhere left to say so. */
+void log_write(struct log *log, int priority, const char *id, const char *message,
+               const struct log_field *fields, size_t n_fields);
+
+/* Writes what has been gathered. */
+void log_flush(struct log *log);
+
+/* For a process with one thread: writes one entry, formatted as by printf(3), without further
+ * fields, at once. */
+void log_print(struct log *log, int priority, const char *id, const char *format, ...)
+    _printf_(4, 5);

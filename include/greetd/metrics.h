@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What is counted. Every worker has counters of its own, on cache lines of its own, and is the only
+ * one to write them; whoever wants a number adds them up. */
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Each counter is declared here and nowhere else. */
+#define METRICS_COUNTERS(X)                                                                        \
+    X(accepted)   /* clients taken from the kernel's queue */                                      \
+    X(ended)      /* of these, how many are closed again */                                        \
+    X(greeted)    /* the whole greeting and the end of stream were given to the kernel */          \
+    X(refused)    /* closed at once, by a limit or a network list */                               \
+    X(bytes_sent) /* bytes of greetings given to the kernel */
+
+struct metrics_counters {
+#define METRICS_FIELD(name) atomic_uint_fast64_t name;
+    _Alignas(64) METRICS_COUNTERS(METRICS_FIELD)
+#undef METRICS_FIELD
+};
+
+/* A plain copy, or a sum. */
+struct metrics_sums {
+#define METRICS_FIELD(name) uint64_t name;
+    METRICS_COUNTERS(METRICS_FIELD)
+#undef METRICS_FIELD
+};
+
+/* Adds to a counter of the calling thread's own. Relaxed, and a load and a store rather than one
+ * locked instruction: nobody else writes it, and a reader needs no other memory to be in step with
+ * it. */
+static inline void metrics_add(atomic_uint_fast64_t *counter, uint64_t n)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+
+/* Adds COUNTERS, which another thread may be writing, to SUMS. */
+void metrics_collect(struct metrics_sums *sums, const struct metrics_counters *counters);

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: MIT
+# The interface target greetd-options: how every source of ours is compiled and linked.
+
+include(CheckCCompilerFlag)
+
+add_library(greetd-options INTERFACE)
+
+target_compile_options(greetd-options INTERFACE
+    -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wvla
+    -Werror=implicit -Werror=return-type
+)
+
+target_compile_options(greetd-options INTERFACE -fstack-protector-strong)
+target_link_options(greetd-options INTERFACE -Wl,-z,relro -Wl,-z,now)
+
+# Control-flow enforcement, where the processor has it.
+check_c_compiler_flag(-fcf-protection=full HAVE_CF_PROTECTION)
+if(HAVE_CF_PROTECTION)
+    target_compile_options(greetd-options INTERFACE -fcf-protection=full)
+endif()
+
+check_c_compiler_flag(-fstack-clash-protection HAVE_STACK_CLASH_PROTECTION)
+if(HAVE_STACK_CLASH_PROTECTION)
+    target_compile_options(greetd-options INTERFACE -fstack-clash-protection)
+endif()
+
+if(SANITIZE)
+    target_compile_options(greetd-options INTERFACE
+        -fsanitize=${SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    target_link_options(greetd-options INTERFACE -fsanitize=${SANITIZE})
+    if(SANITIZE STREQUAL "thread" AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
+        # TSan does not model fences. Ours orders atomics only, of which it needs no model.
+        target_compile_options(greetd-options INTERFACE -Wno-tsan)
+    endif()
+elseif(CMAKE_BUILD_TYPE MATCHES "^(Release|RelWithDebInfo|MinSizeRel)$")
+    # It needs an optimised build, and hides from the sanitizers what they look for.
+    target_compile_options(greetd-options INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+endif()

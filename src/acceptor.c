@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/acceptor.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "greetd/sockutil.h"
+
+/* Taken from one queue before others have their turn. */
+#define ACCEPTOR_BATCH 16
+
+/* Out of descriptors, and nobody of ours can be let go: when to look whether another process has
+ * freed one. */
+#define ACCEPTOR_RETRY_USEC 5000
+
+/* Failing again within this time is the same episode, and not logged again. */
+#define ACCEPTOR_EPISODE_USEC (10 * 1000 * 1000)
+
+static int watch(struct acceptor *acceptor, size_t i)
+{
+    struct acceptor_lane *lane = &acceptor->lanes[i];
+    struct epoll_event event = {
+        .events = EPOLLIN | EPOLLEXCLUSIVE,
+        .data.u64 = source_pack(SOURCE_LISTENER, i),
+    };
+
+    if (!lane->open || lane->watched)
+        return 0;
+    if (epoll_ctl(acceptor->epoll_fd, EPOLL_CTL_ADD, acceptor->endpoints->at[i].listener->fd,
+                  &event) < 0)
+        return -errno;
+    lane->watched = true;
+    /* Another worker may have emptied the queue since, and of an empty queue there is no event. */
+    lane->ready = acceptor->emptying;
+    return 0;
+}
+
+/* An entry with EPOLLEXCLUSIVE can't be modified, so it is taken out (epoll_ctl(2)). */
+static void unwatch(struct acceptor *acceptor, size_t i)
+{
+    struct acceptor_lane *lane = &acceptor->lanes[i];
+
+    if (lane->watched)
+        (void)epoll_ctl(acceptor->epoll_fd, EPOLL_CTL_DEL, acceptor->endpoints->at[i].listener->fd,
+                        NULL);
+    lane->watched = false;
+    lane->ready = false;
+}
+
+static void close_lane(struct acceptor *acceptor, size_t i)
+{
+    unwatch(acceptor, i);
+    acceptor->lanes[i].open = false;
+}
+
+/* Whoever comes next wakes another worker. That is why this happens as soon as no more can be
+ * taken, and not only when someone has come: the kernel would have woken us alone, and nobody else
+ * would know of that client. */
+static void pause_until(struct acceptor *acceptor, uint64_t resume_usec)
+{
+    acceptor->paused = true;
+    acceptor->resume_usec = resume_usec;
+    acceptor->n_ended_at_pause = acceptor->clients->n_ended;
+    for (size_t i = 0; i < acceptor->endpoints->n; i++)
+        unwatch(acceptor, i);
+}
+
+int acceptor_start(struct acceptor *acceptor)
+{
+    acceptor->paused = false;
+    acceptor->resume_usec = DEADLINE_NEVER;
+    for (size_t i = 0; i < acceptor->endpoints->n; i++) {
+        int r = watch(acceptor, i);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static void log_episode(struct acceptor *acceptor, int error, uint64_t now_usec)
+{
+    uint64_t last =
+        atomic_exchange_explicit(acceptor->exhausted_usec, now_usec, memory_order_relaxed);
+
+    if (last == 0 || now_usec - last > ACCEPTOR_EPISODE_USEC)
+        connlog_exhausted(acceptor->clients->connlog, acceptor->clients->worker, error);
+}
+
+/* Out of descriptors or memory. The queue stays readable, so a level-triggered loop that only came
+ * back would spin; an edge-triggered one would never be told again. Here the oldest client that has
+ * had its greeting makes room; if there is none, the sockets leave epoll until a client of ours
+ * goes, or a short timer looks whether someone else has freed a descriptor. Returns whether to try
+ * again at once. */
+static bool make_room(struct acceptor *acceptor, int error, uint64_t now_usec)
+{
+    log_episode(acceptor, error, now_usec);
+    if (clients_let_go_oldest(acceptor->clients, now_usec))
+        return true;
+    pause_until(acceptor, now_usec + ACCEPTOR_RETRY_USEC);
+    return false;
+}
+
+/* At MaxConnections=, who was greeted longest ago is let go for the next. */
+static bool can_take_one_more(const struct acceptor *acceptor)
+{
+    return clients_have_room(acceptor->clients) || clients_can_let_go(acceptor->clients);
+}
+
+/* If all are still being greeted, the next ones wait in the queue. */
+static bool pause_if_full(struct acceptor *acceptor)
+{
+    if (can_take_one_more(acceptor))
+        return false;
+    pause_until(acceptor, DEADLINE_NEVER);
+    return true;
+}
+
+static struct peer identify_peer(int fd, const struct sockaddr *sa, socklen_t length)
+{
+    struct peer peer = peer_from_sockaddr(sa, length);
+    struct ucred credentials;
+    socklen_t size = sizeof(credentials);
+
+    if (peer.family == AF_UNIX &&
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0) {
+        peer.un.pid = (uint32_t)credentials.pid;
+        peer.un.uid = credentials.uid;
+    }
+    return peer;
+}
+
+/* Accepts and greets one client, who can be taken. Returns 0, whether it was there or not, or what
+ * accept4(2) failed with. */
+static int accept_one(struct acceptor *acceptor, size_t i, uint64_t now_usec)
+{
+    union {
+        struct sockaddr sa;
+        struct sockaddr_storage storage;
+    } address;
+    socklen_t length = sizeof(address);
+    int fd = accept4(acceptor->endpoints->at[i].listener->fd, &address.sa, &length,
+                     SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    if (!clients_have_room(acceptor->clients))
+        (void)clients_let_go_oldest(acceptor->clients, now_usec);
+    clients_admit(acceptor->clients, i, fd, identify_peer(fd, &address.sa, length), now_usec);
+    return 0;
+}
+
+static int accept_batch(struct acceptor *acceptor, size_t i, uint64_t now_usec)
+{
+    for (unsigned n = 0; n < ACCEPTOR_BATCH && acceptor->lanes[i].ready; n++) {
+        if (pause_if_full(acceptor))
+            return 0;
+        int r = accept_one(acceptor, i, now_usec);
+        if (r == 0)
+            continue;
+        switch (sockutil_accept_class(-r)) {
+        case SOCKUTIL_ACCEPT_EMPTY:
+            acceptor->lanes[i].ready = false;
+            if (acceptor->emptying)
+                close_lane(acceptor, i);
+            break;
+        case SOCKUTIL_ACCEPT_NEXT:
+            break;
+        case SOCKUTIL_ACCEPT_EXHAUSTED:
+            if (!make_room(acceptor, -r, now_usec))
+                return 0;
+            break;
+        case SOCKUTIL_ACCEPT_BROKEN:
+            return r;
+        }
+    }
+    return 0;
+}
+
+static bool may_resume(const struct acceptor *acceptor, uint64_t now_usec)
+{
+    return acceptor->paused && can_take_one_more(acceptor) &&
+           (acceptor->resume_usec <= now_usec ||
+            acceptor->clients->n_ended != acceptor->n_ended_at_pause);
+}
+
+int acceptor_run(struct acceptor *acceptor, uint64_t now_usec)
+{
+    int r = may_resume(acceptor, now_usec) ? acceptor_start(acceptor) : 0;
+
+    for (size_t i = 0; r >= 0 && i < acceptor->endpoints->n; i++)
+        r = accept_batch(acceptor, i, now_usec);
+    if (!acceptor->paused)
+        (void)pause_if_full(acceptor);
+    return r;
+}
+
+void acceptor_announce(struct acceptor *acceptor, size_t lane)
+{
+    acceptor->lanes[lane].ready = acceptor->lanes[lane].watched;
+}
+
+uint64_t acceptor_next_deadline(const struct acceptor *acceptor)
+{
+    for (size_t i = 0; i < acceptor->endpoints->n; i++)
+        if (acceptor->lanes[i].ready)
+            return 0;
+    return acceptor->resume_usec;
+}
+
+void acceptor_stop(struct acceptor *acceptor)
+{
+    for (size_t i = 0; i < acceptor->endpoints->n; i++)
+        close_lane(acceptor, i);
+}
+
+void acceptor_empty(struct acceptor *acceptor)
+{
+    acceptor->emptying = true;
+    for (size_t i = 0; i < acceptor->endpoints->n; i++)
+        acceptor->lanes[i].ready = acceptor->lanes[i].watched;
+}
+
+bool acceptor_is_open(const struct acceptor *acceptor)
+{
+    for (size_t i = 0; i < acceptor->endpoints->n; i++)
+        if (acceptor->lanes[i].open)
+            return true;
+    return false;
+}
+
+int acceptor_init(struct acceptor *acceptor, const struct endpoints *endpoints, int epoll_fd,
+                  struct clients *clients, atomic_uint_fast64_t *exhausted_usec)
+{
+    *acceptor = (struct acceptor){
+        .epoll_fd = epoll_fd,
+        .endpoints = endpoints,
+        .clients = clients,
+        .resume_usec = DEADLINE_NEVER,
+        .exhausted_usec = exhausted_usec,
+    };
+    acceptor->lanes = calloc(endpoints->n, sizeof(*acceptor->lanes));
+    if (!acceptor->lanes)
+        return -ENOMEM;
+    for (size_t i = 0; i < endpoints->n; i++)
+        acceptor->lanes[i].open = true;
+    return 0;
+}
+
+void acceptor_deinit(struct acceptor *acceptor)
+{
+    free(acceptor->lanes);
+    acceptor->lanes = NULL;
+}

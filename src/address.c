@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/address.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+
+#define WHY_GRAMMAR   "an address is PORT, IPv4:PORT, [IPv6]:PORT, /path, @abstract or vsock:CID:PORT"
+#define WHY_PORT      "a port is a number from 0 to 65535, without leading zeros"
+#define WHY_INTERFACE "there is no network interface of this name"
+
+/* Reads the LENGTH characters at DIGITS as a decimal number of at most 32 bits. As in systemd there
+ * is no leading zero, which elsewhere would make it octal. */
+static bool parse_decimal(const char *digits, size_t length, uint32_t max, uint32_t *ret)
+{
+    uint64_t number = 0;
+
+    if (length == 0 || (length > 1 && digits[0] == '0'))
+        return false;
+    for (size_t i = 0; i < length; i++) {
+        if (digits[i] < '0' || digits[i] > '9')
+            return false;
+        number = number * 10 + (uint64_t)(digits[i] - '0');
+        if (number > max)
+            return false;
+    }
+    *ret = (uint32_t)number;
+    return true;
+}
+
+static bool parse_port(const char *digits, size_t length, in_port_t *ret)
+{
+    uint32_t port;
+
+    if (!parse_decimal(digits, length, UINT16_MAX, &port))
+        return false;
+    *ret = htons((uint16_t)port);
+    return true;
+}
+
+/* Copies the LENGTH characters at TEXT, for functions that want a '\0' at the end. */
+static bool copy_text(char *buffer, size_t size, const char *text, size_t length)
+{
+    if (length >= size)
+        return false;
+    memcpy(buffer, text, length);
+    buffer[length] = '\0';
+    return true;
+}
+
+/* The parsers of one form each return NULL, or what is wrong with the text. */
+
+static const char *parse_bare_port(struct address *address, const char *text)
+{
+    address->in6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_addr = in6addr_any};
+    address->length = sizeof(address->in6);
+    address->dual_stack = true;
+
+    if (parse_port(text, strlen(text), &address->in6.sin6_port))
+        return NULL;
+    if (text[0] != '\0' && strspn(text, "0123456789") == strlen(text))
+        return WHY_PORT;
+    if (strchr(text, '/'))
+        return "the path of a Unix socket must be absolute";
+    if (text[0] != '\0' && strspn(text, "0123456789.") == strlen(text))
+        return "the port is missing; write IPv4:PORT";
+    return WHY_GRAMMAR;
+}
+
+static const char *parse_in(struct address *address, const char *text)
+{
+    const char *colon = strchr(text, ':');
+    char host[INET_ADDRSTRLEN];
+
+    address->in.sin_family = AF_INET;
+    address->length = sizeof(address->in);
+
+    if (strchr(colon + 1, ':'))
+        return "an IPv6 address is written in brackets, as [IPv6]:PORT";
+    if (!copy_text(host, sizeof(host), text, (size_t)(colon - text)) ||
+        inet_pton(AF_INET, host, &address->in.sin_addr) != 1)
+        return "what stands before the port is not an IPv4 address; names are not looked up";
+    if (!parse_port(colon + 1, strlen(colon + 1), &address->in.sin_port))
+        return WHY_PORT;
+    return NULL;
+}
+
+/* Reads an interface's name or number. */
+static const char *parse_scope(struct sockaddr_in6 *in6, const char *text, size_t length)
+{
+    char name[IF_NAMESIZE];
+
+    if (!IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr))
+        return "only a link-local IPv6 address has an interface";
+    if (parse_decimal(text, length, UINT32_MAX, &in6->sin6_scope_id) && in6->sin6_scope_id > 0)
+        return NULL;
+    if (!copy_text(name, sizeof(name), text, length))
+        return WHY_INTERFACE;
+    in6->sin6_scope_id = if_nametoindex(name);
+    return in6->sin6_scope_id > 0 ? NULL : WHY_INTERFACE;
+}
+
+/* Reads what stands in the brackets: `IPv6` or `IPv6%interface`. */
+static const char *parse_in6_host(struct sockaddr_in6 *in6, const char *text, size_t length)
+{
+    const char *percent = memchr(text, '%', length);
+    size_t host_length = percent ? (size_t)(percent - text) : length;
+    char host[INET6_ADDRSTRLEN];
+
+    if (!copy_text(host, sizeof(host), text, host_length) ||
+        inet_pton(AF_INET6, host, &in6->sin6_addr) != 1)
+        return "what stands in the brackets is not an IPv6 address";
+    if (percent)
+        return parse_scope(in6, percent + 1, length - host_length - 1);
+    return NULL;
+}
+
+/* Reads what stands after the brackets: `:PORT` or `:PORT%interface`. */
+static const char *parse_in6_port(struct sockaddr_in6 *in6, const char *text)
+{
+    if (text[0] != ':')
+        return "the port is missing; write [IPv6]:PORT";
+
+    const char *port = text + 1, *percent = strchrnul(port, '%');
+    if (!parse_port(port, (size_t)(percent - port), &in6->sin6_port))
+        return WHY_PORT;
+    if (*percent == '\0')
+        return NULL;
+    if (in6->sin6_scope_id > 0)
+        return "the interface is given twice";
+    return parse_scope(in6, percent + 1, strlen(percent + 1));
+}
+
+static const char *parse_in6(struct address *address, const char *text)
+{
+    const char *host = text + 1, *bracket = strchr(host, ']');
+
+    address->in6.sin6_family = AF_INET6;
+    address->length = sizeof(address->in6);
+
+    if (!bracket)
+        return "the closing bracket is missing";
+
+    const char *why = parse_in6_host(&address->in6, host, (size_t)(bracket - host));
+    return why ? why : parse_in6_port(&address->in6, bracket + 1);
+}
+
+static const char *parse_vsock(struct address *address, const char *text)
+{
+    const char *cid = text + strlen("vsock:"), *colon = strchr(cid, ':');
+
+    address->vm.svm_family = AF_VSOCK;
+    address->vm.svm_cid = VMADDR_CID_ANY;
+    address->length = sizeof(address->vm);
+
+    if (!colon)
+        return "a vsock address is vsock:CID:PORT; the CID may be empty";
+    if (colon > cid && !parse_decimal(cid, (size_t)(colon - cid), UINT32_MAX, &address->vm.svm_cid))
+        return "a vsock CID is a decimal number of 32 bits, or empty for any";
+    if (!parse_decimal(colon + 1, strlen(colon + 1), UINT32_MAX, &address->vm.svm_port))
+        return "a vsock port is a decimal number of 32 bits";
+    return NULL;
+}
+
+/* Why a line of the configuration could not hold this name, or NULL. */
+static const char *check_unix_name(const char *name)
+{
+    size_t length = strlen(name);
+
+    for (size_t i = 0; i < length; i++)
+        if ((unsigned char)name[i] < ' ' || name[i] == 0x7f)
+            return "the name of a Unix socket must not hold control characters";
+    if (name[length - 1] == ' ' || name[length - 1] == '\\')
+        return "the name of a Unix socket must not end in a space or a backslash";
+    return NULL;
+}
+
+/* `/path` and `@abstract`. A path is bound with its '\0'; an abstract name has a '\0' before it and
+ * is as long as the length says, see unix(7). */
+static const char *parse_unix(struct address *address, const char *text)
+{
+    size_t length = strlen(text);
+    bool abstract = text[0] == '@';
+
+    if (abstract && length == 1)
+        return "an abstract Unix socket needs a name after the @";
+    if (length > sizeof(address->un.sun_path) - (abstract ? 0 : 1))
+        return "the name of a Unix socket must not be longer than 107 bytes";
+
+    address->un.sun_family = AF_UNIX;
+    memcpy(address->un.sun_path, text, length);
+    if (abstract)
+        address->un.sun_path[0] = '\0';
+    address->length =
+        (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + (abstract ? 0 : 1));
+    return check_unix_name(text);
+}
+
+int address_parse(struct address *ret, const char *text, const char **ret_why)
+{
+    struct address address = {0};
+    const char *why;
+
+    if (text[0] == '/' || text[0] == '@')
+        why = parse_unix(&address, text);
+    else if (text[0] == '[')
+        why = parse_in6(&address, text);
+    else if (strncmp(text, "vsock:", strlen("vsock:")) == 0)
+        why = parse_vsock(&address, text);
+    else if (strchr(text, ':'))
+        why = parse_in(&address, text);
+    else
+        why = parse_bare_port(&address, text);
+
+    if (why) {
+        *ret_why = why;
+        return -EINVAL;
+    }
+    *ret = address;
+    return 0;
+}
+
+static struct peer peer_from_in6(const struct sockaddr_in6 *in6)
+{
+    struct peer peer = {.family = AF_INET6, .port = ntohs(in6->sin6_port), .in6 = in6->sin6_addr};
+
+    if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
+        peer.family = AF_INET;
+        memcpy(&peer.in, &in6->sin6_addr.s6_addr[12], sizeof(peer.in));
+    } else if (IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr)) {
+        peer.scope = in6->sin6_scope_id;
+    }
+    return peer;
+}
+
+struct peer peer_from_sockaddr(const struct sockaddr *sa, socklen_t length)
+{
+    /* A copy, because the caller's buffer need not be aligned nor long enough for the family. */
+    struct address from = {0};
+    memcpy(&from.storage, sa, length < sizeof(from.storage) ? length : sizeof(from.storage));
+
+    sa_family_t family = from.sa.sa_family;
+    if (family == AF_INET && length >= sizeof(from.in))
+        return (struct peer){
+            .family = AF_INET, .port = ntohs(from.in.sin_port), .in = from.in.sin_addr};
+    if (family == AF_INET6 && length >= sizeof(from.in6))
+        return peer_from_in6(&from.in6);
+    if (family == AF_VSOCK && length >= sizeof(from.vm))
+        return (struct peer){.family = AF_VSOCK,
+                             .vm = {.cid = from.vm.svm_cid, .port = from.vm.svm_port}};
+    return (struct peer){.family = family == AF_UNIX ? AF_UNIX : AF_UNSPEC};
+}
+
+static void format_in6_host(const struct peer *peer, char *buffer)
+{
+    char name[IF_NAMESIZE];
+
+    inet_ntop(AF_INET6, &peer->in6, buffer, INET6_ADDRSTRLEN);
+    if (peer->scope == 0)
+        return;
+    if (!if_indextoname(peer->scope, name))
+        sprintf(name, "%" PRIu32, peer->scope);
+    sprintf(buffer + strlen(buffer), "%%%s", name);
+}
+
+const char *peer_format_host(const struct peer *peer, char *buffer)
+{
+    switch (peer->family) {
+    case AF_INET:
+        inet_ntop(AF_INET, &peer->in, buffer, INET_ADDRSTRLEN);
+        break;
+    case AF_INET6:
+        format_in6_host(peer, buffer);
+        break;
+    case AF_VSOCK:
+        if (peer->vm.cid == VMADDR_CID_ANY)
+            strcpy(buffer, "vsock:");
+        else
+            sprintf(buffer, "vsock:%" PRIu32, peer->vm.cid);
+        break;
+    default:
+        strcpy(buffer, peer->family == AF_UNIX ? "unix" : "unknown");
+    }
+    return buffer;
+}
+
+const char *peer_format(const struct peer *peer, char *buffer)
+{
+    char host[ADDRESS_TEXT_MAX];
+
+    peer_format_host(peer, host);
+    switch (peer->family) {
+    case AF_INET:
+        sprintf(buffer, "%s:%" PRIu16, host, peer->port);
+        break;
+    case AF_INET6:
+        sprintf(buffer, "[%s]:%" PRIu16, host, peer->port);
+        break;
+    case AF_VSOCK:
+        sprintf(buffer, "%s:%" PRIu32, host, peer->vm.port);
+        break;
+    case AF_UNIX:
+        sprintf(buffer, "unix:pid=%" PRIu32 ",uid=%" PRIu32, peer->un.pid, peer->un.uid);
+        break;
+    default:
+        strcpy(buffer, host);
+    }
+    return buffer;
+}
+
+/* The bytes of a Unix address that name it, see unix(7): none, `\0` and an abstract name, or a path
+ * that ends at its '\0' or, if it fills sun_path, without one. */
+static size_t unix_name_length(const struct address *address)
+{
+    size_t offset = offsetof(struct sockaddr_un, sun_path);
+    size_t length = address->length > offset ? address->length - offset : 0;
+
+    if (length > sizeof(address->un.sun_path))
+        length = sizeof(address->un.sun_path);
+    if (length > 0 && address->un.sun_path[0] != '\0')
+        length = strnlen(address->un.sun_path, length);
+    return length;
+}
+
+static const char *format_unix(const struct address *address, char *buffer)
+{
+    const char *name = address->un.sun_path;
+    size_t length = unix_name_length(address);
+    char *p = buffer;
+
+    if (length == 0)
+        return strcpy(buffer, "unix");
+    for (size_t i = 0; i < length; i++) {
+        if (i == 0 && name[i] == '\0')
+            *p++ = '@';
+        else if (name[i] >= ' ' && name[i] <= '~')
+            *p++ = name[i];
+        else
+            p += sprintf(p, "\\x%02x", (unsigned char)name[i]);
+    }
+    *p = '\0';
+    return buffer;
+}
+
+const char *address_format(const struct address *address, char *buffer)
+{
+    if (address->length >= sizeof(sa_family_t) && address->sa.sa_family == AF_UNIX)
+        return format_unix(address, buffer);
+
+    struct peer peer = peer_from_sockaddr(&address->sa, address->length);
+    return peer_format(&peer, buffer);
+}
+
+static bool unix_equal(const struct address *a, const struct address *b)
+{
+    size_t length = unix_name_length(a);
+
+    return length > 0 && length == unix_name_length(b) &&
+           memcmp(a->un.sun_path, b->un.sun_path, length) == 0;
+}
+
+bool address_equal(const struct address *a, const struct address *b)
+{
+    if (a->sa.sa_family == AF_UNIX && b->sa.sa_family == AF_UNIX)
+        return unix_equal(a, b);
+
+    struct peer p = peer_from_sockaddr(&a->sa, a->length);
+    struct peer q = peer_from_sockaddr(&b->sa, b->length);
+    if (p.family != q.family)
+        return false;
+
+    switch (p.family) {
+    case AF_INET:
+        return p.port != 0 && p.port == q.port && p.in.s_addr == q.in.s_addr;
+    case AF_INET6:
+        return p.port != 0 && p.port == q.port && p.scope == q.scope &&
+               IN6_ARE_ADDR_EQUAL(&p.in6, &q.in6);
+    case AF_VSOCK:
+        return p.vm.port != VMADDR_PORT_ANY && p.vm.port == q.vm.port && p.vm.cid == q.vm.cid;
+    default:
+        return false;
+    }
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/clients.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+/* A record of SOCK_SEQPACKET must fit into the socket's buffer as a whole. */
+#define CLIENTS_RECORD_MAX ((size_t)64 * 1024)
+
+enum queue { QUEUE_NONE, QUEUE_SOON, QUEUE_WRITING, QUEUE_LINGERING };
+
+static struct conn *conn_of(struct deadline_entry *entry)
+{
+    return (struct conn *)((char *)entry - offsetof(struct conn, entry));
+}
+
+static struct clients_lane *lane_of(const struct conn *conn)
+{
+    return (struct clients_lane *)((char *)conn->terms - offsetof(struct clients_lane, terms));
+}
+
+static struct conn *take_place(struct clients *clients)
+{
+    struct conn *conn;
+
+    if (clients->vacant) {
+        conn = conn_of(clients->vacant);
+        clients->vacant = clients->vacant->next;
+    } else {
+        conn = &clients->table[clients->touched++];
+    }
+    clients->n++;
+    return conn;
+}
+
+static void end_client(struct clients *clients, struct conn *conn, uint64_t now_usec)
+{
+    struct connlog_connection story;
+
+    deadline_remove(&conn->entry);
+    conn_close(conn, now_usec, &story);
+    connlog_connection(clients->connlog, clients->worker, &story);
+    metrics_add(&clients->counters.ended, 1);
+
+    conn->entry.next = clients->vacant;
+    clients->vacant = &conn->entry;
+    clients->n--;
+    clients->n_ended++;
+}
+
+static void wait_in(struct conn *conn, enum queue queue, struct deadline_fifo *fifo,
+                    uint64_t now_usec)
+{
+    deadline_push(fifo, &conn->entry, now_usec);
+    conn->queue = (unsigned)queue & 3;
+}
+
+static void unwatch(struct clients *clients, struct conn *conn)
+{
+    if (conn->watched)
+        (void)epoll_ctl(clients->epoll_fd, EPOLL_CTL_DEL, conn->fd, NULL);
+    conn->watched = false;
+}
+
+/* Has epoll announce EVENTS of the client. Returns false if it has no room for one more. */
+static bool watch(struct clients *clients, struct conn *conn, uint32_t events)
+{
+    struct epoll_event event = {
+        .events = events,
+        .data.u64 = source_pack(SOURCE_CLIENT, (size_t)(conn - clients->table)),
+    };
+    int operation = conn->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+
+    if (epoll_ctl(clients->epoll_fd, operation, conn->fd, &event) < 0)
+        return false;
+    conn->watched = true;
+    return true;
+}
+
+static bool await_write(struct clients *clients, struct conn *conn, uint64_t now_usec)
+{
+    if (!watch(clients, conn, EPOLLOUT | (conn_reads(conn) ? EPOLLIN : 0)))
+        return false;
+    if (conn->queue != QUEUE_WRITING || conn->progressed)
+        wait_in(conn, QUEUE_WRITING, &lane_of(conn)->writing, now_usec);
+    conn->progressed = false;
+    return true;
+}
+
+static bool await_close(struct clients *clients, struct conn *conn, uint64_t now_usec)
+{
+    if (conn->queue == QUEUE_LINGERING)
+        return true;
+    if (!watch(clients, conn, EPOLLIN))
+        return false;
+    wait_in(conn, QUEUE_LINGERING, &lane_of(conn)->lingering, now_usec);
+    return true;
+}
+
+/* The one place that acts on what a client's step returned. */
+static void follow(struct clients *clients, struct conn *conn, enum conn_next next,
+                   uint64_t now_usec)
+{
+    bool waiting = false;
+
+    switch (next) {
+    case CONN_WAIT_WRITE:
+        waiting = await_write(clients, conn, now_usec);
+        break;
+    case CONN_WAIT_SOON:
+        unwatch(clients, conn);
+        wait_in(conn, QUEUE_SOON, &clients->soon, now_usec);
+        waiting = true;
+        break;
+    case CONN_WAIT_CLOSE:
+        waiting = await_close(clients, conn, now_usec);
+        break;
+    case CONN_CLOSE:
+        break;
+    }
+    if (!waiting)
+        end_client(clients, conn, now_usec);
+}
+
+/* Those who linger have had longer to close than those who were greeted just now. */
+static struct conn *oldest_greeted(const struct clients *clients)
+{
+    struct deadline_entry *oldest = NULL;
+
+    for (size_t i = 0; i < clients->n_lanes; i++) {
+        struct deadline_entry *entry = deadline_oldest(&clients->lanes[i].lingering);
+        if (entry && (!oldest || entry->since_usec < oldest->since_usec))
+            oldest = entry;
+    }
+    if (!oldest)
+        oldest = deadline_oldest(&clients->soon);
+    return oldest && conn_of(oldest)->state == CONN_GREETED ? conn_of(oldest) : NULL;
+}
+
+bool clients_can_let_go(const struct clients *clients)
+{
+    return oldest_greeted(clients);
+}
+
+bool clients_let_go_oldest(struct clients *clients, uint64_t now_usec)
+{
+    struct conn *oldest = oldest_greeted(clients);
+
+    if (oldest)
+        end_client(clients, oldest, now_usec);
+    return oldest;
+}
+
+void clients_admit(struct clients *clients, size_t lane, int fd, struct peer peer,
+                   uint64_t now_usec)
+{
+    struct conn *conn = take_place(clients);
+    uint64_t number = clients->last_number++ * clients->n_workers + clients->worker + 1;
+
+    metrics_add(&clients->counters.accepted, 1);
+    follow(clients, conn,
+           conn_begin(conn, fd, peer, &clients->lanes[lane].terms, number, now_usec,
+                      &clients->counters),
+           now_usec);
+}
+
+void clients_step(struct clients *clients, size_t index, uint64_t now_usec)
+{
+    struct conn *conn = &clients->table[index];
+
+    follow(clients, conn, conn_step(conn, now_usec, &clients->counters), now_usec);
+}
+
+static void expire_queue(struct clients *clients, struct deadline_fifo *fifo, uint64_t timeout_usec,
+                         uint64_t now_usec)
+{
+    while (deadline_next(fifo, timeout_usec) <= now_usec) {
+        struct conn *conn = conn_of(deadline_oldest(fifo));
+
+        follow(clients, conn, conn_expire(conn), now_usec);
+    }
+}
+
+void clients_expire(struct clients *clients, uint64_t now_usec)
+{
+    while (deadline_next(&clients->soon, CONN_SOON_USEC) <= now_usec) {
+        struct conn *conn = conn_of(deadline_oldest(&clients->soon));
+
+        follow(clients, conn, conn_step(conn, now_usec, &clients->counters), now_usec);
+    }
+    for (size_t i = 0; i < clients->n_lanes; i++) {
+        struct clients_lane *lane = &clients->lanes[i];
+
+        expire_queue(clients, &lane->writing, lane->terms.write_timeout_usec, now_usec);
+        expire_queue(clients, &lane->lingering, lane->terms.linger_usec, now_usec);
+    }
+}
+
+uint64_t clients_next_deadline(const struct clients *clients)
+{
+    uint64_t next = deadline_next(&clients->soon, CONN_SOON_USEC);
+
+    for (size_t i = 0; i < clients->n_lanes; i++) {
+        const struct clients_lane *lane = &clients->lanes[i];
+
+        next =
+            deadline_earlier(next, deadline_next(&lane->writing, lane->terms.write_timeout_usec));
+        next = deadline_earlier(next, deadline_next(&lane->lingering, lane->terms.linger_usec));
+    }
+    return next;
+}
+
+void clients_abandon(struct clients *clients, uint64_t now_usec)
+{
+    for (size_t i = 0; i < clients->touched; i++)
+        if (clients->table[i].state != CONN_FREE)
+            end_client(clients, &clients->table[i], now_usec);
+}
+
+static void init_lane(struct clients_lane *lane, const struct endpoint *endpoint)
+{
+    bool records = endpoint->listener->type == SOCK_SEQPACKET;
+
+    lane->terms = (struct conn_terms){
+        .greeting = endpoint->config->greeting,
+        .listener = endpoint->listener->name,
+        .linger_usec = endpoint->config->settings.linger_usec,
+        .write_timeout_usec = endpoint->config->settings.write_timeout_usec,
+        .send_max = records ? CLIENTS_RECORD_MAX : SIZE_MAX,
+    };
+    deadline_fifo_init(&lane->writing);
+    deadline_fifo_init(&lane->lingering);
+}
+
+int clients_init(struct clients *clients, size_t capacity, const struct endpoints *endpoints,
+                 int epoll_fd, struct connlog *connlog, unsigned worker, unsigned n_workers)
+{
+    *clients = (struct clients){
+        .epoll_fd = epoll_fd,
+        .connlog = connlog,
+        .worker = worker,
+        .n_workers = n_workers,
+        .n_lanes = endpoints->n,
+        .capacity = capacity,
+    };
+    deadline_fifo_init(&clients->soon);
+
+    clients->lanes = calloc(endpoints->n, sizeof(*clients->lanes));
+    clients->table = calloc(capacity, sizeof(*clients->table));
+    if (!clients->lanes || !clients->table)
+        return -ENOMEM;
+    for (size_t i = 0; i < endpoints->n; i++)
+        init_lane(&clients->lanes[i], &endpoints->at[i]);
+    return 0;
+}
+
+void clients_deinit(struct clients *clients)
+{
+    free(clients->lanes);
+    free(clients->table);
+    clients->lanes = NULL;
+    clients->table = NULL;
+}

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/connlog.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#include "greetd/metrics.h"
+#include "greetd/ring.h"
+
+/* Each about 100 bytes: what a worker may be ahead of the log. */
+#define CONNLOG_WORKER_RECORDS 4096
+#define CONNLOG_MESSAGES       64
+
+/* Entries taken from one ring before the next has its turn. */
+#define CONNLOG_BATCH 256
+
+/* Having written something, the thread looks again after this rather than being woken for each
+ * entry. */
+#define CONNLOG_NAP_NSEC (2 * 1000 * 1000)
+
+enum record_kind { RECORD_CONNECTION, RECORD_EXHAUSTED };
+
+struct record {
+    enum record_kind kind;
+    int error;
+    struct connlog_connection connection;
+};
+
+struct message {
+    int priority;
+    const char *id;
+    const char *listener; /* NULL if it is not about one */
+    char text[LOG_MESSAGE_MAX];
+};
+
+struct worker_ring {
+    struct ring records;
+    _Alignas(RING_CACHE_LINE) atomic_uint_fast64_t left_out; /* written by the worker */
+    uint64_t left_out_logged;
+};
+
+struct connlog {
+    struct log *log;
+    pthread_t thread;
+    int wake_fd;
+    /* Whether the thread is about to wait, so that who has an entry for it must wake it. */
+    atomic_bool asleep;
+    atomic_bool stop;
+    struct ring messages;
+    unsigned n_workers;
+    struct worker_ring workers[];
+};
+
+static void connlog_free(struct connlog *connlog)
+{
+    for (unsigned i = 0; i < connlog->n_workers; i++)
+        ring_deinit(&connlog->workers[i].records);
+    ring_deinit(&connlog->messages);
+    util_close(connlog->wake_fd);
+    free(connlog);
+}
+DEFINE_CLEANUP_FUNCTION(struct connlog, connlog_free)
+
+/* Sequentially consistent on both sides: either the thread sees the entry that was just put into a
+ * ring when it looks once more before it waits, or we see here that it has decided to wait. */
+static void wake(struct connlog *connlog)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&connlog->asleep, memory_order_relaxed) &&
+        atomic_exchange(&connlog->asleep, false))
+        (void)eventfd_write(connlog->wake_fd, 1);
+}
+
+static const char *result_name(enum connlog_result result)
+{
+    static const char *const names[] = {
+        [CONNLOG_DELIVERED] = "delivered", [CONNLOG_UNCONFIRMED] = "unconfirmed",
+        [CONNLOG_PARTIAL] = "partial",     [CONNLOG_RESET] = "reset",
+        [CONNLOG_TIMEOUT] = "timeout",     [CONNLOG_ERROR] = "error",
+    };
+
+    return names[result];
+}
+
+/* The fields of one journal entry as text; what does not fit is left out whole. */
+struct fields {
+    struct log_field fields[12];
+    size_t n;
+    size_t used;
+    char text[1536];
+};
+
+static void fields_add(struct fields *fields, const char *format, ...) _printf_(2, 3);
+static void fields_add(struct fields *fields, const char *format, ...)
+{
+    size_t room = sizeof(fields->text) - fields->used;
+    char *text = fields->text + fields->used;
+    va_list arguments;
+
+    va_start(arguments, format);
+    int length = vsnprintf(text, room, format, arguments);
+    va_end(arguments);
+    if (length < 0 || (size_t)length >= room || fields->n == ELEMENTSOF(fields->fields))
+        return;
+
+    fields->fields[fields->n++].text = text;
+    fields->used += (size_t)length + 1;
+}
+
+static void write_connection(struct connlog *connlog, unsigned worker,
+                             const struct connlog_connection *c)
+{
+    char message[LOG_MESSAGE_MAX], address[ADDRESS_TEXT_MAX];
+    struct fields fields = {.n = 0};
+
+    snprintf(message, sizeof(message), "Connection from %s", peer_format(&c->peer, address));
+    if (connlog->log->journal) {
+        fields_add(&fields, "GREETD_LISTENER=%s", c->listener);
+        fields_add(&fields, "GREETD_REMOTE_ADDR=%s", peer_format_host(&c->peer, address));
+        if (c->peer.family == AF_INET || c->peer.family == AF_INET6)
+            fields_add(&fields, "GREETD_REMOTE_PORT=%u", (unsigned)c->peer.port);
+        fields_add(&fields, "GREETD_CONNECTION=%" PRIu64, c->number);
+        fields_add(&fields, "GREETD_RESULT=%s", result_name(c->result));
+        fields_add(&fields, "GREETD_BYTES=%" PRIu64, c->bytes);
+        fields_add(&fields, "GREETD_BYTES_ACKED=%" PRIu64, c->bytes_acked);
+        fields_add(&fields, "GREETD_DURATION_USEC=%" PRIu64, c->duration_usec);
+        fields_add(&fields, "GREETD_WORKER=%u", worker);
+    }
+    log_write(connlog->log, LOG_INFO, LOG_ID_CONNECTION, message, fields.fields, fields.n);
+}
+
+static void write_exhausted(struct connlog *connlog, unsigned worker, int error)
+{
+    char message[LOG_MESSAGE_MAX], reason[128];
+    struct fields fields = {.n = 0};
+
+    snprintf(message, sizeof(message), "Accepting is paused, clients wait in the queue: %s",
+             strerror_r(error, reason, sizeof(reason)));
+    fields_add(&fields, "ERRNO=%d", error);
+    fields_add(&fields, "GREETD_WORKER=%u", worker);
+    log_write(connlog->log, LOG_WARNING, LOG_ID_EXHAUSTED, message, fields.fields, fields.n);
+}
+
+static void write_left_out(struct connlog *connlog, struct worker_ring *ring, unsigned worker)
+{
+    uint64_t left_out = atomic_load_explicit(&ring->left_out, memory_order_relaxed);
+    char message[LOG_MESSAGE_MAX];
+    struct fields fields = {.n = 0};
+
+    if (left_out == ring->left_out_logged)
+        return;
+    snprintf(message, sizeof(message), "%" PRIu64 " connection entries left out: ring full",
+             left_out - ring->left_out_logged);
+    fields_add(&fields, "GREETD_WORKER=%u", worker);
+    log_write(connlog->log, LOG_NOTICE, LOG_ID_LEFT_OUT, message, fields.fields, fields.n);
+    ring->left_out_logged = left_out;
+}
+
+static void write_message(struct connlog *connlog, const struct message *message)
+{
+    struct fields fields = {.n = 0};
+
+    if (message->listener)
+        fields_add(&fields, "GREETD_LISTENER=%s", message->listener);
+    log_write(connlog->log, message->priority, message->id, message->text, fields.fields, fields.n);
+}
+
+static bool drain_messages(struct connlog *connlog)
+{
+    struct message message;
+    bool any = false;
+
+    while (ring_pop(&connlog->messages, &message)) {
+        write_message(connlog, &message);
+        any = true;
+    }
+    return any;
+}
+
+static bool drain_worker(struct connlog *connlog, unsigned worker)
+{
+    struct worker_ring *ring = &connlog->workers[worker];
+    struct record record;
+    unsigned n = 0;
+
+    while (n < CONNLOG_BATCH && ring_pop(&ring->records, &record)) {
+        switch (record.kind) {
+        case RECORD_CONNECTION:
+            write_connection(connlog, worker, &record.connection);
+            break;
+        case RECORD_EXHAUSTED:
+            write_exhausted(connlog, worker, record.error);
+            break;
+        }
+        n++;
+    }
+    write_left_out(connlog, ring, worker);
+    return n > 0;
+}
+
+/* Writes a batch of each ring's entries. Returns false if there were none. */
+static bool drain(struct connlog *connlog)
+{
+    bool any = drain_messages(connlog);
+
+    for (unsigned i = 0; i < connlog->n_workers; i++)
+        any |= drain_worker(connlog, i);
+    return any;
+}
+
+/* Sleeps until someone has put an entry into a ring, or returns true if there is one by now. */
+static bool wait_for_entries(struct connlog *connlog)
+{
+    eventfd_t n;
+
+    atomic_store(&connlog->asleep, true);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (drain(connlog) || atomic_load(&connlog->stop)) {
+        atomic_store(&connlog->asleep, false);
+        return true;
+    }
+    log_flush(connlog->log);
+    (void)eventfd_read(connlog->wake_fd, &n);
+    return false;
+}
+
+static void *connlog_main(void *p)
+{
+    struct connlog *connlog = p;
+    const struct timespec nap = {.tv_nsec = CONNLOG_NAP_NSEC};
+
+    while (!atomic_load(&connlog->stop)) {
+        if (!drain(connlog) && !wait_for_entries(connlog))
+            continue;
+        log_flush(connlog->log);
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
+    }
+
+    while (drain(connlog))
+        ;
+    log_flush(connlog->log);
+    return NULL;
+}
+
+static int connlog_new(struct connlog **ret, struct log *log, unsigned n_workers)
+{
+    size_t size = sizeof(struct connlog) + n_workers * sizeof(struct worker_ring);
+    _cleanup_(connlog_freep) struct connlog *connlog = aligned_alloc(RING_CACHE_LINE, size);
+    int r;
+
+    if (!connlog)
+        return -ENOMEM;
+    memset(connlog, 0, size);
+    connlog->log = log;
+    connlog->n_workers = n_workers;
+    connlog->wake_fd = eventfd(0, EFD_CLOEXEC);
+    if (connlog->wake_fd < 0)
+        return -errno;
+
+    r = ring_init(&connlog->messages, CONNLOG_MESSAGES, sizeof(struct message));
+    for (unsigned i = 0; r >= 0 && i < n_workers; i++)
+        r = ring_init(&connlog->workers[i].records, CONNLOG_WORKER_RECORDS, sizeof(struct record));
+    if (r < 0)
+        return r;
+
+    *ret = TAKE_PTR(connlog);
+    return 0;
+}
+
+int connlog_start(struct connlog **ret, struct log *log, unsigned n_workers)
+{
+    _cleanup_(connlog_freep) struct connlog *connlog = NULL;
+    int r;
+
+    r = connlog_new(&connlog, log, n_workers);
+    if (r < 0)
+        return r;
+    r = pthread_create(&connlog->thread, NULL, connlog_main, connlog);
+    if (r > 0)
+        return -r;
+    pthread_setname_np(connlog->thread, "greetd-log");
+
+    *ret = TAKE_PTR(connlog);
+    return 0;
+}
+
+int connlog_stop(struct connlog *connlog, uint64_t deadline_usec)
+{
+    struct timespec deadline = {
+        .tv_sec = (time_t)(deadline_usec / 1000000),
+        .tv_nsec = (long)(deadline_usec % 1000000) * 1000,
+    };
+
+    atomic_store(&connlog->stop, true);
+    (void)eventfd_write(connlog->wake_fd, 1);
+    if (pthread_clockjoin_np(connlog->thread, NULL, CLOCK_MONOTONIC, &deadline) != 0)
+        return -ETIMEDOUT;
+
+    connlog_free(connlog);
+    return 0;
+}
+
+static void push_record(struct connlog *connlog, unsigned worker, const struct record *record)
+{
+    struct worker_ring *ring = &connlog->workers[worker];
+
+    if (!ring_push(&ring->records, record))
+        metrics_add(&ring->left_out, 1);
+    wake(connlog);
+}
+
+void connlog_connection(struct connlog *connlog, unsigned worker,
+                        const struct connlog_connection *connection)
+{
+    push_record(connlog, worker,
+                &(const struct record){.kind = RECORD_CONNECTION, .connection = *connection});
+}
+
+void connlog_exhausted(struct connlog *connlog, unsigned worker, int error)
+{
+    push_record(connlog, worker, &(const struct record){.kind = RECORD_EXHAUSTED, .error = error});
+}
+
+static void push_message(struct connlog *connlog, const struct message *message)
+{
+    (void)ring_push(&connlog->messages, message);
+    wake(connlog);
+}
+
+void connlog_listening(struct connlog *connlog, const char *listener, const char *address)
+{
+    struct message message = {.priority = LOG_INFO, .id = LOG_ID_LISTENING, .listener = listener};
+
+    snprintf(message.text, sizeof(message.text), "Server is listening on %s", address);
+    push_message(connlog, &message);
+}
+
+void connlog_message(struct connlog *connlog, int priority, const char *id, const char *format, ...)
+{
+    struct message message = {.priority = priority, .id = id};
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(message.text, sizeof(message.text), format, arguments);
+    va_end(arguments);
+    push_message(connlog, &message);
+}

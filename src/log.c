@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+#define SD_JOURNAL_SUPPRESS_LOCATION
+
+#include "greetd/log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <systemd/sd-journal.h>
+#include <time.h>
+
+#define LOG_FIELDS_MAX 16
+
+/* $JOURNAL_STREAM is "device:inode" of the stream systemd connected to the journal; it is inherited
+ * by programs whose stderr was redirected since, so it has to be compared. */
+static bool is_journal_stream(int fd)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    uintmax_t device, inode;
+    struct stat st;
+
+    if (!stream || sscanf(stream, "%ju:%ju", &device, &inode) != 2)
+        return false;
+    return fstat(fd, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+}
+
+void log_init(struct log *log, int fd)
+{
+    log->fd = fd;
+    log->journal = is_journal_stream(fd);
+    log->time_stamps = !log->journal && isatty(fd);
+    log->filled = 0;
+}
+
+static struct iovec text_vector(const char *text)
+{
+    return (struct iovec){.iov_base = (char *)text, .iov_len = strlen(text)};
+}
+
+static void write_journal(int priority, const char *id, const char *message,
+                          const struct log_field *fields, size_t n_fields)
+{
+    char priority_field[sizeof("PRIORITY=") + 1], id_field[sizeof("MESSAGE_ID=") + 32];
+    char message_field[sizeof("MESSAGE=") + LOG_MESSAGE_MAX];
+    struct iovec vectors[3 + LOG_FIELDS_MAX];
+    int n = 0;
+
+    snprintf(priority_field, sizeof(priority_field), "PRIORITY=%d", priority & LOG_PRIMASK);
+    snprintf(id_field, sizeof(id_field), "MESSAGE_ID=%s", id);
+    snprintf(message_field, sizeof(message_field), "MESSAGE=%s", message);
+    vectors[n++] = text_vector(message_field);
+    vectors[n++] = text_vector(priority_field);
+    vectors[n++] = text_vector(id_field);
+    for (size_t i = 0; i < n_fields && i < LOG_FIELDS_MAX; i++)
+        vectors[n++] = text_vector(fields[i].text);
+
+    (void)sd_journal_sendv(vectors, n);
+}
+
+static void write_line(struct log *log, const char *message)
+{
+    char line[LOG_MESSAGE_MAX + sizeof("2000-01-01 00:00:00 \n")];
+    size_t length = 0;
+
+    if (log->time_stamps) {
+        time_t now = time(NULL);
+        struct tm local;
+
+        length = strftime(line, sizeof(line), "%F %T ", localtime_r(&now, &local));
+    }
+    length += (size_t)snprintf(line + length, sizeof(line) - length, "%.*s\n", LOG_MESSAGE_MAX - 1,
+                               message);
+
+    if (log->filled + length > sizeof(log->buffer))
+        log_flush(log);
+    memcpy(log->buffer + log->filled, line, length);
+    log->filled += length;
+}
+
+void log_write(struct log *log, int priority, const char *id, const char *message,
+               const struct log_field *fields, size_t n_fields)
+{
+    if (log->journal)
+        write_journal(priority, id, message, fields, n_fields);
+    else
+        write_line(log, message);
+}
+
+void log_flush(struct log *log)
+{
+    size_t written = 0;
+
+    while (written < log->filled) {
+        ssize_t n = write(log->fd, log->buffer + written, log->filled - written);
+
+        if (n > 0) {
+            written += (size_t)n;
+        } else if (n < 0 && errno == EAGAIN) {
+            /* Someone we share stderr with has made it non-blocking. */
+            poll(&(struct pollfd){.fd = log->fd, .events = POLLOUT}, 1, -1);
+        } else if (n < 0 && errno != EINTR) {
+            break;
+        }
+    }
+    log->filled = 0;
+}
+
+void log_print(struct log *log, int priority, const char *id, const char *format, ...)
+{
+    char message[LOG_MESSAGE_MAX];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+
+    log_write(log, priority, id, message, NULL, 0);
+    log_flush(log);
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The command line. Everything else is the library's: a reader who wants to know what becomes of a
+ * client goes from here to control, pool, worker, acceptor, clients and conn. */
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "greetd/config.h"
+#include "greetd/control.h"
+#include "greetd/log.h"
+#include "greetd/report.h"
+
+enum action { ACTION_SERVE, ACTION_CHECK, ACTION_SHOW_CONFIG, ACTION_HELP, ACTION_VERSION };
+
+struct arguments {
+    enum action action;
+    struct config_options options; /* options.listen is owned, what it points to is argv's */
+};
+
+static void arguments_deinit(struct arguments *arguments)
+{
+    free(arguments->options.listen);
+}
+
+static void print_help(void)
+{
+    puts("Usage: greetd [OPTION...]\n"
+         "Greet every client that connects.\n"
+         "\n"
+         "  -c, --config=PATH      configuration file (default " CONFIG_PATH_DEFAULT ")\n"
+         "  -l, --listen=ADDRESS   listen here instead of [Server] ListenStream= (repeatable)\n"
+         "  -m, --message=TEXT     greet with TEXT instead of [Greeting] Message=\n"
+         "      --check            report every mistake in the configuration, exit 0 or 78\n"
+         "      --show-config      print the settings in force and where each came from\n"
+         "  -h, --help             show this help\n"
+         "      --version          show the version\n"
+         "\n"
+         "Exit status: 0 stopped cleanly, 2 bad command line, 71 refused by the system,\n"
+         "78 bad configuration.");
+}
+
+static int complain_usage(const char *text)
+{
+    fprintf(stderr, "greetd: %s\nTry 'greetd --help'.\n", text);
+    return CONTROL_EXIT_USAGE;
+}
+
+static int add_listen(struct config_options *options, const char *address)
+{
+    const char **listen = reallocarray(options->listen, options->n_listen + 1, sizeof(*listen));
+
+    if (!listen)
+        return complain_usage("out of memory");
+    options->listen = listen;
+    options->listen[options->n_listen++] = address;
+    return 0;
+}
+
+static int parse_option(struct arguments *arguments, int option)
+{
+    switch (option) {
+    case 'c':
+        arguments->options.path = optarg;
+        return 0;
+    case 'l':
+        return add_listen(&arguments->options, optarg);
+    case 'm':
+        arguments->options.message = optarg;
+        return 0;
+    case 'h':
+        arguments->action = ACTION_HELP;
+        return 0;
+    case 'V':
+        arguments->action = ACTION_VERSION;
+        return 0;
+    case 'K':
+        arguments->action = ACTION_CHECK;
+        return 0;
+    case 'S':
+        arguments->action = ACTION_SHOW_CONFIG;
+        return 0;
+    default: /* getopt_long(3) has said what is wrong */
+        fputs("Try 'greetd --help'.\n", stderr);
+        return CONTROL_EXIT_USAGE;
+    }
+}
+
+/* Returns 0, or the exit status if the command line is wrong, which has been said. */
+static int parse_arguments(struct arguments *arguments, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},  {"listen", required_argument, NULL, 'l'},
+        {"message", required_argument, NULL, 'm'}, {"check", no_argument, NULL, 'K'},
+        {"show-config", no_argument, NULL, 'S'},   {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},       {0},
+    };
+    int option, r = 0;
+
+    while (r == 0 && (option = getopt_long(argc, argv, "c:l:m:h", options, NULL)) >= 0)
+        r = parse_option(arguments, option);
+    if (r == 0 && optind < argc)
+        r = complain_usage("there are no arguments besides options");
+    return r;
+}
+
+static void print_report(const struct report *report)
+{
+    for (size_t i = 0; i < report->n_lines; i++)
+        fprintf(stderr, "%s\n", report->lines[i]);
+}
+
+/* What the configuration has no part in. Returns 0 or the exit status. */
+static int check_options(const struct arguments *arguments)
+{
+    _cleanup_(report_deinit) struct report report = REPORT_NULL;
+
+    int r = config_check_options(&arguments->options, &report);
+
+    if (r == -ENOMEM)
+        return complain_usage("out of memory");
+    print_report(&report);
+    if (r < 0)
+        return CONTROL_EXIT_USAGE;
+    if (arguments->action == ACTION_SERVE && arguments->options.n_listen > 0 &&
+        sd_listen_fds(false) > 0)
+        return complain_usage("--listen= can't be combined with sockets passed by systemd");
+    return 0;
+}
+
+/* What was asked for on stdout may not have got there. Returns the exit status. */
+static int finish_output(int r)
+{
+    if (r >= 0 && fflush(stdout) != 0)
+        r = -errno;
+    if (r >= 0)
+        return EXIT_SUCCESS;
+    fprintf(stderr, "Failed to write the output: %s\n", strerrordesc_np(-r));
+    return EX_OSERR;
+}
+
+static int act(const struct arguments *arguments)
+{
+    _cleanup_(config_unrefp) struct config *config = NULL;
+    _cleanup_(report_deinit) struct report report = REPORT_NULL;
+    static struct log log; /* its thread may outlive this function, see control_run() */
+    int r;
+
+    log_init(&log, STDERR_FILENO);
+    r = config_load(&config, &arguments->options, &report);
+    if (r == -ENOMEM)
+        report_add(&report, "Failed to load the configuration: %s", strerrordesc_np(-r));
+    if (r < 0 && arguments->action == ACTION_SERVE)
+        return control_reject(&log, &report);
+    if (r < 0) {
+        print_report(&report);
+        return EX_CONFIG;
+    }
+
+    switch (arguments->action) {
+    case ACTION_SHOW_CONFIG:
+        return finish_output(config_show(config, stdout));
+    case ACTION_SERVE:
+        return control_run(config, &log);
+    default: /* ACTION_CHECK: it has been loaded, so it is right */
+        return EXIT_SUCCESS;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    _cleanup_(arguments_deinit) struct arguments arguments = {.action = ACTION_SERVE};
+    int r;
+
+    /* A client, or a reader of our log, that goes away is an error of write(2), not our end. */
+    signal(SIGPIPE, SIG_IGN);
+
+    r = parse_arguments(&arguments, argc, argv);
+    if (r != 0)
+        return r;
+    switch (arguments.action) {
+    case ACTION_HELP:
+        print_help();
+        return finish_output(0);
+    case ACTION_VERSION:
+        puts("greetd " GREETD_VERSION);
+        return finish_output(0);
+    default:
+        r = check_options(&arguments);
+        return r != 0 ? r : act(&arguments);
+    }
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/sockets.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Opens the addresses of one section. */
+static int open_addresses(struct sockets *sockets, const struct config_listener *listener,
+                          int backlog, struct report *report)
+{
+    for (size_t i = 0; i < listener->addresses.n; i++) {
+        int r = listener_open(&sockets->listeners, listener->name,
+                              &listener->addresses.addresses[i], backlog);
+        if (r < 0) {
+            report_add(report, "Failed to listen on %s: %s", listener->addresses.texts[i],
+                       strerrordesc_np(-r));
+            return r;
+        }
+    }
+    return 0;
+}
+
+static int open_configured(struct sockets *sockets, const struct config *config,
+                           struct report *report)
+{
+    int backlog = (int)config_server(config)->backlog;
+    int r = open_addresses(sockets, config_default_listener(config), backlog, report);
+
+    for (size_t i = 0; r >= 0 && i < config_n_listeners(config); i++)
+        r = open_addresses(sockets, config_listener_at(config, i), backlog, report);
+    if (r >= 0 && sockets->listeners.n == 0) {
+        report_add(report, "Nothing to listen on: ListenStream= is empty and systemd passed no "
+                           "socket");
+        return -EBADMSG;
+    }
+    return r;
+}
+
+/* Gives each socket the greeting of the section with its name, or else of [Greeting]. */
+static int match(struct sockets *sockets, const struct config *config)
+{
+    struct endpoints *endpoints = &sockets->endpoints;
+
+    endpoints->at = calloc(sockets->listeners.n, sizeof(*endpoints->at));
+    if (!endpoints->at)
+        return -ENOMEM;
+
+    for (size_t i = 0; i < sockets->listeners.n; i++) {
+        struct listener *listener = &sockets->listeners.listeners[i];
+        const struct config_listener *named = config_find_listener(config, listener->name);
+
+        endpoints->at[endpoints->n++] = (struct endpoint){
+            .listener = listener,
+            .config = named ? named : config_default_listener(config),
+        };
+    }
+    return 0;
+}
+
+int sockets_open(struct sockets *sockets, const struct config *config, struct report *report)
+{
+    int r = listener_inherit(&sockets->listeners, report);
+
+    if (r == -EBADMSG)
+        return r;
+    if (r < 0) {
+        report_add(report, "Failed to take over the sockets passed by systemd: %s",
+                   strerrordesc_np(-r));
+        return r;
+    }
+
+    sockets->inherited = r > 0;
+    if (!sockets->inherited) {
+        r = open_configured(sockets, config, report);
+        if (r < 0)
+            return r;
+    }
+    r = match(sockets, config);
+    if (r < 0)
+        report_add(report, "Failed to prepare the sockets: %s", strerrordesc_np(-r));
+    return r;
+}
+
+void sockets_deinit(struct sockets *sockets)
+{
+    free(sockets->endpoints.at);
+    sockets->endpoints = (struct endpoints){0};
+    listener_set_deinit(&sockets->listeners);
+}
+
+bool sockets_use(const struct sockets *sockets, const struct config_listener *listener)
+{
+    for (size_t i = 0; i < sockets->endpoints.n; i++)
+        if (sockets->endpoints.at[i].config == listener)
+            return true;
+    return false;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/worker.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#define WORKER_EVENTS       64
+#define WORKER_MAILBOX_SIZE 16
+
+static void set_state(struct worker *worker, enum worker_state state)
+{
+    atomic_store_explicit(&worker->state, (int)state, memory_order_release);
+    (void)eventfd_write(worker->shared->changed_fd, 1);
+}
+
+enum worker_state worker_state(const struct worker *worker)
+{
+    return (enum worker_state)atomic_load_explicit(&worker->state, memory_order_acquire);
+}
+
+static void fail(struct worker *worker, int error)
+{
+    worker->error = error;
+    worker->quit = true;
+}
+
+static void read_mailbox(struct worker *worker)
+{
+    enum worker_message message;
+    eventfd_t n;
+
+    (void)eventfd_read(worker->mailbox_fd, &n);
+    while (ring_pop(&worker->mailbox, &message))
+        switch (message) {
+        case WORKER_STOP_LEAVE:
+            acceptor_stop(&worker->acceptor);
+            break;
+        case WORKER_STOP_EMPTY:
+            acceptor_empty(&worker->acceptor);
+            break;
+        case WORKER_QUIT:
+            worker->quit = true;
+            break;
+        }
+}
+
+static void dispatch(struct worker *worker, uint64_t source, uint64_t now_usec)
+{
+    switch (source_kind(source)) {
+    case SOURCE_MAILBOX:
+        read_mailbox(worker);
+        break;
+    case SOURCE_LISTENER:
+        acceptor_announce(&worker->acceptor, source_index(source));
+        break;
+    case SOURCE_CLIENT:
+        clients_step(&worker->clients, source_index(source), now_usec);
+        break;
+    }
+}
+
+/* How long epoll may wait, in milliseconds rounded up so that it does not return too early; -1 is
+ * for ever. */
+static int next_timeout(const struct worker *worker, uint64_t now_usec)
+{
+    uint64_t next = deadline_earlier(clients_next_deadline(&worker->clients),
+                                     acceptor_next_deadline(&worker->acceptor));
+
+    if (next == DEADLINE_NEVER)
+        return -1;
+    if (next <= now_usec)
+        return 0;
+    return (int)deadline_earlier((next - now_usec + 999) / 1000, INT_MAX);
+}
+
+static void go_round(struct worker *worker)
+{
+    struct epoll_event events[WORKER_EVENTS];
+    int n =
+        epoll_wait(worker->epoll_fd, events, WORKER_EVENTS, next_timeout(worker, deadline_now()));
+    uint64_t now_usec = deadline_now();
+
+    for (int i = 0; i < n; i++)
+        dispatch(worker, events[i].data.u64, now_usec);
+    clients_expire(&worker->clients, now_usec);
+
+    int r = acceptor_run(&worker->acceptor, now_usec);
+    if (r < 0)
+        fail(worker, r);
+}
+
+/* Announces that accepting is over, and ends once the last client has gone. */
+static void advance_state(struct worker *worker)
+{
+    if (worker_state(worker) == WORKER_ACCEPTING && !acceptor_is_open(&worker->acceptor))
+        set_state(worker, WORKER_DRAINING);
+    if (worker_state(worker) == WORKER_DRAINING && worker->clients.n == 0)
+        worker->quit = true;
+}
+
+static void *worker_main(void *p)
+{
+    struct worker *worker = p;
+    int r = acceptor_start(&worker->acceptor);
+
+    if (r < 0)
+        fail(worker, r);
+    else
+        set_state(worker, WORKER_ACCEPTING);
+
+    while (!worker->quit) {
+        go_round(worker);
+        advance_state(worker);
+    }
+
+    acceptor_stop(&worker->acceptor);
+    clients_abandon(&worker->clients, deadline_now());
+    set_state(worker, worker->error < 0 ? WORKER_FAILED : WORKER_ENDED);
+    return NULL;
+}
+
+static int init_mailbox(struct worker *worker)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = source_pack(SOURCE_MAILBOX, 0)};
+    int r = ring_init(&worker->mailbox, WORKER_MAILBOX_SIZE, sizeof(enum worker_message));
+
+    if (r < 0)
+        return r;
+    worker->mailbox_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (worker->mailbox_fd < 0)
+        return -errno;
+    if (epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, worker->mailbox_fd, &event) < 0)
+        return -errno;
+    return 0;
+}
+
+int worker_init(struct worker *worker, unsigned index, size_t capacity,
+                struct worker_shared *shared)
+{
+    int r;
+
+    *worker = (struct worker){.shared = shared, .index = index, .mailbox_fd = -1};
+    worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (worker->epoll_fd < 0)
+        return -errno;
+
+    r = init_mailbox(worker);
+    if (r >= 0)
+        r = clients_init(&worker->clients, capacity, &shared->endpoints, worker->epoll_fd,
+                         shared->connlog, index, shared->n_workers);
+    if (r >= 0)
+        r = acceptor_init(&worker->acceptor, &shared->endpoints, worker->epoll_fd, &worker->clients,
+                          &shared->exhausted_usec);
+    return r;
+}
+
+void worker_deinit(struct worker *worker)
+{
+    acceptor_deinit(&worker->acceptor);
+    clients_deinit(&worker->clients);
+    ring_deinit(&worker->mailbox);
+    worker->mailbox_fd = util_close(worker->mailbox_fd);
+    worker->epoll_fd = util_close(worker->epoll_fd);
+}
+
+int worker_start(struct worker *worker)
+{
+    char name[16];
+    int r = pthread_create(&worker->thread, NULL, worker_main, worker);
+
+    if (r > 0)
+        return -r;
+    snprintf(name, sizeof(name), "greetd-%u", worker->index);
+    pthread_setname_np(worker->thread, name);
+    return 0;
+}
+
+int worker_post(struct worker *worker, enum worker_message message)
+{
+    if (!ring_push(&worker->mailbox, &message))
+        return -EAGAIN;
+    (void)eventfd_write(worker->mailbox_fd, 1);
+    return 0;
+}
