@@ -328,3 +328,15 @@ int control_run(const struct config *config, struct log *log)
     sd_event_unref(control.event);
     return status;
 }
+
+void control_slow_down(void)
+{
+    const struct timespec pause = {.tv_sec = 1};
+    sigset_t stop;
+
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGINT);
+    sigprocmask(SIG_BLOCK, &stop, NULL);
+    (void)sigtimedwait(&stop, NULL, &pause);
+}

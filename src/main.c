@@ -172,6 +172,20 @@ static int act(const struct arguments *arguments)
     }
 }
 
+/* Returns the exit status. */
+static int run(const struct arguments *arguments)
+{
+    /* Asked now: the sockets are not announced any more once they have been taken over. */
+    bool passed_sockets = sd_listen_fds(false) != 0;
+    int status = check_options(arguments);
+
+    if (status == 0)
+        status = act(arguments);
+    if (status != 0 && passed_sockets && arguments->action == ACTION_SERVE)
+        control_slow_down();
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     _cleanup_(arguments_deinit) struct arguments arguments = {.action = ACTION_SERVE};
@@ -191,7 +205,6 @@ int main(int argc, char **argv)
         puts("greetd " GREETD_VERSION);
         return finish_output(0);
     default:
-        r = check_options(&arguments);
-        return r != 0 ? r : act(&arguments);
+        return run(&arguments);
     }
 }

@@ -67,21 +67,22 @@ static void report_unknown(const char *text, const char *origin, struct report *
     const char *word = text + strspn(text, BLANKS);
     size_t length = strcspn(word, BLANKS);
     const char *name = word + length + strspn(word + length, BLANKS);
-    char excerpt[VALUE_EXCERPT_MAX], meant[SECTION_TEXT_MAX];
+    const struct section_row *nearest = find_nearest(word, length);
+    char excerpt[VALUE_EXCERPT_MAX];
 
     value_excerpt(text, excerpt);
-    const struct section_row *nearest = find_nearest(word, length);
-    if (nearest)
-        report_add(report, "%s: Unknown section [%s]; did you mean %s?", origin, excerpt,
-                   section_format(nearest->kind, name_is_valid(name) ? name : NULL, meant));
-    else
+    if (nearest) {
+        char meant[SECTION_TEXT_MAX];
+        section_format(nearest->kind, name_is_valid(name) ? name : NULL, meant);
+        report_add(report, "%s: Unknown section [%s]; did you mean %s?", origin, excerpt, meant);
+    } else {
         report_add(report, "%s: Unknown section [%s]", origin, excerpt);
+    }
 }
 
 int section_parse(enum section_kind *ret, const char **ret_name, const char *text,
                   const char *origin, struct report *report)
 {
-    char excerpt[VALUE_EXCERPT_MAX];
     size_t length = strcspn(text, BLANKS);
     const char *name = text + length + strspn(text + length, BLANKS);
     const struct section_row *section = find_section(text, length);
@@ -91,6 +92,7 @@ int section_parse(enum section_kind *ret, const char **ret_name, const char *tex
         return -EINVAL;
     }
     if (section->has_name && !name_is_valid(name)) {
+        char excerpt[VALUE_EXCERPT_MAX];
         report_add(report,
                    "%s: [%s] must have a name, as in [Listener NAME]: 1 to 255 ASCII characters, "
                    "no control characters, no ':', no space at the end",

@@ -232,7 +232,7 @@ const char *value_format_time(uint64_t usec, char *buffer)
 
 const char *value_excerpt(const char *text, char *buffer)
 {
-    const char *end = buffer + VALUE_EXCERPT_MAX - sizeof("\\xHH...");
+    const char *end = buffer + (VALUE_EXCERPT_MAX - sizeof("\\xHH..."));
     char *p = buffer;
 
     for (; *text != '\0' && p < end; text++) {

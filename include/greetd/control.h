@@ -20,3 +20,9 @@ int control_reject(struct log *log, const struct report *report);
  * lives: if it stands still, its thread is left behind. Returns the exit status: 0,
  * EX_OSERR or EX_CONFIG; why has been logged. Must be called with one thread running. */
 int control_run(const struct config *config, struct log *log);
+
+/* For a start that failed although systemd passed sockets: waits for a second, or until SIGTERM. As
+ * long as a client waits in the queue of such a socket systemd starts the service anew as soon as
+ * it has ended (systemd.socket(5)), and a mistake that only an administrator can mend would keep
+ * the machine busy. */
+void control_slow_down(void);

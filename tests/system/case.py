@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: MIT
+"""What the tests share: a machine with the package installed, and ways to look at it."""
+
+import contextlib
+import json
+import pathlib
+import shutil
+import sys
+import time
+import unittest
+
+import machine
+
+ADDRESS = "127.0.0.1:12345"
+GREETING = "Hello from server!"
+CLIENT = pathlib.Path(__file__).with_name("client.py")
+PATIENCE_SEC = 30
+
+
+class SystemTest(unittest.TestCase):
+    """A test with a machine of its own, in which the package has just been installed."""
+
+    host: machine.Host
+    deb: pathlib.Path
+    machine = None
+
+    def setUp(self):
+        self.machine = self.enterContext(machine.Machine(self.host))
+        shutil.copy(self.deb, self.machine.path("/root/greeting-daemon.deb"))
+        self.install()
+
+    def install(self):
+        return self.machine.run("dpkg", "--install", "/root/greeting-daemon.deb")
+
+    def systemctl(self, *arguments, check=True):
+        return self.machine.run("systemctl", *arguments, check=check)
+
+    def show(self, unit, *properties):
+        """Properties of a unit, as a dictionary of strings."""
+        shown = self.systemctl("show", unit, "--property=" + ",".join(properties))
+        return dict(line.split("=", 1) for line in shown.splitlines())
+
+    def state(self, unit):
+        """The unit's ActiveState: active, inactive, failed..."""
+        return self.show(unit, "ActiveState")["ActiveState"]
+
+    def main_pid(self):
+        """The service's main process, as the machine numbers it; 0 without one."""
+        return int(self.show("greetd.service", "MainPID")["MainPID"])
+
+    def write(self, path, text):
+        file = self.machine.path(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    def start_client(self, *arguments):
+        return self.machine.start_on_network(sys.executable, CLIENT, *arguments)
+
+    def finish_client(self, client):
+        """What the client printed; it must not have failed."""
+        printed, complaint = client.communicate(timeout=2 * PATIENCE_SEC)
+        self.assertEqual(client.returncode, 0, complaint)
+        return printed
+
+    def greet(self, address=ADDRESS, source_port=0):
+        """What a client is sent, up to the end of the stream."""
+        return self.finish_client(self.start_client("greet", address, source_port))
+
+    def assert_refused(self, address=ADDRESS):
+        client = self.start_client("greet", address)
+        _, complaint = client.communicate(timeout=PATIENCE_SEC)
+        self.assertIn("ConnectionRefusedError", complaint)
+
+    @contextlib.contextmanager
+    def load_that_loses_nobody(self, clients=8):
+        """Clients on loopback, coming again and again for as long as the block runs; all must be
+        greeted."""
+        load = self.start_client("load", ADDRESS, clients)
+        self.assertEqual(load.stdout.readline(), "started\n")
+        yield
+        outcomes = json.loads(self.finish_client(load))
+        self.assertEqual(list(outcomes), ["greeted"], outcomes)
+        self.assertGreater(outcomes["greeted"], clients)
+
+    def entries(self, **fields):
+        """The service's journal entries that have these fields."""
+        self.machine.run("journalctl", "--sync")
+        lines = self.machine.run("journalctl", "--unit=greetd", "--output=json").splitlines()
+        return [entry for entry in map(json.loads, lines) if has_fields(entry, fields)]
+
+    def wait_for_entry(self, **fields):
+        """The first of the service's journal entries with these fields, waited for if need be."""
+        journal = self.machine.start(
+            "timeout", PATIENCE_SEC, "journalctl", "--unit=greetd", "--follow", "--lines=all",
+            "--output=json")
+        with journal:
+            for entry in map(json.loads, journal.stdout):
+                if has_fields(entry, fields):
+                    return entry
+        self.fail(f"no entry with {fields} within {PATIENCE_SEC} s")
+
+    def eventually(self, assertion):
+        """Waits for what can only be asked for again and again: until ASSERTION holds."""
+        deadline = time.monotonic() + PATIENCE_SEC
+        while True:
+            try:
+                return assertion()
+            except AssertionError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.05)
+
+    def diagnosis(self):
+        """What to look at when a test has failed."""
+        if not self.machine:
+            return ""
+        return "".join(
+            f"--- {command}\n{self.machine.run(*command.split(), check=False)}"
+            for command in ("systemctl --no-pager --lines=0 status greetd.service greetd.socket",
+                            "journalctl --no-pager --lines=60"))
+
+
+def has_fields(entry, fields):
+    return all(entry.get(name) == value for name, value in fields.items())

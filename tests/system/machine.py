@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: MIT
+"""A small machine with a systemd and a journald of its own, in a container.
+
+Its root is an overlay on a base tree that stays as it is. Its network is a loopback interface that
+nobody else has. Nothing of it is registered with the host.
+"""
+
+import dataclasses
+import os
+import itertools
+import pathlib
+import select
+import shutil
+import socket
+import subprocess
+import time
+
+BOOT_TIMEOUT_SEC = 60
+COMMAND_TIMEOUT_SEC = 60
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TERM": "dumb"}
+
+
+class BootError(Exception):
+    """The machine did not come up; the text has its console."""
+
+
+class CommandError(Exception):
+    """A command inside failed; the text has what it printed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Host:
+    """Where machines are made."""
+
+    base: pathlib.Path
+    """The tree that every machine's root starts from."""
+    scratch: pathlib.Path
+    """A folder for overlays, sockets and consoles."""
+    cgroups: list
+    """A cgroup in each hierarchy where systemd looks, to make the machine's own in."""
+
+
+class Machine:
+    """A booted machine; as a context manager it is stopped at the end."""
+
+    _numbers = itertools.count(1)
+
+    def __init__(self, host):
+        self.name = name = f"greetd-{next(self._numbers)}"
+        self._cgroups = [pathlib.Path(cgroup) / name for cgroup in host.cgroups]
+        self._base = host.base
+        self._folder = host.scratch / name
+        self._root = self._folder / "root"
+        self._console = self._folder / "console"
+        self._nspawn = None
+        self._leader = None
+
+    def __enter__(self):
+        self._folder.mkdir()
+        for cgroup in self._cgroups:
+            cgroup.mkdir()
+        self._mount_root()
+        self._boot()
+        return self
+
+    def __exit__(self, *_):
+        self._nspawn.terminate()
+        self._nspawn.wait(BOOT_TIMEOUT_SEC)
+        subprocess.run(["umount", self._root, self._folder], check=True)
+        shutil.rmtree(self._folder)
+
+    def _mount_root(self):
+        mount("-t", "tmpfs", "tmpfs", self._folder)
+        upper, work = self._folder / "upper", self._folder / "work"
+        for folder in (upper, work, self._root):
+            folder.mkdir()
+        layers = f"lowerdir={self._base},upperdir={upper},workdir={work}"
+        mount("-t", "overlay", "overlay", "-o", layers, self._root)
+
+    def _boot(self):
+        notifications = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        with notifications, open(self._console, "wb") as console:
+            notifications.bind(str(self._folder / "notify"))
+            self._nspawn = self._start_nspawn(console)
+            try:
+                self._wait_until_up(notifications)
+            except (BootError, CommandError) as error:
+                self._nspawn.kill()
+                self._nspawn.wait()
+                raise BootError(f"{error}\n{self._console.read_text(errors='replace')}") from error
+
+    def _start_nspawn(self, console):
+        # --notify-ready: nspawn tells us when the machine has come up. bpf: systemd-analyze and
+        # IPAddressDeny= need it inside.
+        return subprocess.Popen(
+            ["systemd-nspawn", "--quiet", "--boot", f"--directory={self._root}",
+             f"--machine={self.name}", "--register=no", "--keep-unit", "--private-network",
+             "--console=pipe", "--notify-ready=yes", "--system-call-filter=bpf"],
+            stdin=subprocess.DEVNULL, stdout=console, stderr=console,
+            env=os.environ | {"NOTIFY_SOCKET": str(self._folder / "notify")},
+            preexec_fn=self._enter_cgroups)
+
+    def _enter_cgroups(self):
+        for cgroup in self._cgroups:
+            (cgroup / "cgroup.procs").write_text("0")
+
+    def _wait_until_up(self, notifications):
+        """nspawn reports the PID of the machine's init in one message, READY=1 in another."""
+        ready = False
+        deadline = time.monotonic() + BOOT_TIMEOUT_SEC
+        while not ready or not self._leader:
+            if self._nspawn.poll() is not None or time.monotonic() > deadline:
+                raise BootError("systemd-nspawn ended, or the machine was not up in time")
+            if not select.select([notifications], [], [], 0.1)[0]:
+                continue
+            for line in notifications.recv(4096).decode().splitlines():
+                key, _, value = line.partition("=")
+                if key == "X_NSPAWN_LEADER_PID":
+                    self._leader = int(value)
+                ready = ready or line == "READY=1"
+        self.run("systemctl", "is-system-running", "--wait")
+
+    def run(self, *command, check=True):
+        """Runs COMMAND inside and returns what it printed, errors included."""
+        done = subprocess.run(self._joined("--all", command), env=ENVIRONMENT, text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=COMMAND_TIMEOUT_SEC)
+        if check and done.returncode != 0:
+            raise CommandError(f"{' '.join(map(str, command))} exited {done.returncode}:\n"
+                               f"{done.stdout}")
+        return done.stdout
+
+    def start(self, *command):
+        """Starts COMMAND inside, with its output as text to read from."""
+        return subprocess.Popen(self._joined("--all", command), env=ENVIRONMENT, text=True,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+
+    def start_on_network(self, *command):
+        """Starts COMMAND of the host's, joined to the machine's network alone, with pipes."""
+        return subprocess.Popen(self._joined("--net", command), text=True, stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def path(self, path):
+        """The host's path of PATH inside, through what the machine has mounted there."""
+        return pathlib.Path(f"/proc/{self._leader}/root") / str(path).lstrip("/")
+
+    def _joined(self, namespaces, command):
+        return ["nsenter", f"--target={self._leader}", namespaces, "--", *map(str, command)]
+
+
+def mount(*arguments):
+    subprocess.run(["mount", *arguments], check=True)

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""The socket, the service, and who starts whom."""
+
+from case import GREETING, SystemTest
+
+DOOR_SOCKET = """\
+[Socket]
+ListenStream=/run/door
+FileDescriptorName=door
+Service=greetd.service
+"""
+
+DOOR_GREETING = """\
+[Listener door]
+Message=Knock, knock.
+"""
+
+
+class Activation(SystemTest):
+    def test_the_first_client_starts_the_service_and_is_greeted(self):
+        self.assertEqual(self.state("greetd.service"), "inactive")
+        self.assertEqual(self.greet(), GREETING)
+        self.assertEqual(self.state("greetd.service"), "active")
+
+    def test_starting_the_service_from_cold_opens_its_socket_too(self):
+        self.systemctl("stop", "greetd.socket", "greetd.service")
+        self.assert_refused()
+        self.systemctl("start", "greetd")
+        self.assertEqual(self.state("greetd.socket"), "active")
+        self.assertEqual(self.greet(), GREETING)
+
+    def test_stopping_the_socket_stops_the_service_and_closes_the_port(self):
+        self.assertEqual(self.greet(), GREETING)
+        self.systemctl("stop", "greetd.socket")
+        self.assertEqual(self.state("greetd.service"), "inactive")
+        self.assert_refused()
+
+    def test_a_socket_with_a_name_is_greeted_as_its_listener_section_says(self):
+        self.write("/etc/systemd/system/greetd-door.socket", DOOR_SOCKET)
+        self.write("/etc/greetd.conf.d/door.conf", DOOR_GREETING)
+        self.systemctl("daemon-reload")
+        self.systemctl("start", "greetd-door.socket")
+        self.assertEqual(self.greet(self.machine.path("/run/door")), "Knock, knock.")
+        self.assertEqual(self.greet(), GREETING)
+        self.assertEqual(self.systemctl("is-active", "greetd.service"), "active\n")
+
+    def test_status_tells_how_many_were_greeted(self):
+        for _ in range(3):
+            self.assertEqual(self.greet(), GREETING)
+        told = r"Greeting \d+ clients?; 3 greeted, 0 refused; \d+ workers?"
+        self.eventually(
+            lambda: self.assertRegex(self.systemctl("status", "greetd"), f'Status: "{told}"'))

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""What the administrator writes, right or wrong."""
+
+from case import ADDRESS, GREETING, SystemTest
+
+CONFIG = "/etc/greetd.conf"
+CLOSED = "[Greeting]\nMessage=Closed for today.\\n\n"
+BROKEN = "[Server]\nNonsense=1\n"
+
+# Times that the service fails to start while a client waits.
+SEVERAL = 3
+
+# Between two of them, a second; the journal's clocks may differ a little.
+PAUSE_USEC = 950_000
+
+
+class Configuration(SystemTest):
+    def test_a_drop_in_takes_effect_at_restart(self):
+        self.assertEqual(self.greet(), GREETING)
+        self.write("/etc/greetd.conf.d/50-closed.conf", CLOSED)
+        self.assertEqual(self.greet(), GREETING)
+        self.systemctl("restart", "greetd")
+        self.assertEqual(self.greet(), "Closed for today.\n")
+
+    def test_a_broken_file_fails_the_service_once_with_its_line_in_the_journal(self):
+        self.write(CONFIG, BROKEN)
+        self.systemctl("start", "greetd", check=False)
+        shown = self.show("greetd.service", "ActiveState", "Result", "ExecMainStatus", "NRestarts")
+        self.assertEqual(shown, {"ActiveState": "failed", "Result": "exit-code",
+                                 "ExecMainStatus": "78", "NRestarts": "0"})
+        messages = [entry["MESSAGE"] for entry in self.entries()]
+        self.assertEqual(sum(text.startswith(f"{CONFIG}:2: ") for text in messages), 1, messages)
+
+    def test_a_client_who_met_a_broken_file_is_greeted_once_it_is_mended(self):
+        sound = self.machine.path(CONFIG).read_text()
+        self.write(CONFIG, BROKEN)
+        client = self.start_client("greet", ADDRESS)
+        self.eventually(lambda: self.assertGreaterEqual(self.failures_to_start(), SEVERAL))
+        self.assertEqual(self.state("greetd.socket"), "active")
+        self.write(CONFIG, sound)
+        self.assertEqual(self.finish_client(client), GREETING)
+
+    def test_a_broken_file_and_a_client_who_waits_do_not_keep_the_machine_busy(self):
+        self.write(CONFIG, BROKEN)
+        client = self.start_client("greet", ADDRESS)
+        self.eventually(lambda: self.assertGreaterEqual(self.failures_to_start(), SEVERAL))
+        client.kill()
+        failed = sorted(int(entry["__MONOTONIC_TIMESTAMP"])
+                        for entry in self.entries(UNIT_RESULT="exit-code"))
+        for earlier, later in zip(failed, failed[1:]):
+            self.assertGreaterEqual(later - earlier, PAUSE_USEC)
+
+    def failures_to_start(self):
+        return len(self.entries(UNIT_RESULT="exit-code"))

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""The unit keeps what it promises about the service's powers, while the service greets."""
+
+import errno
+import re
+
+from case import GREETING, SystemTest
+from machine import CommandError
+
+UNITS = ["/lib/systemd/system/greetd.service", "/lib/systemd/system/greetd.socket"]
+EXPOSURE_MAX = 0.3
+NO_CAPABILITIES = "0000000000000000"
+
+
+class Hardening(SystemTest):
+    def setUp(self):
+        super().setUp()
+        self.assertEqual(self.greet(), GREETING)
+        self.process = self.machine.path(f"/proc/{self.main_pid()}")
+
+    def test_the_process_has_no_user_of_the_machines_and_no_privilege(self):
+        status = dict(re.findall(r"(\w+):\s+(.*)", (self.process / "status").read_text()))
+        users = set(map(int, status["Uid"].split() + status["Gid"].split()))
+        self.assertEqual(len(users), 1, users)
+        self.assertIn(users.pop(), range(61184, 65520), "not one of systemd's dynamic users")
+        for capabilities in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+            self.assertEqual(status[capabilities], NO_CAPABILITIES, capabilities)
+        self.assertEqual(status["NoNewPrivs"], "1")
+        self.assertEqual(status["Seccomp"], "2")
+
+    def test_the_process_is_alone_in_its_namespaces(self):
+        init = self.machine.path("/proc/1")
+        for kind in ("net", "mnt", "ipc", "user", "uts"):
+            own, others = (process / "ns" / kind for process in (self.process, init))
+            self.assertNotEqual(own.readlink(), others.readlink(), kind)
+        self.assertEqual(self.greet(), GREETING)
+
+    def test_the_file_system_is_read_only_to_it(self):
+        for path in ("etc/greetd.conf", "usr/bin/env", "var/lib/dpkg/status"):
+            with self.assertRaises(OSError) as refusal:
+                (self.process / "root" / path).open("a")
+            self.assertEqual(refusal.exception.errno, errno.EROFS, path)
+
+    def test_another_program_cannot_be_run(self):
+        with self.assertRaisesRegex(CommandError, "Permission denied"):
+            self.machine.run("nsenter", f"--target={self.process.name}", "--mount", "/bin/true")
+
+    def test_its_exposure_is_low(self):
+        for how in (["greetd.service"], ["--offline=yes", UNITS[0]]):
+            told = self.machine.run("systemd-analyze", "security", "--no-pager", *how)
+            exposure = re.search(r"Overall exposure level for greetd\.service: (\d+\.\d)", told)
+            self.assertLessEqual(float(exposure[1]), EXPOSURE_MAX, told)
+
+    def test_systemd_finds_nothing_to_say_about_the_units(self):
+        self.assertEqual(self.machine.run("systemd-analyze", "verify", "--man=no", *UNITS), "")

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""The Debian package comes, is renewed, and goes."""
+
+from case import GREETING, SystemTest
+
+OTHER_GREETD = """\
+Package: greetd
+Version: 1
+Architecture: all
+Maintainer: nobody <nobody@example.org>
+Description: the login manager of that name
+"""
+
+
+class Package(SystemTest):
+    def programs(self):
+        """The names of all processes in the machine."""
+        return [file.read_text().strip() for file in self.machine.path("/proc").glob("[0-9]*/comm")]
+
+    def test_installing_starts_the_socket_and_leaves_the_service_to_the_first_client(self):
+        self.assertEqual(self.state("greetd.socket"), "active")
+        self.assertEqual(self.systemctl("is-enabled", "greetd.socket"), "enabled\n")
+        self.assertEqual(self.state("greetd.service"), "inactive")
+        enabled = self.systemctl("is-enabled", "greetd.service", check=False)
+        self.assertEqual(enabled, "disabled\n")
+
+    def test_an_upgrade_under_load_restarts_the_service_and_loses_no_client(self):
+        with self.load_that_loses_nobody():
+            service, socket = self.main_pid(), self.show("greetd.socket", "InvocationID")
+            self.install()
+            self.assertNotEqual(self.main_pid(), service)
+            self.assertEqual(self.show("greetd.socket", "InvocationID"), socket)
+
+    def test_an_upgrade_leaves_a_service_without_clients_alone(self):
+        self.install()
+        self.assertEqual(self.state("greetd.service"), "inactive")
+        self.assertEqual(self.greet(), GREETING)
+
+    def test_removal_leaves_nothing_running_and_keeps_the_configuration(self):
+        self.assertEqual(self.greet(), GREETING)
+        self.assertIn("greetd", self.programs())
+        self.machine.run("dpkg", "--remove", "greeting-daemon")
+        self.assertNotIn("greetd", self.programs())
+        self.assert_refused()
+        for unit in ("greetd.service", "greetd.socket"):
+            self.assertEqual(self.show(unit, "LoadState", "ActiveState"),
+                             {"LoadState": "not-found", "ActiveState": "inactive"})
+        self.assertTrue(self.machine.path("/etc/greetd.conf").exists())
+
+    def test_a_purge_leaves_no_trace(self):
+        self.assertEqual(self.greet(), GREETING)
+        self.machine.run("dpkg", "--purge", "greeting-daemon")
+        left = self.machine.run("find", "/etc", "/usr", "/var/lib/systemd", "/run/systemd",
+                                "-name", "*greetd*", "-o", "-name", "*greeting-daemon*")
+        self.assertEqual(left, "")
+
+    def test_the_login_manager_called_greetd_cannot_be_installed_beside_it(self):
+        self.write("/root/other/DEBIAN/control", OTHER_GREETD)
+        self.machine.run("dpkg-deb", "--build", "/root/other", "/root/other.deb")
+        told = self.machine.run("dpkg", "--install", "/root/other.deb", check=False)
+        self.assertIn("greeting-daemon conflicts with greetd", told)
+        self.assertEqual(self.greet(), GREETING)
