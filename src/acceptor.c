@@ -2,6 +2,7 @@
 #include "greetd/acceptor.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -83,7 +84,8 @@ static void log_episode(struct acceptor *acceptor, int error, uint64_t now_usec)
     uint64_t last =
         atomic_exchange_explicit(acceptor->exhausted_usec, now_usec, memory_order_relaxed);
 
-    if (last == 0 || now_usec - last > ACCEPTOR_EPISODE_USEC)
+    /* Another worker may have been here with a time of its own that is a little later than ours. */
+    if (last == 0 || now_usec > last + ACCEPTOR_EPISODE_USEC)
         connlog_exhausted(acceptor->clients->connlog, acceptor->clients->worker, error);
 }
 
@@ -130,6 +132,18 @@ static struct peer identify_peer(int fd, const struct sockaddr *sa, socklen_t le
     return peer;
 }
 
+/* accept4(2) looks for a descriptor before it looks into the queue, so its errors do not tell.
+ * Leaves errno as it is. */
+static bool somebody_waits(const struct acceptor *acceptor, size_t i)
+{
+    struct pollfd poll_fd = {.fd = acceptor->endpoints->at[i].listener->fd, .events = POLLIN};
+    int error = errno;
+    bool waits = poll(&poll_fd, 1, 0) > 0;
+
+    errno = error;
+    return waits;
+}
+
 /* Accepts and greets one client, who can be taken. Returns 0, whether it was there or not, or what
  * accept4(2) failed with. */
 static int accept_one(struct acceptor *acceptor, size_t i, uint64_t now_usec)
@@ -142,6 +156,8 @@ static int accept_one(struct acceptor *acceptor, size_t i, uint64_t now_usec)
     int fd = accept4(acceptor->endpoints->at[i].listener->fd, &address.sa, &length,
                      SOCK_NONBLOCK | SOCK_CLOEXEC);
 
+    if (fd < 0 && sockutil_accept_class(errno) == SOCKUTIL_ACCEPT_EXHAUSTED)
+        return somebody_waits(acceptor, i) ? -errno : -EAGAIN;
     if (fd < 0)
         return -errno;
     if (!clients_have_room(acceptor->clients))
@@ -179,9 +195,13 @@ static int accept_batch(struct acceptor *acceptor, size_t i, uint64_t now_usec)
 
 static bool may_resume(const struct acceptor *acceptor, uint64_t now_usec)
 {
-    return acceptor->paused && can_take_one_more(acceptor) &&
-           (acceptor->resume_usec <= now_usec ||
-            acceptor->clients->n_ended != acceptor->n_ended_at_pause);
+    if (!acceptor->paused || !can_take_one_more(acceptor))
+        return false;
+    /* A full table has room again; of descriptors that is only known when one of ours was closed.
+     */
+    return acceptor->resume_usec == DEADLINE_NEVER || acceptor->resume_usec <= now_usec ||
+           acceptor->clients->n_ended != acceptor->n_ended_at_pause ||
+           clients_can_let_go(acceptor->clients);
 }
 
 int acceptor_run(struct acceptor *acceptor, uint64_t now_usec)

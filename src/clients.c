@@ -5,9 +5,6 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-/* A record of SOCK_SEQPACKET must fit into the socket's buffer as a whole. */
-#define CLIENTS_RECORD_MAX ((size_t)64 * 1024)
-
 enum queue { QUEUE_NONE, QUEUE_SOON, QUEUE_WRITING, QUEUE_LINGERING };
 
 static struct conn *conn_of(struct deadline_entry *entry)
@@ -88,13 +85,15 @@ static bool await_write(struct clients *clients, struct conn *conn, uint64_t now
     return true;
 }
 
+/* Past the bound of its input nothing more is read, and so there is nothing epoll could tell. */
 static bool await_close(struct clients *clients, struct conn *conn, uint64_t now_usec)
 {
-    if (conn->queue == QUEUE_LINGERING)
-        return true;
-    if (!watch(clients, conn, EPOLLIN))
+    if (!conn_reads(conn))
+        unwatch(clients, conn);
+    else if (!conn->watched && !watch(clients, conn, EPOLLIN))
         return false;
-    wait_in(conn, QUEUE_LINGERING, &lane_of(conn)->lingering, now_usec);
+    if (conn->queue != QUEUE_LINGERING)
+        wait_in(conn, QUEUE_LINGERING, &lane_of(conn)->lingering, now_usec);
     return true;
 }
 
@@ -220,14 +219,12 @@ void clients_abandon(struct clients *clients, uint64_t now_usec)
 
 static void init_lane(struct clients_lane *lane, const struct endpoint *endpoint)
 {
-    bool records = endpoint->listener->type == SOCK_SEQPACKET;
-
     lane->terms = (struct conn_terms){
         .greeting = endpoint->config->greeting,
         .listener = endpoint->listener->name,
         .linger_usec = endpoint->config->settings.linger_usec,
         .write_timeout_usec = endpoint->config->settings.write_timeout_usec,
-        .send_max = records ? CLIENTS_RECORD_MAX : SIZE_MAX,
+        .records = endpoint->listener->type == SOCK_SEQPACKET,
     };
     deadline_fifo_init(&lane->writing);
     deadline_fifo_init(&lane->lingering);

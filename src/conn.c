@@ -3,9 +3,16 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include "greetd/sockutil.h"
+
+/* A record of SOCK_SEQPACKET must fit into the socket's buffer as a whole. */
+#define CONN_RECORD_MAX ((size_t)64 * 1024)
+
+/* How often one step calls recv(2), however little there is to read each time. */
+#define CONN_DISCARD_READS 64
 
 static enum conn_next broken(struct conn *conn, int error)
 {
@@ -23,12 +30,10 @@ static int64_t unacknowledged(const struct conn *conn)
 
 /* The whole greeting is with the kernel: sends the end of stream, which rides on the last data
  * segment. */
-static enum conn_next finish(struct conn *conn, uint64_t now_usec,
-                             struct metrics_counters *counters)
+static enum conn_next finish(struct conn *conn, struct metrics_counters *counters)
 {
     metrics_add(&counters->greeted, 1);
     conn->outcome = CONNLOG_UNCONFIRMED;
-    conn->greeted_msec = (uint32_t)((now_usec - conn->accepted_usec) / 1000);
     /* After the client's end of stream nothing can come that a reset would answer. */
     if (conn->terms->linger_usec == 0 || conn->input_ended)
         return CONN_CLOSE;
@@ -50,31 +55,56 @@ static enum conn_next await_write(struct conn *conn)
     return CONN_WAIT_WRITE;
 }
 
+/* The kernel has no memory, and epoll would not tell when it has some again. */
+static enum conn_next await_memory(struct conn *conn, uint64_t now_usec)
+{
+    uint64_t progress_usec = conn->accepted_usec + (uint64_t)conn->progress_msec * 1000;
+
+    if (now_usec < deadline_after(progress_usec, conn->terms->write_timeout_usec))
+        return CONN_WAIT_SOON;
+    conn->outcome = CONNLOG_TIMEOUT;
+    return CONN_CLOSE;
+}
+
+/* MSG_MORE holds the last segment back for the end of stream to go with it (TCP_CORK in tcp(7)).
+ * Closing at once, it would be lost if there is unread input. */
+static int send_flags(const struct conn_terms *terms)
+{
+    return terms->linger_usec > 0 ? MSG_MORE | MSG_NOSIGNAL : MSG_NOSIGNAL;
+}
+
+/* Gives the kernel the next part of the greeting. Returns its size or a negative errno of send(2).
+ */
+static ssize_t send_part(struct conn *conn)
+{
+    const struct greeting *greeting = conn->terms->greeting;
+    size_t left = greeting->size - conn->sent;
+    size_t size = conn->terms->records && left > CONN_RECORD_MAX ? CONN_RECORD_MAX : left;
+    ssize_t n = send(conn->fd, greeting->bytes + conn->sent, size, send_flags(conn->terms));
+
+    return n < 0 ? -errno : n;
+}
+
 static enum conn_next write_greeting(struct conn *conn, uint64_t now_usec,
                                      struct metrics_counters *counters)
 {
-    const struct greeting *greeting = conn->terms->greeting;
-
-    while (conn->sent < greeting->size) {
-        size_t left = greeting->size - conn->sent;
-        size_t size = left < conn->terms->send_max ? left : conn->terms->send_max;
-        /* MSG_MORE holds the last segment back for the end of stream to go with it (tcp(7),
-         * TCP_CORK). */
-        ssize_t n = send(conn->fd, greeting->bytes + conn->sent, size, MSG_MORE | MSG_NOSIGNAL);
+    while (conn->sent < conn->terms->greeting->size) {
+        ssize_t n = send_part(conn);
 
         if (n >= 0) {
             conn->sent += (uint32_t)n;
             conn->progressed = true;
+            conn->progress_msec = (uint32_t)((now_usec - conn->accepted_usec) / 1000);
             metrics_add(&counters->bytes_sent, (uint64_t)n);
-        } else if (errno == EAGAIN) {
+        } else if (n == -EAGAIN) {
             return await_write(conn);
-        } else if (errno == ENOBUFS || errno == ENOMEM) {
-            return CONN_WAIT_SOON;
-        } else if (errno != EINTR) {
-            return broken(conn, errno);
+        } else if (n == -ENOBUFS || n == -ENOMEM) {
+            return await_memory(conn, now_usec);
+        } else if (n != -EINTR) {
+            return broken(conn, (int)-n);
         }
     }
-    return finish(conn, now_usec, counters);
+    return finish(conn, counters);
 }
 
 enum discarded {
@@ -84,61 +114,54 @@ enum discarded {
     DISCARDED_FAILED,
 };
 
+/* A record of SOCK_SEQPACKET may be empty, which recv(2) tells no differently from the end of
+ * stream. */
+static bool is_empty_record(const struct conn *conn)
+{
+    struct pollfd poll_fd = {.fd = conn->fd, .events = POLLRDHUP};
+
+    return conn->terms->records && poll(&poll_fd, 1, 0) == 0;
+}
+
 /* Reads what the client has sent and throws it away, so that its sending, which nobody asked for,
  * neither blocks it nor costs it the greeting. */
 static enum discarded discard_input(struct conn *conn)
 {
     char buffer[16 * 1024];
-    uint32_t read = 0;
+    uint32_t end = conn->discarded + CONN_DISCARD_STEP_MAX;
 
-    while (read < CONN_DISCARD_STEP_MAX) {
+    for (unsigned i = 0; i < CONN_DISCARD_READS && conn->discarded < end; i++) {
         ssize_t n = recv(conn->fd, buffer, sizeof(buffer), 0);
 
-        if (n == 0)
-            return DISCARDED_LAST;
-        if (n < 0 && errno == EAGAIN)
-            return DISCARDED_ALL;
-        if (n < 0 && errno != EINTR)
-            return DISCARDED_FAILED;
-        if (n > 0) {
-            read += (uint32_t)n;
+        if (n > 0)
             conn->discarded += (uint32_t)n;
-        }
+        else if (n == 0 && is_empty_record(conn))
+            conn->discarded++;
+        else if (n == 0)
+            return DISCARDED_LAST;
+        else if (errno == EAGAIN)
+            return DISCARDED_ALL;
+        else if (errno != EINTR)
+            return DISCARDED_FAILED;
     }
     return DISCARDED_SOME;
 }
 
-static bool linger_is_over(const struct conn *conn, uint64_t now_usec)
+static enum conn_next await_close(struct conn *conn)
 {
-    uint64_t greeted_usec = conn->accepted_usec + (uint64_t)conn->greeted_msec * 1000;
-
-    return now_usec >= deadline_after(greeted_usec, conn->terms->linger_usec);
-}
-
-/* A client that has sent more than anyone would has had its input thrown away for long enough. What
- * is left of it stays unread; once the greeting has been acknowledged, a reset can do no harm. */
-static enum conn_next await_acknowledgement(const struct conn *conn, uint64_t now_usec)
-{
-    return unacknowledged(conn) <= 0 || linger_is_over(conn, now_usec) ? CONN_CLOSE
-                                                                       : CONN_WAIT_SOON;
-}
-
-static enum conn_next await_close(struct conn *conn, uint64_t now_usec)
-{
-    if (conn->discarded >= CONN_DISCARD_MAX)
-        return await_acknowledgement(conn, now_usec);
-
-    switch (discard_input(conn)) {
+    switch (conn_reads(conn) ? discard_input(conn) : DISCARDED_ALL) {
     case DISCARDED_LAST:
+        conn->input_ended = true;
         return CONN_CLOSE;
     case DISCARDED_FAILED:
         return broken(conn, errno);
-    case DISCARDED_SOME:
-        return linger_is_over(conn, now_usec) ? CONN_CLOSE : CONN_WAIT_SOON;
     case DISCARDED_ALL:
-    default:
-        return CONN_WAIT_CLOSE;
+    case DISCARDED_SOME:
+        break;
     }
+    /* A client that has sent more than anyone would is let go; its greeting, once acknowledged,
+     * can't be overtaken by a reset any more. */
+    return conn_reads(conn) || unacknowledged(conn) > 0 ? CONN_WAIT_CLOSE : CONN_CLOSE;
 }
 
 /* A client that sends a lot before it reads is stuck in its own write while we are in ours: its
@@ -175,7 +198,7 @@ enum conn_next conn_step(struct conn *conn, uint64_t now_usec, struct metrics_co
 {
     assert(conn->state != CONN_FREE);
     return conn->state == CONN_WRITING ? go_on_writing(conn, now_usec, counters)
-                                       : await_close(conn, now_usec);
+                                       : await_close(conn);
 }
 
 enum conn_next conn_expire(struct conn *conn)
@@ -196,21 +219,27 @@ enum conn_next conn_expire(struct conn *conn)
 }
 
 /* How much of what was sent the client's end has acknowledged. Of a local socket only nothing or
- * everything is known: it counts the kernel's memory, not bytes. */
+ * everything is known: it counts the kernel's memory, not bytes, and none once the client is gone.
+ */
 static uint32_t acknowledged(const struct conn *conn)
 {
+    bool local = conn->peer.family != AF_INET && conn->peer.family != AF_INET6;
     int64_t outstanding = unacknowledged(conn);
 
-    if (outstanding == 0)
-        return conn->sent;
-    if (outstanding < 0 || outstanding > conn->sent ||
-        (conn->peer.family != AF_INET && conn->peer.family != AF_INET6))
+    if (local && (outstanding != 0 || conn->outcome == CONNLOG_RESET))
+        return 0;
+    if (outstanding < 0 || outstanding > conn->sent)
         return 0;
     return conn->sent - (uint32_t)outstanding;
 }
 
 void conn_close(struct conn *conn, uint64_t now_usec, struct connlog_connection *ret_story)
 {
+    /* Whoever is let go before it has closed: closing on unread input would reset the connection.
+     */
+    if (conn->state == CONN_GREETED && conn_reads(conn) && discard_input(conn) == DISCARDED_FAILED)
+        (void)broken(conn, errno);
+
     *ret_story = (struct connlog_connection){
         .listener = conn->terms->listener,
         .peer = conn->peer,

@@ -41,9 +41,10 @@ struct message {
     char text[LOG_MESSAGE_MAX];
 };
 
-struct worker_ring {
-    struct ring records;
-    _Alignas(RING_CACHE_LINE) atomic_uint_fast64_t left_out; /* written by the worker */
+/* What one thread has to say, and how often it found no room for it. */
+struct outlet {
+    struct ring ring;
+    _Alignas(RING_CACHE_LINE) atomic_uint_fast64_t left_out; /* written by that thread */
     uint64_t left_out_logged;
 };
 
@@ -54,16 +55,16 @@ struct connlog {
     /* Whether the thread is about to wait, so that who has an entry for it must wake it. */
     atomic_bool asleep;
     atomic_bool stop;
-    struct ring messages;
+    struct outlet messages; /* of the main thread */
     unsigned n_workers;
-    struct worker_ring workers[];
+    struct outlet workers[]; /* of records */
 };
 
 static void connlog_free(struct connlog *connlog)
 {
     for (unsigned i = 0; i < connlog->n_workers; i++)
-        ring_deinit(&connlog->workers[i].records);
-    ring_deinit(&connlog->messages);
+        ring_deinit(&connlog->workers[i].ring);
+    ring_deinit(&connlog->messages.ring);
     util_close(connlog->wake_fd);
     free(connlog);
 }
@@ -149,19 +150,17 @@ static void write_exhausted(struct connlog *connlog, unsigned worker, int error)
     log_write(connlog->log, LOG_WARNING, LOG_ID_EXHAUSTED, message, fields.fields, fields.n);
 }
 
-static void write_left_out(struct connlog *connlog, struct worker_ring *ring, unsigned worker)
+static void write_left_out(struct connlog *connlog, struct outlet *outlet, const char *what)
 {
-    uint64_t left_out = atomic_load_explicit(&ring->left_out, memory_order_relaxed);
+    uint64_t left_out = atomic_load_explicit(&outlet->left_out, memory_order_relaxed);
     char message[LOG_MESSAGE_MAX];
-    struct fields fields = {.n = 0};
 
-    if (left_out == ring->left_out_logged)
+    if (left_out == outlet->left_out_logged)
         return;
-    snprintf(message, sizeof(message), "%" PRIu64 " connection entries left out: ring full",
-             left_out - ring->left_out_logged);
-    fields_add(&fields, "GREETD_WORKER=%u", worker);
-    log_write(connlog->log, LOG_NOTICE, LOG_ID_LEFT_OUT, message, fields.fields, fields.n);
-    ring->left_out_logged = left_out;
+    snprintf(message, sizeof(message), "%" PRIu64 " %s left out: ring full",
+             left_out - outlet->left_out_logged, what);
+    log_write(connlog->log, LOG_NOTICE, LOG_ID_LEFT_OUT, message, NULL, 0);
+    outlet->left_out_logged = left_out;
 }
 
 static void write_message(struct connlog *connlog, const struct message *message)
@@ -178,20 +177,21 @@ static bool drain_messages(struct connlog *connlog)
     struct message message;
     bool any = false;
 
-    while (ring_pop(&connlog->messages, &message)) {
+    while (ring_pop(&connlog->messages.ring, &message)) {
         write_message(connlog, &message);
         any = true;
     }
+    write_left_out(connlog, &connlog->messages, "messages");
     return any;
 }
 
 static bool drain_worker(struct connlog *connlog, unsigned worker)
 {
-    struct worker_ring *ring = &connlog->workers[worker];
+    struct outlet *outlet = &connlog->workers[worker];
     struct record record;
     unsigned n = 0;
 
-    while (n < CONNLOG_BATCH && ring_pop(&ring->records, &record)) {
+    while (n < CONNLOG_BATCH && ring_pop(&outlet->ring, &record)) {
         switch (record.kind) {
         case RECORD_CONNECTION:
             write_connection(connlog, worker, &record.connection);
@@ -202,7 +202,7 @@ static bool drain_worker(struct connlog *connlog, unsigned worker)
         }
         n++;
     }
-    write_left_out(connlog, ring, worker);
+    write_left_out(connlog, outlet, "connection entries");
     return n > 0;
 }
 
@@ -252,7 +252,7 @@ static void *connlog_main(void *p)
 
 static int connlog_new(struct connlog **ret, struct log *log, unsigned n_workers)
 {
-    size_t size = sizeof(struct connlog) + n_workers * sizeof(struct worker_ring);
+    size_t size = sizeof(struct connlog) + n_workers * sizeof(struct outlet);
     _cleanup_(connlog_freep) struct connlog *connlog = aligned_alloc(RING_CACHE_LINE, size);
     int r;
 
@@ -265,9 +265,9 @@ static int connlog_new(struct connlog **ret, struct log *log, unsigned n_workers
     if (connlog->wake_fd < 0)
         return -errno;
 
-    r = ring_init(&connlog->messages, CONNLOG_MESSAGES, sizeof(struct message));
+    r = ring_init(&connlog->messages.ring, CONNLOG_MESSAGES, sizeof(struct message));
     for (unsigned i = 0; r >= 0 && i < n_workers; i++)
-        r = ring_init(&connlog->workers[i].records, CONNLOG_WORKER_RECORDS, sizeof(struct record));
+        r = ring_init(&connlog->workers[i].ring, CONNLOG_WORKER_RECORDS, sizeof(struct record));
     if (r < 0)
         return r;
 
@@ -308,13 +308,16 @@ int connlog_stop(struct connlog *connlog, uint64_t deadline_usec)
     return 0;
 }
 
+static void push(struct connlog *connlog, struct outlet *outlet, const void *element)
+{
+    if (!ring_push(&outlet->ring, element))
+        metrics_add(&outlet->left_out, 1);
+    wake(connlog);
+}
+
 static void push_record(struct connlog *connlog, unsigned worker, const struct record *record)
 {
-    struct worker_ring *ring = &connlog->workers[worker];
-
-    if (!ring_push(&ring->records, record))
-        metrics_add(&ring->left_out, 1);
-    wake(connlog);
+    push(connlog, &connlog->workers[worker], record);
 }
 
 void connlog_connection(struct connlog *connlog, unsigned worker,
@@ -329,18 +332,12 @@ void connlog_exhausted(struct connlog *connlog, unsigned worker, int error)
     push_record(connlog, worker, &(const struct record){.kind = RECORD_EXHAUSTED, .error = error});
 }
 
-static void push_message(struct connlog *connlog, const struct message *message)
-{
-    (void)ring_push(&connlog->messages, message);
-    wake(connlog);
-}
-
 void connlog_listening(struct connlog *connlog, const char *listener, const char *address)
 {
     struct message message = {.priority = LOG_INFO, .id = LOG_ID_LISTENING, .listener = listener};
 
     snprintf(message.text, sizeof(message.text), "Server is listening on %s", address);
-    push_message(connlog, &message);
+    push(connlog, &connlog->messages, &message);
 }
 
 void connlog_message(struct connlog *connlog, int priority, const char *id, const char *format, ...)
@@ -351,5 +348,5 @@ void connlog_message(struct connlog *connlog, int priority, const char *id, cons
     va_start(arguments, format);
     vsnprintf(message.text, sizeof(message.text), format, arguments);
     va_end(arguments);
-    push_message(connlog, &message);
+    push(connlog, &connlog->messages, &message);
 }

@@ -156,8 +156,10 @@ static int bind_socket(int fd, const struct address *address)
 {
     if (bind(fd, &address->sa, address->length) >= 0)
         return 0;
-    if (errno != EADDRINUSE || !socket_path(address) || !is_stale(address))
+    if (errno != EADDRINUSE)
         return -errno;
+    if (!socket_path(address) || !is_stale(address))
+        return -EADDRINUSE;
 
     if (unlink(socket_path(address)) < 0 && errno != ENOENT)
         return -errno;

@@ -4,15 +4,38 @@
 #include <errno.h>
 #include <string.h>
 
+/* The endpoint of the socket that was added last; which one that is, is settled by
+ * link_listeners(). */
+static int add_endpoint(struct sockets *sockets, const struct config_listener *config)
+{
+    struct endpoints *endpoints = &sockets->endpoints;
+    struct endpoint *at = reallocarray(endpoints->at, endpoints->n + 1, sizeof(*at));
+
+    if (!at)
+        return -ENOMEM;
+    endpoints->at = at;
+    endpoints->at[endpoints->n++] = (struct endpoint){.config = config};
+    return 0;
+}
+
+/* The array of sockets has stopped moving. */
+static void link_listeners(struct sockets *sockets)
+{
+    for (size_t i = 0; i < sockets->listeners.n; i++)
+        sockets->endpoints.at[i].listener = &sockets->listeners.listeners[i];
+}
+
 /* Opens the addresses of one section. */
-static int open_addresses(struct sockets *sockets, const struct config_listener *listener,
+static int open_addresses(struct sockets *sockets, const struct config_listener *config,
                           int backlog, struct report *report)
 {
-    for (size_t i = 0; i < listener->addresses.n; i++) {
-        int r = listener_open(&sockets->listeners, listener->name,
-                              &listener->addresses.addresses[i], backlog);
+    for (size_t i = 0; i < config->addresses.n; i++) {
+        int r = listener_open(&sockets->listeners, config->name, &config->addresses.addresses[i],
+                              backlog);
+        if (r >= 0)
+            r = add_endpoint(sockets, config);
         if (r < 0) {
-            report_add(report, "Failed to listen on %s: %s", listener->addresses.texts[i],
+            report_add(report, "Failed to listen on %s: %s", config->addresses.texts[i],
                        strerrordesc_np(-r));
             return r;
         }
@@ -36,23 +59,18 @@ static int open_configured(struct sockets *sockets, const struct config *config,
     return r;
 }
 
-/* Gives each socket the greeting of the section with its name, or else of [Greeting]. */
-static int match(struct sockets *sockets, const struct config *config)
+/* A socket that was passed has the greeting of the section with its name, or else of [Greeting]. */
+static int match_passed(struct sockets *sockets, const struct config *config, struct report *report)
 {
-    struct endpoints *endpoints = &sockets->endpoints;
-
-    endpoints->at = calloc(sockets->listeners.n, sizeof(*endpoints->at));
-    if (!endpoints->at)
-        return -ENOMEM;
-
     for (size_t i = 0; i < sockets->listeners.n; i++) {
-        struct listener *listener = &sockets->listeners.listeners[i];
-        const struct config_listener *named = config_find_listener(config, listener->name);
+        const struct config_listener *named =
+            config_find_listener(config, sockets->listeners.listeners[i].name);
+        int r = add_endpoint(sockets, named ? named : config_default_listener(config));
 
-        endpoints->at[endpoints->n++] = (struct endpoint){
-            .listener = listener,
-            .config = named ? named : config_default_listener(config),
-        };
+        if (r < 0) {
+            report_add(report, "Failed to prepare the sockets: %s", strerrordesc_np(-r));
+            return r;
+        }
     }
     return 0;
 }
@@ -70,15 +88,12 @@ int sockets_open(struct sockets *sockets, const struct config *config, struct re
     }
 
     sockets->inherited = r > 0;
-    if (!sockets->inherited) {
-        r = open_configured(sockets, config, report);
-        if (r < 0)
-            return r;
-    }
-    r = match(sockets, config);
+    r = sockets->inherited ? match_passed(sockets, config, report)
+                           : open_configured(sockets, config, report);
     if (r < 0)
-        report_add(report, "Failed to prepare the sockets: %s", strerrordesc_np(-r));
-    return r;
+        return r;
+    link_listeners(sockets);
+    return 0;
 }
 
 void sockets_deinit(struct sockets *sockets)

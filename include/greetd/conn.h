@@ -51,8 +51,7 @@ struct conn_terms {
     const char *listener;            /* borrowed: its name */
     uint64_t linger_usec;
     uint64_t write_timeout_usec;
-    size_t
-        send_max; /* bytes given to one send(2): a record of SOCK_SEQPACKET has to fit the buffer */
+    bool records; /* SOCK_SEQPACKET */
 };
 
 /* One client, in a table that is allocated once. */
@@ -61,7 +60,7 @@ struct conn {
     const struct conn_terms *terms;
     uint64_t number;          /* GREETD_CONNECTION= */
     uint64_t accepted_usec;   /* CLOCK_MONOTONIC */
-    uint32_t greeted_msec;    /* since accepted_usec: when the end of stream was sent */
+    uint32_t progress_msec;   /* since accepted_usec: when it last took a part of the greeting */
     uint32_t sent;            /* bytes of the greeting given to the kernel */
     uint32_t discarded;       /* bytes of input thrown away */
     uint32_t unacknowledged;  /* of those sent, at the last look for progress */

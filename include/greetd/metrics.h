@@ -8,10 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Each counter is declared here and nowhere else. */
+/* Each counter is declared here and nowhere else. They are read in this order, so that nobody seems
+ * to have ended before being accepted. */
 #define METRICS_COUNTERS(X)                                                                        \
+    X(ended)      /* of those accepted, how many are closed again */                               \
     X(accepted)   /* clients taken from the kernel's queue */                                      \
-    X(ended)      /* of these, how many are closed again */                                        \
     X(greeted)    /* the whole greeting and the end of stream were given to the kernel */          \
     X(refused)    /* closed at once, by a limit or a network list */                               \
     X(bytes_sent) /* bytes of greetings given to the kernel */
@@ -29,13 +30,13 @@ struct metrics_sums {
 #undef METRICS_FIELD
 };
 
-/* Adds to a counter of the calling thread's own. Relaxed, and a load and a store rather than one
- * locked instruction: nobody else writes it, and a reader needs no other memory to be in step with
- * it. */
+/* Adds to a counter of the calling thread's own: a load and a store rather than one locked
+ * instruction, since nobody else writes it. Release: who sees this sees what was counted before it.
+ */
 static inline void metrics_add(atomic_uint_fast64_t *counter, uint64_t n)
 {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
-                          memory_order_relaxed);
+                          memory_order_release);
 }
 
 /* Adds COUNTERS, which another thread may be writing, to SUMS. */

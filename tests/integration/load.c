@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+
+/* A load client for the integration tests: makes a number of connections, so many at a time, checks
+ * every byte of every greeting and its end of stream, and says how many were lost.
+ *
+ *     test-load [-n CONNECTIONS] [-c AT_ONCE] [-s BYTES] [-u] PORT EXPECTED_FILE
+ *
+ * It connects to PORT of 127.0.0.1. With -s each client sends so many bytes before it reads. With
+ * -u it goes on after CONNECTIONS until its standard input ends. A line with the number finished
+ * so far is printed now and then, for tests that do something meanwhile; the last line tells all.
+ */
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "greetd/util.h"
+
+#define EVENTS        256
+#define PROGRESS_STEP 500
+#define STALL_MSEC    60000 /* nothing happens for so long: all who wait are lost */
+#define EXPECTED_MAX  ((size_t)64 * 1024 * 1024)
+#define INPUT_EVENT   UINT32_MAX
+
+/* Why a connection was lost; FINE is the one that was not. */
+enum outcome { FINE, REFUSED, RESET, WRONG, SHORT, STALLED, OUTCOMES };
+
+struct client {
+    int fd;
+    size_t said;
+    size_t heard;
+};
+
+struct load {
+    unsigned long connections, started, finished;
+    unsigned long outcomes[OUTCOMES];
+    unsigned at_once;
+    size_t say;
+    bool until_end_of_input;
+    struct sockaddr_in address;
+    char *expected;
+    size_t expected_size;
+    int epoll_fd;
+    struct client *clients;
+};
+
+static _Noreturn void fail(const char *what)
+{
+    perror(what);
+    exit(2);
+}
+
+static void read_expected(struct load *load, const char *path)
+{
+    FILE *file = fopen(path, "re");
+    struct stat st;
+
+    if (!file || fstat(fileno(file), &st) < 0 || (size_t)st.st_size > EXPECTED_MAX)
+        fail(path);
+    load->expected_size = (size_t)st.st_size;
+    load->expected = malloc(load->expected_size + 1);
+    if (!load->expected ||
+        fread(load->expected, 1, load->expected_size, file) != load->expected_size)
+        fail(path);
+    fclose(file);
+}
+
+static void watch(struct load *load, int operation, unsigned index, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.u32 = index};
+
+    if (epoll_ctl(load->epoll_fd, operation, load->clients[index].fd, &event) < 0)
+        fail("epoll_ctl");
+}
+
+static void finish(struct load *load, unsigned index, enum outcome outcome)
+{
+    close(load->clients[index].fd);
+    load->clients[index].fd = -1;
+    load->outcomes[outcome]++;
+    if (++load->finished % PROGRESS_STEP == 0) {
+        printf("%lu\n", load->finished);
+        fflush(stdout);
+    }
+}
+
+/* Begins connection after connection in this place until one is under way. */
+static void start(struct load *load, unsigned index)
+{
+    struct client *client = &load->clients[index];
+
+    while (load->started < load->connections || load->until_end_of_input) {
+        *client = (struct client){
+            .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
+        };
+        if (client->fd < 0)
+            fail("socket");
+        load->started++;
+        if (connect(client->fd, (const struct sockaddr *)&load->address, sizeof(load->address)) ==
+                0 ||
+            errno == EINPROGRESS) {
+            watch(load, EPOLL_CTL_ADD, index, EPOLLOUT);
+            return;
+        }
+        finish(load, index, REFUSED);
+    }
+}
+
+/* Says what there is still to be said; false if it has to wait for that or has failed. */
+static bool speak(struct load *load, unsigned index)
+{
+    static const char said[16 * 1024];
+    struct client *client = &load->clients[index];
+
+    while (client->said < load->say) {
+        size_t left = load->say - client->said;
+        size_t size = left < sizeof(said) ? left : sizeof(said);
+        ssize_t n = send(client->fd, said, size, MSG_NOSIGNAL);
+
+        if (n < 0 && errno == EAGAIN)
+            return false;
+        if (n < 0) {
+            finish(load, index, RESET);
+            return false;
+        }
+        client->said += (size_t)n;
+    }
+    return true;
+}
+
+static void hear(struct load *load, unsigned index)
+{
+    struct client *client = &load->clients[index];
+    char buffer[16 * 1024];
+
+    for (;;) {
+        ssize_t n = recv(client->fd, buffer, sizeof(buffer), 0);
+
+        if (n < 0 && errno == EAGAIN)
+            return;
+        if (n <= 0) {
+            bool whole = client->heard == load->expected_size;
+            finish(load, index, n < 0 ? RESET : whole ? FINE : SHORT);
+            return;
+        }
+        if ((size_t)n > load->expected_size - client->heard ||
+            memcmp(buffer, load->expected + client->heard, (size_t)n) != 0) {
+            finish(load, index, WRONG);
+            return;
+        }
+        client->heard += (size_t)n;
+    }
+}
+
+/* What became of connect(2): a positive errno, or 0. */
+static int connect_error(const struct client *client)
+{
+    int error = 0;
+    socklen_t size = sizeof(error);
+
+    if (getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
+        return errno;
+    return error;
+}
+
+static void step(struct load *load, unsigned index, uint32_t events)
+{
+    struct client *client = &load->clients[index];
+    int error = (events & EPOLLERR) ? connect_error(client) : 0;
+
+    if (error != 0)
+        finish(load, index, error == ECONNREFUSED ? REFUSED : RESET);
+    else if (!(events & EPOLLOUT))
+        hear(load, index);
+    else if (speak(load, index))
+        watch(load, EPOLL_CTL_MOD, index, EPOLLIN);
+
+    if (client->fd < 0)
+        start(load, index);
+}
+
+static void watch_input(struct load *load)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = INPUT_EVENT};
+
+    if (epoll_ctl(load->epoll_fd, EPOLL_CTL_ADD, STDIN_FILENO, &event) < 0)
+        fail("standard input");
+}
+
+static void read_input(struct load *load)
+{
+    char ignored[64];
+
+    if (read(STDIN_FILENO, ignored, sizeof(ignored)) > 0)
+        return;
+    load->until_end_of_input = false;
+    epoll_ctl(load->epoll_fd, EPOLL_CTL_DEL, STDIN_FILENO, NULL);
+}
+
+static bool is_done(const struct load *load)
+{
+    return !load->until_end_of_input && load->started >= load->connections &&
+           load->finished == load->started;
+}
+
+static void give_up(struct load *load)
+{
+    for (unsigned i = 0; i < load->at_once; i++)
+        if (load->clients[i].fd >= 0)
+            finish(load, i, STALLED);
+}
+
+static void run(struct load *load)
+{
+    struct epoll_event events[EVENTS];
+
+    for (unsigned i = 0; i < load->at_once; i++) {
+        load->clients[i].fd = -1;
+        start(load, i);
+    }
+    while (!is_done(load)) {
+        int n = epoll_wait(load->epoll_fd, events, EVENTS, STALL_MSEC);
+
+        if (n < 0 && errno != EINTR)
+            fail("epoll_wait");
+        if (n == 0) {
+            give_up(load);
+            return;
+        }
+        for (int i = 0; i < n; i++) {
+            if (events[i].data.u32 == INPUT_EVENT)
+                read_input(load);
+            else
+                step(load, events[i].data.u32, events[i].events);
+        }
+    }
+}
+
+static unsigned long number(const char *text)
+{
+    char *end;
+    unsigned long value = strtoul(text, &end, 10);
+
+    if (*text == '\0' || *end != '\0') {
+        fprintf(stderr, "%s: not a number\n", text);
+        exit(2);
+    }
+    return value;
+}
+
+static void read_arguments(struct load *load, int argc, char *argv[])
+{
+    int option;
+
+    while ((option = getopt(argc, argv, "n:c:s:u")) != -1) {
+        if (option == 'n')
+            load->connections = number(optarg);
+        else if (option == 'c')
+            load->at_once = (unsigned)number(optarg);
+        else if (option == 's')
+            load->say = number(optarg);
+        else if (option == 'u')
+            load->until_end_of_input = true;
+        else
+            exit(2);
+    }
+    if (argc - optind != 2) {
+        fprintf(stderr, "test-load [-n CONNECTIONS] [-c AT_ONCE] [-s BYTES] [-u] PORT FILE\n");
+        exit(2);
+    }
+    load->address.sin_port = htons((in_port_t)number(argv[optind]));
+    read_expected(load, argv[optind + 1]);
+}
+
+int main(int argc, char *argv[])
+{
+    struct load load = {
+        .connections = 1,
+        .at_once = 1,
+        .address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
+    };
+
+    read_arguments(&load, argc, argv);
+    load.clients = calloc(load.at_once, sizeof(*load.clients));
+    load.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (!load.clients || load.epoll_fd < 0)
+        fail("test-load");
+    if (load.until_end_of_input)
+        watch_input(&load);
+    run(&load);
+
+    printf("connections=%lu fine=%lu refused=%lu reset=%lu wrong=%lu short=%lu stalled=%lu\n",
+           load.finished, load.outcomes[FINE], load.outcomes[REFUSED], load.outcomes[RESET],
+           load.outcomes[WRONG], load.outcomes[SHORT], load.outcomes[STALLED]);
+    free(load.expected);
+    free(load.clients);
+    close(load.epoll_fd);
+    return load.outcomes[FINE] == load.finished ? 0 : 1;
+}

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""Descriptors that nobody can accept from are refused by number and by what they are."""
+
+import os
+import socket
+import unittest
+
+import greetd_testing
+from greetd_testing import EX_CONFIG
+
+
+def setUpModule():
+    greetd_testing.isolate()
+
+
+class BadDescriptors(greetd_testing.GreetdTestCase):
+    def assert_refused(self, bad, what):
+        """Passed as the second of two, BAD is number 4; the good one does not help."""
+        good = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
+        greetd = self.finish(sockets=[good, bad])
+        self.assert_ends(greetd, EX_CONFIG)
+        self.assertEqual(len(greetd.lines), 1, greetd.lines)
+        self.assertRegex(greetd.lines[0], rf"^Descriptor 4 .* it is .*\b({what})\b")
+        self.assertFalse(any("READY" in message for message in greetd.messages))
+
+    def socket(self, *args):
+        made = socket.socket(*args)
+        self.addCleanup(made.close)
+        return made
+
+    def test_a_regular_file(self):
+        with open(self.write("file", "text"), "rb") as file:
+            self.assert_refused(file.fileno(), "regular file")
+
+    def test_a_directory(self):
+        fd = os.open(self.folder, os.O_RDONLY)
+        self.addCleanup(os.close, fd)
+        self.assert_refused(fd, "directory")
+
+    def test_a_pipe(self):
+        ends = os.pipe()
+        for end in ends:
+            self.addCleanup(os.close, end)
+        self.assert_refused(ends[0], "pipe")
+
+    def test_a_device(self):
+        with open(os.devnull, "rb") as null:
+            self.assert_refused(null.fileno(), "device")
+
+    def test_a_datagram_socket(self):
+        datagram = self.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        datagram.bind(("127.0.0.1", 0))
+        self.assert_refused(datagram, "datagram")
+
+    def test_a_connected_socket(self):
+        a, b = socket.socketpair()
+        self.addCleanup(a.close)
+        self.addCleanup(b.close)
+        self.assert_refused(a, "connected socket")
+
+    def test_a_socket_that_does_not_listen(self):
+        bound = self.socket(socket.AF_INET, socket.SOCK_STREAM)
+        bound.bind(("127.0.0.1", 0))
+        self.assert_refused(bound, "does not listen|not listening")
+
+    def test_a_closed_number(self):
+        self.assert_refused(None, "closed")
+
+    def test_every_bad_one_is_told(self):
+        datagram = self.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with open(os.devnull, "rb") as null:
+            greetd = self.finish(sockets=[null.fileno(), datagram])
+        self.assert_ends(greetd, EX_CONFIG)
+        self.assertEqual(len(greetd.lines), 2, greetd.lines)
+        self.assertRegex(greetd.lines[0], r"^Descriptor 3 .* device\b")
+        self.assertRegex(greetd.lines[1], r"^Descriptor 4 .* datagram\b")
+
+
+if __name__ == "__main__":
+    unittest.main()

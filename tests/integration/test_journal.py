@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: MIT
+"""Entries in the journal's native protocol, to a journal that is the test's own socket: JOURNAL_STREAM
+in systemd.exec(5), and https://systemd.io/JOURNAL_NATIVE_PROTOCOL."""
+
+import os
+import pathlib
+import re
+import select
+import signal
+import socket
+import unittest
+
+import greetd_testing
+from greetd_testing import GREETING, connect, greeted, read_to_end
+
+JOURNAL = pathlib.Path("/run/systemd/journal/socket")
+BIG = bytes(range(256)) * 32768
+
+
+def setUpModule():
+    greetd_testing.isolate()
+    greetd_testing.mount("tmpfs", "/run", "tmpfs")
+    JOURNAL.parent.mkdir(parents=True)
+
+
+def parse(datagram):
+    """One entry's fields; a value with newlines comes with its size instead of after a "="."""
+    fields = {}
+    while datagram:
+        line, _, datagram = datagram.partition(b"\n")
+        name, equals, value = line.partition(b"=")
+        if not equals:
+            size = int.from_bytes(datagram[:8], "little")
+            value, datagram = datagram[8 : 8 + size], datagram[8 + size + 1 :]
+        fields[name.decode()] = value.decode()
+    return fields
+
+
+class Journal(greetd_testing.GreetdTestCase):
+    def setUp(self):
+        super().setUp()
+        self.journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(JOURNAL.unlink)
+        self.addCleanup(self.journal.close)
+        self.journal.bind(str(JOURNAL))
+        self.journal.settimeout(greetd_testing.TIMEOUT)
+        self.stream, self.stream_end = socket.socketpair()
+        self.addCleanup(self.stream.close)
+        self.addCleanup(self.stream_end.close)
+        self.listener = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
+        self.address = self.listener.getsockname()
+
+    def serve_journal(self, **options):
+        stat = os.fstat(self.stream_end.fileno())
+        return self.serve(
+            sockets=[self.listener],
+            names=["web"],
+            stderr=self.stream_end.fileno(),
+            JOURNAL_STREAM=f"{stat.st_dev}:{stat.st_ino}",
+            **options,
+        )
+
+    def entry(self, message):
+        """The next entry whose MESSAGE= matches, and has what every entry has."""
+        while True:
+            datagram, descriptors, _, _ = socket.recv_fds(self.journal, 1 << 20, 1)
+            self.assertEqual(descriptors, [])
+            fields = parse(datagram)
+            self.assertRegex(fields["MESSAGE_ID"], "^[0-9a-f]{32}$")
+            self.assertRegex(fields["PRIORITY"], "^[0-7]$")
+            if re.fullmatch(message, fields["MESSAGE"]):
+                return fields
+
+    def connection(self, client=None):
+        port = client.getsockname()[1] if client else r"\d+"
+        return self.entry(f"Connection from 127\\.0\\.0\\.1:{port}")
+
+    def assert_nothing_on_stderr(self):
+        self.assertEqual(select.select([self.stream], [], [], 0)[0], [])
+
+    def test_a_socket_it_listens_on(self):
+        self.serve_journal()
+        entry = self.entry(f"Server is listening on 127.0.0.1:{self.address[1]}")
+        self.assertEqual(entry["PRIORITY"], "6")
+        self.assertEqual(entry["GREETD_LISTENER"], "web")
+        self.assert_nothing_on_stderr()
+
+    def test_a_client_that_was_greeted(self):
+        self.serve_journal(config="[Server]\nWorkers=1\n[Listener web]\n")
+        with connect(self.address) as client:
+            port = client.getsockname()[1]
+            self.assertEqual(read_to_end(client), GREETING)
+        entry = self.entry("Connection from .*")
+        told = {name: value for name, value in entry.items() if name.startswith("GREETD_")}
+        self.assertRegex(told.pop("GREETD_DURATION_USEC"), r"^[1-9]\d*$")
+        self.assertRegex(told.pop("GREETD_CONNECTION"), r"^\d+$")
+        self.assertEqual(
+            told,
+            {
+                "GREETD_LISTENER": "web",
+                "GREETD_REMOTE_ADDR": "127.0.0.1",
+                "GREETD_REMOTE_PORT": str(port),
+                "GREETD_RESULT": "delivered",
+                "GREETD_BYTES": "18",
+                "GREETD_BYTES_ACKED": "18",
+                "GREETD_WORKER": "0",
+            },
+        )
+        self.assertEqual(entry["MESSAGE"], f"Connection from 127.0.0.1:{port}")
+        self.assertEqual(entry["PRIORITY"], "6")
+        self.assertEqual(entry.get("SYSLOG_IDENTIFIER", "greetd"), "greetd")
+        self.assert_nothing_on_stderr()
+
+    def test_kinds_of_entries_have_ids_of_their_own(self):
+        greetd = self.serve_journal()
+        listening = self.entry("Server is listening on .*")
+        self.assert_greeted(self.address)
+        first = self.connection()
+        self.assert_greeted(self.address)
+        second = self.connection()
+        self.assertEqual(first["MESSAGE_ID"], second["MESSAGE_ID"])
+        self.assertNotEqual(first["MESSAGE_ID"], listening["MESSAGE_ID"])
+        self.assertNotEqual(first["GREETD_CONNECTION"], second["GREETD_CONNECTION"])
+        self.stop(greetd)
+
+    def test_a_client_of_a_unix_socket(self):
+        path = str(self.folder / "socket")
+        local = self.listening_socket(socket.AF_UNIX, path)
+        self.listener = local
+        self.serve_journal()
+        self.assert_greeted(path)
+        entry = self.entry("Connection from unix.*")
+        self.assertEqual(entry["MESSAGE"], f"Connection from unix:pid={os.getpid()},uid=0")
+        self.assertEqual(entry["GREETD_RESULT"], "delivered")
+        self.assertNotIn("GREETD_REMOTE_PORT", entry)
+
+    def test_a_client_that_reset(self):
+        self.serve_big()
+        client = connect(self.address, receive_buffer=4096)
+        self.assertEqual(client.recv(100), BIG[:100])
+        port = client.getsockname()[1]
+        client.close()
+        entry = self.entry(f"Connection from 127\\.0\\.0\\.1:{port}")
+        self.assertEqual(entry["GREETD_RESULT"], "reset")
+        self.assertLess(int(entry["GREETD_BYTES_ACKED"]), len(BIG))
+
+    def test_a_client_that_does_not_read(self):
+        self.serve_big("WriteTimeoutSec=200ms\n")
+        client = self.client(self.address, receive_buffer=4096)
+        entry = self.connection(client)
+        self.assertEqual(entry["GREETD_RESULT"], "timeout")
+        self.assertLess(int(entry["GREETD_BYTES"]), len(BIG))
+        self.assertLess(int(entry["GREETD_BYTES_ACKED"]), int(entry["GREETD_BYTES"]))
+
+    def test_a_client_that_was_cut_off_by_the_stop(self):
+        greetd = self.serve_big(server="[Server]\nStopTimeoutSec=100ms\n")
+        client = self.client(self.address, receive_buffer=4096)
+        self.assertEqual(client.recv(100), BIG[:100])
+        self.stop(greetd)
+        self.assertEqual(self.connection(client)["GREETD_RESULT"], "partial")
+
+    def test_a_client_that_read_all_of_a_big_greeting(self):
+        self.serve_big()
+        with connect(self.address) as client:
+            self.assertEqual(read_to_end(client), BIG)
+            port = client.getsockname()[1]
+        entry = self.entry(f"Connection from 127\\.0\\.0\\.1:{port}")
+        self.assertEqual(entry["GREETD_RESULT"], "delivered")
+        self.assertEqual(entry["GREETD_BYTES"], str(len(BIG)))
+
+    def test_a_client_that_has_it_all_but_never_closes(self):
+        self.serve_journal(config="[Greeting]\nLingerSec=100ms\n")
+        client = self.client(self.address)
+        self.assertEqual(read_to_end(client), GREETING)
+        self.assertEqual(self.connection(client)["GREETD_RESULT"], "delivered")
+
+    def test_a_client_that_does_not_acknowledge(self):
+        # A greeting that the server's kernel takes whole, and the client's does not.
+        message = bytes(100_000)
+        self.serve_big("LingerSec=200ms\n", message=message)
+        client = self.client(self.address, receive_buffer=4096)
+        entry = self.connection(client)
+        self.assertEqual(entry["GREETD_RESULT"], "unconfirmed")
+        self.assertEqual(entry["GREETD_BYTES"], str(len(message)))
+        self.assertLess(int(entry["GREETD_BYTES_ACKED"]), len(message))
+
+    def serve_big(self, settings="", server="", message=BIG):
+        file = self.write("big", message)
+        return self.serve_journal(config=f"{server}[Greeting]\nMessageFile={file}\n{settings}")
+
+    def test_a_failure_is_told(self):
+        stat = os.fstat(self.stream_end.fileno())
+        greetd = self.finish(
+            "-l",
+            f"127.0.0.1:{self.address[1]}",
+            stderr=self.stream_end.fileno(),
+            JOURNAL_STREAM=f"{stat.st_dev}:{stat.st_ino}",
+        )
+        self.assertEqual(greetd.status, greetd_testing.EX_OSERR)
+        entry = self.entry("Failed to listen on .*: Address already in use")
+        self.assertEqual(entry["PRIORITY"], "3")
+
+    def test_without_a_matching_stream_lines_go_to_stderr(self):
+        stat = os.fstat(self.stream_end.fileno())
+        for stream in (None, "", "nonsense", f"{stat.st_dev}:{stat.st_ino + 1}"):
+            with self.subTest(stream):
+                greetd = self.serve(sockets=[self.listener], JOURNAL_STREAM=stream)
+                self.assert_greeted(self.address)
+                greetd.wait_line(r"Connection from 127\.0\.0\.1:\d+")
+                self.stop(greetd)
+                self.assertEqual(select.select([self.journal], [], [], 0)[0], [])
+
+    def test_a_journal_that_stands_still_holds_up_no_client(self):
+        greetd = self.serve_journal()
+        for _ in range(3000):
+            self.assertEqual(greeted(self.address), GREETING)
+        greetd.wait_message("STATUS", ".*; 3000 greeted, .*")
+        told = 0
+        while told < 3000:
+            entry = self.entry("Connection from .*|.* left out.*")
+            left_out = re.match(r"(\d+) .*left out", entry["MESSAGE"])
+            told += int(left_out[1]) if left_out else 1
+        self.assertEqual(told, 3000)
+        self.stop(greetd)
+
+    def test_a_journal_that_stands_still_does_not_hold_up_the_end(self):
+        greetd = self.serve_journal(config="[Server]\nStopTimeoutSec=1s\n")
+        for _ in range(3000):
+            self.assertEqual(greeted(self.address), GREETING)
+        greetd.signal(signal.SIGTERM)
+        self.assert_ends(greetd, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""Many connections, none lost: every byte and every end of stream is checked by load.c."""
+
+import contextlib
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import unittest
+
+import greetd_testing
+from greetd_testing import GREETING
+
+AT_ONCE = 128
+RESTARTS = 20
+SPOKEN = 4096
+
+
+def setUpModule():
+    greetd_testing.isolate()
+
+
+class Load(greetd_testing.GreetdTestCase):
+    def load(self, port, connections, at_once, *options):
+        """A running load client; with -u, its standard input keeps it going."""
+        command = [greetd_testing.load_program(), "-n", str(connections), "-c", str(at_once)]
+        command += [*options, str(port), self.write("expected", GREETING)]
+        client = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+        self.addCleanup(self.end, client)
+        return client
+
+    def end(self, client):
+        client.kill()
+        client.communicate()
+
+    def assert_none_lost(self, client, connections):
+        said = client.communicate()[0].splitlines()[-1]
+        counts = {name: int(n) for name, n in re.findall(r"(\w+)=(\d+)", said)}
+        self.assertEqual(client.returncode, 0, said)
+        self.assertEqual(counts["fine"], counts["connections"], said)
+        self.assertGreaterEqual(counts["fine"], connections)
+        print(f"  {said}", flush=True)
+        return counts["fine"]
+
+    def wait_progress(self, client, more):
+        """Until MORE connections have finished since the last call."""
+        for _ in range(0, more, 500):
+            line = client.stdout.readline()
+            self.assertRegex(line, r"^\d+\n$", "the load ended early")
+
+    def log_file(self):
+        """A file for stderr: a line per connection is quicker written than read."""
+        log = open(self.folder / "log", "wb")
+        self.addCleanup(log.close)
+        return log.fileno()
+
+    def logged_connections(self):
+        lines = (self.folder / "log").read_text(encoding="ascii").splitlines()
+        left_out = [re.match(r"(\d+) connection entries left out", line) for line in lines]
+        return sum(line.startswith("Connection from 127.0.0.1:") for line in lines) + sum(
+            int(match[1]) for match in left_out if match
+        )
+
+    def serve_inherited(self, listener):
+        return self.serve(sockets=[listener], stderr=self.log_file())
+
+    def held_connections(self, greetd, listener):
+        """The TCP sockets that it has open besides the one it listens on."""
+        table = pathlib.Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+        inodes = {line.split()[9] for line in table} - {str(os.fstat(listener.fileno()).st_ino)}
+        held = []
+        for path in pathlib.Path(f"/proc/{greetd.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                held += re.findall(r"^socket:\[(\d+)\]$", os.readlink(path))
+        return sorted(inodes & set(held))
+
+    def run_load(self, *options):
+        connections = greetd_testing.connections()
+        listener = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
+        greetd = self.serve_inherited(listener)
+        client = self.load(listener.getsockname()[1], connections, AT_ONCE, *options)
+        self.assert_none_lost(client, connections)
+        greetd.wait_message("STATUS", f"Greeting 0 clients; {connections} greeted, .*")
+        self.assertEqual(self.held_connections(greetd, listener), [])
+        self.stop(greetd)
+        self.assertEqual(self.logged_connections(), connections)
+
+    def test_none_is_lost(self):
+        self.run_load()
+
+    def test_none_is_lost_that_speaks_first(self):
+        self.run_load("-s", str(SPOKEN))
+
+    def run_load_under_restarts(self, connections, at_once, *options):
+        listener = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
+        greetd = self.serve_inherited(listener)
+        port = listener.getsockname()[1]
+        client = self.load(port, connections, at_once, "-u", *options)
+        for _ in range(RESTARTS):
+            self.wait_progress(client, connections // (RESTARTS + 1))
+            self.stop(greetd)
+            greetd = self.serve_inherited(listener)
+        self.assert_none_lost(client, connections)
+        self.stop(greetd)
+
+    def test_none_is_lost_under_restarts(self):
+        self.run_load_under_restarts(greetd_testing.connections(), AT_ONCE)
+
+    def test_none_is_lost_that_speaks_first_under_restarts(self):
+        self.run_load_under_restarts(greetd_testing.connections(), AT_ONCE, "-s", str(SPOKEN))
+
+    def test_none_of_a_few_clients_is_lost_under_restarts(self):
+        self.run_load_under_restarts(greetd_testing.connections() // 5, 8)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""What greetd tells systemd: sd_notify(3), daemon(7)."""
+
+import os
+import pathlib
+import re
+import signal
+import socket
+import time
+import unittest
+
+import greetd_testing
+from greetd_testing import EX_OSERR
+
+EPOLLIN, EPOLLEXCLUSIVE = 0x1, 1 << 28
+
+
+def setUpModule():
+    greetd_testing.isolate()
+
+
+def epolls_that_watch(pid, inode):
+    """The events for which each epoll instance of PID waits on the socket INODE."""
+    found = []
+    for path in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir():
+        entry = re.compile(rf"^tfd: .* events:\s*([0-9a-f]+) .* ino:{inode:x} ", re.MULTILINE)
+        found += [int(events, 16) for events in entry.findall(path.read_text())]
+    return found
+
+
+class Notify(greetd_testing.GreetdTestCase):
+    def test_ready_when_every_worker_accepts(self):
+        listener = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
+        greetd = self.serve(config="[Server]\nWorkers=4\n", sockets=[listener])
+        watched = epolls_that_watch(greetd.pid, os.fstat(listener.fileno()).st_ino)
+        self.assertEqual(len(watched), 4)
+        for events in watched:
+            self.assertEqual(events & (EPOLLIN | EPOLLEXCLUSIVE), EPOLLIN | EPOLLEXCLUSIVE)
+
+    def test_ready_means_that_it_greets(self):
+        greetd = self.start("-l", "127.0.0.1:0")
+        greetd.wait_message("READY", "1")
+        self.assert_greeted(greetd.address())
+
+    def test_status_counts_in_words(self):
+        greetd = self.serve("-l", "127.0.0.1:0", config="[Server]\nWorkers=2\n")
+        greetd.wait_message("STATUS", r"Greeting 0 clients; 0 greeted, 0 refused; 2 workers")
+        for _ in range(3):
+            self.assert_greeted(greetd.address())
+        greetd.wait_message("STATUS", r"Greeting 0 clients; 3 greeted, 0 refused; 2 workers")
+
+    def test_status_counts_a_client_that_is_held(self):
+        message = self.write("big", bytes(8 << 20))
+        greetd = self.serve(
+            "-l", "127.0.0.1:0", config=f"[Server]\nWorkers=1\n[Greeting]\nMessageFile={message}\n"
+        )
+        self.client(greetd.address(), receive_buffer=4096)
+        greetd.wait_message("STATUS", r"Greeting 1 client; 0 greeted, 0 refused; 1 worker")
+
+    def test_status_is_told_at_most_once_a_second(self):
+        began = time.monotonic()
+        greetd = self.serve("-l", "127.0.0.1:0")
+        for _ in range(1000):
+            self.assert_greeted(greetd.address())
+        greetd.wait_message("STATUS", r"Greeting 0 clients; 1000 greeted, 0 refused; \d+ workers?")
+        told = sum("STATUS" in message for message in greetd.messages)
+        self.assertLessEqual(told, time.monotonic() - began + 2)
+
+    def test_stopping_comes_after_ready_and_once(self):
+        greetd = self.serve("-l", "127.0.0.1:0")
+        self.stop(greetd)
+        states = [k for message in greetd.messages for k in message if k in ("READY", "STOPPING")]
+        self.assertEqual(states, ["READY", "STOPPING"])
+
+    def test_a_failure_is_told_with_its_errno(self):
+        taken = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        greetd = self.finish("-l", f"127.0.0.1:{port}")
+        self.assertEqual(greetd.status, EX_OSERR)
+        greetd.wait_message("ERRNO", "98")
+        greetd.wait_message("STATUS", f".*127.0.0.1:{port}.*Address already in use.*")
+        self.assertNotIn({"READY": "1"}, greetd.messages)
+
+    def test_a_bad_configuration_is_told(self):
+        greetd = self.finish(config="[Server]\nBacklog=many\n")
+        self.assertEqual(greetd.status, greetd_testing.EX_CONFIG)
+        greetd.wait_message("STATUS", r".*config\d+:2: .*")
+        self.assertFalse(any("READY" in message for message in greetd.messages))
+
+    def test_a_stop_while_it_starts_is_clean(self):
+        greetd = self.start("-l", "127.0.0.1:0")
+        greetd.address()
+        greetd.signal(signal.SIGTERM)
+        self.assert_ends(greetd, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MIT
+"""At the limit of connections or descriptors newcomers wait; nobody is turned away for it."""
+
+import os
+import unittest
+
+import greetd_testing
+from greetd_testing import GREETING, connect, read_to_end
+
+BIG = bytes(range(256)) * 32768  # more than the socket buffers of both ends take
+
+
+def setUpModule():
+    greetd_testing.isolate()
+
+
+class Pressure(greetd_testing.GreetdTestCase):
+    def serve_with(self, server, greeting):
+        return self.serve(
+            "-l",
+            "127.0.0.1:0",
+            config=f"[Server]\nStopTimeoutSec=0\n{server}\n[Greeting]\n{greeting}\n",
+        )
+
+    def greeted_client(self, address):
+        client = self.client(address)
+        self.assertEqual(read_to_end(client), GREETING)
+        return client
+
+    def line_of(self, client):
+        return f"Connection from 127\\.0\\.0\\.1:{client.getsockname()[1]}"
+
+    def test_the_oldest_who_lingers_makes_room(self):
+        greetd = self.serve_with("MaxConnections=4\nWorkers=1", "LingerSec=infinity")
+        held = [self.greeted_client(greetd.address()) for _ in range(6)]
+        greetd.wait_line(self.line_of(held[0]))
+        greetd.wait_line(self.line_of(held[1]))
+        self.assertEqual(len(greetd.lines), 3)
+
+    def test_room_is_made_whichever_worker_has_the_clients(self):
+        greetd = self.serve_with("MaxConnections=4\nWorkers=4", "LingerSec=infinity")
+        for _ in range(50):
+            self.greeted_client(greetd.address())
+
+    def test_newcomers_wait_for_those_who_are_written_to(self):
+        file = self.write("big", BIG)
+        greetd = self.serve_with("MaxConnections=2", f"MessageFile={file}")
+        held = [self.client(greetd.address(), receive_buffer=8192) for _ in range(2)]
+        for client in held:
+            self.assertEqual(client.recv(1000), BIG[:1000])
+        waiting = self.client(greetd.address())
+        waiting.setblocking(False)
+        # The one who is let in by the end of the first has had nothing until then.
+        with self.assertRaises(BlockingIOError):
+            waiting.recv(1)
+        for client in held:
+            self.assertEqual(read_to_end(client), BIG[1000:])
+            client.close()
+        waiting.settimeout(greetd_testing.TIMEOUT)
+        self.assertEqual(read_to_end(waiting), BIG)
+
+    def test_a_crowd_beyond_the_limit_is_greeted(self):
+        greetd = self.serve_with("MaxConnections=3", "LingerSec=infinity")
+        clients = [self.client(greetd.address()) for _ in range(200)]
+        for client in clients:
+            self.assertEqual(read_to_end(client), GREETING)
+        self.stop(greetd)
+
+    def test_one_connection_at_a_time(self):
+        greetd = self.serve_with("MaxConnections=1\nWorkers=4", "LingerSec=infinity")
+        for _ in range(50):
+            self.greeted_client(greetd.address())
+
+    def test_out_of_descriptors_the_oldest_who_lingers_makes_room(self):
+        greetd = self.serve_with("Workers=1", "LingerSec=infinity")
+        greetd.limit_descriptors(3)
+        for _ in range(20):
+            self.greeted_client(greetd.address())
+        self.stop(greetd)
+
+    def test_out_of_descriptors_newcomers_wait_without_spinning(self):
+        file = self.write("big", BIG)
+        greetd = self.serve_with("Workers=1", f"MessageFile={file}")
+        greetd.limit_descriptors(2)
+        held = [self.client(greetd.address(), receive_buffer=8192) for _ in range(2)]
+        for client in held:
+            self.assertEqual(client.recv(1000), BIG[:1000])
+        waiting = [self.client(greetd.address()) for _ in range(5)]
+        greetd.wait_line(".*(?i:open files|descriptor).*")
+        for client in held:
+            self.assertEqual(read_to_end(client), BIG[1000:])
+            client.close()
+        for client in waiting:
+            self.assertEqual(read_to_end(client), BIG)
+            client.close()
+        self.stop(greetd)
+        told = [line for line in greetd.lines if "open files" in line or "descriptor" in line]
+        self.assertLess(len(told), 10)
+
+    def test_clients_gone_before_they_are_accepted(self):
+        greetd = self.serve("-l", "127.0.0.1:0")
+        for _ in range(300):
+            connect(greetd.address()).close()
+        self.assert_greeted(greetd.address())
+        self.stop(greetd)
+        self.assertFalse(os.path.exists(f"/proc/{greetd.pid}"))
+
+
+if __name__ == "__main__":
+    unittest.main()

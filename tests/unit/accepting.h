@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* An acceptor with its epoll and its clients, and the round of a worker's loop around it. */
+
+#include <criterion/criterion.h>
+#include <sys/epoll.h>
+
+#include "greetd/acceptor.h"
+#include "net.h"
+#include "place.h"
+
+#define ACCEPTING_START ((uint64_t)1000000000)
+
+/* How many are taken from one queue before others have their turn. */
+#define ACCEPTING_BATCH 16
+
+struct accepting {
+    struct place place;
+    struct clients clients;
+    struct acceptor acceptor;
+    atomic_uint_fast64_t exhausted_usec;
+};
+
+static inline void accepting_open(struct accepting *a, size_t n_endpoints, size_t capacity)
+{
+    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+
+    place_open(&a->place, n_endpoints);
+    a->exhausted_usec = 0;
+    cr_assert_eq(clients_init(&a->clients, capacity, &a->place.endpoints, epoll_fd, NULL, 0, 1), 0);
+    cr_assert_eq(
+        acceptor_init(&a->acceptor, &a->place.endpoints, epoll_fd, &a->clients, &a->exhausted_usec),
+        0);
+    cr_assert_eq(acceptor_start(&a->acceptor), 0);
+}
+
+static inline void accepting_close(struct accepting *a)
+{
+    clients_abandon(&a->clients, ACCEPTING_START);
+    acceptor_deinit(&a->acceptor);
+    clients_deinit(&a->clients);
+    place_close(&a->place);
+}
+
+/* Hands on what epoll has to say now. Returns how many listening sockets it spoke of. */
+static inline int accepting_hear(struct accepting *a, uint64_t now_usec)
+{
+    struct epoll_event events[16];
+    int n = epoll_wait(a->acceptor.epoll_fd, events, 16, 0), announced = 0;
+
+    for (int i = 0; i < n; i++) {
+        size_t index = source_index(events[i].data.u64);
+
+        if (source_kind(events[i].data.u64) == SOURCE_LISTENER) {
+            acceptor_announce(&a->acceptor, index);
+            announced++;
+        } else {
+            clients_step(&a->clients, index, now_usec);
+        }
+    }
+    return announced;
+}
+
+/* One round of the worker's loop. */
+static inline int accepting_go_round(struct accepting *a, uint64_t now_usec)
+{
+    accepting_hear(a, now_usec);
+    clients_expire(&a->clients, now_usec);
+    return acceptor_run(&a->acceptor, now_usec);
+}
+
+/* Has N clients come to the first endpoint. */
+static inline void accepting_connect(const struct accepting *a, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        place_connect(&a->place, 0);
+}
+
+/* The table is full of one client that is still being greeted. */
+static inline int accepting_fill(struct accepting *a, size_t n_endpoints)
+{
+    accepting_open(a, n_endpoints, 1);
+    place_make_huge(&a->place, 0);
+    int client = place_connect(&a->place, 0);
+    cr_assert_eq(accepting_go_round(a, ACCEPTING_START), 0);
+    cr_assert_eq(a->clients.n, 1);
+    return client;
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/conn.h"
+
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "greetd/util.h"
+#include "net.h"
+#include "scene.h"
+
+TestSuite(conn, .timeout = 60);
+
+/* All kinds of sockets there are. */
+static struct net_pair pair_of_kind(int kind)
+{
+    return kind == 0 ? net_tcp_pair() : net_local_pair(kind);
+}
+
+ParameterizedTestParameters(conn, greets_and_is_delivered)
+{
+    static int kinds[] = {0, SOCK_STREAM, SOCK_SEQPACKET};
+    return cr_make_param_array(int, kinds, ELEMENTSOF(kinds));
+}
+
+ParameterizedTest(int *kind, conn, greets_and_is_delivered, .timeout = 60)
+{
+    struct scene scene;
+    char text[64];
+
+    scene_set(&scene, pair_of_kind(*kind), scene_hello());
+    cr_assert_eq(scene_begin(&scene), CONN_WAIT_SOON);
+    cr_assert_eq(net_read_to_end(scene.pair.client, text, sizeof(text)),
+                 (ssize_t)strlen(SCENE_HELLO));
+    cr_assert_arr_eq(text, SCENE_HELLO, strlen(SCENE_HELLO));
+    cr_assert_eq(scene_step(&scene), CONN_WAIT_CLOSE);
+    close(scene.pair.client);
+    cr_assert_eq(scene_step_while(&scene, CONN_WAIT_CLOSE), CONN_CLOSE);
+
+    struct connlog_connection story = scene_finish(&scene);
+    cr_assert_eq(story.result, CONNLOG_DELIVERED);
+    cr_assert_str_eq(story.listener, "server");
+    cr_assert_eq(story.number, 7);
+    cr_assert_eq(story.duration_usec, 5);
+    cr_assert_eq(story.bytes, strlen(SCENE_HELLO));
+    cr_assert_eq(story.bytes_acked, strlen(SCENE_HELLO));
+    cr_assert_eq(story.peer.family, scene.pair.peer.family);
+    cr_assert_eq(scene.counters.greeted, 1);
+    cr_assert_eq(scene.counters.bytes_sent, strlen(SCENE_HELLO));
+}
+
+Test(conn, closes_at_once_without_linger)
+{
+    struct scene scene;
+    char text[64];
+
+    scene_set(&scene, net_tcp_pair(), scene_hello());
+    scene.terms.linger_usec = 0;
+    cr_assert_eq(scene_begin(&scene), CONN_CLOSE);
+    scene_finish(&scene);
+    cr_assert_eq(net_read_to_end(scene.pair.client, text, sizeof(text)),
+                 (ssize_t)strlen(SCENE_HELLO));
+}
+
+Test(conn, greets_who_spoke_first_even_without_linger)
+{
+    struct scene scene;
+    char text[64];
+
+    scene_set(&scene, net_tcp_pair(), scene_hello());
+    scene.terms.linger_usec = 0;
+    net_chatter(scene.pair.client, 100);
+    net_wait(scene.pair.server, POLLIN);
+    cr_assert_eq(scene_begin(&scene), CONN_CLOSE);
+    scene_finish(&scene);
+    /* It may see a reset after that, but not instead of it. */
+    net_read(scene.pair.client, text, strlen(SCENE_HELLO));
+    cr_assert_arr_eq(text, SCENE_HELLO, strlen(SCENE_HELLO));
+}
+
+ParameterizedTestParameters(conn, greets_who_speaks_first)
+{
+    static size_t sizes[] = {1, 4096, 60000};
+    return cr_make_param_array(size_t, sizes, ELEMENTSOF(sizes));
+}
+
+ParameterizedTest(size_t *size, conn, greets_who_speaks_first, .timeout = 60)
+{
+    struct scene scene;
+    char text[64];
+
+    scene_set(&scene, net_tcp_pair(), scene_hello());
+    net_chatter(scene.pair.client, *size);
+    cr_assert_eq(scene_begin(&scene), CONN_WAIT_SOON);
+    while (scene.conn.discarded < *size) {
+        net_wait(scene.conn.fd, POLLIN);
+        cr_assert_eq(scene_step(&scene), CONN_WAIT_CLOSE);
+    }
+    cr_assert_eq(scene.conn.discarded, *size);
+    cr_assert_eq(net_read_to_end(scene.pair.client, text, sizeof(text)),
+                 (ssize_t)strlen(SCENE_HELLO));
+    close(scene.pair.client);
+    cr_assert_eq(scene_step_while(&scene, CONN_WAIT_CLOSE), CONN_CLOSE);
+    cr_assert_eq(scene_finish(&scene).result, CONNLOG_DELIVERED);
+}
+
+/* Sends on and on, in between steps, until the connection is given up or told to wait for long. */
+static enum conn_next flood(struct scene *scene)
+{
+    static char bytes[64 * 1024];
+    enum conn_next next;
+
+    do {
+        (void)send(scene->pair.client, bytes, sizeof(bytes), MSG_NOSIGNAL | MSG_DONTWAIT);
+        uint32_t before = scene->conn.discarded;
+        next = scene_step(scene);
+        cr_assert_leq(scene->conn.discarded - before, CONN_DISCARD_STEP_MAX + 16 * 1024);
+    } while (next != CONN_CLOSE && conn_reads(&scene->conn));
+    return next;
+}
+
+Test(conn, ends_a_flood_once_the_greeting_is_acknowledged)
+{
+    struct scene scene;
+    char text[64];
+
+    scene_set(&scene, net_tcp_pair(), scene_hello());
+    cr_assert_eq(scene_begin(&scene), CONN_WAIT_SOON);
+    flood(&scene);
+    cr_assert_leq(scene.conn.discarded, CONN_DISCARD_MAX + CONN_DISCARD_STEP_MAX + 16 * 1024);
+    NET_WAIT_UNTIL(net_outstanding(scene.conn.fd) == 0);
+    cr_assert_eq(scene_step(&scene), CONN_CLOSE);
+    cr_assert_eq(scene_finish(&scene).result, CONNLOG_DELIVERED);
+    net_read(scene.pair.client, text, strlen(SCENE_HELLO));
+}
+
+Test(conn, bears_a_flood_until_the_linger_is_over_if_nothing_is_acknowledged)
+{
+    struct scene scene;
+
+    scene_greet_reluctant(&scene);
+    flood(&scene);
+    cr_assert_eq(scene_step(&scene), CONN_WAIT_CLOSE);
+    cr_assert_eq(conn_expire(&scene.conn), CONN_CLOSE);
+    cr_assert_eq(scene_finish(&scene).result, CONNLOG_UNCONFIRMED);
+    free(scene.greeting.bytes);
+}
+
+Test(conn, an_empty_greeting_is_the_end_of_stream_alone)
+{
+    struct scene scene;
+    char text[1];
+
+    scene_set(&scene, net_tcp_pair(), (struct greeting){.bytes = NULL, .size = 0});
+    cr_assert_eq(scene_begin(&scene), CONN_WAIT_SOON);
+    cr_assert_eq(net_read_to_end(scene.pair.client, text, sizeof(text)), 0);
+    close(scene.pair.client);
+    cr_assert_eq(scene_step_while(&scene, CONN_WAIT_CLOSE), CONN_CLOSE);
+    cr_assert_eq(scene_finish(&scene).result, CONNLOG_DELIVERED);
+}
+
+/* Reads what comes, a little at a time, while the server's side goes on. Returns what follows. */
+static enum conn_next read_slowly(struct scene *scene, enum conn_next next, char *bytes,
+                                  size_t piece)
+{
+    size_t n = 0;
+
+    while (n < scene->greeting.size) {
+        size_t left = scene->greeting.size - n;
+        size_t size = left < piece ? left : piece;
+
+        net_wait(scene->pair.client, POLLIN);
+        ssize_t r = recv(scene->pair.client, bytes + n, size, 0);
+        cr_assert_gt(r, 0);
+        n += (size_t)r;
+        if (next == CONN_WAIT_WRITE)
+            next = scene_step(scene);
+    }
+    return next;
+}
+
+ParameterizedTestParameters(conn, gives_a_huge_greeting_to_a_slow_reader)
+{
+    static int kinds[] = {0, SOCK_STREAM, SOCK_SEQPACKET};
+    return cr_make_param_array(int, kinds, ELEMENTSOF(kinds));
+}
+
+ParameterizedTest(int *kind, conn, gives_a_huge_greeting_to_a_slow_reader, .timeout = 60)
+{
+    const size_t size = (size_t)12 * 1024 * 1024;
+    _cleanup_free_ char *bytes = malloc(size);
+    struct scene scene;
+    char beyond[1];
+
+    scene_set(&scene, pair_of_kind(*kind), net_long_greeting(size));
+    scene.terms.records = *kind == SOCK_SEQPACKET;
+    enum conn_next next = scene_begin(&scene);
+    cr_assert_eq(next, CONN_WAIT_WRITE);
+    cr_assert_eq(scene.conn.state, CONN_WRITING);
+    next = read_slowly(&scene, next, bytes, 64 * 1024);
+    cr_assert_eq(next, CONN_WAIT_SOON);
+    cr_assert_eq(memcmp(bytes, scene.greeting.bytes, size), 0);
+    cr_assert_eq(net_read_to_end(scene.pair.client, beyond, 1), 0);
+
+    close(scene.pair.client);
+    cr_assert_eq(scene_step_while(&scene, CONN_WAIT_CLOSE), CONN_CLOSE);
+    cr_assert_eq(scene_finish(&scene).result, CONNLOG_DELIVERED);
+    free(scene.greeting.bytes);
+}
+
+Test(conn, takes_the_input_of_a_client_that_writes_before_it_reads)
+{
+    const size_t size = (size_t)12 * 1024 * 1024;
+    _cleanup_free_ char *bytes = malloc(size);
+    struct scene scene;
+
+    scene_set(&scene, net_tcp_pair(), net_long_greeting(size));
+    net_chatter(scene.pair.client, 60000);
+    cr_assert_eq(scene_begin(&scene), CONN_WAIT_WRITE);
+    while (scene.conn.discarded < 60000) {
+        net_wait(scene.conn.fd, POLLIN);
+        cr_assert_eq(scene_step(&scene), CONN_WAIT_WRITE);
+    }
+    cr_assert_eq(read_slowly(&scene, CONN_WAIT_WRITE, bytes, size), CONN_WAIT_SOON);
+    cr_assert_eq(memcmp(bytes, scene.greeting.bytes, size), 0);
+    free(scene.greeting.bytes);
+}
+
+Test(conn, a_half_close_before_the_greeting_costs_nothing)
+{
+    struct scene scene;
+    char text[64];
+
+    scene_set(&scene, net_tcp_pair(), scene_hello());
+    shutdown(scene.pair.client, SHUT_WR);
+    net_wait(scene.pair.server, POLLIN);
+    cr_assert_eq(scene_begin(&scene), CONN_WAIT_SOON);
+    NET_WAIT_UNTIL(net_outstanding(scene.conn.fd) == 0);
+    cr_assert_eq(scene_step(&scene), CONN_CLOSE);
+    cr_assert_eq(scene_finish(&scene).result, CONNLOG_DELIVERED);
+    cr_assert_eq(net_read_to_end(scene.pair.client, text, sizeof(text)),
+                 (ssize_t)strlen(SCENE_HELLO));
+}
+
+Test(conn, a_half_close_amid_the_greeting_costs_nothing)
+{
+    const size_t size = (size_t)12 * 1024 * 1024;
+    _cleanup_free_ char *bytes = malloc(size);
+    struct scene scene;
+
+    scene_set(&scene, net_tcp_pair(), net_long_greeting(size));
+    cr_assert_eq(scene_begin(&scene), CONN_WAIT_WRITE);
+    shutdown(scene.pair.client, SHUT_WR);
+    net_wait(scene.conn.fd, POLLIN);
+    cr_assert_eq(scene_step(&scene), CONN_WAIT_WRITE);
+    cr_assert_not(conn_reads(&scene.conn));
+    cr_assert_eq(read_slowly(&scene, CONN_WAIT_WRITE, bytes, 64 * 1024), CONN_CLOSE);
+    cr_assert_eq(memcmp(bytes, scene.greeting.bytes, size), 0);
+    scene_finish(&scene);
+    cr_assert_eq(net_read_to_end(scene.pair.client, bytes, 1), 0);
+    free(scene.greeting.bytes);
+}

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/connlog.h"
+
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "greetd/deadline.h"
+#include "greetd/util.h"
+#include "journal.h"
+
+#define SECOND ((uint64_t)1000000)
+
+TestSuite(connlog, .timeout = 60);
+
+/* A log whose other end is a pipe. */
+struct scene {
+    struct log log;
+    struct connlog *connlog;
+    int pipe[2];
+};
+
+static void start(struct scene *scene, unsigned n_workers)
+{
+    cr_assert_eq(pipe(scene->pipe), 0);
+    log_init(&scene->log, scene->pipe[1]);
+    cr_assert_eq(connlog_start(&scene->connlog, &scene->log, n_workers), 0);
+}
+
+/* Ends the log and returns all it has written, to be freed. */
+static char *stop(struct scene *scene)
+{
+    char *text = calloc(1, 4 * 1024 * 1024);
+    size_t n = 0;
+    ssize_t r;
+
+    cr_assert_eq(connlog_stop(scene->connlog, DEADLINE_NEVER), 0);
+    close(scene->pipe[1]);
+    while ((r = read(scene->pipe[0], text + n, 64 * 1024)) > 0)
+        n += (size_t)r;
+    return text;
+}
+
+static void log_connection(struct scene *scene, unsigned worker, uint16_t port)
+{
+    connlog_connection(
+        scene->connlog, worker,
+        &(const struct connlog_connection){
+            .listener = "server",
+            .peer = {.family = AF_INET, .port = port, .in.s_addr = htonl(0x7f000001)},
+            .number = 7,
+            .duration_usec = 123,
+            .bytes = 18,
+            .bytes_acked = 11,
+            .result = CONNLOG_PARTIAL,
+        });
+}
+
+/* Reads from the pipe until it has had TEXT. */
+static void await(struct scene *scene, const char *text)
+{
+    char bytes[4096] = "";
+    size_t n = 0;
+
+    while (!strstr(bytes, text)) {
+        struct pollfd pollfd = {.fd = scene->pipe[0], .events = POLLIN};
+        cr_assert_eq(poll(&pollfd, 1, 20000), 1, "never written: %s", text);
+        ssize_t r = read(scene->pipe[0], bytes + n, sizeof(bytes) - 1 - n);
+        cr_assert_gt(r, 0);
+        n += (size_t)r;
+    }
+}
+
+Test(connlog, writes_what_a_worker_says_in_order)
+{
+    struct scene scene;
+
+    start(&scene, 2);
+    for (uint16_t port = 1; port <= 1000; port++)
+        log_connection(&scene, 1, port);
+    char *text = stop(&scene);
+    uint16_t port = 1;
+    for (char *p = text; *p; p = strchr(p, '\n') + 1, port++) {
+        char line[64];
+        int length = snprintf(line, sizeof(line), "Connection from 127.0.0.1:%u\n", port);
+        cr_assert_eq(strncmp(p, line, (size_t)length), 0);
+    }
+    cr_assert_eq(port, 1001);
+    free(text);
+}
+
+Test(connlog, writes_without_being_stopped_and_wakes_up_again)
+{
+    struct scene scene;
+
+    start(&scene, 1);
+    for (uint16_t port = 1; port <= 20; port++) {
+        char line[64];
+
+        log_connection(&scene, 0, port);
+        snprintf(line, sizeof(line), "Connection from 127.0.0.1:%u\n", port);
+        await(&scene, line);
+        connlog_message(scene.connlog, LOG_INFO, LOG_ID_FAILED, "Message %u", port);
+        snprintf(line, sizeof(line), "Message %u\n", port);
+        await(&scene, line);
+    }
+    free(stop(&scene));
+}
+
+/* A journal that stands still from its first entry on until it is let go, and the messages it has
+ * had. */
+static struct {
+    sem_t stands_still, goes_on;
+    char messages[16 * 1024][64];
+    size_t n;
+    atomic_int n_left_out; /* messages that say that some were left out */
+} stuck;
+
+static void stick(void)
+{
+    const char *message = strstr(journal.last, "\nMESSAGE=") + strlen("\nMESSAGE=");
+
+    cr_assert_lt(stuck.n, sizeof(stuck.messages) / sizeof(stuck.messages[0]));
+    snprintf(stuck.messages[stuck.n++], sizeof(stuck.messages[0]), "%.*s",
+             (int)strcspn(message, "\n"), message);
+    if (strstr(message, "left out"))
+        atomic_fetch_add(&stuck.n_left_out, 1);
+    if (stuck.n == 1) {
+        sem_post(&stuck.stands_still);
+        sem_wait(&stuck.goes_on);
+    }
+}
+
+static void start_stuck(struct scene *scene, unsigned n_workers)
+{
+    sem_init(&stuck.stands_still, 0, 0);
+    sem_init(&stuck.goes_on, 0, 0);
+    journal.hook = stick;
+    cr_assert_eq(pipe(scene->pipe), 0);
+    journal_announce(scene->pipe[1], 0);
+    log_init(&scene->log, scene->pipe[1]);
+    cr_assert_eq(connlog_start(&scene->connlog, &scene->log, n_workers), 0);
+    connlog_message(scene->connlog, LOG_INFO, LOG_ID_FAILED, "It stands still");
+    sem_wait(&stuck.stands_still);
+}
+
+static void go_on_and_stop(struct scene *scene)
+{
+    sem_post(&stuck.goes_on);
+    cr_assert_eq(connlog_stop(scene->connlog, DEADLINE_NEVER), 0);
+}
+
+Test(connlog, messages_come_before_connections)
+{
+    static struct scene scene;
+
+    start_stuck(&scene, 2);
+    log_connection(&scene, 0, 1);
+    log_connection(&scene, 1, 2);
+    connlog_message(scene.connlog, LOG_INFO, LOG_ID_FAILED, "Failed");
+    go_on_and_stop(&scene);
+    cr_assert_eq(stuck.n, 4);
+    cr_assert_str_eq(stuck.messages[1], "Failed");
+    cr_assert_str_eq(stuck.messages[2], "Connection from 127.0.0.1:1");
+    cr_assert_str_eq(stuck.messages[3], "Connection from 127.0.0.1:2");
+}
+
+/* The sum of the numbers that the messages ending with END begin with. */
+static size_t sum_of(const char *end)
+{
+    size_t sum = 0;
+
+    for (size_t i = 0; i < stuck.n; i++)
+        if (strstr(stuck.messages[i], end))
+            sum += strtoul(stuck.messages[i], NULL, 10);
+    return sum;
+}
+
+static size_t n_with(const char *begin)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < stuck.n; i++)
+        n += strncmp(stuck.messages[i], begin, strlen(begin)) == 0;
+    return n;
+}
+
+Test(connlog, a_full_ring_never_blocks_and_what_is_left_out_is_counted)
+{
+    static struct scene scene;
+    const size_t n = 30000;
+
+    start_stuck(&scene, 2);
+    for (size_t i = 0; i < n; i++)
+        log_connection(&scene, i % 2, (uint16_t)i);
+    go_on_and_stop(&scene);
+    cr_assert_gt(n_with("Connection from"), 0);
+    cr_assert_gt(sum_of("left out"), 0);
+    cr_assert_eq(n_with("Connection from") + sum_of("left out"), n);
+}
+
+Test(connlog, what_is_left_out_is_announced_though_nothing_comes_after_it)
+{
+    static struct scene scene;
+    const size_t n = 10000;
+
+    start_stuck(&scene, 1);
+    for (size_t i = 0; i < n; i++)
+        log_connection(&scene, 0, (uint16_t)i);
+    sem_post(&stuck.goes_on);
+    /* It says so before it is told to stop. */
+    for (int left = 20000; atomic_load(&stuck.n_left_out) == 0 && left > 0; left--)
+        poll(NULL, 0, 1);
+    cr_assert_eq(atomic_load(&stuck.n_left_out), 1);
+    cr_assert_eq(connlog_stop(scene.connlog, DEADLINE_NEVER), 0);
+}
+
+/* "An entry that finds its ring full is counted and the count is logged." */
+Test(connlog, no_message_is_lost_without_a_word)
+{
+    static struct scene scene;
+    const size_t n = 500;
+
+    start_stuck(&scene, 1);
+    for (size_t i = 0; i < n; i++)
+        connlog_message(scene.connlog, LOG_INFO, LOG_ID_LISTENING, "Message %zu", i);
+    go_on_and_stop(&scene);
+    cr_assert_eq(n_with("Message ") + sum_of("left out"), n);
+}
+
+Test(connlog, tells_a_connection_with_all_its_fields)
+{
+    static struct scene scene;
+
+    start_stuck(&scene, 2);
+    log_connection(&scene, 1, 54321);
+    go_on_and_stop(&scene);
+    cr_assert(journal_has("MESSAGE=Connection from 127.0.0.1:54321"));
+    cr_assert(journal_has("MESSAGE_ID=" LOG_ID_CONNECTION));
+    cr_assert(journal_has("PRIORITY=6"));
+    cr_assert(journal_has("GREETD_LISTENER=server"));
+    cr_assert(journal_has("GREETD_REMOTE_ADDR=127.0.0.1"));
+    cr_assert(journal_has("GREETD_REMOTE_PORT=54321"));
+    cr_assert(journal_has("GREETD_CONNECTION=7"));
+    cr_assert(journal_has("GREETD_RESULT=partial"));
+    cr_assert(journal_has("GREETD_BYTES=18"));
+    cr_assert(journal_has("GREETD_BYTES_ACKED=11"));
+    cr_assert(journal_has("GREETD_DURATION_USEC=123"));
+    cr_assert(journal_has("GREETD_WORKER=1"));
+}
+
+ParameterizedTestParameters(connlog, has_a_word_for_each_result)
+{
+    static enum connlog_result results[] = {
+        CONNLOG_DELIVERED, CONNLOG_UNCONFIRMED, CONNLOG_PARTIAL,
+        CONNLOG_RESET,     CONNLOG_TIMEOUT,     CONNLOG_ERROR,
+    };
+    return cr_make_param_array(enum connlog_result, results, ELEMENTSOF(results));
+}
+
+ParameterizedTest(enum connlog_result *result, connlog, has_a_word_for_each_result)
+{
+    static const char *const words[] = {
+        [CONNLOG_DELIVERED] = "GREETD_RESULT=delivered",
+        [CONNLOG_UNCONFIRMED] = "GREETD_RESULT=unconfirmed",
+        [CONNLOG_PARTIAL] = "GREETD_RESULT=partial",
+        [CONNLOG_RESET] = "GREETD_RESULT=reset",
+        [CONNLOG_TIMEOUT] = "GREETD_RESULT=timeout",
+        [CONNLOG_ERROR] = "GREETD_RESULT=error",
+    };
+    static struct scene scene;
+    struct connlog_connection connection = {.listener = "server", .result = *result};
+
+    start_stuck(&scene, 1);
+    connlog_connection(scene.connlog, 0, &connection);
+    go_on_and_stop(&scene);
+    cr_assert(journal_has(words[*result]));
+}
+
+Test(connlog, tells_why_accepting_is_paused)
+{
+    static struct scene scene;
+
+    start_stuck(&scene, 2);
+    connlog_exhausted(scene.connlog, 1, EMFILE);
+    go_on_and_stop(&scene);
+    cr_assert(journal_has("MESSAGE_ID=" LOG_ID_EXHAUSTED));
+    cr_assert(journal_has("PRIORITY=4"));
+    cr_assert(journal_has("GREETD_WORKER=1"));
+    cr_assert(strstr(journal.last, strerrordesc_np(EMFILE)));
+}
+
+Test(connlog, stop_gives_up_on_a_log_that_stands_still)
+{
+    static struct scene scene;
+    static char bytes[1024 * 1024];
+
+    start(&scene, 1);
+    fcntl(scene.pipe[1], F_SETFL, O_NONBLOCK);
+    while (write(scene.pipe[1], bytes, sizeof(bytes)) > 0)
+        ;
+    fcntl(scene.pipe[1], F_SETFL, 0);
+    for (uint16_t port = 1; port <= 1000; port++)
+        log_connection(&scene, 0, port);
+    uint64_t deadline = deadline_now() + SECOND / 10;
+    cr_assert_eq(connlog_stop(scene.connlog, deadline), -ETIMEDOUT);
+    cr_assert_geq(deadline_now(), deadline);
+}
+
+Test(connlog, stop_with_nothing_to_say_ends_at_once)
+{
+    struct scene scene;
+
+    start(&scene, 3);
+    char *text = stop(&scene);
+    cr_assert_str_eq(text, "");
+    free(text);
+}

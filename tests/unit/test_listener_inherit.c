@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Taking over what systemd has passed. */
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "greetd/listener.h"
+#include "net.h"
+#include "passed.h"
+
+TestSuite(listener_inherit, .timeout = 60);
+
+struct scene {
+    struct listener_set set;
+    struct report report;
+    int result;
+};
+
+static void inherit(struct scene *scene, const int *fds, int n, const char *names)
+{
+    *scene = (struct scene){.report = REPORT_NULL};
+    passed_begin(fds, n, names);
+    scene->result = listener_inherit(&scene->set, &scene->report);
+    passed_end(&scene->set);
+}
+
+static void finish(struct scene *scene)
+{
+    listener_set_deinit(&scene->set);
+    report_deinit(&scene->report);
+}
+
+static int listen_locally(int type)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, type, 0);
+
+    cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof(sa_family_t)), 0);
+    cr_assert_eq(listen(fd, 1), 0);
+    return fd;
+}
+
+Test(listener_inherit, nothing_passed_is_nothing_inherited)
+{
+    struct scene scene = {.report = REPORT_NULL};
+
+    unsetenv("LISTEN_FDS");
+    cr_assert_eq(listener_inherit(&scene.set, &scene.report), 0);
+    cr_assert_eq(scene.set.n, 0);
+    finish(&scene);
+}
+
+Test(listener_inherit, what_was_passed_to_another_process_is_not_ours)
+{
+    struct scene scene = {.report = REPORT_NULL};
+
+    setenv("LISTEN_FDS", "2", 1);
+    setenv("LISTEN_PID", "1", 1);
+    cr_assert_eq(listener_inherit(&scene.set, &scene.report), 0);
+    cr_assert_eq(scene.set.n, 0);
+    finish(&scene);
+}
+
+Test(listener_inherit, takes_every_kind_of_listening_socket)
+{
+    struct scene scene;
+    struct sockaddr_in address;
+    int fds[] = {net_listen(&address), listen_locally(SOCK_STREAM), listen_locally(SOCK_SEQPACKET)};
+
+    inherit(&scene, fds, 3, "web:local:records");
+    cr_assert_eq(scene.result, 3);
+    cr_assert_eq(scene.report.n_mistakes, 0);
+    cr_assert_eq(scene.set.n, 3);
+    const struct listener *listeners = scene.set.listeners;
+    cr_assert_str_eq(listeners[0].name, "web");
+    cr_assert_str_eq(listeners[1].name, "local");
+    cr_assert_str_eq(listeners[2].name, "records");
+    cr_assert_eq(listeners[0].type, SOCK_STREAM);
+    cr_assert_eq(listeners[2].type, SOCK_SEQPACKET);
+    cr_assert_eq(listeners[0].address.in.sin_port, address.sin_port);
+    cr_assert_eq(listeners[1].address.sa.sa_family, AF_UNIX);
+    for (size_t i = 0; i < 3; i++) {
+        cr_assert(listeners[i].inherited);
+        cr_assert(fcntl(fds[i], F_GETFL) & O_NONBLOCK, "it may have been passed as blocking");
+    }
+    cr_assert_null(getenv("LISTEN_FDS"));
+    cr_assert_null(getenv("LISTEN_PID"));
+    cr_assert_null(getenv("LISTEN_FDNAMES"));
+    finish(&scene);
+}
+
+Test(listener_inherit, names_each_descriptor_that_is_of_no_use)
+{
+    struct scene scene;
+    struct sockaddr_in address;
+    int fds[] = {net_listen(&address), open("/proc/self/exe", O_RDONLY),
+                 socket(AF_INET, SOCK_DGRAM, 0), net_tcp_pair().server};
+
+    inherit(&scene, fds, 4, "good:file:datagrams:connection");
+    cr_assert_eq(scene.result, -EBADMSG);
+    cr_assert_eq(scene.report.n_mistakes, 3);
+    cr_assert(strstr(scene.report.lines[0], "Descriptor 4 (file)"));
+    cr_assert(strstr(scene.report.lines[0], "a regular file"));
+    cr_assert(strstr(scene.report.lines[1], "Descriptor 5 (datagrams)"));
+    cr_assert(strstr(scene.report.lines[1], "a datagram socket"));
+    cr_assert(strstr(scene.report.lines[2], "Descriptor 6 (connection)"));
+    cr_assert(strstr(scene.report.lines[2], "Accept=yes"));
+    finish(&scene);
+}
+
+Test(listener_inherit, names_a_descriptor_that_is_not_there)
+{
+    struct scene scene;
+    struct sockaddr_in address;
+    int fds[] = {net_listen(&address), -1};
+
+    inherit(&scene, fds, 2, "good:gone");
+    cr_assert_eq(scene.result, -EBADMSG);
+    cr_assert_eq(scene.report.n_mistakes, 1);
+    cr_assert(strstr(scene.report.lines[0], "Descriptor 4"));
+    cr_assert(strstr(scene.report.lines[0], "closed"));
+    finish(&scene);
+}
+
+Test(listener_inherit, leaves_the_file_of_a_passed_socket_alone)
+{
+    struct scene scene;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "/tmp/greetd-unit-%d", (int)getpid());
+    cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    cr_assert_eq(listen(fd, 1), 0);
+    inherit(&scene, &fd, 1, "local");
+    cr_assert_eq(scene.result, 1);
+    finish(&scene);
+    cr_assert_eq(unlink(address.sun_path), 0);
+}
