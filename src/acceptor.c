@@ -16,7 +16,7 @@
 #define ACCEPTOR_RETRY_USEC 5000
 
 /* Failing again within this time is the same episode, and not logged again. */
-#define ACCEPTOR_EPISODE_USEC (10 * 1000 * 1000)
+#define ACCEPTOR_EPISODE_USEC 10000000
 
 static int watch(struct acceptor *acceptor, size_t i)
 {

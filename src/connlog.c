@@ -24,7 +24,7 @@
 
 /* Having written something, the thread looks again after this rather than being woken for each
  * entry. */
-#define CONNLOG_NAP_NSEC (2 * 1000 * 1000)
+#define CONNLOG_NAP_NSEC 2000000
 
 enum record_kind { RECORD_CONNECTION, RECORD_EXHAUSTED };
 
