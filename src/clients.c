@@ -36,8 +36,12 @@ static void end_client(struct clients *clients, struct conn *conn, uint64_t now_
     struct connlog_connection story;
 
     deadline_remove(&conn->entry);
-    conn_close(conn, now_usec, &story);
-    connlog_connection(clients->connlog, clients->worker, &story);
+    if (connlog_wants_connections(clients->connlog)) {
+        conn_close(conn, now_usec, &story);
+        connlog_connection(clients->connlog, clients->worker, &story);
+    } else {
+        conn_close(conn, now_usec, NULL);
+    }
     metrics_add(&clients->counters.ended, 1);
 
     conn->entry.next = clients->vacant;

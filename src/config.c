@@ -68,6 +68,11 @@ const struct server_settings *config_server(const struct config *config)
     return &config->draft.sections[DRAFT_SERVER].values.server;
 }
 
+const struct log_settings *config_log(const struct config *config)
+{
+    return &config->draft.sections[DRAFT_LOG].values.log;
+}
+
 const struct config_listener *config_default_listener(const struct config *config)
 {
     return &config->entries[0].view;

@@ -233,13 +233,8 @@ static uint32_t acknowledged(const struct conn *conn)
     return conn->sent - (uint32_t)outstanding;
 }
 
-void conn_close(struct conn *conn, uint64_t now_usec, struct connlog_connection *ret_story)
+static void tell(const struct conn *conn, uint64_t now_usec, struct connlog_connection *ret_story)
 {
-    /* Whoever is let go before it has closed: closing on unread input would reset the connection.
-     */
-    if (conn->state == CONN_GREETED && conn_reads(conn) && discard_input(conn) == DISCARDED_FAILED)
-        (void)broken(conn, errno);
-
     *ret_story = (struct connlog_connection){
         .listener = conn->terms->listener,
         .peer = conn->peer,
@@ -247,11 +242,21 @@ void conn_close(struct conn *conn, uint64_t now_usec, struct connlog_connection 
         .duration_usec = now_usec - conn->accepted_usec,
         .bytes = conn->sent,
         .bytes_acked = acknowledged(conn),
-        .result = conn->outcome,
+        .result = (enum connlog_result)conn->outcome,
     };
     /* What the client's end has acknowledged it has, however it went on after that. */
     if (ret_story->bytes_acked == conn->terms->greeting->size)
         ret_story->result = CONNLOG_DELIVERED;
+}
+
+void conn_close(struct conn *conn, uint64_t now_usec, struct connlog_connection *ret_story)
+{
+    /* Whoever is let go before it has closed: closing on unread input would reset the connection.
+     */
+    if (conn->state == CONN_GREETED && conn_reads(conn) && discard_input(conn) == DISCARDED_FAILED)
+        (void)broken(conn, errno);
+    if (ret_story)
+        tell(conn, now_usec, ret_story);
 
     conn->fd = util_close(conn->fd);
     conn->state = CONN_FREE;

@@ -55,6 +55,7 @@ struct connlog {
     /* Whether the thread is about to wait, so that who has an entry for it must wake it. */
     atomic_bool asleep;
     atomic_bool stop;
+    bool connections;       /* wanted; set before any thread starts */
     struct outlet messages; /* of the main thread */
     unsigned n_workers;
     struct outlet workers[]; /* of records */
@@ -275,7 +276,12 @@ static int connlog_new(struct connlog **ret, struct log *log, unsigned n_workers
     return 0;
 }
 
-int connlog_start(struct connlog **ret, struct log *log, unsigned n_workers)
+bool connlog_wants_connections(const struct connlog *connlog)
+{
+    return connlog->connections;
+}
+
+int connlog_start(struct connlog **ret, struct log *log, unsigned n_workers, bool connections)
 {
     _cleanup_(connlog_freep) struct connlog *connlog = NULL;
     int r;
@@ -283,6 +289,7 @@ int connlog_start(struct connlog **ret, struct log *log, unsigned n_workers)
     r = connlog_new(&connlog, log, n_workers);
     if (r < 0)
         return r;
+    connlog->connections = connections;
     r = pthread_create(&connlog->thread, NULL, connlog_main, connlog);
     if (r > 0)
         return -r;

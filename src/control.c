@@ -291,7 +291,8 @@ static void end_threads(struct control *control)
 /* Returns the exit status. */
 static int run_threads(struct control *control, struct log *log)
 {
-    int r = connlog_start(&control->connlog, log, n_workers(config_server(control->config)));
+    int r = connlog_start(&control->connlog, log, n_workers(config_server(control->config)),
+                          config_log(control->config)->connections);
 
     if (r < 0)
         return fail(log, "Failed to start the thread of the log", r);

@@ -37,6 +37,8 @@ int draft_init(struct draft *ret)
 {
     *ret = DRAFT_NULL;
     int r = add_section(ret, SECTION_SERVER, NULL);
+    if (r >= 0)
+        r = add_section(ret, SECTION_LOG, NULL);
     return r < 0 ? r : add_section(ret, SECTION_GREETING, NULL);
 }
 

@@ -53,6 +53,36 @@ static int parse_time(const struct field_rule *rule, void *field, const char *te
     return 0;
 }
 
+static int parse_boolean(const struct field_rule *rule, void *field, const char *text,
+                         const char *origin, const char **ret_why)
+{
+    (void)origin;
+
+    if (value_parse_boolean(field, text) < 0) {
+        *ret_why = rule->accepts;
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static void clear_boolean(void *field)
+{
+    *(bool *)field = false;
+}
+
+static int copy_boolean(void *field, const void *from)
+{
+    *(bool *)field = *(const bool *)from;
+    return 0;
+}
+
+static void print_boolean(const struct field_rule *rule, const void *field, const char *name,
+                          const char *origin, FILE *stream)
+{
+    (void)rule;
+    print_assignment(name, *(const bool *)field ? "yes" : "no", origin, stream);
+}
+
 static void clear_number(void *field)
 {
     *(uint64_t *)field = 0;
@@ -238,6 +268,8 @@ static void print_addresses(const struct field_rule *rule, const void *field, co
                          list->origins[i] ? list->origins[i] : FIELD_ORIGIN_DEFAULT, stream);
 }
 
+const struct field_kind field_boolean = {
+    .parse = parse_boolean, .clear = clear_boolean, .copy = copy_boolean, .print = print_boolean};
 const struct field_kind field_number = {
     .parse = parse_number, .clear = clear_number, .copy = copy_number, .print = print_number};
 const struct field_kind field_time = {

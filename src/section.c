@@ -21,6 +21,7 @@ struct section_row {
 static const struct section_row sections[] = {
     {"Server", SECTION_SERVER, false},
     {"Greeting", SECTION_GREETING, false},
+    {"Log", SECTION_LOG, false},
     {"Listener", SECTION_LISTENER, true},
 };
 

@@ -21,6 +21,7 @@
              .max = (most),                                                                        \
              .word = "auto",                                                                       \
              .accepts = "must be auto or a number from " #least " to " #most}
+#define BOOLEAN .kind = &field_boolean, .rule = {.accepts = "must be yes or no"}
 #define TIME_FROM(least, words)                                                                    \
     .kind = &field_time,                                                                           \
     .rule = {.min = (least),                                                                       \
@@ -62,6 +63,16 @@ static const struct setting settings[] = {
      .offset = OFFSET(server.stop_timeout_usec),
      .fallback = "5s",
      TIME},
+    {.name = "FastOpen",
+     .sections = SECTION_SERVER,
+     .offset = OFFSET(server.fast_open),
+     .fallback = "no",
+     BOOLEAN},
+    {.name = "Connections",
+     .sections = SECTION_LOG,
+     .offset = OFFSET(log.connections),
+     .fallback = "yes",
+     BOOLEAN},
     {.name = "Message",
      .sections = SECTION_GREETING | SECTION_LISTENER,
      .offset = OFFSET(greeting.message),

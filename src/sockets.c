@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "greetd/sockutil.h"
+
 /* The endpoint of the socket that was added last; which one that is, is settled by
  * link_listeners(). */
 static int add_endpoint(struct sockets *sockets, const struct config_listener *config)
@@ -75,6 +77,22 @@ static int match_passed(struct sockets *sockets, const struct config *config, st
     return 0;
 }
 
+static int set_fast_open(struct sockets *sockets, const struct config *config,
+                         struct report *report)
+{
+    const struct server_settings *server = config_server(config);
+
+    for (size_t i = 0; server->fast_open && i < sockets->listeners.n; i++) {
+        int r = sockutil_set_fast_open(sockets->listeners.listeners[i].fd, (int)server->backlog);
+
+        if (r < 0) {
+            report_add(report, "Failed to set FastOpen=: %s", strerrordesc_np(-r));
+            return r;
+        }
+    }
+    return 0;
+}
+
 int sockets_open(struct sockets *sockets, const struct config *config, struct report *report)
 {
     int r = listener_inherit(&sockets->listeners, report);
@@ -90,6 +108,8 @@ int sockets_open(struct sockets *sockets, const struct config *config, struct re
     sockets->inherited = r > 0;
     r = sockets->inherited ? match_passed(sockets, config, report)
                            : open_configured(sockets, config, report);
+    if (r >= 0)
+        r = set_fast_open(sockets, config, report);
     if (r < 0)
         return r;
     link_listeners(sockets);

@@ -6,6 +6,7 @@
 #include <linux/filter.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -121,6 +122,26 @@ int sockutil_check_listening(int fd, int *ret_type, const char **ret_what)
     return 0;
 }
 
+/* Returns the protocol of a socket, IPPROTO_TCP say, or a negative errno. */
+static int protocol_of(int fd)
+{
+    int protocol = 0;
+    socklen_t length = sizeof(protocol);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) < 0)
+        return -errno;
+    return protocol;
+}
+
+int sockutil_set_fast_open(int fd, int queue)
+{
+    if (protocol_of(fd) != IPPROTO_TCP)
+        return 0;
+    if (setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN, &queue, sizeof(queue)) < 0)
+        return -errno;
+    return 0;
+}
+
 int sockutil_drop_newcomers(int fd)
 {
     /* A filter on a TCP socket sees packets from the TCP header on; its byte 13 holds the flags
@@ -132,12 +153,8 @@ int sockutil_drop_newcomers(int fd)
         BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
     };
     struct sock_fprog program = {.len = ELEMENTSOF(code), .filter = code};
-    int protocol = 0;
-    socklen_t length = sizeof(protocol);
 
-    if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) < 0)
-        return -errno;
-    if (protocol != IPPROTO_TCP)
+    if (protocol_of(fd) != IPPROTO_TCP)
         return -EOPNOTSUPP;
     if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0)
         return -errno;

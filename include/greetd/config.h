@@ -53,6 +53,9 @@ DEFINE_CLEANUP_FUNCTION(struct config, config_unref)
 /* [Server], borrowed from the snapshot. */
 const struct server_settings *config_server(const struct config *config);
 
+/* [Log], borrowed from the snapshot. */
+const struct log_settings *config_log(const struct config *config);
+
 /* How to greet clients of [Server]'s own sockets; borrowed. */
 const struct config_listener *config_default_listener(const struct config *config);
 

@@ -96,5 +96,6 @@ static inline bool conn_reads(const struct conn *conn)
  * because the client is slow but does read, or to give up. */
 enum conn_next conn_expire(struct conn *conn);
 
-/* Closes the socket and tells the connection's story in *RET_STORY, for the log. */
+/* Closes the socket and tells the connection's story in *RET_STORY, for the log; NULL if nobody
+ * wants it, which saves a system call. */
 void conn_close(struct conn *conn, uint64_t now_usec, struct connlog_connection *ret_story);

@@ -6,6 +6,7 @@
  * never blocks, never allocates and never waits for journald; an entry that finds its ring full is
  * counted and the count is logged. */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "greetd/address.h"
@@ -33,10 +34,13 @@ struct connlog_connection {
 struct connlog;
 
 /* Starts the thread that writes to LOG, which is borrowed and its own until connlog_stop(). There
- * are rings for N_WORKERS workers and one for the main thread. On success *RET is the caller's.
- * Errors: -ENOMEM, or what eventfd(2) or pthread_create(3) said. All signals should be blocked
- * already. */
-int connlog_start(struct connlog **ret, struct log *log, unsigned n_workers);
+ * are rings for N_WORKERS workers and one for the main thread; CONNECTIONS says whether the
+ * workers' connections are wanted. On success *RET is the caller's. Errors: -ENOMEM, or what
+ * eventfd(2) or pthread_create(3) said. All signals should be blocked already. */
+int connlog_start(struct connlog **ret, struct log *log, unsigned n_workers, bool connections);
+
+/* Whether there is to be an entry for each connection; for any thread. */
+bool connlog_wants_connections(const struct connlog *connlog);
 
 /* Writes what is still in the rings, ends the thread and frees everything. The threads that log
  * must have ended. If the log stands still until DEADLINE (CLOCK_MONOTONIC microseconds), returns

@@ -21,11 +21,12 @@ struct draft_section {
 };
 
 /* Where the sections that always are stand among all of them. */
-enum { DRAFT_SERVER, DRAFT_GREETING, DRAFT_FIRST_LISTENER };
+enum { DRAFT_SERVER, DRAFT_LOG, DRAFT_GREETING, DRAFT_FIRST_LISTENER };
 
 /* Owns the array and what is in it. */
 struct draft {
-    struct draft_section *sections; /* [Server], [Greeting], those [Listener NAME] there are */
+    struct draft_section
+        *sections; /* [Server], [Log], [Greeting], those [Listener NAME] there are */
     size_t n;
 };
 

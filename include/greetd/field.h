@@ -46,6 +46,7 @@ struct field_kind {
 };
 
 extern const struct field_kind field_number;    /* uint64_t */
+extern const struct field_kind field_boolean;   /* bool */
 extern const struct field_kind field_time;      /* uint64_t, microseconds */
 extern const struct field_kind field_message;   /* char *, owned: as written, escapes and all */
 extern const struct field_kind field_path;      /* char *, owned: an absolute path */

@@ -12,9 +12,10 @@ enum section_kind {
     SECTION_SERVER = 1 << 0,   /* [Server] */
     SECTION_GREETING = 1 << 1, /* [Greeting] */
     SECTION_LISTENER = 1 << 2, /* [Listener NAME] */
+    SECTION_LOG = 1 << 3,      /* [Log] */
 };
 
-#define SECTION_ANY (SECTION_SERVER | SECTION_GREETING | SECTION_LISTENER)
+#define SECTION_ANY (SECTION_SERVER | SECTION_GREETING | SECTION_LISTENER | SECTION_LOG)
 
 /* The longest NAME, see FileDescriptorName= in systemd.socket(5). */
 #define SECTION_NAME_MAX ((size_t)255)

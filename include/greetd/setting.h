@@ -5,6 +5,7 @@
  * kind of its value and its default. A new setting is a field in one of the structs here and a row
  * in setting.c. Pure: no file is opened. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -26,6 +27,12 @@ struct server_settings {
     uint64_t workers;           /* Workers=, 0 for `auto` */
     uint64_t max_connections;   /* MaxConnections=, 1 to 1048576 */
     uint64_t stop_timeout_usec; /* StopTimeoutSec= */
+    bool fast_open;             /* FastOpen= */
+};
+
+/* [Log] */
+struct log_settings {
+    bool connections; /* Connections= */
 };
 
 /* [Greeting], and the same in [Listener NAME] */
@@ -39,6 +46,7 @@ struct greeting_settings {
 /* What one section says. Only the members that its kind of section has are used. */
 struct setting_values {
     struct server_settings server;
+    struct log_settings log;
     struct greeting_settings greeting;
     struct setting_addresses listen;
     char *origins[SETTING_N_MAX]; /* owned; one for each row of the table: NULL if it was not set */

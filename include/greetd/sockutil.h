@@ -34,6 +34,12 @@ int sockutil_check_listening(int fd, int *ret_type, const char **ret_what);
  * not a TCP socket. See SO_ATTACH_FILTER in socket(7). */
 int sockutil_drop_newcomers(int fd);
 
+/* Lets clients send with their SYN, and be answered before the handshake is over (RFC 7413;
+ * TCP_FASTOPEN in tcp(7)); up to QUEUE of them may be half through it. The greeting does not depend
+ * on what is sent, so a replayed SYN does no harm. Returns 0, also for sockets that are not TCP and
+ * have no need of it, or a negative errno of setsockopt(2). */
+int sockutil_set_fast_open(int fd, int queue);
+
 /* How many bytes given to the kernel the other end has not acknowledged yet; a local peer
  * acknowledges by reading. HAS_FIN says that the end of stream was sent as well, which counts as a
  * byte of TCP (RFC 9293, 3.4) but not here. Returns a negative errno where the socket can't tell

@@ -222,7 +222,8 @@ static bool example_has(const char *text, enum section_kind kind, const char *na
 
 Test(config_show, has_every_setting_in_the_example)
 {
-    static const enum section_kind kinds[] = {SECTION_SERVER, SECTION_GREETING, SECTION_LISTENER};
+    static const enum section_kind kinds[] = {SECTION_SERVER, SECTION_LOG, SECTION_GREETING,
+                                              SECTION_LISTENER};
     char *text = uncomment_example();
 
     for (size_t i = 0; setting_at(i); i++)

@@ -32,7 +32,7 @@ static void start(struct scene *scene, unsigned n_workers)
 {
     cr_assert_eq(pipe(scene->pipe), 0);
     log_init(&scene->log, scene->pipe[1]);
-    cr_assert_eq(connlog_start(&scene->connlog, &scene->log, n_workers), 0);
+    cr_assert_eq(connlog_start(&scene->connlog, &scene->log, n_workers, true), 0);
 }
 
 /* Ends the log and returns all it has written, to be freed. */
@@ -147,7 +147,7 @@ static void start_stuck(struct scene *scene, unsigned n_workers)
     cr_assert_eq(pipe(scene->pipe), 0);
     journal_announce(scene->pipe[1], 0);
     log_init(&scene->log, scene->pipe[1]);
-    cr_assert_eq(connlog_start(&scene->connlog, &scene->log, n_workers), 0);
+    cr_assert_eq(connlog_start(&scene->connlog, &scene->log, n_workers, true), 0);
     connlog_message(scene->connlog, LOG_INFO, LOG_ID_FAILED, "It stands still");
     sem_wait(&stuck.stands_still);
 }

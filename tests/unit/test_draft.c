@@ -47,10 +47,11 @@ static const struct setting_values *listener(size_t index)
     return &draft.sections[DRAFT_FIRST_LISTENER + index].values;
 }
 
-Test(draft, has_server_and_greeting_from_the_start)
+Test(draft, has_all_sections_but_listeners_from_the_start)
 {
-    cr_assert_eq(draft.n, 2);
+    cr_assert_eq(draft.n, DRAFT_FIRST_LISTENER);
     cr_expect_eq(draft.sections[DRAFT_SERVER].kind, SECTION_SERVER);
+    cr_expect_eq(draft.sections[DRAFT_LOG].kind, SECTION_LOG);
     cr_expect_eq(draft.sections[DRAFT_GREETING].kind, SECTION_GREETING);
     cr_expect_eq(draft_complete(&draft), 0);
     cr_expect_eq(draft.sections[DRAFT_SERVER].values.server.backlog, 4096);

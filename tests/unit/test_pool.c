@@ -23,7 +23,7 @@ static void prepare(struct scene *scene, size_t n_endpoints)
 {
     place_open(&scene->place, n_endpoints);
     log_init(&scene->log, open("/dev/null", O_WRONLY | O_CLOEXEC));
-    cr_assert_eq(connlog_start(&scene->connlog, &scene->log, 8), 0);
+    cr_assert_eq(connlog_start(&scene->connlog, &scene->log, 8, true), 0);
 }
 
 static void await_state(struct scene *scene, enum worker_state state)

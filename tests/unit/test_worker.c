@@ -28,7 +28,7 @@ static void prepare(struct scene *scene, size_t n_endpoints, size_t capacity)
         .n_workers = 1,
         .changed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
     };
-    cr_assert_eq(connlog_start(&scene->shared.connlog, &scene->log, 1), 0);
+    cr_assert_eq(connlog_start(&scene->shared.connlog, &scene->log, 1, true), 0);
     cr_assert_eq(worker_init(&scene->worker, 0, capacity, &scene->shared), 0);
     cr_assert_eq(worker_state(&scene->worker), WORKER_STARTING);
 }
