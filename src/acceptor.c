@@ -82,7 +82,7 @@ int acceptor_start(struct acceptor *acceptor)
 static void log_episode(struct acceptor *acceptor, int error, uint64_t now_usec)
 {
     uint64_t last =
-        atomic_exchange_explicit(acceptor->exhausted_usec, now_usec, memory_order_relaxed);
+        atomic_exchange_explicit(&acceptor->shared->exhausted_usec, now_usec, memory_order_relaxed);
 
     /* Another worker may have been here with a time of its own that is a little later than ours. */
     if (last == 0 || now_usec > last + ACCEPTOR_EPISODE_USEC)
@@ -103,18 +103,30 @@ static bool make_room(struct acceptor *acceptor, int error, uint64_t now_usec)
     return false;
 }
 
+/* Every worker has a share of MaxConnections=. One whose share is used up leaves newcomers to the
+ * others as long as these have room; so it need not know of others for each client, but only now.
+ */
+static bool pool_is_full(const struct acceptor *acceptor)
+{
+    const struct metrics_sums sums = metrics_sum(&acceptor->shared->metrics);
+
+    return metrics_active(&sums) >= acceptor->shared->max_connections;
+}
+
 /* At MaxConnections=, who was greeted longest ago is let go for the next. */
 static bool can_take_one_more(const struct acceptor *acceptor)
 {
-    return clients_have_room(acceptor->clients) || clients_can_let_go(acceptor->clients);
+    return clients_have_room(acceptor->clients) ||
+           (clients_can_let_go(acceptor->clients) && pool_is_full(acceptor));
 }
 
-/* If all are still being greeted, the next ones wait in the queue. */
-static bool pause_if_full(struct acceptor *acceptor)
+/* The next ones go to other workers; if all are still being greeted everywhere, they wait in the
+ * queue. The others fill up without telling us, so this has to be looked at again. */
+static bool pause_if_full(struct acceptor *acceptor, uint64_t now_usec)
 {
     if (can_take_one_more(acceptor))
         return false;
-    pause_until(acceptor, DEADLINE_NEVER);
+    pause_until(acceptor, now_usec + ACCEPTOR_RETRY_USEC);
     return true;
 }
 
@@ -169,7 +181,7 @@ static int accept_one(struct acceptor *acceptor, size_t i, uint64_t now_usec)
 static int accept_batch(struct acceptor *acceptor, size_t i, uint64_t now_usec)
 {
     for (unsigned n = 0; n < ACCEPTOR_BATCH && acceptor->lanes[i].ready; n++) {
-        if (pause_if_full(acceptor))
+        if (pause_if_full(acceptor, now_usec))
             return 0;
         int r = accept_one(acceptor, i, now_usec);
         if (r == 0)
@@ -193,25 +205,32 @@ static int accept_batch(struct acceptor *acceptor, size_t i, uint64_t now_usec)
     return 0;
 }
 
-static bool may_resume(const struct acceptor *acceptor, uint64_t now_usec)
+/* Takes accepting up again, if there is reason to think that it can go on. */
+static int resume(struct acceptor *acceptor, uint64_t now_usec)
 {
-    if (!acceptor->paused || !can_take_one_more(acceptor))
-        return false;
-    /* A full table has room again; of descriptors that is only known when one of ours was closed.
-     */
-    return acceptor->resume_usec == DEADLINE_NEVER || acceptor->resume_usec <= now_usec ||
-           acceptor->clients->n_ended != acceptor->n_ended_at_pause ||
-           clients_can_let_go(acceptor->clients);
+    bool due = acceptor->resume_usec <= now_usec ||
+               acceptor->clients->n_ended != acceptor->n_ended_at_pause;
+
+    if (!due)
+        return 0;
+    if (pause_if_full(acceptor, now_usec))
+        return 0;
+    int r = acceptor_start(acceptor);
+    if (r != -ENOMEM && r != -ENOSPC)
+        return r;
+    /* epoll has no room either, as yet. */
+    pause_until(acceptor, now_usec + ACCEPTOR_RETRY_USEC);
+    return 0;
 }
 
 int acceptor_run(struct acceptor *acceptor, uint64_t now_usec)
 {
-    int r = may_resume(acceptor, now_usec) ? acceptor_start(acceptor) : 0;
+    int r = acceptor->paused ? resume(acceptor, now_usec) : 0;
 
     for (size_t i = 0; r >= 0 && i < acceptor->endpoints->n; i++)
         r = accept_batch(acceptor, i, now_usec);
     if (!acceptor->paused)
-        (void)pause_if_full(acceptor);
+        (void)pause_if_full(acceptor, now_usec);
     return r;
 }
 
@@ -250,14 +269,14 @@ bool acceptor_is_open(const struct acceptor *acceptor)
 }
 
 int acceptor_init(struct acceptor *acceptor, const struct endpoints *endpoints, int epoll_fd,
-                  struct clients *clients, atomic_uint_fast64_t *exhausted_usec)
+                  struct clients *clients, struct acceptor_shared *shared)
 {
     *acceptor = (struct acceptor){
         .epoll_fd = epoll_fd,
         .endpoints = endpoints,
         .clients = clients,
         .resume_usec = DEADLINE_NEVER,
-        .exhausted_usec = exhausted_usec,
+        .shared = shared,
     };
     acceptor->lanes = calloc(endpoints->n, sizeof(*acceptor->lanes));
     if (!acceptor->lanes)

@@ -42,7 +42,7 @@ static void end_client(struct clients *clients, struct conn *conn, uint64_t now_
     } else {
         conn_close(conn, now_usec, NULL);
     }
-    metrics_add(&clients->counters.ended, 1);
+    metrics_add(&clients->counters->ended, 1);
 
     conn->entry.next = clients->vacant;
     clients->vacant = &conn->entry;
@@ -73,8 +73,10 @@ static bool watch(struct clients *clients, struct conn *conn, uint32_t events)
     };
     int operation = conn->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
 
-    if (epoll_ctl(clients->epoll_fd, operation, conn->fd, &event) < 0)
+    if (epoll_ctl(clients->epoll_fd, operation, conn->fd, &event) < 0) {
+        conn_fail(conn);
         return false;
+    }
     conn->watched = true;
     return true;
 }
@@ -89,15 +91,29 @@ static bool await_write(struct clients *clients, struct conn *conn, uint64_t now
     return true;
 }
 
-/* Past the bound of its input nothing more is read, and so there is nothing epoll could tell. */
+/* Past the bound of its input, of interest is only that the client goes. */
+static bool watch_close(struct clients *clients, struct conn *conn)
+{
+    return (conn->watched && conn_reads(conn)) ||
+           watch(clients, conn, conn_reads(conn) ? EPOLLIN : EPOLLRDHUP);
+}
+
 static bool await_close(struct clients *clients, struct conn *conn, uint64_t now_usec)
 {
-    if (!conn_reads(conn))
-        unwatch(clients, conn);
-    else if (!conn->watched && !watch(clients, conn, EPOLLIN))
+    if (!watch_close(clients, conn))
         return false;
-    if (conn->queue != QUEUE_LINGERING)
+    if (conn->queue == QUEUE_NONE || conn->queue == QUEUE_SOON)
         wait_in(conn, QUEUE_LINGERING, &lane_of(conn)->lingering, now_usec);
+    return true;
+}
+
+/* As long as it takes a part of what it has been sent, now and then, a greeted client is as one
+ * that is written to. */
+static bool await_acknowledgement(struct clients *clients, struct conn *conn, uint64_t now_usec)
+{
+    if (!watch_close(clients, conn))
+        return false;
+    wait_in(conn, QUEUE_WRITING, &lane_of(conn)->writing, now_usec);
     return true;
 }
 
@@ -119,6 +135,9 @@ static void follow(struct clients *clients, struct conn *conn, enum conn_next ne
     case CONN_WAIT_CLOSE:
         waiting = await_close(clients, conn, now_usec);
         break;
+    case CONN_WAIT_ACKNOWLEDGEMENT:
+        waiting = await_acknowledgement(clients, conn, now_usec);
+        break;
     case CONN_CLOSE:
         break;
     }
@@ -126,19 +145,30 @@ static void follow(struct clients *clients, struct conn *conn, enum conn_next ne
         end_client(clients, conn, now_usec);
 }
 
-/* Those who linger have had longer to close than those who were greeted just now. */
-static struct conn *oldest_greeted(const struct clients *clients)
+static struct deadline_entry *oldest_lingering(const struct clients *clients)
 {
     struct deadline_entry *oldest = NULL;
 
     for (size_t i = 0; i < clients->n_lanes; i++) {
         struct deadline_entry *entry = deadline_oldest(&clients->lanes[i].lingering);
+
         if (entry && (!oldest || entry->since_usec < oldest->since_usec))
             oldest = entry;
     }
+    return oldest;
+}
+
+/* Those who linger have had longer to close than those who were greeted just now. Among the latter
+ * may be some who are not greeted yet: they wait for the kernel to have memory. */
+static struct conn *oldest_greeted(const struct clients *clients)
+{
+    struct deadline_entry *oldest = oldest_lingering(clients);
+
     if (!oldest)
         oldest = deadline_oldest(&clients->soon);
-    return oldest && conn_of(oldest)->state == CONN_GREETED ? conn_of(oldest) : NULL;
+    while (oldest && oldest != &clients->soon.sentinel && conn_of(oldest)->state != CONN_GREETED)
+        oldest = oldest->next;
+    return oldest && oldest != &clients->soon.sentinel ? conn_of(oldest) : NULL;
 }
 
 bool clients_can_let_go(const struct clients *clients)
@@ -161,10 +191,10 @@ void clients_admit(struct clients *clients, size_t lane, int fd, struct peer pee
     struct conn *conn = take_place(clients);
     uint64_t number = clients->last_number++ * clients->n_workers + clients->worker + 1;
 
-    metrics_add(&clients->counters.accepted, 1);
+    metrics_add(&clients->counters->accepted, 1);
     follow(clients, conn,
            conn_begin(conn, fd, peer, &clients->lanes[lane].terms, number, now_usec,
-                      &clients->counters),
+                      clients->counters),
            now_usec);
 }
 
@@ -172,7 +202,7 @@ void clients_step(struct clients *clients, size_t index, uint64_t now_usec)
 {
     struct conn *conn = &clients->table[index];
 
-    follow(clients, conn, conn_step(conn, now_usec, &clients->counters), now_usec);
+    follow(clients, conn, conn_step(conn, now_usec, clients->counters), now_usec);
 }
 
 static void expire_queue(struct clients *clients, struct deadline_fifo *fifo, uint64_t timeout_usec,
@@ -190,7 +220,7 @@ void clients_expire(struct clients *clients, uint64_t now_usec)
     while (deadline_next(&clients->soon, CONN_SOON_USEC) <= now_usec) {
         struct conn *conn = conn_of(deadline_oldest(&clients->soon));
 
-        follow(clients, conn, conn_step(conn, now_usec, &clients->counters), now_usec);
+        follow(clients, conn, conn_step(conn, now_usec, clients->counters), now_usec);
     }
     for (size_t i = 0; i < clients->n_lanes; i++) {
         struct clients_lane *lane = &clients->lanes[i];
@@ -235,13 +265,14 @@ static void init_lane(struct clients_lane *lane, const struct endpoint *endpoint
 }
 
 int clients_init(struct clients *clients, size_t capacity, const struct endpoints *endpoints,
-                 int epoll_fd, struct connlog *connlog, unsigned worker, unsigned n_workers)
+                 const struct clients_worker *worker)
 {
     *clients = (struct clients){
-        .epoll_fd = epoll_fd,
-        .connlog = connlog,
-        .worker = worker,
-        .n_workers = n_workers,
+        .epoll_fd = worker->epoll_fd,
+        .connlog = worker->connlog,
+        .counters = worker->counters,
+        .worker = worker->index,
+        .n_workers = worker->n_workers,
         .n_lanes = endpoints->n,
         .capacity = capacity,
     };

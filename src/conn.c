@@ -14,10 +14,23 @@
 /* How often one step calls recv(2), however little there is to read each time. */
 #define CONN_DISCARD_READS 64
 
+static enum connlog_result outcome_of(int error)
+{
+    switch (error) {
+    case EPIPE:
+    case ECONNRESET:
+    case ENOTCONN:
+        return CONNLOG_RESET;
+    case ETIMEDOUT: /* the kernel has given it up */
+        return CONNLOG_TIMEOUT;
+    default:
+        return CONNLOG_ERROR;
+    }
+}
+
 static enum conn_next broken(struct conn *conn, int error)
 {
-    conn->outcome =
-        error == EPIPE || error == ECONNRESET || error == ENOTCONN ? CONNLOG_RESET : CONNLOG_ERROR;
+    conn->outcome = outcome_of(error);
     return CONN_CLOSE;
 }
 
@@ -41,6 +54,7 @@ static enum conn_next finish(struct conn *conn, struct metrics_counters *counter
     if (shutdown(conn->fd, SHUT_WR) < 0)
         return broken(conn, errno);
     conn->state = CONN_GREETED;
+    conn->unacknowledged = UINT32_MAX;
     return CONN_WAIT_SOON;
 }
 
@@ -114,13 +128,18 @@ enum discarded {
     DISCARDED_FAILED,
 };
 
+static bool has_hung_up(const struct conn *conn)
+{
+    struct pollfd poll_fd = {.fd = conn->fd, .events = POLLRDHUP};
+
+    return poll(&poll_fd, 1, 0) > 0;
+}
+
 /* A record of SOCK_SEQPACKET may be empty, which recv(2) tells no differently from the end of
  * stream. */
 static bool is_empty_record(const struct conn *conn)
 {
-    struct pollfd poll_fd = {.fd = conn->fd, .events = POLLRDHUP};
-
-    return conn->terms->records && poll(&poll_fd, 1, 0) == 0;
+    return conn->terms->records && !has_hung_up(conn);
 }
 
 /* Reads what the client has sent and throws it away, so that its sending, which nobody asked for,
@@ -161,7 +180,8 @@ static enum conn_next await_close(struct conn *conn)
     }
     /* A client that has sent more than anyone would is let go; its greeting, once acknowledged,
      * can't be overtaken by a reset any more. */
-    return conn_reads(conn) || unacknowledged(conn) > 0 ? CONN_WAIT_CLOSE : CONN_CLOSE;
+    return conn_reads(conn) || (unacknowledged(conn) > 0 && !has_hung_up(conn)) ? CONN_WAIT_CLOSE
+                                                                                : CONN_CLOSE;
 }
 
 /* A client that sends a lot before it reads is stuck in its own write while we are in ours: its
@@ -201,21 +221,43 @@ enum conn_next conn_step(struct conn *conn, uint64_t now_usec, struct metrics_co
                                        : await_close(conn);
 }
 
+static bool is_local(const struct conn *conn)
+{
+    return conn->peer.family != AF_INET && conn->peer.family != AF_INET6;
+}
+
+/* Whether the client has taken a part of what it was sent since the last look. The kernel's buffer
+ * has room for more only when a good part of it is free, and a slow client may have made progress
+ * long before. */
+static bool has_progressed(struct conn *conn)
+{
+    int64_t outstanding = unacknowledged(conn);
+
+    if (outstanding < 0 || outstanding >= conn->unacknowledged)
+        return false;
+    conn->unacknowledged = (uint32_t)outstanding;
+    conn->progressed = true;
+    return true;
+}
+
 enum conn_next conn_expire(struct conn *conn)
 {
-    if (conn->state == CONN_WRITING) {
-        /* The kernel's buffer takes more only when a good part of it is free; a client that reads
-         * slowly may have made progress long before that. */
-        int64_t outstanding = unacknowledged(conn);
-
-        if (outstanding >= 0 && outstanding < conn->unacknowledged) {
-            conn->unacknowledged = (uint32_t)outstanding;
-            conn->progressed = true;
-            return CONN_WAIT_WRITE;
-        }
-        conn->outcome = CONNLOG_TIMEOUT;
+    if (conn->state == CONN_GREETED) {
+        /* What a local client has not read yet stays readable after close(2). Over TCP the rest
+         * would still be delivered, but lost to a reset if the client sends anything. */
+        return !is_local(conn) && unacknowledged(conn) > 0 && has_progressed(conn)
+                   ? CONN_WAIT_ACKNOWLEDGEMENT
+                   : CONN_CLOSE;
     }
+    if (has_progressed(conn))
+        return CONN_WAIT_WRITE;
+    conn->outcome = CONNLOG_TIMEOUT;
     return CONN_CLOSE;
+}
+
+void conn_fail(struct conn *conn)
+{
+    conn->outcome = CONNLOG_ERROR;
 }
 
 /* How much of what was sent the client's end has acknowledged. Of a local socket only nothing or
@@ -223,7 +265,7 @@ enum conn_next conn_expire(struct conn *conn)
  */
 static uint32_t acknowledged(const struct conn *conn)
 {
-    bool local = conn->peer.family != AF_INET && conn->peer.family != AF_INET6;
+    bool local = is_local(conn);
     int64_t outstanding = unacknowledged(conn);
 
     if (local && (outstanding != 0 || conn->outcome == CONNLOG_RESET))

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -12,6 +13,7 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
+#include "greetd/deadline.h"
 #include "greetd/metrics.h"
 #include "greetd/ring.h"
 
@@ -52,6 +54,7 @@ struct connlog {
     struct log *log;
     pthread_t thread;
     int wake_fd;
+    int ended_fd; /* an eventfd, written when the thread has written everything */
     /* Whether the thread is about to wait, so that who has an entry for it must wake it. */
     atomic_bool asleep;
     atomic_bool stop;
@@ -67,6 +70,7 @@ static void connlog_free(struct connlog *connlog)
         ring_deinit(&connlog->workers[i].ring);
     ring_deinit(&connlog->messages.ring);
     util_close(connlog->wake_fd);
+    util_close(connlog->ended_fd);
     free(connlog);
 }
 DEFINE_CLEANUP_FUNCTION(struct connlog, connlog_free)
@@ -248,6 +252,7 @@ static void *connlog_main(void *p)
     while (drain(connlog))
         ;
     log_flush(connlog->log);
+    (void)eventfd_write(connlog->ended_fd, 1);
     return NULL;
 }
 
@@ -262,8 +267,12 @@ static int connlog_new(struct connlog **ret, struct log *log, unsigned n_workers
     memset(connlog, 0, size);
     connlog->log = log;
     connlog->n_workers = n_workers;
+    connlog->ended_fd = -1;
     connlog->wake_fd = eventfd(0, EFD_CLOEXEC);
     if (connlog->wake_fd < 0)
+        return -errno;
+    connlog->ended_fd = eventfd(0, EFD_CLOEXEC);
+    if (connlog->ended_fd < 0)
         return -errno;
 
     r = ring_init(&connlog->messages.ring, CONNLOG_MESSAGES, sizeof(struct message));
@@ -299,18 +308,31 @@ int connlog_start(struct connlog **ret, struct log *log, unsigned n_workers, boo
     return 0;
 }
 
+/* Waits for the thread to have written everything. Not by pthread_clockjoin_np(3), of which
+ * ThreadSanitizer knows nothing. */
+static bool await_end(const struct connlog *connlog, uint64_t deadline_usec)
+{
+    struct pollfd ended = {.fd = connlog->ended_fd, .events = POLLIN};
+    int n;
+
+    do {
+        uint64_t now_usec = deadline_now();
+        uint64_t left_usec = deadline_usec > now_usec ? deadline_usec - now_usec : 0;
+
+        n = poll(&ended, 1,
+                 (int)deadline_earlier(left_usec / 1000 + (left_usec % 1000 > 0), INT_MAX));
+    } while (n < 0 && errno == EINTR);
+    return n > 0;
+}
+
 int connlog_stop(struct connlog *connlog, uint64_t deadline_usec)
 {
-    struct timespec deadline = {
-        .tv_sec = (time_t)(deadline_usec / 1000000),
-        .tv_nsec = (long)(deadline_usec % 1000000) * 1000,
-    };
-
     atomic_store(&connlog->stop, true);
     (void)eventfd_write(connlog->wake_fd, 1);
-    if (pthread_clockjoin_np(connlog->thread, NULL, CLOCK_MONOTONIC, &deadline) != 0)
+    if (!await_end(connlog, deadline_usec))
         return -ETIMEDOUT;
 
+    pthread_join(connlog->thread, NULL);
     connlog_free(connlog);
     return 0;
 }

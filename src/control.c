@@ -27,6 +27,7 @@ struct control {
     struct connlog *connlog;
     struct pool *pool;
     sd_event *event;
+    unsigned n_workers;
     bool ready, stopping;
     char status[160]; /* what systemd was told last */
 };
@@ -63,7 +64,7 @@ static const char *plural(uint64_t n)
 static void describe(const struct control *control, char *text, size_t size)
 {
     struct metrics_sums sums = pool_sums(control->pool);
-    uint64_t active = sums.accepted - sums.ended;
+    uint64_t active = metrics_active(&sums);
     unsigned workers = pool_n_workers(control->pool);
 
     snprintf(text, size,
@@ -85,15 +86,16 @@ static void refresh_status(struct control *control)
 
 static int on_status_timer(sd_event_source *source, uint64_t usec, void *p)
 {
-    int r = sd_event_source_set_time(source, usec + CONTROL_STATUS_USEC);
+    int r = sd_event_source_set_time(source, deadline_now() + CONTROL_STATUS_USEC);
 
+    (void)usec;
     refresh_status(p);
     return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
 /* Starting */
 
-static unsigned n_workers(const struct server_settings *server)
+static unsigned choose_n_workers(const struct server_settings *server)
 {
     return server->workers > 0 ? (unsigned)server->workers : processors_available();
 }
@@ -148,13 +150,14 @@ static int on_stop_timer(sd_event_source *source, uint64_t usec, void *p)
 {
     struct control *control = p;
     struct metrics_sums sums = pool_sums(control->pool);
-    uint64_t active = sums.accepted - sums.ended;
+    uint64_t active = metrics_active(&sums);
 
     (void)source;
     (void)usec;
-    connlog_message(control->connlog, LOG_WARNING, LOG_ID_STOP_FORCED,
-                    "Stopping now: %" PRIu64 " client%s did not finish in time", active,
-                    plural(active));
+    if (active > 0)
+        connlog_message(control->connlog, LOG_WARNING, LOG_ID_STOP_FORCED,
+                        "Stopping now: %" PRIu64 " client%s did not finish in time", active,
+                        plural(active));
     return sd_event_exit(control->event, 0);
 }
 
@@ -206,7 +209,7 @@ static int on_pool_changed(sd_event_source *source, int fd, uint32_t events, voi
     case WORKER_STARTING:
         break;
     case WORKER_ACCEPTING:
-        if (!control->ready)
+        if (!control->ready && !control->stopping)
             sd_notify(false, "READY=1");
         control->ready = true;
         break;
@@ -225,12 +228,10 @@ static int on_pool_changed(sd_event_source *source, int fd, uint32_t events, voi
 
 static int add_signals(struct control *control)
 {
-    int r = sd_event_add_signal(control->event, NULL, SIGTERM | SD_EVENT_SIGNAL_PROCMASK,
-                                on_stop_signal, control);
+    int r = sd_event_add_signal(control->event, NULL, SIGTERM, on_stop_signal, control);
 
     if (r >= 0)
-        r = sd_event_add_signal(control->event, NULL, SIGINT | SD_EVENT_SIGNAL_PROCMASK,
-                                on_stop_signal, control);
+        r = sd_event_add_signal(control->event, NULL, SIGINT, on_stop_signal, control);
     return r;
 }
 
@@ -267,42 +268,40 @@ static int serve(struct control *control)
 
     log_listening(control);
     log_unused(control);
-    r = pool_start(&control->pool, &control->sockets.endpoints, n_workers(server),
+    r = pool_start(&control->pool, &control->sockets.endpoints, control->n_workers,
                    server->max_connections, control->connlog);
     if (r >= 0)
         r = watch_pool(control);
-    if (r >= 0)
-        r = sd_event_loop(control->event);
-    return r < 0 ? fail_running(control, "Failed to start the workers", r) : r;
+    if (r < 0)
+        return fail_running(control, "Failed to start the workers", r);
+    r = sd_event_loop(control->event);
+    return r < 0 ? fail_running(control, "The event loop failed", r) : r;
 }
 
-/* Threads end in the order in which they need each other: workers write to the log. If the log
- * stands still, its thread and what it reads from are left as they are. */
-static void end_threads(struct control *control)
+/* Threads end in the order in which they need each other: workers write to the log. */
+static void end_threads(struct control *control, struct log *log)
 {
     uint64_t deadline_usec = deadline_after(deadline_now(), CONTROL_LOG_USEC);
 
     if (control->pool)
         pool_end(control->pool);
-    if (connlog_stop(control->connlog, deadline_usec) >= 0)
-        control->connlog = NULL;
+    log->abandoned = connlog_stop(control->connlog, deadline_usec) < 0;
 }
 
 /* Returns the exit status. */
 static int run_threads(struct control *control, struct log *log)
 {
-    int r = connlog_start(&control->connlog, log, n_workers(config_server(control->config)),
+    int r = connlog_start(&control->connlog, log, control->n_workers,
                           config_log(control->config)->connections);
 
     if (r < 0)
         return fail(log, "Failed to start the thread of the log", r);
     r = serve(control);
-    end_threads(control);
+    end_threads(control, log);
     return r;
 }
 
-/* Signals before the first thread, so that all of them have these blocked. Returns the exit status.
- */
+/* Returns the exit status. */
 static int run_event_loop(struct control *control, struct log *log)
 {
     int r = sd_event_new(&control->event);
@@ -312,20 +311,37 @@ static int run_event_loop(struct control *control, struct log *log)
     return r < 0 ? fail(log, "Failed to prepare the event loop", r) : run_threads(control, log);
 }
 
+static sigset_t block_stop_signals(void)
+{
+    sigset_t stop;
+
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGINT);
+    sigprocmask(SIG_BLOCK, &stop, NULL);
+    return stop;
+}
+
 int control_run(const struct config *config, struct log *log)
 {
-    struct control control = {.config = config};
-    /* Sockets first: what is opened before could take the number of one that was announced but is
-     * not there. */
+    struct control control = {
+        .config = config,
+        .n_workers = choose_n_workers(config_server(config)),
+    };
+
+    /* From now on a stop is heard by the event loop, and all threads have it blocked. */
+    block_stop_signals();
+    /* Sockets before any other descriptor, which could take the number of one that is missing. */
     int status = open_sockets(&control, log);
 
     raise_descriptor_limit();
     if (status == 0)
         status = run_event_loop(&control, log);
-    if (!control.connlog) {
-        pool_free(control.pool);
-        sockets_deinit(&control.sockets);
-    }
+    close_own_sockets(&control);
+    if (log->abandoned)
+        return status;
+    pool_free(control.pool);
+    sockets_deinit(&control.sockets);
     sd_event_unref(control.event);
     return status;
 }
@@ -333,11 +349,7 @@ int control_run(const struct config *config, struct log *log)
 void control_slow_down(void)
 {
     const struct timespec pause = {.tv_sec = 1};
-    sigset_t stop;
+    sigset_t stop = block_stop_signals();
 
-    sigemptyset(&stop);
-    sigaddset(&stop, SIGTERM);
-    sigaddset(&stop, SIGINT);
-    sigprocmask(SIG_BLOCK, &stop, NULL);
     (void)sigtimedwait(&stop, NULL, &pause);
 }

@@ -85,9 +85,10 @@ static int inherit_one(struct listener_set *set, int fd, const char *name, struc
 static void report_unusable(struct report *report)
 {
     const char *announced = getenv("LISTEN_FDS");
-    int end = SD_LISTEN_FDS_START + (announced ? atoi(announced) : 0);
+    int n = announced ? atoi(announced) : 0;
 
-    for (int fd = SD_LISTEN_FDS_START; fd < end; fd++)
+    /* Of a number that makes no sense, the first few will do. */
+    for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + n && fd < 64; fd++)
         (void)is_usable(fd, "unknown", &(int){0}, report);
 }
 
@@ -139,8 +140,8 @@ static int set_options(int fd, const struct address *address)
     return r;
 }
 
-/* Whether the socket file at ADDRESS is one that a dead process has left behind: a connection is
- * refused only when nobody has the socket open (unix(7)). */
+/* Whether nobody listens at the socket file ADDRESS, as after the end of a process that left it
+ * behind: then a connection is refused (unix(7)). */
 static bool is_stale(const struct address *address)
 {
     struct stat st;

@@ -34,6 +34,7 @@ void log_init(struct log *log, int fd)
     log->fd = fd;
     log->journal = is_journal_stream(fd);
     log->time_stamps = !log->journal && isatty(fd);
+    log->abandoned = false;
     log->filled = 0;
 }
 

@@ -51,12 +51,18 @@ static int complain_usage(const char *text)
     return CONTROL_EXIT_USAGE;
 }
 
+static int complain_memory(void)
+{
+    fputs("greetd: out of memory\n", stderr);
+    return EX_OSERR;
+}
+
 static int add_listen(struct config_options *options, const char *address)
 {
     const char **listen = reallocarray(options->listen, options->n_listen + 1, sizeof(*listen));
 
     if (!listen)
-        return complain_usage("out of memory");
+        return complain_memory();
     options->listen = listen;
     options->listen[options->n_listen++] = address;
     return 0;
@@ -123,7 +129,7 @@ static int check_options(const struct arguments *arguments)
     int r = config_check_options(&arguments->options, &report);
 
     if (r == -ENOMEM)
-        return complain_usage("out of memory");
+        return complain_memory();
     print_report(&report);
     if (r < 0)
         return CONTROL_EXIT_USAGE;
@@ -148,13 +154,13 @@ static int act(const struct arguments *arguments)
 {
     _cleanup_(config_unrefp) struct config *config = NULL;
     _cleanup_(report_deinit) struct report report = REPORT_NULL;
-    static struct log log; /* its thread may outlive this function, see control_run() */
+    static struct log log; /* a thread that is stuck in it outlives this function */
     int r;
 
     log_init(&log, STDERR_FILENO);
     r = config_load(&config, &arguments->options, &report);
     if (r == -ENOMEM)
-        report_add(&report, "Failed to load the configuration: %s", strerrordesc_np(-r));
+        return complain_memory();
     if (r < 0 && arguments->action == ACTION_SERVE)
         return control_reject(&log, &report);
     if (r < 0) {
@@ -166,7 +172,10 @@ static int act(const struct arguments *arguments)
     case ACTION_SHOW_CONFIG:
         return finish_output(config_show(config, stdout));
     case ACTION_SERVE:
-        return control_run(config, &log);
+        r = control_run(config, &log);
+        if (log.abandoned)
+            _exit(r);
+        return r;
     default: /* ACTION_CHECK: it has been loaded, so it is right */
         return EXIT_SUCCESS;
     }

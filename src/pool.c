@@ -19,10 +19,10 @@ static size_t share_of(uint64_t max_connections, unsigned n_workers, unsigned in
 }
 
 static int pool_new(struct pool **ret, const struct endpoints *endpoints, unsigned n_workers,
-                    struct connlog *connlog)
+                    uint64_t max_connections, struct connlog *connlog)
 {
     size_t size = sizeof(struct pool) + n_workers * sizeof(struct worker);
-    /* The workers' counters stand on cache lines of their own. */
+    /* The workers' rings stand on cache lines of their own. */
     _cleanup_(pool_freep) struct pool *pool = aligned_alloc(_Alignof(struct worker), size);
 
     if (!pool)
@@ -32,22 +32,27 @@ static int pool_new(struct pool **ret, const struct endpoints *endpoints, unsign
         .endpoints = *endpoints,
         .n_workers = n_workers,
         .connlog = connlog,
+        .accept.max_connections = max_connections,
         .changed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
     };
     if (pool->shared.changed_fd < 0)
         return -errno;
+    int r = metrics_init(&pool->shared.accept.metrics, n_workers);
+    if (r < 0)
+        return r;
 
     *ret = TAKE_PTR(pool);
     return 0;
 }
 
-static int pool_init_workers(struct pool *pool, uint64_t max_connections)
+static int pool_init_workers(struct pool *pool)
 {
     unsigned n = pool->shared.n_workers;
+    uint64_t max = pool->shared.accept.max_connections;
 
     while (pool->n_initialised < n) {
         unsigned i = pool->n_initialised++;
-        int r = worker_init(&pool->workers[i], i, share_of(max_connections, n, i), &pool->shared);
+        int r = worker_init(&pool->workers[i], i, share_of(max, n, i), &pool->shared);
         if (r < 0)
             return r;
     }
@@ -75,10 +80,10 @@ int pool_start(struct pool **ret, const struct endpoints *endpoints, unsigned n_
     if (n_workers > max_connections)
         n_workers = (unsigned)max_connections;
 
-    r = pool_new(&pool, endpoints, n_workers, connlog);
+    r = pool_new(&pool, endpoints, n_workers, max_connections, connlog);
     if (r < 0)
         return r;
-    r = pool_init_workers(pool, max_connections);
+    r = pool_init_workers(pool);
     if (r < 0)
         return r;
     r = pool_start_workers(pool);
@@ -103,6 +108,7 @@ void pool_free(struct pool *pool)
     pool_end(pool);
     for (unsigned i = 0; i < pool->n_initialised; i++)
         worker_deinit(&pool->workers[i]);
+    metrics_deinit(&pool->shared.accept.metrics);
     util_close(pool->shared.changed_fd);
     free(pool);
 }
@@ -149,9 +155,5 @@ unsigned pool_n_workers(const struct pool *pool)
 
 struct metrics_sums pool_sums(const struct pool *pool)
 {
-    struct metrics_sums sums = {0};
-
-    for (unsigned i = 0; i < pool->n_initialised; i++)
-        metrics_collect(&sums, &pool->workers[i].clients.counters);
-    return sums;
+    return metrics_sum(&pool->shared.accept.metrics);
 }

@@ -148,12 +148,18 @@ int worker_init(struct worker *worker, unsigned index, size_t capacity,
         return -errno;
 
     r = init_mailbox(worker);
+    const struct clients_worker self = {
+        .index = index,
+        .n_workers = shared->n_workers,
+        .epoll_fd = worker->epoll_fd,
+        .connlog = shared->connlog,
+        .counters = &shared->accept.metrics.workers[index],
+    };
     if (r >= 0)
-        r = clients_init(&worker->clients, capacity, &shared->endpoints, worker->epoll_fd,
-                         shared->connlog, index, shared->n_workers);
+        r = clients_init(&worker->clients, capacity, &shared->endpoints, &self);
     if (r >= 0)
         r = acceptor_init(&worker->acceptor, &shared->endpoints, worker->epoll_fd, &worker->clients,
-                          &shared->exhausted_usec);
+                          &shared->accept);
     return r;
 }
 

@@ -14,6 +14,16 @@
 #include "greetd/clients.h"
 #include "greetd/connlog.h"
 #include "greetd/endpoint.h"
+#include "greetd/metrics.h"
+
+/* What the acceptors of all workers know of each other. */
+struct acceptor_shared {
+    struct metrics metrics; /* from which the number of all clients can be told */
+    uint64_t max_connections;
+    /* When accepting last failed, so that an episode is logged once. Relaxed: nothing depends on
+     * it. */
+    atomic_uint_fast64_t exhausted_usec;
+};
 
 struct acceptor_lane {
     bool open;    /* still to be accepted from */
@@ -28,17 +38,15 @@ struct acceptor {
     struct acceptor_lane *lanes;       /* owned; one for each endpoint */
     bool emptying;                     /* a socket is let go once its queue is empty */
     bool paused;
-    uint64_t resume_usec;      /* paused until then, at the latest; or DEADLINE_NEVER */
-    uint64_t n_ended_at_pause; /* of clients_n_ended: whether someone has gone since */
-    /* Borrowed, shared by all workers: when accepting last failed, so that an episode is logged
-     * once. Relaxed: nothing else depends on it. */
-    atomic_uint_fast64_t *exhausted_usec;
+    uint64_t resume_usec;           /* paused until then, at the latest; else DEADLINE_NEVER */
+    uint64_t n_ended_at_pause;      /* of clients_n_ended: whether someone has gone since */
+    struct acceptor_shared *shared; /* borrowed */
 };
 
 /* Prepares to accept from ENDPOINTS into CLIENTS; nothing is registered yet. Returns 0 or -ENOMEM;
  * acceptor_deinit() is due in either case. */
 int acceptor_init(struct acceptor *acceptor, const struct endpoints *endpoints, int epoll_fd,
-                  struct clients *clients, atomic_uint_fast64_t *exhausted_usec);
+                  struct clients *clients, struct acceptor_shared *shared);
 
 void acceptor_deinit(struct acceptor *acceptor);
 

@@ -28,21 +28,28 @@ struct clients {
     unsigned worker, n_workers;
     struct clients_lane *lanes; /* owned; one for each endpoint */
     size_t n_lanes;
-    struct conn *table;            /* owned */
-    size_t capacity, touched;      /* places in it, and how many of them were ever used */
-    struct deadline_entry *vacant; /* places in the table that were used and are free again */
-    struct deadline_fifo soon;     /* those to be looked at after CONN_SOON_USEC */
-    size_t n;                      /* how many clients there are */
-    uint64_t n_ended;              /* how many there have been besides */
-    uint64_t last_number;          /* of a client, for its GREETD_CONNECTION= */
-    struct metrics_counters counters;
+    struct conn *table;                /* owned */
+    size_t capacity, touched;          /* places in it, and how many of them were ever used */
+    struct deadline_entry *vacant;     /* places in the table that were used and are free again */
+    struct deadline_fifo soon;         /* those to be looked at after CONN_SOON_USEC */
+    size_t n;                          /* how many clients there are */
+    uint64_t n_ended;                  /* how many there have been besides */
+    uint64_t last_number;              /* of a client, for its GREETD_CONNECTION= */
+    struct metrics_counters *counters; /* borrowed: this worker's */
 };
 
-/* Makes room for up to CAPACITY (at least 1) clients of ENDPOINTS, for worker number WORKER of
- * N_WORKERS. Returns 0 or -ENOMEM; clients_deinit() is due in either case. The memory is touched
- * only as it is used. */
+/* Who a worker is, for its clients. All borrowed. */
+struct clients_worker {
+    unsigned index, n_workers;
+    int epoll_fd;
+    struct connlog *connlog;
+    struct metrics_counters *counters;
+};
+
+/* Makes room for up to CAPACITY (at least 1) clients of ENDPOINTS. Returns 0 or -ENOMEM;
+ * clients_deinit() is due in either case. The memory is touched only as it is used. */
 int clients_init(struct clients *clients, size_t capacity, const struct endpoints *endpoints,
-                 int epoll_fd, struct connlog *connlog, unsigned worker, unsigned n_workers);
+                 const struct clients_worker *worker);
 
 /* Frees the tables. No client must be left. */
 void clients_deinit(struct clients *clients);

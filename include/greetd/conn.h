@@ -29,14 +29,15 @@
 /* Input that is thrown away: at one step, so that a flood can't keep the worker from others, and in
  * all. */
 #define CONN_DISCARD_STEP_MAX ((uint32_t)64 * 1024)
-#define CONN_DISCARD_MAX      ((uint32_t)1024 * 1024)
+#define CONN_DISCARD_MAX      ((uint32_t)16 * 1024 * 1024)
 
 /* What to do next with a client; the worker's one switch over it owns every consequence. */
 enum conn_next {
     CONN_WAIT_WRITE, /* wait until it takes more (or sends something), at most WriteTimeoutSec= */
     CONN_WAIT_SOON,  /* look again after CONN_SOON_USEC */
     CONN_WAIT_CLOSE, /* wait until it sends something or closes, at most LingerSec= */
-    CONN_CLOSE,      /* it is over */
+    CONN_WAIT_ACKNOWLEDGEMENT, /* the same, at most WriteTimeoutSec= */
+    CONN_CLOSE,                /* it is over */
 };
 
 enum conn_state {
@@ -92,9 +93,12 @@ static inline bool conn_reads(const struct conn *conn)
     return !conn->input_ended && conn->discarded < CONN_DISCARD_MAX;
 }
 
-/* Called when the time of CONN_WAIT_WRITE or CONN_WAIT_CLOSE is over: whether to wait once more,
- * because the client is slow but does read, or to give up. */
+/* Called when the time of one of CONN_WAIT_WRITE, _CLOSE or _ACKNOWLEDGEMENT is over: whether to
+ * wait once more, because the client is slow but does read, or to give up. */
 enum conn_next conn_expire(struct conn *conn);
+
+/* The client could not be waited for: it is going to be closed. */
+void conn_fail(struct conn *conn);
 
 /* Closes the socket and tells the connection's story in *RET_STORY, for the log; NULL if nobody
  * wants it, which saves a system call. */

@@ -16,9 +16,10 @@
 /* Logs the mistakes in REPORT and tells systemd of them. Returns the exit status for them. */
 int control_reject(struct log *log, const struct report *report);
 
-/* Serves until it is told to stop. CONFIG is borrowed. LOG is borrowed for as long as the process
- * lives: if it stands still, its thread is left behind. Returns the exit status: 0,
- * EX_OSERR or EX_CONFIG; why has been logged. Must be called with one thread running. */
+/* Serves until it is told to stop. CONFIG and LOG are borrowed. Returns the exit status: 0,
+ * EX_OSERR or EX_CONFIG; why has been logged. If LOG stands still then, it is marked as abandoned:
+ * its thread goes on reading, and the process should leave by _exit(2). Must be called with one
+ * thread running. */
 int control_run(const struct config *config, struct log *log);
 
 /* For a start that failed although systemd passed sockets: waits for a second, or until SIGTERM. As

@@ -30,7 +30,8 @@ struct log {
     int fd; /* borrowed: stderr */
     bool journal;
     bool time_stamps;
-    size_t filled; /* of buffer */
+    bool abandoned; /* a thread is stuck in writing to it: nothing may be torn down any more */
+    size_t filled;  /* of buffer */
     char buffer[16 * 1024];
 };
 

@@ -39,5 +39,22 @@ static inline void metrics_add(atomic_uint_fast64_t *counter, uint64_t n)
                           memory_order_release);
 }
 
-/* Adds COUNTERS, which another thread may be writing, to SUMS. */
-void metrics_collect(struct metrics_sums *sums, const struct metrics_counters *counters);
+/* The counters of all workers, side by side. */
+struct metrics {
+    struct metrics_counters *workers; /* owned; n of them, zero at first */
+    size_t n;
+};
+
+/* Makes room for N workers. Returns 0 or -ENOMEM. */
+int metrics_init(struct metrics *metrics, size_t n);
+
+void metrics_deinit(struct metrics *metrics);
+
+/* What all workers have counted so far; they may be counting meanwhile. */
+struct metrics_sums metrics_sum(const struct metrics *metrics);
+
+/* How many clients there are now. */
+static inline uint64_t metrics_active(const struct metrics_sums *sums)
+{
+    return sums->accepted - sums->ended;
+}

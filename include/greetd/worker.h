@@ -25,7 +25,7 @@ struct worker_shared {
     unsigned n_workers;
     struct connlog *connlog; /* borrowed */
     int changed_fd;          /* borrowed: an eventfd, written when a worker's state has changed */
-    atomic_uint_fast64_t exhausted_usec; /* see struct acceptor */
+    struct acceptor_shared accept; /* of all acceptors */
 };
 
 /* Only ever moves on to a later one. */
@@ -53,9 +53,9 @@ struct worker {
     struct clients clients;
     struct acceptor acceptor;
     bool quit;
-    int error;        /* negative errno, for WORKER_FAILED; settled once the state is seen */
-    atomic_int state; /* enum worker_state; released by the thread, so that who sees it sees what
-                         led there */
+    int error; /* negative errno, for WORKER_FAILED; settled once the state is seen */
+    /* enum worker_state. Released by the thread, so that who sees it sees what led there. */
+    atomic_int state;
 };
 
 /* Prepares worker number INDEX, for up to CAPACITY (at least 1) clients. Returns 0, -ENOMEM, or

@@ -19,7 +19,7 @@ struct accepting {
     struct place place;
     struct clients clients;
     struct acceptor acceptor;
-    atomic_uint_fast64_t exhausted_usec;
+    struct acceptor_shared shared;
 };
 
 static inline void accepting_open(struct accepting *a, size_t n_endpoints, size_t capacity)
@@ -27,11 +27,13 @@ static inline void accepting_open(struct accepting *a, size_t n_endpoints, size_
     int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 
     place_open(&a->place, n_endpoints);
-    a->exhausted_usec = 0;
-    cr_assert_eq(clients_init(&a->clients, capacity, &a->place.endpoints, epoll_fd, NULL, 0, 1), 0);
+    a->shared = (struct acceptor_shared){.max_connections = capacity};
+    cr_assert_eq(metrics_init(&a->shared.metrics, 1), 0);
+    const struct clients_worker worker = {
+        .n_workers = 1, .epoll_fd = epoll_fd, .counters = a->shared.metrics.workers};
+    cr_assert_eq(clients_init(&a->clients, capacity, &a->place.endpoints, &worker), 0);
     cr_assert_eq(
-        acceptor_init(&a->acceptor, &a->place.endpoints, epoll_fd, &a->clients, &a->exhausted_usec),
-        0);
+        acceptor_init(&a->acceptor, &a->place.endpoints, epoll_fd, &a->clients, &a->shared), 0);
     cr_assert_eq(acceptor_start(&a->acceptor), 0);
 }
 
@@ -40,6 +42,7 @@ static inline void accepting_close(struct accepting *a)
     clients_abandon(&a->clients, ACCEPTING_START);
     acceptor_deinit(&a->acceptor);
     clients_deinit(&a->clients);
+    metrics_deinit(&a->shared.metrics);
     place_close(&a->place);
 }
 

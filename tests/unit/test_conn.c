@@ -143,6 +143,7 @@ Test(conn, bears_a_flood_until_the_linger_is_over_if_nothing_is_acknowledged)
     scene_greet_reluctant(&scene);
     flood(&scene);
     cr_assert_eq(scene_step(&scene), CONN_WAIT_CLOSE);
+    cr_assert_eq(conn_expire(&scene.conn), CONN_WAIT_ACKNOWLEDGEMENT);
     cr_assert_eq(conn_expire(&scene.conn), CONN_CLOSE);
     cr_assert_eq(scene_finish(&scene).result, CONNLOG_UNCONFIRMED);
     free(scene.greeting.bytes);

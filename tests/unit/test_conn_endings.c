@@ -202,6 +202,7 @@ Test(conn_endings, let_go_after_the_linger_without_acknowledgement_is_unconfirme
 
     scene_greet_reluctant(&scene);
     cr_assert_eq(scene_step(&scene), CONN_WAIT_CLOSE);
+    cr_assert_eq(conn_expire(&scene.conn), CONN_WAIT_ACKNOWLEDGEMENT);
     cr_assert_eq(conn_expire(&scene.conn), CONN_CLOSE);
     struct connlog_connection story = scene_finish(&scene);
     cr_assert_eq(story.result, CONNLOG_UNCONFIRMED);

@@ -9,17 +9,20 @@ TestSuite(metrics, .timeout = 60);
 
 Test(metrics, sums_are_over_all_counters)
 {
-    struct metrics_counters a = {.accepted = 1, .bytes_sent = 18}, b = {0};
-    struct metrics_sums sums = {0};
+    struct metrics metrics;
 
-    metrics_add(&a.accepted, 2);
-    metrics_add(&b.accepted, 4);
-    metrics_add(&b.ended, 3);
-    metrics_add(&b.greeted, 5);
-    metrics_add(&b.refused, 6);
-    metrics_add(&b.bytes_sent, (uint64_t)1 << 40);
-    metrics_collect(&sums, &a);
-    metrics_collect(&sums, &b);
+    cr_assert_eq(metrics_init(&metrics, 2), 0);
+    struct metrics_counters *a = &metrics.workers[0], *b = &metrics.workers[1];
+
+    metrics_add(&a->accepted, 3);
+    metrics_add(&a->bytes_sent, 18);
+    metrics_add(&b->accepted, 4);
+    metrics_add(&b->ended, 3);
+    metrics_add(&b->greeted, 5);
+    metrics_add(&b->refused, 6);
+    metrics_add(&b->bytes_sent, (uint64_t)1 << 40);
+    struct metrics_sums sums = metrics_sum(&metrics);
+    metrics_deinit(&metrics);
     cr_assert_eq(sums.accepted, 7);
     cr_assert_eq(sums.ended, 3);
     cr_assert_eq(sums.greeted, 5);
@@ -60,8 +63,7 @@ Test(metrics, nobody_ends_before_being_accepted)
 
     cr_assert_eq(pthread_create(&thread, NULL, come_and_go, &c), 0);
     for (int i = 0; i < 2000000 && sums.ended <= sums.accepted; i++) {
-        sums = (struct metrics_sums){0};
-        metrics_collect(&sums, &c.counters);
+        sums = metrics_sum(&(struct metrics){.workers = &c.counters, .n = 1});
     }
     atomic_store(&c.over, true);
     pthread_join(thread, NULL);

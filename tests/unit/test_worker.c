@@ -27,7 +27,9 @@ static void prepare(struct scene *scene, size_t n_endpoints, size_t capacity)
         .endpoints = scene->place.endpoints,
         .n_workers = 1,
         .changed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+        .accept.max_connections = capacity,
     };
+    cr_assert_eq(metrics_init(&scene->shared.accept.metrics, 1), 0);
     cr_assert_eq(connlog_start(&scene->shared.connlog, &scene->log, 1, true), 0);
     cr_assert_eq(worker_init(&scene->worker, 0, capacity, &scene->shared), 0);
     cr_assert_eq(worker_state(&scene->worker), WORKER_STARTING);
@@ -55,10 +57,9 @@ static void start(struct scene *scene, size_t n_endpoints, size_t capacity)
 /* Waits until the worker has ended and frees everything. Returns what it has counted. */
 static struct metrics_sums join(struct scene *scene)
 {
-    struct metrics_sums sums = {0};
-
     cr_assert_eq(pthread_join(scene->worker.thread, NULL), 0);
-    metrics_collect(&sums, &scene->worker.clients.counters);
+    struct metrics_sums sums = metrics_sum(&scene->shared.accept.metrics);
+    metrics_deinit(&scene->shared.accept.metrics);
     worker_deinit(&scene->worker);
     cr_assert_eq(connlog_stop(scene->shared.connlog, DEADLINE_NEVER), 0);
     close(scene->shared.changed_fd);
@@ -68,10 +69,7 @@ static struct metrics_sums join(struct scene *scene)
 
 static uint64_t n_accepted(struct scene *scene)
 {
-    struct metrics_sums sums = {0};
-
-    metrics_collect(&sums, &scene->worker.clients.counters);
-    return sums.accepted;
+    return metrics_sum(&scene->shared.accept.metrics).accepted;
 }
 
 Test(worker, greets_whoever_comes)
@@ -234,6 +232,7 @@ Test(worker, leaves_nothing_behind_if_it_never_started)
     prepare(&scene, 2, 8);
     int epoll_fd = scene.worker.epoll_fd, mailbox_fd = scene.worker.mailbox_fd;
     worker_deinit(&scene.worker);
+    metrics_deinit(&scene.shared.accept.metrics);
     cr_assert_eq(fcntl(epoll_fd, F_GETFD), -1);
     cr_assert_eq(fcntl(mailbox_fd, F_GETFD), -1);
     cr_assert_eq(connlog_stop(scene.shared.connlog, DEADLINE_NEVER), 0);
