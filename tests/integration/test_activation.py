@@ -7,6 +7,7 @@ import socket
 import unittest
 
 import greetd_testing
+import namespaces
 from greetd_testing import EX_USAGE, GREETING
 
 NAMED = """
@@ -22,7 +23,7 @@ Message=by path
 
 
 def setUpModule():
-    greetd_testing.isolate()
+    namespaces.isolate()
 
 
 class Activation(greetd_testing.GreetdTestCase):

@@ -5,6 +5,7 @@ import re
 import unittest
 
 import greetd_testing
+import namespaces
 from greetd_testing import EX_CONFIG, EX_USAGE
 
 FIVE_MISTAKES = """\
@@ -23,7 +24,7 @@ LingerSec=2 fortnights
 
 
 def setUpModule():
-    greetd_testing.isolate()
+    namespaces.isolate()
 
 
 class Config(greetd_testing.GreetdTestCase):

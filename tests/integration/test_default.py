@@ -5,11 +5,12 @@ import signal
 import unittest
 
 import greetd_testing
+import namespaces
 from greetd_testing import GREETING, connect, read_to_end
 
 
 def setUpModule():
-    greetd_testing.isolate()
+    namespaces.isolate()
 
 
 class DefaultRun(greetd_testing.GreetdTestCase):

@@ -6,11 +6,12 @@ import socket
 import unittest
 
 import greetd_testing
+import namespaces
 from greetd_testing import EX_CONFIG
 
 
 def setUpModule():
-    greetd_testing.isolate()
+    namespaces.isolate()
 
 
 class BadDescriptors(greetd_testing.GreetdTestCase):

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Entries in the journal's native protocol, to a journal that is the test's own socket: JOURNAL_STREAM
-in systemd.exec(5), and https://systemd.io/JOURNAL_NATIVE_PROTOCOL."""
+"""Entries in the journal's native protocol, to a journal that is the test's own socket.
+
+$JOURNAL_STREAM is described in systemd.exec(5), the protocol at
+https://systemd.io/JOURNAL_NATIVE_PROTOCOL.
+"""
 
 import os
 import pathlib
@@ -11,6 +14,7 @@ import socket
 import unittest
 
 import greetd_testing
+import namespaces
 from greetd_testing import GREETING, connect, greeted, read_to_end
 
 JOURNAL = pathlib.Path("/run/systemd/journal/socket")
@@ -18,8 +22,8 @@ BIG = bytes(range(256)) * 32768
 
 
 def setUpModule():
-    greetd_testing.isolate()
-    greetd_testing.mount("tmpfs", "/run", "tmpfs")
+    namespaces.isolate()
+    namespaces.mount("tmpfs", "/run", "tmpfs")
     JOURNAL.parent.mkdir(parents=True)
 
 

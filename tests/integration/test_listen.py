@@ -11,13 +11,14 @@ import sys
 import unittest
 
 import greetd_testing
+import namespaces
 from greetd_testing import EX_OSERR, GREETING, connect, greeted
 
 VMADDR_CID_LOCAL = 1
 
 
 def setUpModule():
-    greetd_testing.isolate()
+    namespaces.isolate()
 
 
 class Listen(greetd_testing.GreetdTestCase):
@@ -97,7 +98,9 @@ class Listen(greetd_testing.GreetdTestCase):
         greetd = self.finish("-l", str(path), "-l", "192.0.2.1:80")
         self.assert_ends(greetd, EX_OSERR)
         self.assertFalse(path.exists())
-        self.assertIn("Failed to listen on 192.0.2.1:80: Cannot assign requested address", greetd.lines)
+        self.assertEqual(
+            greetd.lines, ["Failed to listen on 192.0.2.1:80: Cannot assign requested address"]
+        )
 
     def test_an_abstract_name(self):
         greetd = self.serve("-l", "@greetd-test")

@@ -10,6 +10,7 @@ import subprocess
 import unittest
 
 import greetd_testing
+import namespaces
 from greetd_testing import GREETING
 
 AT_ONCE = 128
@@ -18,7 +19,7 @@ SPOKEN = 4096
 
 
 def setUpModule():
-    greetd_testing.isolate()
+    namespaces.isolate()
 
 
 class Load(greetd_testing.GreetdTestCase):

@@ -10,13 +10,14 @@ import time
 import unittest
 
 import greetd_testing
+import namespaces
 from greetd_testing import EX_OSERR
 
 EPOLLIN, EPOLLEXCLUSIVE = 0x1, 1 << 28
 
 
 def setUpModule():
-    greetd_testing.isolate()
+    namespaces.isolate()
 
 
 def epolls_that_watch(pid, inode):

@@ -6,13 +6,14 @@ import time
 import unittest
 
 import greetd_testing
+import namespaces
 from greetd_testing import GREETING, connect, greeted, read_to_end
 
 BIG = random.Random(5).randbytes(5 * 1024 * 1024)
 
 
 def setUpModule():
-    greetd_testing.isolate()
+    namespaces.isolate()
 
 
 class SlowReader(greetd_testing.GreetdTestCase):

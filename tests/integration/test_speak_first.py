@@ -8,6 +8,7 @@ import threading
 import unittest
 
 import greetd_testing
+import namespaces
 from greetd_testing import GREETING, connect, read_to_end
 
 LONG = bytes(range(256)) * 1024
@@ -15,7 +16,7 @@ RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 def setUpModule():
-    greetd_testing.isolate()
+    namespaces.isolate()
 
 
 class SpeakFirst(greetd_testing.GreetdTestCase):

@@ -4,15 +4,17 @@
 import os
 import pty
 import re
+import signal
 import socket
 import unittest
 
 import greetd_testing
+import namespaces
 from greetd_testing import CLOSED, GREETING, connect, greeted, read_to_end
 
 
 def setUpModule():
-    greetd_testing.isolate()
+    namespaces.isolate()
 
 
 class Stderr(greetd_testing.GreetdTestCase):
@@ -63,7 +65,7 @@ class Stderr(greetd_testing.GreetdTestCase):
         write_end.close()
         self.assertIn(b"Connection from 127.0.0.1:", read_end.read(65536))
         os.set_blocking(read_end.fileno(), True)
-        greetd.signal(greetd_testing.signal.SIGTERM)
+        greetd.signal(signal.SIGTERM)
         while read_end.read(65536):
             pass
         self.assert_ends(greetd, 0)

@@ -6,6 +6,7 @@ import socket
 import unittest
 
 import greetd_testing
+import namespaces
 from greetd_testing import GREETING, connect, read_to_end
 
 BIG = bytes(range(256)) * 32768  # more than the socket buffers of both ends take
@@ -14,7 +15,7 @@ WAITING = 3000  # more than the workers can take before they hear of the signal
 
 
 def setUpModule():
-    greetd_testing.isolate()
+    namespaces.isolate()
 
 
 class Stop(greetd_testing.GreetdTestCase):

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""A test module's own network and mounts: every port, the journal's socket and /etc belong to it, and
+nothing that it does outlives it or meets what else runs on the machine."""
+
+import ctypes
+import fcntl
+import os
+import pathlib
+import socket
+import struct
+
+CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
+MS_REC, MS_PRIVATE, MNT_DETACH = 0x4000, 0x40000, 0x2
+SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_isolated = False
+
+
+def _check(result):
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def mount(source, target, fstype=None, flags=0, options=None):
+    """mount(2); seen by this test module and the processes it starts, and by nobody else."""
+    text = [None if s is None else os.fsencode(s) for s in (source, target, fstype)]
+    _check(_libc.mount(*text, ctypes.c_ulong(flags), options and options.encode()))
+
+
+def _become_root():
+    """A user namespace in which an ordinary user may make the others."""
+    uid, gid = os.getuid(), os.getgid()
+    _check(_libc.unshare(CLONE_NEWUSER))
+    pathlib.Path("/proc/self/setgroups").write_text("deny")
+    pathlib.Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
+    pathlib.Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+
+
+def _loopback_up():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        request = fcntl.ioctl(s, SIOCGIFFLAGS, struct.pack("16sH22x", b"lo", 0))
+        flags = struct.unpack("16sH22x", request)[1]
+        fcntl.ioctl(s, SIOCSIFFLAGS, struct.pack("16sH22x", b"lo", flags | IFF_UP))
+
+
+def _inherit_nothing():
+    """Closes on exec what whoever runs the tests left open."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2 and os.path.exists(f"/proc/self/fd/{name}"):
+            os.set_inheritable(int(name), False)
+
+
+def isolate():
+    """A network with nothing but lo, mounts that end with this process, no stray descriptors."""
+    global _isolated
+    if _isolated:
+        return
+    _inherit_nothing()
+    if os.getuid() != 0:
+        _become_root()
+    _check(_libc.unshare(CLONE_NEWNET | CLONE_NEWNS))
+    mount(None, "/", flags=MS_REC | MS_PRIVATE)
+    _loopback_up()
+    pathlib.Path("/proc/sys/net/unix/max_dgram_qlen").write_text("512")
+    _isolated = True
+
+
+def unmount(target):
+    """umount2(2), also of what is still in use."""
+    _check(_libc.umount2(os.fsencode(target), MNT_DETACH))
