@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+#include "greet/fetch.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "greet/dial.h"
+#include "greetd/deadline.h"
+#include "greetd/util.h"
+#include "greetd/value.h"
+
+/* How long to wait for room in the queue of a Unix socket before asking again. */
+#define RETRY_MSEC 1
+
+/* Prints a step and how long after the beginning it was. */
+static _printf_(2, 3) void explain(const struct fetch *fetch, const char *format, ...)
+{
+    FILE *stream = fetch->options->explain;
+    va_list list;
+
+    if (!stream)
+        return;
+    va_start(list, format);
+    vfprintf(stream, format, list);
+    va_end(list);
+    fprintf(stream, " after %.1f ms\n", (double)(deadline_now() - fetch->began_usec) / 1000);
+    fflush(stream);
+}
+
+static void explain_address(const struct fetch *fetch)
+{
+    FILE *stream = fetch->options->explain;
+
+    if (stream) {
+        char text[ADDRESS_TEXT_MAX];
+        fprintf(stream, "connecting to %s\n", address_format(&fetch->address, text));
+    }
+}
+
+/* Waits for one of EVENTS, or with none for a moment, at most until the connection's time is over.
+ * Returns those that came, or -ETIMEDOUT. */
+static int wait_for(const struct fetch *fetch, short events)
+{
+    uint64_t due = deadline_after(fetch->began_usec, fetch->options->timeout_usec);
+    struct pollfd poll_fd = {.fd = events ? fetch->fd : -1, .events = events};
+
+    for (;;) {
+        uint64_t now = deadline_now(), left;
+        int n;
+
+        if (now >= due)
+            return -ETIMEDOUT;
+        left = (due - now - 1) / 1000 + 1;
+        if (!events)
+            left = RETRY_MSEC;
+        n = poll(&poll_fd, 1, left < INT_MAX ? (int)left : due == DEADLINE_NEVER ? -1 : INT_MAX);
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        if (n > 0 || !events)
+            return poll_fd.revents;
+    }
+}
+
+/* Sends as much as there is room for. What the server has sent before it broke the connection off
+ * is still read, so an error here is not the end yet. */
+static void send_more(struct fetch *fetch)
+{
+    const struct fetch_options *options = fetch->options;
+
+    while (!fetch->broken && fetch->sent < options->send_size) {
+        ssize_t n = dial_send(fetch->fd, options->send ? options->send + fetch->sent : NULL,
+                              options->send_size - fetch->sent);
+        if (n == -EAGAIN)
+            return;
+        if (n < 0) {
+            fetch->broken = (int)n;
+            explain(fetch, "sending failed: %s", strerror(-(int)n));
+            return;
+        }
+        fetch->sent += (size_t)n;
+        explain(fetch, "sent %zd bytes", n);
+    }
+}
+
+static int start(struct fetch *fetch)
+{
+    int r;
+
+    while ((r = dial(&fetch->fd, &fetch->address, htonl(INADDR_ANY))) == -EAGAIN) {
+        r = wait_for(fetch, 0);
+        if (r < 0)
+            return r;
+    }
+    return r;
+}
+
+static int finish_connect(struct fetch *fetch)
+{
+    socklen_t size = sizeof(int);
+    int error = 0;
+
+    int r = wait_for(fetch, POLLOUT);
+    if (r < 0)
+        return r;
+    if (getsockopt(fetch->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
+        return -errno;
+    return -error;
+}
+
+static int try_address(struct fetch *fetch)
+{
+    int r;
+
+    fetch->began_usec = deadline_now();
+    explain_address(fetch);
+    r = start(fetch);
+    if (r >= 0)
+        r = finish_connect(fetch);
+    if (r < 0) {
+        explain(fetch, "failed to connect: %s", strerror(-r));
+        fetch->fd = util_close(fetch->fd);
+        return r;
+    }
+    explain(fetch, "connected");
+    send_more(fetch);
+    return 0;
+}
+
+int fetch_open(struct fetch *fetch, const struct fetch_options *options,
+               const struct resolve_list *list, struct report *report)
+{
+    int r = -EADDRNOTAVAIL;
+
+    *fetch = (struct fetch){.options = options, .fd = -1};
+    for (size_t i = 0; i < list->n; i++) {
+        fetch->address = list->addresses[i];
+        r = try_address(fetch);
+        if (r >= 0)
+            return 0;
+        fetch_report(fetch, r, report);
+    }
+    return r;
+}
+
+ssize_t fetch_read(struct fetch *fetch, char *buffer, size_t size)
+{
+    for (;;) {
+        bool sending = !fetch->broken && fetch->sent < fetch->options->send_size;
+        ssize_t n = recv(fetch->fd, buffer, size, 0);
+        int events;
+
+        if (n == 0 && fetch->broken == -ECONNRESET)
+            return -ECONNRESET;
+        if (n >= 0) {
+            fetch->received += (uint64_t)n;
+            explain(fetch, n > 0 ? "received %zd bytes" : "end of stream", n);
+            return n;
+        }
+        if (errno != EAGAIN && errno != EINTR) {
+            n = -errno;
+            explain(fetch, "receiving failed: %s", strerror(errno));
+            return n;
+        }
+        events = wait_for(fetch, sending ? POLLIN | POLLOUT : POLLIN);
+        if (events < 0) {
+            explain(fetch, "giving up");
+            return events;
+        }
+        if (sending && (events & POLLOUT))
+            send_more(fetch);
+    }
+}
+
+/* The time was over, and not that the kernel had waited long enough for a sign of life. */
+static bool is_overdue(const struct fetch *fetch)
+{
+    return deadline_after(fetch->began_usec, fetch->options->timeout_usec) <= deadline_now();
+}
+
+void fetch_report(const struct fetch *fetch, int error, struct report *report)
+{
+    char address[ADDRESS_TEXT_MAX], span[VALUE_TIME_TEXT_MAX], after[48] = "";
+    const char *missing = fetch->fd >= 0 ? "end of stream" : "connection";
+
+    address_format(&fetch->address, address);
+    value_format_time(fetch->options->timeout_usec, span);
+    if (fetch->received > 0)
+        snprintf(after, sizeof(after), ", after %" PRIu64 " bytes", fetch->received);
+    if (error == -ETIMEDOUT && is_overdue(fetch))
+        report_add(report, "%s: no %s within %s%s", address, missing, span, after);
+    else
+        report_add(report, "%s: %s%s", address, strerror(-error), after);
+}
+
+void fetch_deinit(struct fetch *fetch)
+{
+    fetch->fd = util_close(fetch->fd);
+}

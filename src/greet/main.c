@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+
+/* greet: a client of greetd, a probe for monitoring, and a load generator. A reader goes on from
+ * here to probe and fetch for one connection, to load, generator and exchange for many. */
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "greet/arguments.h"
+#include "greet/load.h"
+#include "greet/message.h"
+#include "greet/outcome.h"
+#include "greet/output.h"
+#include "greet/probe.h"
+#include "greet/resolve.h"
+#include "greetd/file.h"
+#include "greetd/greeting.h"
+
+static const char help[] =
+    "Usage: greet [OPTION...] [ADDRESS]\n"
+    "       greet --load [OPTION...] [ADDRESS]\n"
+    "Connect to a server that greets, and print its greeting.\n"
+    "\n"
+    "ADDRESS (default " ARGUMENTS_ADDRESS_DEFAULT "):\n"
+    "  PORT                       a port of this machine, by IPv6 or IPv4\n"
+    "  IPv4:PORT, [IPv6]:PORT\n"
+    "  NAME:PORT                  every address of the name is tried in turn\n"
+    "  /path, @abstract           a Unix socket\n"
+    "  vsock:CID:PORT             a virtual machine or its host\n"
+    "\n"
+    "Options:\n"
+    "  -e, --expect=TEXT          the greeting has to be TEXT, with the escapes\n"
+    "                             \\n \\r \\t \\\\ \\xHH as in Message= of greetd.conf\n"
+    "      --expect-file=FILE     the greeting has to be what is in FILE\n"
+    "  -t, --timeout=TIME         how long each address may take, from connecting to\n"
+    "                             the end of stream, such as 500ms (default 10s)\n"
+    "  -s, --send=TEXT            send TEXT, with the same escapes\n"
+    "  -q, --quiet                don't print the greeting\n"
+    "      --explain              print each step to standard error as it happens\n"
+    "  -h, --help                 show this help\n"
+    "      --version              show the version\n"
+    "\n"
+    "With --load, make many connections and check every byte and the end of stream\n"
+    "of each. What they should receive is told by --expect or --expect-file, or else\n"
+    "by a first connection made before the run. At the end, print how many were right\n"
+    "and how many were lost, and how long they took from connecting to the end of\n"
+    "stream. Ctrl-C ends the run and prints what there is.\n"
+    "  -n, --connections=N        how many in all (default 1000)\n"
+    "  -c, --concurrent=N         how many at the same time (default 10)\n"
+    "      --rate=N               begin N per second; how long each took is then counted\n"
+    "                             from when it should have begun\n"
+    "  -s, --send=BYTES           each sends so many bytes before it reads\n"
+    "      --hold=TIME            keep each open for so long after the end of stream\n"
+    "      --pid=PID              tell the processor time that this process, the server,\n"
+    "                             uses per connection\n"
+    "      --json                 print one JSON object instead of text\n"
+    "\n"
+    "Exit status: 0 all is well, 1 not the greeting expected, 2 refused, unreachable,\n"
+    "timed out or reset, 3 bad command line or trouble on this machine. With --load the\n"
+    "worst that happened to any connection.\n"
+    "\n"
+    "Examples:\n"
+    "  greet example.org:12345\n"
+    "  greet --quiet --expect 'Hello from server!' --timeout 2s [::1]:12345\n"
+    "  greet --send 'GET / HTTP/1.0\\r\\n\\r\\n' 8080\n"
+    "  greet --load -n 100000 -c 128 --pid $(pidof greetd)\n";
+
+static enum exit_status print(const char *text)
+{
+    int r;
+
+    fputs(text, stdout);
+    r = output_flush(stdout);
+    if (r >= 0)
+        return EXIT_STATUS_OK;
+    message("Failed to write to standard output: %s", strerror(-r));
+    return EXIT_STATUS_UNABLE;
+}
+
+/* Compiles or reads what is expected, if anything is; *RET is the caller's. What is wrong has been
+ * said. */
+static int load_expected(struct greeting **ret, const struct arguments *arguments)
+{
+    int r = 0;
+
+    if (arguments->expect)
+        return message_compile(ret, arguments->expect, "--expect");
+    if (arguments->expect_file) {
+        r = greeting_new_from_file(ret, arguments->expect_file);
+        if (r < 0)
+            message("%s: %s", arguments->expect_file, file_read_error(r));
+    }
+    return r;
+}
+
+static enum exit_status connect_to_server(const struct arguments *arguments)
+{
+    _cleanup_(greeting_freep) struct greeting *expected = NULL;
+    _cleanup_(resolve_deinit) struct resolve_list list = {0};
+    const char *why;
+    int r;
+
+    if (load_expected(&expected, arguments) < 0)
+        return EXIT_STATUS_UNABLE;
+    if (arguments->explain && resolve_is_name(arguments->address))
+        fprintf(stderr, "looking up %s\n", arguments->address);
+    r = resolve(&list, arguments->address, arguments->timeout_usec, &why);
+    if (r < 0) {
+        message("%s: %s", arguments->address, why);
+        return r == -EINVAL || r == -ENOMEM ? EXIT_STATUS_UNABLE : EXIT_STATUS_LOST;
+    }
+    return arguments->action == ARGUMENTS_LOAD ? load_run(arguments, &list, expected)
+                                               : probe_run(arguments, &list, expected);
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments;
+
+    /* A server or a reader of our output that goes away is an error to be told. */
+    signal(SIGPIPE, SIG_IGN);
+
+    if (arguments_parse(&arguments, argc, argv) < 0)
+        return EXIT_STATUS_UNABLE;
+    switch (arguments.action) {
+    case ARGUMENTS_HELP:
+        return (int)print(help);
+    case ARGUMENTS_VERSION:
+        return (int)print("greet " GREETD_VERSION "\n");
+    default:
+        return (int)connect_to_server(&arguments);
+    }
+}

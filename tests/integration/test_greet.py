@@ -1,0 +1,329 @@
+# SPDX-License-Identifier: MIT
+"""greet as a client and as a probe: what it prints, what it says, and its exit status."""
+
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import unittest
+
+import greet_testing
+import greetd_testing
+import namespaces
+from greet_testing import LOST, OK, UNABLE, WRONG, reset, say, say_and_reset, say_more
+from greet_testing import say_nothing, say_short, say_wrong, text_of
+from greetd_testing import GREETING
+
+EXPECT = ("--expect", GREETING.decode())
+
+
+def setUpModule():
+    namespaces.isolate()
+
+
+class Greeting(greet_testing.GreetTestCase):
+    def test_it_is_copied_to_standard_output(self):
+        _, address = self.server(say)
+        self.assert_result(self.greet(address), OK, GREETING)
+
+    def test_the_address_may_be_left_out(self):
+        self.server(say, listener=self.listen(port=12345))
+        self.assert_result(self.greet(), OK, GREETING)
+
+    def test_an_empty_one_is_one(self):
+        _, address = self.server(lambda client: say(client, b""))
+        self.assert_result(self.greet(address), OK)
+
+    def test_every_byte_of_a_long_one_is_copied(self):
+        greeting = os.urandom(3_000_000)
+        _, address = self.server(lambda client: say(client, greeting))
+        path = self.write("greeting", greeting)
+        self.assert_result(self.greet(address, "--expect-file", path), OK, greeting)
+
+    def test_unix_sockets(self):
+        for name in (str(self.folder / "socket"), "\0greet-test"):
+            listener = self.listening_socket(socket.AF_UNIX, name)
+            _, address = self.server(say, listener=listener)
+            self.assertEqual(address, name.replace("\0", "@"))
+            self.assert_result(self.greet(address), OK, GREETING)
+
+    def test_ipv6(self):
+        _, address = self.server(say, listener=self.listen("::1"))
+        self.assert_result(self.greet(address), OK, GREETING)
+
+    def test_it_is_that_of_greetd(self):
+        greetd = self.serve("-l", "127.0.0.1:0")
+        self.assert_result(self.greet(text_of(greetd.address()), *EXPECT), OK, GREETING)
+        self.stop(greetd)
+
+
+class Expected(greet_testing.GreetTestCase):
+    def check(self, behaviour, status, why="", printed=GREETING):
+        _, address = self.server(behaviour)
+        said = why and f"{address}: not the greeting expected: {why}"
+        self.assert_result(self.greet(address, *EXPECT), status, printed, said)
+        self.assert_result(self.greet(address, *EXPECT, "--quiet"), status, b"", said)
+        path = self.write("expected", GREETING)
+        self.assert_result(self.greet(address, "--expect-file", path, "-q"), status, b"", said)
+
+    def test_the_right_one(self):
+        self.check(say, OK)
+
+    def test_another_byte(self):
+        why = "it differs at byte 12: \\x53 instead of \\x73"
+        self.check(say_wrong, WRONG, why, b"Hello from Server!")
+
+    def test_too_short(self):
+        self.check(say_short, WRONG, "it ends after 5 bytes of 18", b"Hello")
+
+    def test_too_long(self):
+        self.check(say_more, WRONG, "it goes on after 18 bytes", GREETING + b"!")
+
+    def test_escapes_are_those_of_the_configuration(self):
+        _, address = self.server(lambda client: say(client, b"a\r\n\t\\\0\xff"))
+        self.assert_result(self.greet("-q", address, "-e", r"a\r\n\t\\\x00\xFF"), OK)
+
+    def test_a_bad_escape_is_the_callers_mistake(self):
+        why = "--expect: bad escape at byte 2; the escapes are \\n, \\r, \\t, \\\\ and \\xHH"
+        self.assert_result(self.greet("--expect", "a\\q"), UNABLE, b"", why)
+
+    def test_a_missing_file_is_the_callers_mistake(self):
+        path = str(self.folder / "missing")
+        why = f"{path}: No such file or directory"
+        self.assert_result(self.greet("--expect-file", path), UNABLE, b"", why)
+
+
+class Lost(greet_testing.GreetTestCase):
+    def check(self, address, why, *args, printed=b""):
+        result = self.greet(address, *args)
+        self.assert_result(result, LOST, printed, f"{address}: {why}")
+
+    def test_refused(self):
+        listener = self.listen()
+        address = text_of(listener.getsockname())
+        listener.close()
+        self.check(address, "Connection refused")
+
+    def test_unreachable(self):
+        self.check("192.0.2.1:80", "Network is unreachable")
+
+    def test_no_such_unix_socket(self):
+        self.check(str(self.folder / "missing"), "No such file or directory")
+
+    def test_reset_before_the_greeting(self):
+        _, address = self.server(reset)
+        self.check(address, "Connection reset by peer")
+
+    def test_reset_within_the_greeting(self):
+        _, address = self.server(say_and_reset)
+        self.check(address, "Connection reset by peer, after 5 bytes", "-s", "x", printed=b"Hello")
+
+    def test_no_end_of_stream(self):
+        _, address = self.server(say_nothing)
+        self.check(address, "no end of stream within 200ms", "--timeout", "200ms")
+
+    def test_no_end_of_stream_after_the_greeting(self):
+        def stay(client):
+            client.sendall(GREETING)
+            client.recv(1)
+
+        _, address = self.server(stay)
+        why = "no end of stream within 200ms, after 18 bytes"
+        self.check(address, why, "-t", "200ms", *EXPECT, printed=GREETING)
+
+    def test_no_connection(self):
+        address = text_of(self.full_listener().getsockname())
+        self.check(address, "no connection within 200ms", "-t", "200ms")
+
+    def test_no_room_in_the_queue_of_a_unix_socket(self):
+        listener = self.listening_socket(socket.AF_UNIX, str(self.folder / "socket"), backlog=0)
+        self.client(listener.getsockname())
+        self.check(listener.getsockname(), "no connection within 200ms", "-t", "200ms")
+
+    def test_unknown_name(self):
+        self.own_hosts("127.0.0.1 localhost\n")
+        self.check("nowhere.test:80", "Name or service not known")
+
+    def test_silent_name_server(self):
+        self.own_hosts("127.0.0.1 localhost\n", "dns")
+        pathlib.Path("/etc/resolv.conf").write_text("nameserver 127.0.0.1\n")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+            silent.bind(("127.0.0.1", 53))
+            why = "the name server does not answer in time"
+            self.check("nowhere.test:80", why, "-t", "200ms")
+
+
+class Names(greet_testing.GreetTestCase):
+    """Every address is tried, in the order of the resolver: IPv6 first."""
+
+    def setUp(self):
+        super().setUp()
+        self.own_hosts("::1 both.test\n127.0.0.1 both.test\n")
+
+    def test_the_next_address_is_tried(self):
+        _, address = self.server(say)
+        port = address.rpartition(":")[2]
+        result = self.greet("--explain", f"both.test:{port}")
+        self.assertEqual((result.returncode, result.stdout), (OK, GREETING))
+        tried = re.findall(r"connecting to (.*)", result.stderr.decode())
+        self.assertEqual(tried, [f"[::1]:{port}", f"127.0.0.1:{port}"])
+
+    def test_the_first_address_that_answers_is_taken(self):
+        _, address = self.server(lambda client: say(client, b"six"), listener=self.listen("::1"))
+        port = address.rpartition(":")[2]
+        self.server(say, listener=self.listen(port=int(port)))
+        self.assert_result(self.greet(f"both.test:{port}"), OK, b"six")
+
+    def test_all_are_named_if_none_answers(self):
+        listener = self.listen()
+        port = listener.getsockname()[1]
+        listener.close()
+        said = f"[::1]:{port}: Connection refused\n127.0.0.1:{port}: Connection refused"
+        self.assert_result(self.greet(f"both.test:{port}"), LOST, b"", said)
+
+    def test_each_address_has_the_whole_time(self):
+        full = self.full_listener("::1")
+        port = full.getsockname()[1]
+        self.server(say, listener=self.listen(port=port))
+        self.assert_result(self.greet("-t", "1s", f"both.test:{port}"), OK, GREETING)
+
+    def test_a_bare_port_is_that_of_this_machine(self):
+        for host in ("::1", "127.0.0.1"):
+            _, address = self.server(say, listener=self.listen(host))
+            self.assert_result(self.greet(address.rpartition(":")[2]), OK, GREETING)
+
+
+class Explained(greet_testing.GreetTestCase):
+    def steps(self, *args):
+        """What is explained, with all times but for their form left out."""
+        lines = self.greet("--explain", *args).stderr.decode().splitlines()
+        return [re.sub(r" after \d+\.\d ms$", " after T", line) for line in lines]
+
+    def test_each_step(self):
+        _, address = self.server(say)
+        steps = [
+            f"connecting to {address}",
+            "connected after T",
+            "received 18 bytes after T",
+            "end of stream after T",
+        ]
+        self.assertEqual(self.steps(address), steps)
+
+    def test_what_is_sent(self):
+        def answer(client):
+            client.recv(3, socket.MSG_WAITALL)
+            say(client)
+
+        _, address = self.server(answer)
+        self.assertIn("sent 3 bytes after T", self.steps(address, "--send", "a\\nb"))
+
+    def test_what_fails(self):
+        listener = self.listen()
+        address = text_of(listener.getsockname())
+        listener.close()
+        steps = [
+            f"connecting to {address}",
+            "failed to connect: Connection refused after T",
+            f"greet: {address}: Connection refused",
+        ]
+        self.assertEqual(self.steps(address), steps)
+
+    def test_a_timeout(self):
+        _, address = self.server(say_nothing)
+        self.assertIn("giving up after T", self.steps(address, "-t", "100ms"))
+
+    def test_a_look_up(self):
+        self.own_hosts("127.0.0.1 here.test\n")
+        _, address = self.server(say)
+        port = address.rpartition(":")[2]
+        self.assertEqual(self.steps(f"here.test:{port}")[0], f"looking up here.test:{port}")
+
+
+class Sent(greet_testing.GreetTestCase):
+    def test_text_with_escapes(self):
+        got = []
+
+        def answer(client):
+            got.append(client.recv(18, socket.MSG_WAITALL))
+            say(client)
+
+        _, address = self.server(answer)
+        result = self.greet("-s", r"GET / HTTP/1.0\r\n\r\n", address)
+        self.assert_result(result, OK, GREETING)
+        self.assertEqual(got, [b"GET / HTTP/1.0\r\n\r\n"])
+
+    def test_the_greeting_is_read_while_there_is_no_room_to_send(self):
+        text, greeting = "x" * 100_000, b"y" * 20_000_000
+
+        def answer(client):
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.sendall(greeting)
+            client.recv(len(text), socket.MSG_WAITALL)
+            say(client, b"")
+
+        _, address = self.server(answer)
+        self.assert_result(self.greet("-s", text, address), OK, greeting)
+
+    def test_a_bad_escape_is_the_callers_mistake(self):
+        _, address = self.server(say)
+        why = "--send: bad escape at byte 1; \\x must be followed by two hexadecimal digits"
+        self.assert_result(self.greet("-s", "\\x1", address), UNABLE, b"", why)
+
+
+class CommandLine(greet_testing.GreetTestCase):
+    def test_mistakes_are_told_apart_from_all_other_ends(self):
+        for args in (["--no-such-option"], ["80", "81"], ["--rate=5"], ["-t", "soon"]):
+            result = self.greet(*args)
+            self.assertEqual((result.returncode, result.stdout), (UNABLE, b""), args)
+            self.assertIn(b"Try 'greet --help'.\n", result.stderr)
+
+    def test_bad_addresses(self):
+        why = "to connect, the port can't be 0"
+        self.assert_result(self.greet("127.0.0.1:0"), UNABLE, b"", f"127.0.0.1:0: {why}")
+        self.assertEqual(self.greet("nonsense").returncode, UNABLE)
+
+    def test_help_names_every_option_and_status(self):
+        result = self.greet("--help")
+        self.assertEqual((result.returncode, result.stderr), (OK, b""))
+        options = "--expect --expect-file --timeout --send --quiet --explain --help --version"
+        load = "--load --connections --concurrent --rate --hold --pid --json"
+        for word in [*options.split(), *load.split(), "Exit status: 0", "vsock:CID:PORT"]:
+            self.assertIn(word, result.stdout.decode())
+
+    def test_version(self):
+        result = self.greet("--version")
+        self.assertRegex(result.stdout, rb"^greet \d+\.\d+\.\d+\n$")
+        self.assertEqual((result.returncode, result.stderr), (OK, b""))
+
+    def test_output_that_can_not_be_written_is_an_error(self):
+        _, address = self.server(say)
+        for args in ([address], ["--help"], ["--load", "-n", "1", "--json", address]):
+            with open("/dev/full", "wb") as full:
+                result = self.greet(*args, stdout=full)
+            said = b"greet: Failed to write to standard output: No space left on device\n"
+            self.assertEqual((result.returncode, result.stderr), (UNABLE, said), args)
+
+    def test_a_reader_that_has_gone_is_an_error_and_not_a_signal(self):
+        _, address = self.server(say)
+        read_end, write_end = os.pipe()
+        os.close(read_end)
+        result = self.greet(address, stdout=write_end)
+        os.close(write_end)
+        said = b"greet: Failed to write to standard output: Broken pipe\n"
+        self.assertEqual((result.returncode, result.stderr), (UNABLE, said))
+
+    def test_standard_output_may_be_non_blocking(self):
+        greeting = b"z" * 1_000_000
+        _, address = self.server(lambda client: say(client, greeting))
+        read_end, write_end = os.pipe()
+        os.set_blocking(write_end, False)
+        process = self.begin(address, stderr=subprocess.DEVNULL, stdout=write_end)
+        os.close(write_end)
+        with open(read_end, "rb") as stream:
+            self.assertEqual(stream.read(), greeting)
+        self.assertEqual(process.wait(greetd_testing.TIMEOUT), OK)
+
+
+if __name__ == "__main__":
+    unittest.main()

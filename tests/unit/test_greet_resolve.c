@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+#include "greet/resolve.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+
+#define TIMEOUT_USEC 5000000
+
+static void check_one(const char *text, const char *expected)
+{
+    struct resolve_list list = {0};
+    const char *why = "nothing";
+    char told[ADDRESS_TEXT_MAX];
+
+    cr_assert_eq(resolve(&list, text, TIMEOUT_USEC, &why), 0, "%s: %s", text, why);
+    cr_assert_eq(list.n, 1, "%s", text);
+    cr_expect_str_eq(address_format(&list.addresses[0], told), expected);
+    resolve_deinit(&list);
+    cr_expect_eq(list.addresses, NULL);
+}
+
+static void check_refused(const char *text, const char *expected)
+{
+    struct resolve_list list = {0};
+    const char *why = "nothing";
+
+    cr_expect_eq(resolve(&list, text, TIMEOUT_USEC, &why), -EINVAL, "%s", text);
+    cr_expect_str_eq(why, expected, "%s", text);
+    cr_expect_eq(list.addresses, NULL);
+}
+
+Test(greet_resolve, addresses_are_read_as_in_listen_stream)
+{
+    check_one("127.0.0.1:12345", "127.0.0.1:12345");
+    check_one("[::1]:80", "[::1]:80");
+    check_one("/run/greetd", "/run/greetd");
+    check_one("@greetd", "@greetd");
+    check_one("vsock:1:80", "vsock:1:80");
+}
+
+Test(greet_resolve, a_port_is_that_of_this_machine_by_ipv6_and_ipv4)
+{
+    struct resolve_list list = {0};
+    const char *why;
+    char told[ADDRESS_TEXT_MAX];
+
+    cr_assert_eq(resolve(&list, "80", TIMEOUT_USEC, &why), 0);
+    cr_assert_eq(list.n, 2);
+    cr_expect_str_eq(address_format(&list.addresses[0], told), "[::1]:80");
+    cr_expect_str_eq(address_format(&list.addresses[1], told), "127.0.0.1:80");
+    cr_expect_eq(list.addresses[1].length, sizeof(struct sockaddr_in));
+    resolve_deinit(&list);
+}
+
+Test(greet_resolve, a_name_is_looked_up)
+{
+    struct resolve_list list = {0};
+    const char *why = "nothing";
+    bool found = false;
+
+    cr_assert_eq(resolve(&list, "localhost:4711", TIMEOUT_USEC, &why), 0, "%s", why);
+    for (size_t i = 0; i < list.n; i++) {
+        char told[ADDRESS_TEXT_MAX];
+        address_format(&list.addresses[i], told);
+        found = found || strcmp(told, "127.0.0.1:4711") == 0 || strcmp(told, "[::1]:4711") == 0;
+    }
+    cr_expect(found);
+    resolve_deinit(&list);
+}
+
+Test(greet_resolve, tells_names_from_addresses)
+{
+    static const char *const names[] = {"localhost:1", "a.example:80", "1.2.3.x:4", "x:", "x:y"};
+    static const char *const others[] = {"80",   ":80",  "1.2.3.4:80", "[::1]:80",
+                                         "/a:1", "@a:1", "vsock:1:2",  "vsock:80",
+                                         "a::1", "",     "name",       "999.1.1.1:80"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        cr_expect(resolve_is_name(names[i]), "%s", names[i]);
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        cr_expect_not(resolve_is_name(others[i]), "%s", others[i]);
+}
+
+Test(greet_resolve, what_nobody_can_connect_to_is_refused)
+{
+    check_refused("0", "to connect, the port can't be 0");
+    check_refused("127.0.0.1:0", "to connect, the port can't be 0");
+    check_refused("[::1]:0", "to connect, the port can't be 0");
+    check_refused("vsock::80", "to connect, a vsock address needs a CID; 1 is this machine");
+    check_refused("localhost:0", "a port is a number from 1 to 65535");
+    check_refused("localhost:65536", "a port is a number from 1 to 65535");
+    check_refused("localhost:http", "a port is a number from 1 to 65535");
+    check_refused("localhost:", "a port is a number from 1 to 65535");
+}
+
+Test(greet_resolve, a_name_may_be_as_long_as_the_resolver_takes_it)
+{
+    char text[2000];
+
+    memset(text, 'a', sizeof(text));
+    strcpy(text + sizeof(text) - sizeof(":80"), ":80");
+    check_refused(text, "the name is too long");
+}
+
+Test(greet_resolve, the_reasons_of_the_address_parser_are_passed_on)
+{
+    struct resolve_list list = {0};
+    const char *why = NULL;
+
+    cr_expect_eq(resolve(&list, "name", TIMEOUT_USEC, &why), -EINVAL);
+    cr_assert_neq(why, NULL);
+    cr_expect_neq(strstr(why, "IPv4:PORT"), NULL, "%s", why);
+}
