@@ -181,7 +181,7 @@ class Journal(greetd_testing.GreetdTestCase):
     def test_a_client_that_does_not_acknowledge(self):
         # A greeting that the server's kernel takes whole, and the client's does not.
         message = bytes(100_000)
-        self.serve_big("LingerSec=200ms\n", message=message)
+        self.serve_big("LingerSec=200ms\nWriteTimeoutSec=200ms\n", message=message)
         client = self.client(self.address, receive_buffer=4096)
         entry = self.connection(client)
         self.assertEqual(entry["GREETD_RESULT"], "unconfirmed")
