@@ -104,8 +104,7 @@ static bool make_room(struct acceptor *acceptor, int error, uint64_t now_usec)
 }
 
 /* Every worker has a share of MaxConnections=. One whose share is used up leaves newcomers to the
- * others as long as these have room; so it need not know of others for each client, but only now.
- */
+ * others as long as these have room; so it need not know of them for each client, only now. */
 static bool pool_is_full(const struct acceptor *acceptor)
 {
     const struct metrics_sums sums = metrics_sum(&acceptor->shared->metrics);

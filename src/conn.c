@@ -87,8 +87,7 @@ static int send_flags(const struct conn_terms *terms)
     return terms->linger_usec > 0 ? MSG_MORE | MSG_NOSIGNAL : MSG_NOSIGNAL;
 }
 
-/* Gives the kernel the next part of the greeting. Returns its size or a negative errno of send(2).
- */
+/* Gives the kernel the next part of the greeting. Returns its size or a negative errno. */
 static ssize_t send_part(struct conn *conn)
 {
     const struct greeting *greeting = conn->terms->greeting;
@@ -261,8 +260,7 @@ void conn_fail(struct conn *conn)
 }
 
 /* How much of what was sent the client's end has acknowledged. Of a local socket only nothing or
- * everything is known: it counts the kernel's memory, not bytes, and none once the client is gone.
- */
+ * everything is known: it counts the kernel's memory, not bytes, and none once it is gone. */
 static uint32_t acknowledged(const struct conn *conn)
 {
     bool local = is_local(conn);
@@ -293,8 +291,7 @@ static void tell(const struct conn *conn, uint64_t now_usec, struct connlog_conn
 
 void conn_close(struct conn *conn, uint64_t now_usec, struct connlog_connection *ret_story)
 {
-    /* Whoever is let go before it has closed: closing on unread input would reset the connection.
-     */
+    /* Whoever is let go before it has closed: to close on unread input would reset it. */
     if (conn->state == CONN_GREETED && conn_reads(conn) && discard_input(conn) == DISCARDED_FAILED)
         (void)broken(conn, errno);
     if (ret_story)

@@ -34,12 +34,24 @@ struct control {
 
 /* Telling */
 
+static int notify_failure(const char *what, int error)
+{
+    sd_notifyf(false, "STATUS=%s: %s\nERRNO=%d", what, strerrordesc_np(-error), -error);
+    return EX_OSERR;
+}
+
 /* Says what failed to the log and to systemd, and returns the exit status for it. */
 static int fail(struct log *log, const char *what, int error)
 {
     log_print(log, LOG_ERR, LOG_ID_FAILED, "%s: %s", what, strerrordesc_np(-error));
-    sd_notifyf(false, "STATUS=%s: %s\nERRNO=%d", what, strerrordesc_np(-error), -error);
-    return EX_OSERR;
+    return notify_failure(what, error);
+}
+
+/* The same, while the log has a thread of its own. */
+static int fail_running(struct connlog *connlog, const char *what, int error)
+{
+    connlog_message(connlog, LOG_ERR, LOG_ID_FAILED, "%s: %s", what, strerrordesc_np(-error));
+    return notify_failure(what, error);
 }
 
 static void log_report(struct log *log, const char *id, const struct report *report)
@@ -188,15 +200,6 @@ static void close_own_sockets(struct control *control)
         listener_close(&listeners->listeners[i]);
 }
 
-/* As fail(), while the log has a thread of its own. */
-static int fail_running(struct control *control, const char *what, int error)
-{
-    connlog_message(control->connlog, LOG_ERR, LOG_ID_FAILED, "%s: %s", what,
-                    strerrordesc_np(-error));
-    sd_notifyf(false, "STATUS=%s: %s\nERRNO=%d", what, strerrordesc_np(-error), -error);
-    return EX_OSERR;
-}
-
 static int on_pool_changed(sd_event_source *source, int fd, uint32_t events, void *p)
 {
     struct control *control = p;
@@ -219,7 +222,8 @@ static int on_pool_changed(sd_event_source *source, int fd, uint32_t events, voi
     case WORKER_ENDED:
         return sd_event_exit(control->event, 0);
     case WORKER_FAILED:
-        return sd_event_exit(control->event, fail_running(control, "A worker failed", error));
+        return sd_event_exit(control->event,
+                             fail_running(control->connlog, "A worker failed", error));
     }
     return 0;
 }
@@ -273,9 +277,9 @@ static int serve(struct control *control)
     if (r >= 0)
         r = watch_pool(control);
     if (r < 0)
-        return fail_running(control, "Failed to start the workers", r);
+        return fail_running(control->connlog, "Failed to start the workers", r);
     r = sd_event_loop(control->event);
-    return r < 0 ? fail_running(control, "The event loop failed", r) : r;
+    return r < 0 ? fail_running(control->connlog, "The event loop failed", r) : r;
 }
 
 /* Threads end in the order in which they need each other: workers write to the log. */

@@ -52,8 +52,7 @@ static int set_add(struct listener_set *set, const char *name, struct listener l
     return 0;
 }
 
-/* Whether clients can be accepted from a passed descriptor; what it is instead goes to the report.
- */
+/* Whether clients can be accepted from a passed descriptor; what else it is goes to the report. */
 static bool is_usable(int fd, const char *name, int *ret_type, struct report *report)
 {
     const char *what;

@@ -135,8 +135,10 @@ static int protocol_of(int fd)
 
 int sockutil_set_fast_open(int fd, int queue)
 {
-    if (protocol_of(fd) != IPPROTO_TCP)
-        return 0;
+    int protocol = protocol_of(fd);
+
+    if (protocol != IPPROTO_TCP)
+        return protocol < 0 ? protocol : 0;
     if (setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN, &queue, sizeof(queue)) < 0)
         return -errno;
     return 0;
@@ -145,8 +147,7 @@ int sockutil_set_fast_open(int fd, int queue)
 int sockutil_drop_newcomers(int fd)
 {
     /* A filter on a TCP socket sees packets from the TCP header on; its byte 13 holds the flags
-     * (RFC 9293, 3.1). A newcomer's first packet is the one with SYN (0x02) and without ACK (0x10).
-     */
+     * (RFC 9293, 3.1). A newcomer's first packet has SYN (0x02) and has no ACK (0x10). */
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),          BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0),
@@ -154,8 +155,10 @@ int sockutil_drop_newcomers(int fd)
     };
     struct sock_fprog program = {.len = ELEMENTSOF(code), .filter = code};
 
-    if (protocol_of(fd) != IPPROTO_TCP)
-        return -EOPNOTSUPP;
+    int protocol = protocol_of(fd);
+
+    if (protocol != IPPROTO_TCP)
+        return protocol < 0 ? protocol : -EOPNOTSUPP;
     if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0)
         return -errno;
     return 0;

@@ -8,11 +8,11 @@
  * While writing, the greeting is given to the kernel; with its last byte goes the end of stream
  * (shutdown(2)). A greeted client is expected to close; until it does, or LingerSec= is over,
  * whatever it sends is read and thrown away. Only then is the socket closed: to close it on unread
- * input would make the kernel send a reset, and a reset may overtake the greeting (RFC
- * 1122, 4.2.2.13).
+ * input would make the kernel send a reset, and a reset may overtake the greeting; see
+ * RFC 1122, 4.2.2.13.
  *
  * A step does what can be done without waiting and returns what to wait for. It knows nothing of
- * epoll, queues and timers, which are the worker's. */
+ * epoll, queues and timers, which are the business of clients. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -31,7 +31,7 @@
 #define CONN_DISCARD_STEP_MAX ((uint32_t)64 * 1024)
 #define CONN_DISCARD_MAX      ((uint32_t)16 * 1024 * 1024)
 
-/* What to do next with a client; the worker's one switch over it owns every consequence. */
+/* What to do next with a client; the one switch over it, in clients, owns every consequence. */
 enum conn_next {
     CONN_WAIT_WRITE, /* wait until it takes more (or sends something), at most WriteTimeoutSec= */
     CONN_WAIT_SOON,  /* look again after CONN_SOON_USEC */
@@ -57,7 +57,7 @@ struct conn_terms {
 
 /* One client, in a table that is allocated once. */
 struct conn {
-    struct deadline_entry entry; /* the worker's: the queue it waits in */
+    struct deadline_entry entry; /* of clients: the queue it waits in */
     const struct conn_terms *terms;
     uint64_t number;          /* GREETD_CONNECTION= */
     uint64_t accepted_usec;   /* CLOCK_MONOTONIC */
@@ -70,8 +70,8 @@ struct conn {
     unsigned outcome : 3;     /* enum connlog_result, as far as it is known before the end */
     unsigned input_ended : 1; /* the client has sent its end of stream */
     unsigned progressed : 1;  /* bytes were written; who starts a timeout for it clears this */
-    unsigned queue : 2;       /* the worker's: which queue it waits in */
-    unsigned watched : 1;     /* the worker's: epoll knows the socket */
+    unsigned queue : 2;       /* of clients: which queue it waits in */
+    unsigned watched : 1;     /* of clients: epoll knows the socket */
     struct peer peer;
 };
 

@@ -2,8 +2,7 @@
 #pragma once
 
 /* The control plane: opens the listening sockets, starts the workers, and then is the main thread's
- * event loop, which hears signals, tells systemd how things are, and brings everything to an end.
- */
+ * event loop, which hears signals, tells systemd how things are, and ends everything. */
 
 #include <sysexits.h>
 

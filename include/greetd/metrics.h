@@ -31,8 +31,7 @@ struct metrics_sums {
 };
 
 /* Adds to a counter of the calling thread's own: a load and a store rather than one locked
- * instruction, since nobody else writes it. Release: who sees this sees what was counted before it.
- */
+ * instruction, since nobody else writes it. Release: who sees it sees what was counted before. */
 static inline void metrics_add(atomic_uint_fast64_t *counter, uint64_t n)
 {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,

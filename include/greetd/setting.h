@@ -60,8 +60,7 @@ struct setting {
     const struct field_kind *kind; /* of that field */
     struct field_rule rule;
     const char *fallback; /* the default as it would be written; "" for none */
-    /* A setting that takes this one out of force while it is set; setting this one takes it back.
-     */
+    /* A setting that takes this one out of force while it is set; setting this takes it back. */
     const char *yields_to;
 };
 

@@ -24,8 +24,7 @@
             function(*p);                                                                          \
     }
 
-/* Hands a pointer or a descriptor over: its value is returned and the variable no longer owns it.
- */
+/* Hands a pointer or a descriptor over: its value is returned, the variable no longer owns it. */
 #define TAKE_PTR(pointer)                                                                          \
     __extension__({                                                                                \
         __typeof__(pointer) *_pp = &(pointer);                                                     \

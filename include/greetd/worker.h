@@ -23,8 +23,8 @@
 struct worker_shared {
     struct endpoints endpoints; /* borrowed */
     unsigned n_workers;
-    struct connlog *connlog; /* borrowed */
-    int changed_fd;          /* borrowed: an eventfd, written when a worker's state has changed */
+    struct connlog *connlog;       /* borrowed */
+    int changed_fd;                /* borrowed: an eventfd, written when a worker's state changes */
     struct acceptor_shared accept; /* of all acceptors */
 };
 

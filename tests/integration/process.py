@@ -134,8 +134,9 @@ class Process:
         os.waitid(os.P_PID, self.pid, os.WSTOPPED)
 
     def limit_descriptors(self, more):
-        """Lets it open only so many more than it has open now."""
-        limit = len(os.listdir(f"/proc/{self.pid}/fd")) + more
+        """Lets it open only so many more than it has open now, but for those of a moment."""
+        counts = (len(os.listdir(f"/proc/{self.pid}/fd")) for _ in range(20))
+        limit = min(counts) + more
         resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (limit, limit))
 
     def said(self):

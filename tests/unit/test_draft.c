@@ -65,11 +65,11 @@ Test(draft, merges_sections_of_the_same_name_across_files)
     cr_assert_eq(draft_complete(&draft), 0);
     cr_assert_str_eq(mistakes(), "");
 
-    cr_assert_eq(draft.n, 4);
-    cr_expect_str_eq(draft.sections[2].name, "x");
+    cr_assert_eq(draft.n, DRAFT_FIRST_LISTENER + 2);
+    cr_expect_str_eq(draft.sections[DRAFT_FIRST_LISTENER].name, "x");
     cr_expect_eq(listener(0)->greeting.linger_usec, 1000000);
     cr_expect_eq(listener(0)->greeting.write_timeout_usec, 3000000);
-    cr_expect_str_eq(draft.sections[3].name, "y");
+    cr_expect_str_eq(draft.sections[DRAFT_FIRST_LISTENER + 1].name, "y");
     cr_expect_eq(listener(1)->greeting.linger_usec, 2000000);
     cr_expect_eq(listener(1)->greeting.write_timeout_usec, 4000000);
     cr_expect_eq(draft.sections[DRAFT_SERVER].values.server.backlog, 1);
@@ -79,7 +79,7 @@ Test(draft, merges_sections_of_the_same_name_across_files)
 Test(draft, takes_upper_and_lower_case_of_a_name_for_two_listeners)
 {
     read_text("a", "[Listener x]\n[Listener X]\n");
-    cr_expect_eq(draft.n, 4);
+    cr_expect_eq(draft.n, DRAFT_FIRST_LISTENER + 2);
 }
 
 Test(draft, lets_a_listener_inherit_from_a_greeting_that_comes_later)

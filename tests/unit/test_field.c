@@ -74,6 +74,25 @@ ParameterizedTest(struct number_row *row, field, of_a_time_holds_what_the_rule_a
     cr_expect_eq(why, row->result < 0 ? time_rule.accepts : NULL);
 }
 
+Test(field, of_a_boolean_holds_yes_or_no)
+{
+    static const struct field_rule rule = {.accepts = "must be yes or no"};
+    const char *why = NULL;
+    bool value = false;
+
+    cr_expect_eq(field_boolean.parse(&rule, &value, "on", "f:1", &why), 0);
+    cr_expect(value);
+    cr_expect_eq(field_boolean.parse(&rule, &value, "perhaps", "f:1", &why), -EINVAL);
+    cr_expect_eq(why, rule.accepts);
+    cr_expect(value);
+
+    char *text = print(&field_boolean, &rule, &value);
+    cr_expect_str_eq(text, "# f:1\nName=yes\n");
+    free(text);
+    field_boolean.clear(&value);
+    cr_expect_not(value);
+}
+
 Test(field, of_a_path_holds_an_absolute_one)
 {
     const char *why = NULL;

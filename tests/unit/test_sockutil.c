@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -168,6 +169,19 @@ Test(sockutil, only_tcp_can_drop_newcomers)
 {
     cr_assert_eq(sockutil_drop_newcomers(socket(AF_UNIX, SOCK_STREAM, 0)), -EOPNOTSUPP);
     cr_assert_eq(sockutil_drop_newcomers(-1), -EBADF);
+}
+
+Test(sockutil, only_tcp_has_fast_open_and_others_do_not_need_it)
+{
+    struct sockaddr_in address;
+    int listening = net_listen(&address), queue = 0;
+    socklen_t length = sizeof(queue);
+
+    cr_assert_eq(sockutil_set_fast_open(listening, 7), 0);
+    cr_assert_eq(getsockopt(listening, IPPROTO_TCP, TCP_FASTOPEN, &queue, &length), 0);
+    cr_assert_eq(queue, 7);
+    cr_assert_eq(sockutil_set_fast_open(socket(AF_UNIX, SOCK_STREAM, 0), 7), 0);
+    cr_assert_eq(sockutil_set_fast_open(-1, 7), -EBADF);
 }
 
 Test(sockutil, counts_what_is_not_acknowledged_without_the_end_of_stream)
