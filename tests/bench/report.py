@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: MIT
+"""What the samples say: a table, a plot, and the samples themselves for machines."""
+
+import json
+import pathlib
+import subprocess
+from typing import NamedTuple
+
+from ratios import spread, spread_of_ratios
+from servers import KINDS
+
+TABLE, PLOT, RESULTS = "results.md", "bench.svg", "results.json"
+PLOT_PROGRAM = pathlib.Path(__file__).resolve().with_name("plot.gp")
+MEBIBYTE_KIB = 1024
+
+
+class Results(NamedTuple):
+    """All that a run has found out."""
+
+    machine: dict
+    extent: dict
+    rss_kib: dict  # by the server's name: "idle", and if it holds clients, "1000" of them
+    samples: list
+    failures: list
+
+
+def cost(sample):
+    """Processor time of the server for one connection, in nanoseconds."""
+    return sample["greet"]["server"]["nsec_per_connection"]
+
+
+def quantile(name):
+    return lambda sample: sample["greet"]["usec"][name]
+
+
+class Series:
+    """The samples by what was measured. All are dictionaries from a round to a number."""
+
+    def __init__(self, results):
+        self._results = results
+
+    def _select(self, server, measured, held=0):
+        return [
+            sample
+            for sample in self._results.samples
+            if (sample["server"], sample["measured"], sample["held"]) == (server, measured, held)
+        ]
+
+    def of(self, figure, server, measured="greet", held=0):
+        return {s["round"]: figure(s) for s in self._select(server, measured, held)}
+
+    def ratio(self, figure, server, peer):
+        return spread_of_ratios(self.of(figure, server), self.of(figure, peer))
+
+    def held_ratio(self, server, clients, fewer):
+        return spread_of_ratios(
+            self.of(cost, server, "held", clients), self.of(cost, server, "held", fewer)
+        )
+
+    def lost(self, server):
+        """Of those who spoke first: how many were lost, and of how many."""
+        samples = self._select(server, "speak")
+        return sum(s["greet"]["lost"] for s in samples), sum(
+            s["greet"]["connections"] for s in samples
+        )
+
+    def idle_mib(self, server):
+        rss = self._results.rss_kib.get(server)
+        return spread([rss["idle"] / MEBIBYTE_KIB]) if rss else None
+
+    def held_mib(self, server, clients):
+        rss = self.of(lambda s: s["rss_kib"] / MEBIBYTE_KIB, server, "held", clients)
+        return spread(rss.values())
+
+    def bytes_per_held(self, server, clients, few=1000):
+        """By how much the process grows for each client that it holds beyond a few; the least of
+        the rounds, since what the load has made it grow by meanwhile is not theirs."""
+        before = self._results.rss_kib.get(server, {}).get(str(few))
+        if not before:
+            return None
+        held = self.of(lambda s: s["rss_kib"], server, "held", clients)
+        grown = [(kib - before) * 1024 / (clients - few) for kib in held.values()]
+        return spread([min(grown)]) if grown else None
+
+
+class Target(NamedTuple):
+    """What is aimed at, in the units that are shown."""
+
+    what: str
+    at_most: float
+    measured: object  # from Series to Spread or None
+    form: str = "{:.2f}"
+
+
+TARGETS = [
+    Target("processor time, LingerSec=0 / floor", 1.10,
+           lambda s: s.ratio(cost, "greetd-nolinger", "floor")),
+    Target("processor time, LingerSec=0 / nginx", 0.80,
+           lambda s: s.ratio(cost, "greetd-nolinger", "nginx")),
+    Target("processor time, default / lingering floor", 1.05,
+           lambda s: s.ratio(cost, "greetd", "floor-linger")),
+    Target("processor time, default / nginx, which loses greetings", 1.05,
+           lambda s: s.ratio(cost, "greetd", "nginx")),
+    Target("p99 at 128 clients, default / nginx", 1.0,
+           lambda s: s.ratio(quantile("p99"), "greetd", "nginx")),
+    Target("processor time, 10,000 held / 100 held", 1.1,
+           lambda s: s.held_ratio("greetd-held", 10000, 100)),
+    Target("memory of the process, idle, MiB", 3,
+           lambda s: s.idle_mib("greetd")),
+    Target("memory of the process for a held client, bytes", 96,
+           lambda s: s.bytes_per_held("greetd-held", 10000), "{:.0f}"),
+]  # fmt: skip
+
+
+def show(value, form="{:.2f}", with_range=True):
+    """A Spread as text: the median, and how far the rounds differ."""
+    if value is None:
+        return "–"
+    text = form.format(value.median)
+    if with_range and value.least != value.most:
+        text += f" ({form.format(value.least)}–{form.format(value.most)})"
+    return text
+
+
+def row(*cells):
+    return "| " + " | ".join(cells) + " |"
+
+
+def show_lost(lost, total):
+    if total == 0:
+        return "–"
+    return "none" if lost == 0 else f"{100 * lost / total:.1f} %"
+
+
+def server_rows(series):
+    yield row("server", "cost / floor", "cost / nginx", "µs of processor", "connections/s",
+              "p50 ms", "p99 ms", "lost if clients speak first", "MiB idle")  # fmt: skip
+    yield "|---|" + "---:|" * 8
+    for kind in KINDS:
+        if not kind.plain or not series.of(cost, kind.name):
+            continue
+        median = {
+            key: show(spread(series.of(figure, kind.name).values()), form, with_range=False)
+            for key, figure, form in [
+                ("cost", lambda s: cost(s) / 1000, "{:.1f}"),
+                ("rate", lambda s: s["greet"]["per_second"], "{:,.0f}"),
+                ("p50", lambda s: s["greet"]["usec"]["p50"] / 1000, "{:.1f}"),
+                ("p99", lambda s: s["greet"]["usec"]["p99"] / 1000, "{:.1f}"),
+            ]
+        }
+        yield row(
+            kind.title,
+            show(series.ratio(cost, kind.name, "floor")),
+            show(series.ratio(cost, kind.name, "nginx")),
+            median["cost"],
+            median["rate"],
+            median["p50"],
+            median["p99"],
+            show_lost(*series.lost(kind.name)),
+            show(series.idle_mib(kind.name), "{:.1f}"),
+        )
+
+
+def held_rows(series):
+    yield row("server", "cost, 1,000 held / 100", "cost, 10,000 held / 100", "MiB, 10,000 held",
+              "bytes per held client")  # fmt: skip
+    yield "|---|" + "---:|" * 4
+    for kind in KINDS:
+        if kind.holds and series.of(cost, kind.name, "held", 100):
+            yield row(
+                kind.title,
+                show(series.held_ratio(kind.name, 1000, 100)),
+                show(series.held_ratio(kind.name, 10000, 100)),
+                show(series.held_mib(kind.name, 10000), "{:.1f}", with_range=False),
+                show(series.bytes_per_held(kind.name, 10000), "{:,.0f}", with_range=False),
+            )
+
+
+def judge(target, series):
+    """Whether the target is met, by the digits that are shown, and what was measured."""
+    value = target.measured(series)
+    if value is None:
+        return "not measured", None
+    shown = float(target.form.format(value.median))
+    return ("met" if shown <= target.at_most else "missed"), value
+
+
+def target_rows(series):
+    yield row("target", "at most", "measured", "")
+    yield "|---|---:|---:|---|"
+    for target in TARGETS:
+        verdict, value = judge(target, series)
+        yield row(
+            target.what, target.form.format(target.at_most), show(value, target.form), verdict
+        )
+
+
+def describe(results):
+    machine, extent = results.machine, results.extent
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    return (
+        f"{machine['date']}, Linux {machine['kernel']}, {machine['processors']} processors"
+        f" ({machine['processor']}); {versions}.\n"
+        f"{extent['rounds']} rounds, 128 clients at a time, up to {extent['connections']:,}"
+        f" connections or {extent['seconds']:g} s for each server in each round."
+    )
+
+
+def table(results):
+    series = Series(results)
+    parts = [
+        "# What a greeting costs",
+        describe(results),
+        "Ratios are of one round each; shown are their median and, in parentheses, the least and"
+        " the most.",
+        "\n".join(server_rows(series)),
+        "With clients that have had their greeting and do not close:",
+        "\n".join(held_rows(series)),
+        "What greetd aims at:",
+        "\n".join(target_rows(series)),
+    ]
+    if results.failures:
+        parts += ["Not measured:", "\n".join(f"- {failure}" for failure in results.failures)]
+    return "\n\n".join(parts) + "\n"
+
+
+def for_machines(results):
+    series = Series(results)
+    targets = []
+    for target in TARGETS:
+        verdict, value = judge(target, series)
+        targets.append(
+            {
+                "target": target.what,
+                "at_most": target.at_most,
+                "measured": value._asdict() if value else None,
+                "verdict": verdict,
+            }
+        )
+    return json.dumps({**results._asdict(), "targets": targets}, indent=1, ensure_ascii=False)
+
+
+def plot_rows(series):
+    """The cheapest comes first."""
+    costs = [(series.ratio(cost, kind.name, "floor"), kind) for kind in KINDS if kind.plain]
+    costs = [(ratio, kind) for ratio, kind in costs if ratio]
+    for ratio, kind in sorted(costs, key=lambda pair: pair[0].median):
+        lost, total = series.lost(kind.name)
+        percent = 100 * lost / total if total else 0
+        # A comma is where a title may be broken.
+        title = kind.title.replace(", ", r"\n")
+        yield f'"{title}" {ratio.median:.4f} {ratio.least:.4f} {ratio.most:.4f} {percent:.4f}'
+
+
+def plot(results, outdir):
+    """Draws the costs, unless the floor they are compared with was left out."""
+    rows = list(plot_rows(Series(results)))
+    if not rows:
+        return
+    (outdir / "bench.dat").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    machine = results.machine
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    subject = f"{machine['date']}, Linux {machine['kernel']}, {versions}"
+    subprocess.run(
+        ["gnuplot", "-e", f"subject='{subject}'", PLOT_PROGRAM], cwd=outdir, check=True
+    )
+
+
+def write(results, outdir):
+    """Leaves everything in OUTDIR and prints the table."""
+    try:
+        plot(results, outdir)
+    except (OSError, subprocess.CalledProcessError) as error:
+        results.failures.append(f"the plot: {error}")
+    text = table(results)
+    (outdir / TABLE).write_text(text, encoding="utf-8")
+    (outdir / RESULTS).write_text(for_machines(results) + "\n", encoding="utf-8")
+    print(text, end="")

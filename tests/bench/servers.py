@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: MIT
+"""The servers that are compared: each our own process on a loopback port, on one processor."""
+
+import contextlib
+import os
+import pathlib
+import socket
+import subprocess
+import time
+from typing import NamedTuple
+
+HERE = pathlib.Path(__file__).resolve().parent
+GREETING = "Hello from server!"
+PATIENCE_SEC = 10
+FIRST_PORT = 21000  # below the range that clients are given theirs from
+
+GREETD_CONF = """[Server]
+ListenStream=127.0.0.1:{port}
+Workers=1
+[Greeting]
+LingerSec={linger}
+[Log]
+Connections=no
+"""
+
+NGINX_CONF = """load_module {module};
+daemon off;
+worker_processes 1;
+pid {scratch}/nginx.pid;
+error_log stderr;
+events {{ worker_connections 16384; }}
+stream {{
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        return "{greeting}";
+    }}
+}}
+"""
+
+
+class Unmeasured(Exception):
+    """Something that could not be measured, and why."""
+
+
+class Site(NamedTuple):
+    """What a server is started with."""
+
+    programs: pathlib.Path
+    scratch: pathlib.Path
+    port: int
+
+
+def write(site, name, text):
+    path = site.scratch / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def greetd(linger):
+    def command(site):
+        text = GREETD_CONF.format(port=site.port, linger=linger)
+        path = write(site, f"greetd-{site.port}.conf", text)
+        return [site.programs / "greetd", f"--config={path}"]
+
+    return command
+
+
+def floor(*options):
+    return lambda site: [site.programs / "tests/bench/bench-floor", *options, str(site.port)]
+
+
+def nginx(site):
+    modules = sorted(pathlib.Path("/usr").glob("lib*/nginx/modules/ngx_stream_module.so"))
+    if not modules:
+        raise Unmeasured("nginx has no stream module")
+    text = NGINX_CONF.format(
+        module=modules[0], scratch=site.scratch, port=site.port, greeting=GREETING
+    )
+    return ["nginx", "-p", site.scratch, "-e", "stderr", "-c", write(site, "nginx.conf", text)]
+
+
+def haproxy(site):
+    return ["env", f"BENCH={HERE}", f"PORT={site.port}", "haproxy", "-q", "-db", "-f",
+            HERE / "haproxy.cfg"]  # fmt: skip
+
+
+def python(site):
+    return ["python3", HERE / "ten_lines.py", str(site.port)]
+
+
+class Kind(NamedTuple):
+    """One of the contestants."""
+
+    name: str  # for --only and the results
+    title: str
+    command: object  # from a Site to a command line
+    has_master: bool = False  # its only child is the one that serves
+    plain: bool = True  # greets and closes, as in the main comparison
+    holds: bool = False  # keeps clients that do not close
+
+
+KINDS = [
+    Kind("greetd", "greetd", greetd("2s")),
+    Kind("greetd-nolinger", "greetd, LingerSec=0", greetd("0")),
+    Kind("greetd-held", "greetd, LingerSec=10min", greetd("10min"), plain=False, holds=True),
+    Kind("floor", "floor", floor()),
+    Kind("floor-linger", "lingering floor", floor("--linger")),
+    Kind("nginx", "nginx", nginx, has_master=True),
+    Kind("haproxy", "HAProxy, Lua", haproxy, holds=True),
+    Kind("python", "ten lines of Python", python),
+]
+
+
+def wait_until(condition, what):
+    """Looks again and again; the servers have no common way to tell that they are ready."""
+    deadline = time.monotonic() + PATIENCE_SEC
+    while not condition():
+        if time.monotonic() > deadline:
+            raise Unmeasured(f"{what} within {PATIENCE_SEC} s")
+        time.sleep(0.01)
+
+
+def free_port(first):
+    for port in range(first, first + 1000):
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                sock.bind(("127.0.0.1", port))
+                return port
+    raise Unmeasured(f"no free port from {first} on")
+
+
+def read_status(pid, key):
+    """A number of /proc/PID/status, see proc(5)."""
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
+        if line.startswith(key + ":"):
+            return int(line.split()[1])
+    raise Unmeasured(f"process {pid} has no {key}")
+
+
+def end(process):
+    """Ends a child of ours, by its id."""
+    if process.poll() is None:
+        process.terminate()
+    try:
+        process.wait(PATIENCE_SEC)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+class Server:
+    """One that runs until the ExitStack given has ended."""
+
+    def __init__(self, kind, site, processor, stack):
+        self.kind = kind
+        self.address = f"127.0.0.1:{site.port}"
+        self._port = site.port
+        self._log = site.scratch / f"{kind.name}.log"
+        with open(self._log, "wb") as log:
+            # What Python's ten lines print goes nowhere; stderr tells why a start failed.
+            self._process = subprocess.Popen(
+                ["taskset", "--cpu-list", str(processor), *kind.command(site)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
+        stack.callback(end, self._process)
+        wait_until(self._greets, f"{kind.name} did not greet")
+        self.pid = self._serving_pid()
+        if kind.has_master:
+            stack.callback(self._end_orphan, self.pid)
+        self.idle_rss_kib = self.rss_kib()
+        self._least_descriptors = self._count_descriptors()
+
+    def _greets(self):
+        if self._process.poll() is not None:
+            log = self._log.read_text(encoding="utf-8", errors="replace").strip()
+            raise Unmeasured(f"{self.kind.name} has ended: {log}")
+        with contextlib.suppress(OSError):
+            with socket.create_connection(("127.0.0.1", self._port), PATIENCE_SEC) as sock:
+                return sock.makefile("rb").read() == GREETING.encode()
+        return False
+
+    def _serving_pid(self):
+        pid = self._process.pid
+        if not self.kind.has_master:
+            return pid
+        path = pathlib.Path(f"/proc/{pid}/task/{pid}/children")
+        return int(path.read_text(encoding="ascii").split()[0])
+
+    def _end_orphan(self, pid):
+        """Runs before the master is ended, which ends it too, unless it is gone itself."""
+        if self._process.poll() is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, 9)
+
+    def rss_kib(self):
+        return read_status(self.pid, "VmRSS")
+
+    def _count_descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def count_clients(self):
+        """What it has open beyond the least that was ever seen."""
+        descriptors = self._count_descriptors()
+        self._least_descriptors = min(self._least_descriptors, descriptors)
+        return descriptors - self._least_descriptors
+
+    def is_quiet(self):
+        return self.count_clients() == 0
