@@ -13,7 +13,7 @@
 
 /* Out of descriptors, and nobody of ours can be let go: when to look whether another process has
  * freed one. */
-#define ACCEPTOR_RETRY_USEC 5000
+#define ACCEPTOR_RETRY_USEC 8000
 
 /* Failing again within this time is the same episode, and not logged again. */
 #define ACCEPTOR_EPISODE_USEC 10000000
@@ -204,30 +204,45 @@ static int accept_batch(struct acceptor *acceptor, size_t i, uint64_t now_usec)
     return 0;
 }
 
-/* Takes accepting up again, if there is reason to think that it can go on. */
-static int resume(struct acceptor *acceptor, uint64_t now_usec)
+static bool is_due(const struct acceptor *acceptor, uint64_t now_usec)
 {
-    bool due = acceptor->resume_usec <= now_usec ||
-               acceptor->clients->n_ended != acceptor->n_ended_at_pause;
+    return acceptor->resume_usec <= now_usec ||
+           acceptor->clients->n_ended != acceptor->n_ended_at_pause;
+}
 
-    if (!due)
-        return 0;
-    if (pause_if_full(acceptor, now_usec))
-        return 0;
+/* Has every queue looked into, as long as epoll does not do it for us. */
+static void try_all(struct acceptor *acceptor)
+{
+    acceptor->paused = false;
+    acceptor->resume_usec = DEADLINE_NEVER;
+    for (size_t i = 0; i < acceptor->endpoints->n; i++)
+        acceptor->lanes[i].ready = acceptor->lanes[i].open;
+}
+
+/* After a pause: epoll may have no room either, as yet. */
+static int watch_again(struct acceptor *acceptor, uint64_t now_usec)
+{
     int r = acceptor_start(acceptor);
+
     if (r != -ENOMEM && r != -ENOSPC)
         return r;
-    /* epoll has no room either, as yet. */
     pause_until(acceptor, now_usec + ACCEPTOR_RETRY_USEC);
     return 0;
 }
 
+/* While descriptors are short, a try costs one accept4(2) and leaves epoll alone. */
 int acceptor_run(struct acceptor *acceptor, uint64_t now_usec)
 {
-    int r = acceptor->paused ? resume(acceptor, now_usec) : 0;
+    bool resuming =
+        acceptor->paused && is_due(acceptor, now_usec) && !pause_if_full(acceptor, now_usec);
+    int r = 0;
 
+    if (resuming)
+        try_all(acceptor);
     for (size_t i = 0; r >= 0 && i < acceptor->endpoints->n; i++)
         r = accept_batch(acceptor, i, now_usec);
+    if (r >= 0 && resuming && !acceptor->paused)
+        r = watch_again(acceptor, now_usec);
     if (!acceptor->paused)
         (void)pause_if_full(acceptor, now_usec);
     return r;

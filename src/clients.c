@@ -2,8 +2,12 @@
 #include "greetd/clients.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+
+/* How many are looked at with one system call. */
+#define CLIENTS_LOOK_BATCH 64
 
 enum queue { QUEUE_NONE, QUEUE_SOON, QUEUE_WRITING, QUEUE_LINGERING };
 
@@ -215,13 +219,30 @@ static void expire_queue(struct clients *clients, struct deadline_fifo *fifo, ui
     }
 }
 
+/* Looks at some of those whose time has come. None of them stays where it is in the queue. */
+static void look_at_oldest(struct clients *clients, uint64_t now_usec)
+{
+    struct pollfd poll_fds[CLIENTS_LOOK_BATCH];
+    struct conn *conns[CLIENTS_LOOK_BATCH];
+    const struct deadline_entry *end = &clients->soon.sentinel;
+    nfds_t n = 0;
+
+    for (struct deadline_entry *entry = clients->soon.sentinel.next;
+         n < CLIENTS_LOOK_BATCH && entry != end && entry->since_usec + CONN_SOON_USEC <= now_usec;
+         entry = entry->next) {
+        conns[n] = conn_of(entry);
+        poll_fds[n++] = (struct pollfd){.fd = conn_of(entry)->fd, .events = POLLIN};
+    }
+    (void)poll(poll_fds, n, 0);
+    for (nfds_t i = 0; i < n; i++)
+        follow(clients, conns[i],
+               conn_look(conns[i], poll_fds[i].revents, now_usec, clients->counters), now_usec);
+}
+
 void clients_expire(struct clients *clients, uint64_t now_usec)
 {
-    while (deadline_next(&clients->soon, CONN_SOON_USEC) <= now_usec) {
-        struct conn *conn = conn_of(deadline_oldest(&clients->soon));
-
-        follow(clients, conn, conn_step(conn, now_usec, clients->counters), now_usec);
-    }
+    while (deadline_next(&clients->soon, CONN_SOON_USEC) <= now_usec)
+        look_at_oldest(clients, now_usec);
     for (size_t i = 0; i < clients->n_lanes; i++) {
         struct clients_lane *lane = &clients->lanes[i];
 

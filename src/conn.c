@@ -45,17 +45,17 @@ static int64_t unacknowledged(const struct conn *conn)
  * segment. */
 static enum conn_next finish(struct conn *conn, struct metrics_counters *counters)
 {
-    metrics_add(&counters->greeted, 1);
     conn->outcome = CONNLOG_UNCONFIRMED;
-    /* After the client's end of stream nothing can come that a reset would answer. */
-    if (conn->terms->linger_usec == 0 || conn->input_ended)
-        return CONN_CLOSE;
-
+    /* Without LingerSec= too: close(2) on unread input would drop what was held back, and one
+     * segment more costs more than one system call more. */
     if (shutdown(conn->fd, SHUT_WR) < 0)
         return broken(conn, errno);
+    metrics_add(&counters->greeted, 1);
     conn->state = CONN_GREETED;
     conn->unacknowledged = UINT32_MAX;
-    return CONN_WAIT_SOON;
+
+    /* After the client's end of stream nothing can come that a reset would answer. */
+    return conn->terms->linger_usec == 0 || conn->input_ended ? CONN_CLOSE : CONN_WAIT_SOON;
 }
 
 /* Waits for room, and remembers how far the client is, to see later whether it has read anything at
@@ -80,20 +80,15 @@ static enum conn_next await_memory(struct conn *conn, uint64_t now_usec)
     return CONN_CLOSE;
 }
 
-/* MSG_MORE holds the last segment back for the end of stream to go with it (TCP_CORK in tcp(7)).
- * Closing at once, it would be lost if there is unread input. */
-static int send_flags(const struct conn_terms *terms)
-{
-    return terms->linger_usec > 0 ? MSG_MORE | MSG_NOSIGNAL : MSG_NOSIGNAL;
-}
-
 /* Gives the kernel the next part of the greeting. Returns its size or a negative errno. */
 static ssize_t send_part(struct conn *conn)
 {
     const struct greeting *greeting = conn->terms->greeting;
     size_t left = greeting->size - conn->sent;
     size_t size = conn->terms->records && left > CONN_RECORD_MAX ? CONN_RECORD_MAX : left;
-    ssize_t n = send(conn->fd, greeting->bytes + conn->sent, size, send_flags(conn->terms));
+    /* MSG_MORE holds the last segment back for the end of stream to go with it (TCP_CORK in
+     * tcp(7)). */
+    ssize_t n = send(conn->fd, greeting->bytes + conn->sent, size, MSG_MORE | MSG_NOSIGNAL);
 
     return n < 0 ? -errno : n;
 }
@@ -220,6 +215,24 @@ enum conn_next conn_step(struct conn *conn, uint64_t now_usec, struct metrics_co
                                        : await_close(conn);
 }
 
+enum conn_next conn_look(struct conn *conn, short revents, uint64_t now_usec,
+                         struct metrics_counters *counters)
+{
+    if (conn->state != CONN_GREETED)
+        return conn_step(conn, now_usec, counters);
+    if (revents == 0)
+        return CONN_WAIT_CLOSE;
+    /* Both ends of stream are there and ours is acknowledged, so that the connection is over:
+     * whatever is left unread, close(2) sends no reset any more (RFC 9293, 3.10.4). */
+    if ((revents & (POLLHUP | POLLERR)) == POLLHUP &&
+        sockutil_unacknowledged(conn->fd, conn->peer.family, false) == 0) {
+        conn->input_ended = true;
+        conn->outcome = CONNLOG_DELIVERED;
+        return CONN_CLOSE;
+    }
+    return conn_step(conn, now_usec, counters);
+}
+
 static bool is_local(const struct conn *conn)
 {
     return conn->peer.family != AF_INET && conn->peer.family != AF_INET6;
@@ -281,7 +294,7 @@ static void tell(const struct conn *conn, uint64_t now_usec, struct connlog_conn
         .number = conn->number,
         .duration_usec = now_usec - conn->accepted_usec,
         .bytes = conn->sent,
-        .bytes_acked = acknowledged(conn),
+        .bytes_acked = conn->outcome == CONNLOG_DELIVERED ? conn->sent : acknowledged(conn),
         .result = (enum connlog_result)conn->outcome,
     };
     /* What the client's end has acknowledged it has, however it went on after that. */
@@ -292,7 +305,8 @@ static void tell(const struct conn *conn, uint64_t now_usec, struct connlog_conn
 void conn_close(struct conn *conn, uint64_t now_usec, struct connlog_connection *ret_story)
 {
     /* Whoever is let go before it has closed: to close on unread input would reset it. */
-    if (conn->state == CONN_GREETED && conn_reads(conn) && discard_input(conn) == DISCARDED_FAILED)
+    if (conn->state == CONN_GREETED && conn->terms->linger_usec > 0 && conn_reads(conn) &&
+        discard_input(conn) == DISCARDED_FAILED)
         (void)broken(conn, errno);
     if (ret_story)
         tell(conn, now_usec, ret_story);

@@ -20,7 +20,7 @@ set ylabel "processor time / floor"
 set yrange [0:*]
 set format x ""
 plot "bench.dat" using 0:2:(colour(strcol(1))):xtic(1) with boxes linecolor rgb variable, \
-     "" using 0:2:3:4 with yerrorbars linecolor "#1a202c" pointsize 0 linewidth 1.5, \
+     "" using 0:3:(0):($4-$3) with vectors heads size 0.05,90 linecolor "#1a202c" linewidth 1.5, \
      "" using 0:4:(sprintf("%.2f", $2)) with labels offset 0,0.8
 
 set ylabel "% lost if clients\nspeak first"

@@ -4,6 +4,7 @@
 import json
 import pathlib
 import subprocess
+import textwrap
 from typing import NamedTuple
 
 from ratios import spread, spread_of_ratios
@@ -12,6 +13,7 @@ from servers import KINDS
 TABLE, PLOT, RESULTS = "results.md", "bench.svg", "results.json"
 PLOT_PROGRAM = pathlib.Path(__file__).resolve().with_name("plot.gp")
 MEBIBYTE_KIB = 1024
+TITLE_WIDTH = 11  # in characters, of one below a bar
 
 
 class Results(NamedTuple):
@@ -247,8 +249,7 @@ def plot_rows(series):
     for ratio, kind in sorted(costs, key=lambda pair: pair[0].median):
         lost, total = series.lost(kind.name)
         percent = 100 * lost / total if total else 0
-        # A comma is where a title may be broken.
-        title = kind.title.replace(", ", r"\n")
+        title = r"\n".join(textwrap.wrap(kind.title, TITLE_WIDTH))
         yield f'"{title}" {ratio.median:.4f} {ratio.least:.4f} {ratio.most:.4f} {percent:.4f}'
 
 

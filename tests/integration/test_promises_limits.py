@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: MIT
+"""What it may take: at most MaxConnections= clients, little memory for each, no processor for those
+who only wait; and who is let go for it."""
+
+import contextlib
+import os
+import pathlib
+import re
+import resource
+import select
+import socket
+import time
+import unittest
+
+import greetd_testing
+import namespaces
+from greetd_testing import GREETING, connect, greeted, read_to_end
+
+BIG = bytes(range(256)) * 32768  # more than the socket buffers of both ends take
+CROWD = 9000
+CROWD_MAX = 8192
+TCP_FASTOPEN_COOKIES = pathlib.Path("/proc/sys/net/ipv4/tcp_fastopen")
+TCP_INFO_OPTIONS, TCPI_OPT_SYN_DATA = 5, 0x20  # linux/tcp.h
+
+
+def setUpModule():
+    namespaces.isolate()
+
+
+def instrumented():
+    """Why figures of the processor and of memory say nothing of greetd itself, or None."""
+    if os.environ.get("GREETD_WRAPPER"):
+        return f"greetd runs under {os.environ['GREETD_WRAPPER']}"
+    code = pathlib.Path(greetd_testing.program()).read_bytes()
+    found = re.search(rb"__(asan|tsan|msan|ubsan)_[a-z]", code)
+    return f"greetd is built with {found[1].decode()}" if found else None
+
+
+def raise_descriptor_limit(wanted):
+    """Lets this process open WANTED descriptors, or as many as it may. Returns how many that is."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    return limit
+
+
+class LimitsTestCase(greetd_testing.GreetdTestCase):
+    def serve_with(self, server, greeting="LingerSec=infinity"):
+        return self.serve(
+            "-l",
+            "127.0.0.1:0",
+            config=f"[Server]\nStopTimeoutSec=0\n{server}\n[Greeting]\n{greeting}\n",
+        )
+
+    def descriptors(self, greetd):
+        """How many it has open, without the socket on which it sometimes tells its status."""
+        table = pathlib.Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+        tcp = {f"socket:[{line.split()[9]}]" for line in table}
+        n = 0
+        for path in pathlib.Path(f"/proc/{greetd.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                target = os.readlink(path)
+                n += target in tcp or not target.startswith("socket:")
+        return n
+
+    def wait_descriptors(self, greetd, expected):
+        """There is nothing to wait at for another process to have closed something, so this looks
+        again and again."""
+        until = time.monotonic() + greetd_testing.TIMEOUT
+        while (n := self.descriptors(greetd)) != expected:
+            self.assertLess(time.monotonic(), until, f"{n} descriptors instead of {expected}")
+            select.select([], [], [], 0.005)
+
+    def allow_descriptors(self, greetd, n):
+        """The soft limit only: to raise the other again takes a privilege."""
+        _, hard = resource.prlimit(greetd.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(greetd.pid, resource.RLIMIT_NOFILE, (n, hard))
+
+    def greeted_client(self, address):
+        client = self.client(address)
+        self.assertEqual(read_to_end(client), GREETING)
+        return client
+
+    def connection_lines(self, greetd):
+        return [line for line in greetd.lines if line.startswith("Connection from ")]
+
+
+class Held(LimitsTestCase):
+    def test_nobody_is_let_go_while_there_is_room(self):
+        greetd = self.serve_with("Workers=4\nMaxConnections=64")
+        before = self.descriptors(greetd)
+        for n in range(1, 41):
+            self.greeted_client(greetd.address())
+            self.wait_descriptors(greetd, before + n)
+        self.stop(greetd)
+        self.assertEqual(len(self.connection_lines(greetd)), 40)
+
+    def test_the_newest_are_held_and_no_more_than_allowed(self):
+        greetd = self.serve_with("Workers=4\nMaxConnections=64")
+        before = self.descriptors(greetd)
+        clients = []
+        for _ in range(200):
+            clients.append(self.greeted_client(greetd.address()))
+            # A worker takes the next before it lets the oldest go, for a moment.
+            self.assertLessEqual(self.descriptors(greetd), before + 64 + 4)
+        greetd.wait_until(lambda: len(self.connection_lines(greetd)) >= 200 - 64, "136 lines")
+        self.assertLessEqual(self.descriptors(greetd), before + 64)
+        held = before + 200 - len(self.connection_lines(greetd))
+        self.wait_descriptors(greetd, held)
+        newest = f"Connection from 127.0.0.1:{clients[-1].getsockname()[1]}"
+        self.assertNotIn(newest, greetd.lines)
+
+    def test_who_leaves_is_forgotten_at_once(self):
+        greetd = self.serve_with("Workers=2")
+        before = self.descriptors(greetd)
+        staying = [self.greeted_client(greetd.address()) for _ in range(5)]
+        for _ in range(20):
+            leaving = [self.greeted_client(greetd.address()) for _ in range(10)]
+            for client in leaving:
+                client.close()
+            self.wait_descriptors(greetd, before + len(staying))
+
+    def test_who_never_read_and_leaves_is_forgotten_at_once(self):
+        greetd = self.serve_with("Workers=2")
+        before = self.descriptors(greetd)
+        for _ in range(20):
+            clients = [self.client(greetd.address()) for _ in range(10)]
+            for client in clients:
+                client.close()
+            self.assert_greeted(greetd.address())
+            self.wait_descriptors(greetd, before)
+
+
+class Crowd(LimitsTestCase):
+    def resident(self, greetd):
+        status = pathlib.Path(f"/proc/{greetd.pid}/status").read_text(encoding="ascii")
+        return int(re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)[1]) * 1024
+
+    def test_clients_that_never_read_or_close(self):
+        spare = 200
+        allowed = raise_descriptor_limit(CROWD + spare) - spare
+        crowd = min(CROWD, allowed)
+        limit = CROWD_MAX * crowd // CROWD
+        if crowd < CROWD:
+            print(f"  only {crowd} of {CROWD} clients: RLIMIT_NOFILE is too small", flush=True)
+        greetd = self.serve_with(f"MaxConnections={limit}")
+        before = self.descriptors(greetd)
+        self.assert_greeted(greetd.address())
+        resident = self.resident(greetd)
+        for n in range(crowd):
+            self.client(greetd.address())
+            if n % 500 == 0:  # who comes last is greeted last, so the queue never overflows
+                self.assert_greeted(greetd.address())
+        for _ in range(20):
+            self.assert_greeted(greetd.address())
+        self.wait_held(greetd, before, limit)
+        self.assert_small(self.resident(greetd) - resident, crowd)
+        self.stop(greetd)
+
+    def wait_held(self, greetd, before, limit):
+        """All of a crowd have been accepted by now."""
+        greetd.wait_message("STATUS", r"Greeting \d+ clients; .*")
+        self.assertLessEqual(self.descriptors(greetd), before + limit)
+        self.assertGreater(self.descriptors(greetd), before + limit * 9 // 10)
+
+    def assert_small(self, grown, crowd):
+        print(f"  {crowd} clients took {grown / crowd:.0f} bytes each", flush=True)
+        if why := instrumented():
+            print(f"  memory is not judged: {why}", flush=True)
+            return
+        self.assertLess(grown / crowd, 300)
+
+
+class Exhausted(LimitsTestCase):
+    """Out of descriptors, and those that there are belong to clients that can't be let go."""
+
+    def setUp(self):
+        super().setUp()
+        file = self.write("big", BIG)
+        self.greetd = self.serve_with("Workers=1", f"MessageFile={file}")
+        self.allow_descriptors(self.greetd, self.descriptors(self.greetd) + 2)
+        self.held = [self.client(self.greetd.address(), receive_buffer=8192) for _ in range(2)]
+        for client in self.held:
+            self.assertEqual(client.recv(1000, socket.MSG_WAITALL), BIG[:1000])
+        self.waiting = self.client(self.greetd.address())
+        self.greetd.wait_line(".*Too many open files.*")
+
+    def processor_seconds(self):
+        """Of all threads, to the nanosecond (proc_pid_schedstat in the kernel's documentation)."""
+        spent = 0
+        for thread in pathlib.Path(f"/proc/{self.greetd.pid}/task").iterdir():
+            spent += int((thread / "schedstat").read_text(encoding="ascii").split()[0])
+        return spent / 1e9
+
+    def test_waiting_for_a_descriptor_costs_no_processor(self):
+        seconds = 2
+        began, before = time.monotonic(), self.processor_seconds()
+        self.assertEqual(select.select([self.waiting], [], [], seconds)[0], [])
+        share = (self.processor_seconds() - before) / (time.monotonic() - began)
+        print(f"  {share:.2%} of a processor while it waits", flush=True)
+        if why := instrumented():
+            print(f"  the processor is not judged: {why}", flush=True)
+        else:
+            self.assertLess(share, 0.01)
+
+    def test_who_waits_is_greeted_when_a_client_goes(self):
+        self.held.pop().close()
+        self.assertEqual(read_to_end(self.waiting), BIG)
+
+    def test_who_waits_is_greeted_when_someone_else_frees_a_descriptor(self):
+        # The limit moves, and nothing else that greetd could be told of happens.
+        self.allow_descriptors(self.greetd, self.descriptors(self.greetd) + 1)
+        self.assertEqual(read_to_end(self.waiting), BIG)
+        for client in self.held:
+            self.assertEqual(read_to_end(client), BIG[1000:])
+
+
+class FastOpen(LimitsTestCase):
+    def greeted_in_the_handshake(self, address):
+        """Speaks in its first packet. Returns whether the server's kernel took it from there."""
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
+            client.sendto(b"hello", socket.MSG_FASTOPEN, address)
+            client.settimeout(greetd_testing.TIMEOUT)
+            self.assertEqual(read_to_end(client), GREETING)
+            info = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+        return bool(info[TCP_INFO_OPTIONS] & TCPI_OPT_SYN_DATA)
+
+    def allow(self):
+        """For clients and servers, in this network."""
+        before = TCP_FASTOPEN_COOKIES.read_text(encoding="ascii")
+        self.addCleanup(TCP_FASTOPEN_COOKIES.write_text, before, encoding="ascii")
+        TCP_FASTOPEN_COOKIES.write_text("3", encoding="ascii")
+
+    def test_the_second_time_a_client_speaks_in_the_handshake(self):
+        self.allow()
+        greetd = self.serve_with("FastOpen=yes", "")
+        self.assertFalse(self.greeted_in_the_handshake(greetd.address()), "it has no cookie yet")
+        for _ in range(20):
+            self.assertTrue(self.greeted_in_the_handshake(greetd.address()))
+
+    def test_not_unless_it_is_wanted(self):
+        self.allow()
+        greetd = self.serve_with("FastOpen=no", "")
+        for _ in range(5):
+            self.assertFalse(self.greeted_in_the_handshake(greetd.address()))
+
+
+class Connections(LimitsTestCase):
+    def test_lines_of_connections_can_be_left_out_and_no_others(self):
+        file = self.write("big", BIG)
+        greetd = self.serve(
+            "-l",
+            "127.0.0.1:0",
+            config="[Server]\nWorkers=1\nStopTimeoutSec=100ms\n[Log]\nConnections=no\n"
+            f"[Greeting]\nMessageFile={file}\n",
+        )
+        for _ in range(20):
+            self.assertEqual(greeted(greetd.address()), BIG)
+        with connect(greetd.address(), receive_buffer=8192) as held:
+            self.assertEqual(held.recv(1000, socket.MSG_WAITALL), BIG[:1000])
+            self.stop(greetd)
+        self.assertRegex(greetd.lines[0], "^Server is listening on ")
+        self.assertEqual(self.connection_lines(greetd), [])
+        self.assertRegex(greetd.lines[-1], "^Stopping now: ")
+
+
+if __name__ == "__main__":
+    unittest.main()

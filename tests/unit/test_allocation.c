@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Memory that is refused at the start is an error like any other and leaves nothing behind; after
+ * the start none is asked for. */
+
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "greetd/config.h"
+#include "greetd/connlog.h"
+#include "greetd/deadline.h"
+#include "greetd/pool.h"
+#include "greetd/sockets.h"
+#include "net.h"
+#include "scratch.h"
+
+#define HELLO   "Hello from server!"
+#define WORKERS 2
+
+#ifndef __has_feature
+#define __has_feature(feature) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||                               \
+    __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define CAN_INTERPOSE false
+#else
+#define CAN_INTERPOSE true
+#endif
+
+TestSuite(allocation, .timeout = 300);
+
+static struct {
+    atomic_bool on;       /* calls are counted */
+    atomic_uint fail_nth; /* this one is refused, from 1; 0 for none */
+    atomic_uint n;        /* calls for memory */
+    atomic_uint n_others; /* those of other threads than the test's */
+    atomic_int balance;   /* pieces of memory got and not given back */
+} counted;
+
+static _Thread_local bool is_test_thread;
+
+#if CAN_INTERPOSE
+
+/* The allocator behind the names that are defined here (glibc). */
+extern void *__libc_malloc(size_t size);
+extern void *__libc_calloc(size_t n, size_t size);
+extern void *__libc_realloc(void *old, size_t size);
+extern void *__libc_memalign(size_t alignment, size_t size);
+extern void __libc_free(void *p);
+
+static bool refused(void)
+{
+    if (!atomic_load(&counted.on))
+        return false;
+    if (!is_test_thread)
+        atomic_fetch_add(&counted.n_others, 1);
+    if (atomic_fetch_add(&counted.n, 1) + 1 != atomic_load(&counted.fail_nth))
+        return false;
+    errno = ENOMEM;
+    return true;
+}
+
+static void *got(void *p)
+{
+    if (p && atomic_load(&counted.on))
+        atomic_fetch_add(&counted.balance, 1);
+    return p;
+}
+
+void *malloc(size_t size)
+{
+    return refused() ? NULL : got(__libc_malloc(size));
+}
+
+void *calloc(size_t n, size_t size)
+{
+    return refused() ? NULL : got(__libc_calloc(n, size));
+}
+
+/* Also behind reallocarray(3) and getline(3); malloc() is behind strdup(3) and the like. */
+void *realloc(void *old, size_t size)
+{
+    if (refused())
+        return NULL;
+    return old ? __libc_realloc(old, size) : got(__libc_malloc(size));
+}
+
+void *aligned_alloc(size_t alignment, size_t size)
+{
+    return refused() ? NULL : got(__libc_memalign(alignment, size));
+}
+
+int posix_memalign(void **ret, size_t alignment, size_t size)
+{
+    *ret = refused() ? NULL : got(__libc_memalign(alignment, size));
+    return *ret ? 0 : ENOMEM;
+}
+
+void free(void *p)
+{
+    if (p && atomic_load(&counted.on))
+        atomic_fetch_sub(&counted.balance, 1);
+    __libc_free(p);
+}
+
+#endif
+
+static void count_from_here(unsigned fail_nth)
+{
+    is_test_thread = true;
+    atomic_store(&counted.fail_nth, fail_nth);
+    atomic_store(&counted.n, 0);
+    atomic_store(&counted.n_others, 0);
+    atomic_store(&counted.balance, 0);
+    atomic_store(&counted.on, true);
+}
+
+static void count_to_here(void)
+{
+    atomic_store(&counted.on, false);
+}
+
+static size_t count_descriptors(void)
+{
+    DIR *directory = opendir("/proc/self/fd");
+    size_t n = 0;
+
+    cr_assert_not_null(directory);
+    while (readdir(directory))
+        n++;
+    closedir(directory);
+    return n;
+}
+
+/* Everything from the configuration to the workers, as main and control have it. */
+struct scene {
+    struct scratch scratch;
+    char path[192];
+    struct report report;
+    struct config *config;
+    struct sockets sockets;
+    struct log log;
+    struct connlog *connlog;
+    struct pool *pool;
+};
+
+/* A file and a drop-in with something of everything. */
+static void prepare(struct scene *scene)
+{
+    char text[512];
+
+    *scene = (struct scene){.report = REPORT_NULL};
+    scratch_init(&scene->scratch);
+    scratch_write_text(&scene->scratch, "message", HELLO);
+    snprintf(text, sizeof(text),
+             "[Server]\nListenStream=127.0.0.1:0\nListenStream=@greetd-%d-a\nMaxConnections=100\n"
+             "[Listener special]\nListenStream=[::1]:0\nMessageFile=%s/message\n",
+             (int)getpid(), scene->scratch.directory);
+    strcpy(scene->path, scratch_write_text(&scene->scratch, "greetd.conf", text));
+    scratch_mkdir(&scene->scratch, "greetd.conf.d");
+    scratch_write_text(&scene->scratch, "greetd.conf.d/10-more.conf",
+                       "[Greeting]\nMessage=Hello from server!\nLingerSec=3s\n");
+    log_init(&scene->log, open("/dev/null", O_WRONLY | O_CLOEXEC));
+}
+
+static void clean_up(struct scene *scene)
+{
+    close(scene->log.fd);
+    scratch_deinit(&scene->scratch);
+}
+
+static int start(struct scene *scene)
+{
+    const struct config_options options = {.path = scene->path};
+    int r = config_load(&scene->config, &options, &scene->report);
+
+    if (r >= 0)
+        r = sockets_open(&scene->sockets, scene->config, &scene->report);
+    if (r >= 0)
+        r = connlog_start(&scene->connlog, &scene->log, WORKERS, true);
+    if (r >= 0)
+        r = pool_start(&scene->pool, &scene->sockets.endpoints, WORKERS, 100, scene->connlog);
+    return r;
+}
+
+static void stop(struct scene *scene)
+{
+    pool_free(scene->pool);
+    if (scene->connlog)
+        cr_assert_eq(connlog_stop(scene->connlog, DEADLINE_NEVER), 0);
+    sockets_deinit(&scene->sockets);
+    config_unref(scene->config);
+    report_deinit(&scene->report);
+    scene->pool = NULL;
+    scene->connlog = NULL;
+    scene->config = NULL;
+    scene->sockets = (struct sockets){0};
+    scene->report = REPORT_NULL;
+}
+
+/* What one client of the first socket is told; no memory is asked for. */
+static void greet_one(const struct scene *scene)
+{
+    struct sockaddr_in address;
+    socklen_t length = sizeof(address);
+    char text[64];
+
+    cr_assert_eq(
+        getsockname(scene->sockets.listeners.listeners[0].fd, (struct sockaddr *)&address, &length),
+        0);
+    int client = net_connect(&address);
+    cr_assert_eq(net_read_to_end(client, text, sizeof(text)), (ssize_t)strlen(HELLO));
+    cr_assert_arr_eq(text, HELLO, strlen(HELLO));
+    close(client);
+}
+
+/* Starts, greets and stops with the NTH call for memory refused. Returns what starting returned. */
+static int live_once(struct scene *scene, unsigned nth)
+{
+    size_t descriptors = count_descriptors();
+    size_t mistakes;
+
+    count_from_here(nth);
+    int r = start(scene);
+    if (r >= 0)
+        greet_one(scene);
+    mistakes = scene->report.n_mistakes;
+    stop(scene);
+    count_to_here();
+
+    cr_assert(r == 0 || r == -ENOMEM || (r == -EBADMSG && mistakes > 0),
+              "refused the %uth: %s, %zu mistakes told", nth, strerrorname_np(r < 0 ? -r : 0),
+              mistakes);
+    cr_assert_eq(atomic_load(&counted.balance), 0, "refused the %uth: %d pieces are lost", nth,
+                 atomic_load(&counted.balance));
+    cr_assert_eq(count_descriptors(), descriptors, "refused the %uth", nth);
+    return r;
+}
+
+/* The C library keeps some memory once it has been used, that of threads for the next ones say. */
+static void warm_up(struct scene *scene)
+{
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(start(scene), 0);
+        greet_one(scene);
+        stop(scene);
+    }
+}
+
+Test(allocation, refused_at_any_call_of_the_start_is_an_error_and_leaves_nothing_behind)
+{
+    struct scene scene;
+    unsigned nth = 0, n_errors = 0;
+
+    if (!CAN_INTERPOSE)
+        cr_skip("the sanitizer has an allocator of its own");
+    prepare(&scene);
+    warm_up(&scene);
+    do
+        n_errors += live_once(&scene, ++nth) < 0;
+    while (atomic_load(&counted.n) >= nth);
+    cr_assert_gt(n_errors, 30, "only %u of %u", n_errors, nth);
+    cr_assert_eq(live_once(&scene, 0), 0);
+    clean_up(&scene);
+}
+
+static void *ask_for_memory(void *p)
+{
+    void *volatile memory = malloc(100);
+
+    free(memory);
+    return p;
+}
+
+Test(allocation, none_after_the_start)
+{
+    struct scene scene;
+    pthread_t thread;
+
+    if (!CAN_INTERPOSE)
+        cr_skip("the sanitizer has an allocator of its own");
+    prepare(&scene);
+    cr_assert_eq(start(&scene), 0);
+    greet_one(&scene);
+    count_from_here(0);
+    for (int i = 0; i < 1000; i++)
+        greet_one(&scene);
+    NET_WAIT_UNTIL(pool_sums(scene.pool).ended == 1001);
+    cr_assert_eq(atomic_load(&counted.n_others), 0);
+
+    /* It would have been noticed. */
+    cr_assert_eq(pthread_create(&thread, NULL, ask_for_memory, NULL), 0);
+    pthread_join(thread, NULL);
+    cr_assert_eq(atomic_load(&counted.n_others), 1);
+    count_to_here();
+    stop(&scene);
+    clean_up(&scene);
+}
