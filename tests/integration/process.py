@@ -2,8 +2,10 @@
 """greetd as a process that is waited for by what it says: a line on stderr, a message to its notify
 socket, its end."""
 
+import contextlib
 import fcntl
 import os
+import pathlib
 import re
 import resource
 import select
@@ -133,10 +135,20 @@ class Process:
         """Until SIGSTOP has taken hold."""
         os.waitid(os.P_PID, self.pid, os.WSTOPPED)
 
+    def n_descriptors(self):
+        """How many it has open, without the socket on which it sometimes tells its status."""
+        table = pathlib.Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+        tcp = {f"socket:[{line.split()[9]}]" for line in table}
+        n = 0
+        for path in pathlib.Path(f"/proc/{self.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                target = os.readlink(path)
+                n += target in tcp or not target.startswith("socket:")
+        return n
+
     def limit_descriptors(self, more):
-        """Lets it open only so many more than it has open now, but for those of a moment."""
-        counts = (len(os.listdir(f"/proc/{self.pid}/fd")) for _ in range(20))
-        limit = min(counts) + more
+        """Lets it open only so many more than it has open now."""
+        limit = self.n_descriptors() + more
         resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (limit, limit))
 
     def said(self):

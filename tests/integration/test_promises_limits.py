@@ -2,7 +2,6 @@
 """What it may take: at most MaxConnections= clients, little memory for each, no processor for those
 who only wait; and who is let go for it."""
 
-import contextlib
 import os
 import pathlib
 import re
@@ -52,22 +51,11 @@ class LimitsTestCase(greetd_testing.GreetdTestCase):
             config=f"[Server]\nStopTimeoutSec=0\n{server}\n[Greeting]\n{greeting}\n",
         )
 
-    def descriptors(self, greetd):
-        """How many it has open, without the socket on which it sometimes tells its status."""
-        table = pathlib.Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
-        tcp = {f"socket:[{line.split()[9]}]" for line in table}
-        n = 0
-        for path in pathlib.Path(f"/proc/{greetd.pid}/fd").iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                target = os.readlink(path)
-                n += target in tcp or not target.startswith("socket:")
-        return n
-
     def wait_descriptors(self, greetd, expected):
         """There is nothing to wait at for another process to have closed something, so this looks
         again and again."""
         until = time.monotonic() + greetd_testing.TIMEOUT
-        while (n := self.descriptors(greetd)) != expected:
+        while (n := greetd.n_descriptors()) != expected:
             self.assertLess(time.monotonic(), until, f"{n} descriptors instead of {expected}")
             select.select([], [], [], 0.005)
 
@@ -88,7 +76,7 @@ class LimitsTestCase(greetd_testing.GreetdTestCase):
 class Held(LimitsTestCase):
     def test_nobody_is_let_go_while_there_is_room(self):
         greetd = self.serve_with("Workers=4\nMaxConnections=64")
-        before = self.descriptors(greetd)
+        before = greetd.n_descriptors()
         for n in range(1, 41):
             self.greeted_client(greetd.address())
             self.wait_descriptors(greetd, before + n)
@@ -97,14 +85,14 @@ class Held(LimitsTestCase):
 
     def test_the_newest_are_held_and_no_more_than_allowed(self):
         greetd = self.serve_with("Workers=4\nMaxConnections=64")
-        before = self.descriptors(greetd)
+        before = greetd.n_descriptors()
         clients = []
         for _ in range(200):
             clients.append(self.greeted_client(greetd.address()))
             # A worker takes the next before it lets the oldest go, for a moment.
-            self.assertLessEqual(self.descriptors(greetd), before + 64 + 4)
+            self.assertLessEqual(greetd.n_descriptors(), before + 64 + 4)
         greetd.wait_until(lambda: len(self.connection_lines(greetd)) >= 200 - 64, "136 lines")
-        self.assertLessEqual(self.descriptors(greetd), before + 64)
+        self.assertLessEqual(greetd.n_descriptors(), before + 64)
         held = before + 200 - len(self.connection_lines(greetd))
         self.wait_descriptors(greetd, held)
         newest = f"Connection from 127.0.0.1:{clients[-1].getsockname()[1]}"
@@ -112,7 +100,7 @@ class Held(LimitsTestCase):
 
     def test_who_leaves_is_forgotten_at_once(self):
         greetd = self.serve_with("Workers=2")
-        before = self.descriptors(greetd)
+        before = greetd.n_descriptors()
         staying = [self.greeted_client(greetd.address()) for _ in range(5)]
         for _ in range(20):
             leaving = [self.greeted_client(greetd.address()) for _ in range(10)]
@@ -122,7 +110,7 @@ class Held(LimitsTestCase):
 
     def test_who_never_read_and_leaves_is_forgotten_at_once(self):
         greetd = self.serve_with("Workers=2")
-        before = self.descriptors(greetd)
+        before = greetd.n_descriptors()
         for _ in range(20):
             clients = [self.client(greetd.address()) for _ in range(10)]
             for client in clients:
@@ -144,7 +132,7 @@ class Crowd(LimitsTestCase):
         if crowd < CROWD:
             print(f"  only {crowd} of {CROWD} clients: RLIMIT_NOFILE is too small", flush=True)
         greetd = self.serve_with(f"MaxConnections={limit}")
-        before = self.descriptors(greetd)
+        before = greetd.n_descriptors()
         self.assert_greeted(greetd.address())
         resident = self.resident(greetd)
         for n in range(crowd):
@@ -160,8 +148,8 @@ class Crowd(LimitsTestCase):
     def wait_held(self, greetd, before, limit):
         """All of a crowd have been accepted by now."""
         greetd.wait_message("STATUS", r"Greeting \d+ clients; .*")
-        self.assertLessEqual(self.descriptors(greetd), before + limit)
-        self.assertGreater(self.descriptors(greetd), before + limit * 9 // 10)
+        self.assertLessEqual(greetd.n_descriptors(), before + limit)
+        self.assertGreater(greetd.n_descriptors(), before + limit * 9 // 10)
 
     def assert_small(self, grown, crowd):
         print(f"  {crowd} clients took {grown / crowd:.0f} bytes each", flush=True)
@@ -178,7 +166,7 @@ class Exhausted(LimitsTestCase):
         super().setUp()
         file = self.write("big", BIG)
         self.greetd = self.serve_with("Workers=1", f"MessageFile={file}")
-        self.allow_descriptors(self.greetd, self.descriptors(self.greetd) + 2)
+        self.allow_descriptors(self.greetd, self.greetd.n_descriptors() + 2)
         self.held = [self.client(self.greetd.address(), receive_buffer=8192) for _ in range(2)]
         for client in self.held:
             self.assertEqual(client.recv(1000, socket.MSG_WAITALL), BIG[:1000])
@@ -209,7 +197,7 @@ class Exhausted(LimitsTestCase):
 
     def test_who_waits_is_greeted_when_someone_else_frees_a_descriptor(self):
         # The limit moves, and nothing else that greetd could be told of happens.
-        self.allow_descriptors(self.greetd, self.descriptors(self.greetd) + 1)
+        self.allow_descriptors(self.greetd, self.greetd.n_descriptors() + 1)
         self.assertEqual(read_to_end(self.waiting), BIG)
         for client in self.held:
             self.assertEqual(read_to_end(client), BIG[1000:])
