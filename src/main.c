@@ -4,6 +4,7 @@
  * client goes from here to control, pool, worker, acceptor, clients and conn. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -15,6 +16,7 @@
 #include "greetd/control.h"
 #include "greetd/log.h"
 #include "greetd/report.h"
+#include "greetd/util.h"
 
 enum action { ACTION_SERVE, ACTION_CHECK, ACTION_SHOW_CONFIG, ACTION_HELP, ACTION_VERSION };
 
@@ -195,11 +197,24 @@ static int run(const struct arguments *arguments)
     return status;
 }
 
+/* Started without standard streams, a socket of ours would take their numbers, and the log would be
+ * written to it. */
+static void fill_standard_streams(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    util_close(fd);
+}
+
 int main(int argc, char **argv)
 {
     _cleanup_(arguments_deinit) struct arguments arguments = {.action = ACTION_SERVE};
     int r;
 
+    fill_standard_streams();
     /* A client, or a reader of our log, that goes away is an error of write(2), not our end. */
     signal(SIGPIPE, SIG_IGN);
 
