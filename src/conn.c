@@ -34,8 +34,8 @@ static enum conn_next broken(struct conn *conn, int error)
     return CONN_CLOSE;
 }
 
-/* How many bytes of the greeting the client has not acknowledged; none if the socket can't tell any
- * more. */
+/* How many bytes of the greeting the client has not acknowledged; negative if the socket can't
+ * tell. */
 static int64_t unacknowledged(const struct conn *conn)
 {
     return sockutil_unacknowledged(conn->fd, conn->peer.family, conn->state == CONN_GREETED);
@@ -276,10 +276,9 @@ void conn_fail(struct conn *conn)
  * everything is known: it counts the kernel's memory, not bytes, and none once it is gone. */
 static uint32_t acknowledged(const struct conn *conn)
 {
-    bool local = is_local(conn);
     int64_t outstanding = unacknowledged(conn);
 
-    if (local && (outstanding != 0 || conn->outcome == CONNLOG_RESET))
+    if (is_local(conn) && (outstanding != 0 || conn->outcome == CONNLOG_RESET))
         return 0;
     if (outstanding < 0 || outstanding > conn->sent)
         return 0;

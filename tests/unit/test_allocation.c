@@ -4,11 +4,11 @@
  * the start none is asked for. */
 
 #include <criterion/criterion.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "descriptors.h"
 #include "greetd/config.h"
 #include "greetd/connlog.h"
 #include "greetd/deadline.h"
@@ -123,18 +123,6 @@ static void count_to_here(void)
     atomic_store(&counted.on, false);
 }
 
-static size_t count_descriptors(void)
-{
-    DIR *directory = opendir("/proc/self/fd");
-    size_t n = 0;
-
-    cr_assert_not_null(directory);
-    while (readdir(directory))
-        n++;
-    closedir(directory);
-    return n;
-}
-
 /* Everything from the configuration to the workers, as main and control have it. */
 struct scene {
     struct scratch scratch;
@@ -220,7 +208,7 @@ static void greet_one(const struct scene *scene)
 /* Starts, greets and stops with the NTH call for memory refused. Returns what starting returned. */
 static int live_once(struct scene *scene, unsigned nth)
 {
-    size_t descriptors = count_descriptors();
+    size_t descriptors = descriptors_count();
     size_t mistakes;
 
     count_from_here(nth);
@@ -236,7 +224,7 @@ static int live_once(struct scene *scene, unsigned nth)
               mistakes);
     cr_assert_eq(atomic_load(&counted.balance), 0, "refused the %uth: %d pieces are lost", nth,
                  atomic_load(&counted.balance));
-    cr_assert_eq(count_descriptors(), descriptors, "refused the %uth", nth);
+    cr_assert_eq(descriptors_count(), descriptors, "refused the %uth", nth);
     return r;
 }
 

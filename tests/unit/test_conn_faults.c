@@ -4,11 +4,11 @@
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
-#include <dirent.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 
 #include "accepting.h"
+#include "descriptors.h"
 #include "greetd/util.h"
 #include "told.h"
 
@@ -79,18 +79,6 @@ int epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event)
     if (strikes(CALL_EPOLL_CTL))
         return -1;
     return (int)syscall(SYS_epoll_ctl, epoll_fd, operation, fd, event);
-}
-
-static size_t count_descriptors(void)
-{
-    DIR *directory = opendir("/proc/self/fd");
-    size_t n = 0;
-
-    cr_assert_not_null(directory);
-    while (readdir(directory))
-        n++;
-    closedir(directory);
-    return n;
 }
 
 /* What a client has seen so far: all of the greeting and the end of stream, or less. */
@@ -169,7 +157,7 @@ static bool live_once(void)
 {
     static char bytes[GREETING_SIZE];
     struct accepting a;
-    size_t before = count_descriptors();
+    size_t before = descriptors_count();
     int error = fault.error;
 
     memset(bytes, 'x', sizeof(bytes));
@@ -191,7 +179,7 @@ static bool live_once(void)
     util_close(client);
     close(a.acceptor.epoll_fd);
     accepting_close(&a);
-    cr_assert_eq(count_descriptors(), before);
+    cr_assert_eq(descriptors_count(), before);
     return fault.struck > 0;
 }
 
