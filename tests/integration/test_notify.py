@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What greetd tells systemd: sd_notify(3), daemon(7)."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -25,7 +26,9 @@ def epolls_that_watch(pid, inode):
     found = []
     for path in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir():
         entry = re.compile(rf"^tfd: .* events:\s*([0-9a-f]+) .* ino:{inode:x} ", re.MULTILINE)
-        found += [int(events, 16) for events in entry.findall(path.read_text())]
+        # One that is open for a moment only is none of a worker's.
+        with contextlib.suppress(FileNotFoundError):
+            found += [int(events, 16) for events in entry.findall(path.read_text())]
     return found
 
 
