@@ -14,17 +14,17 @@
 /* How often one step calls recv(2), however little there is to read each time. */
 #define CONN_DISCARD_READS 64
 
-static enum connlog_result outcome_of(int error)
+static enum result outcome_of(int error)
 {
     switch (error) {
     case EPIPE:
     case ECONNRESET:
     case ENOTCONN:
-        return CONNLOG_RESET;
+        return RESULT_RESET;
     case ETIMEDOUT: /* the kernel has given it up */
-        return CONNLOG_TIMEOUT;
+        return RESULT_TIMEOUT;
     default:
-        return CONNLOG_ERROR;
+        return RESULT_ERROR;
     }
 }
 
@@ -45,7 +45,7 @@ static int64_t unacknowledged(const struct conn *conn)
  * segment. */
 static enum conn_next finish(struct conn *conn, struct metrics_counters *counters)
 {
-    conn->outcome = CONNLOG_UNCONFIRMED;
+    conn->outcome = RESULT_UNCONFIRMED;
     /* Without LingerSec= too: close(2) on unread input would drop what was held back, and one
      * segment more costs more than one system call more. */
     if (shutdown(conn->fd, SHUT_WR) < 0)
@@ -76,7 +76,7 @@ static enum conn_next await_memory(struct conn *conn, uint64_t now_usec)
 
     if (now_usec < deadline_after(progress_usec, conn->terms->write_timeout_usec))
         return CONN_WAIT_SOON;
-    conn->outcome = CONNLOG_TIMEOUT;
+    conn->outcome = RESULT_TIMEOUT;
     return CONN_CLOSE;
 }
 
@@ -202,7 +202,7 @@ enum conn_next conn_begin(struct conn *conn, int fd, struct peer peer,
         .accepted_usec = now_usec,
         .fd = fd,
         .state = CONN_WRITING,
-        .outcome = CONNLOG_PARTIAL,
+        .outcome = RESULT_PARTIAL,
         .peer = peer,
     };
     return write_greeting(conn, now_usec, counters);
@@ -227,7 +227,7 @@ enum conn_next conn_look(struct conn *conn, short revents, uint64_t now_usec,
     if ((revents & (POLLHUP | POLLERR)) == POLLHUP &&
         sockutil_unacknowledged(conn->fd, conn->peer.family, false) == 0) {
         conn->input_ended = true;
-        conn->outcome = CONNLOG_DELIVERED;
+        conn->outcome = RESULT_DELIVERED;
         return CONN_CLOSE;
     }
     return conn_step(conn, now_usec, counters);
@@ -263,13 +263,13 @@ enum conn_next conn_expire(struct conn *conn)
     }
     if (has_progressed(conn))
         return CONN_WAIT_WRITE;
-    conn->outcome = CONNLOG_TIMEOUT;
+    conn->outcome = RESULT_TIMEOUT;
     return CONN_CLOSE;
 }
 
 void conn_fail(struct conn *conn)
 {
-    conn->outcome = CONNLOG_ERROR;
+    conn->outcome = RESULT_ERROR;
 }
 
 /* How much of what was sent the client's end has acknowledged. Of a local socket only nothing or
@@ -278,7 +278,7 @@ static uint32_t acknowledged(const struct conn *conn)
 {
     int64_t outstanding = unacknowledged(conn);
 
-    if (is_local(conn) && (outstanding != 0 || conn->outcome == CONNLOG_RESET))
+    if (is_local(conn) && (outstanding != 0 || conn->outcome == RESULT_RESET))
         return 0;
     if (outstanding < 0 || outstanding > conn->sent)
         return 0;
@@ -293,12 +293,12 @@ static void tell(const struct conn *conn, uint64_t now_usec, struct connlog_conn
         .number = conn->number,
         .duration_usec = now_usec - conn->accepted_usec,
         .bytes = conn->sent,
-        .bytes_acked = conn->outcome == CONNLOG_DELIVERED ? conn->sent : acknowledged(conn),
-        .result = (enum connlog_result)conn->outcome,
+        .bytes_acked = conn->outcome == RESULT_DELIVERED ? conn->sent : acknowledged(conn),
+        .result = (enum result)conn->outcome,
     };
     /* What the client's end has acknowledged it has, however it went on after that. */
     if (ret_story->bytes_acked == conn->terms->greeting->size)
-        ret_story->result = CONNLOG_DELIVERED;
+        ret_story->result = RESULT_DELIVERED;
 }
 
 void conn_close(struct conn *conn, uint64_t now_usec, struct connlog_connection *ret_story)

@@ -85,17 +85,6 @@ static void wake(struct connlog *connlog)
         (void)eventfd_write(connlog->wake_fd, 1);
 }
 
-static const char *result_name(enum connlog_result result)
-{
-    static const char *const names[] = {
-        [CONNLOG_DELIVERED] = "delivered", [CONNLOG_UNCONFIRMED] = "unconfirmed",
-        [CONNLOG_PARTIAL] = "partial",     [CONNLOG_RESET] = "reset",
-        [CONNLOG_TIMEOUT] = "timeout",     [CONNLOG_ERROR] = "error",
-    };
-
-    return names[result];
-}
-
 /* The fields of one journal entry as text; what does not fit is left out whole. */
 struct fields {
     struct log_field fields[12];

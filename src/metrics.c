@@ -5,22 +5,72 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "greetd/util.h"
+
+/* Zeroed memory for N elements of SIZE bytes, each on cache lines of its own. */
+static void *new_lines(size_t n, size_t size)
+{
+    void *lines = aligned_alloc(_Alignof(struct metrics_counters), n * size);
+
+    return lines ? memset(lines, 0, n * size) : NULL;
+}
+
 int metrics_init(struct metrics *metrics, size_t n)
 {
-    size_t size = n * sizeof(struct metrics_counters);
-    struct metrics_counters *workers = aligned_alloc(_Alignof(struct metrics_counters), size);
+    struct metrics_counters *workers = new_lines(n, sizeof(*workers));
 
     if (!workers)
         return -ENOMEM;
-    memset(workers, 0, size);
     *metrics = (struct metrics){.workers = workers, .n = n};
     return 0;
 }
 
+static void listener_free(struct metrics_listener *listener)
+{
+    free(listener->name);
+    free(listener->workers);
+    free(listener);
+}
+DEFINE_CLEANUP_FUNCTION(struct metrics_listener, listener_free)
+
 void metrics_deinit(struct metrics *metrics)
 {
+    struct metrics_listener *next, *listener = atomic_load(&metrics->listeners);
+
+    for (; listener; listener = next) {
+        next = listener->next;
+        listener_free(listener);
+    }
     free(metrics->workers);
     *metrics = (struct metrics){0};
+}
+
+static struct metrics_listener *find_listener(const struct metrics *metrics, const char *name)
+{
+    struct metrics_listener *listener =
+        atomic_load_explicit(&metrics->listeners, memory_order_acquire);
+
+    while (listener && strcmp(listener->name, name) != 0)
+        listener = listener->next;
+    return listener;
+}
+
+struct metrics_listener *metrics_listener(struct metrics *metrics, const char *name)
+{
+    struct metrics_listener *found = find_listener(metrics, name);
+    if (found)
+        return found;
+
+    _cleanup_(listener_freep) struct metrics_listener *listener = calloc(1, sizeof(*listener));
+    if (!listener)
+        return NULL;
+    listener->name = strdup(name);
+    listener->workers = new_lines(metrics->n, sizeof(*listener->workers));
+    if (!listener->name || !listener->workers)
+        return NULL;
+    listener->next = atomic_load_explicit(&metrics->listeners, memory_order_relaxed);
+    atomic_store_explicit(&metrics->listeners, listener, memory_order_release);
+    return TAKE_PTR(listener);
 }
 
 static void collect(struct metrics_sums *sums, const struct metrics_counters *counters)

@@ -67,7 +67,7 @@ struct conn {
     uint32_t unacknowledged;  /* of those sent, at the last look for progress */
     int fd;                   /* owned */
     unsigned state : 2;       /* enum conn_state */
-    unsigned outcome : 3;     /* enum connlog_result, as far as it is known before the end */
+    unsigned outcome : 3;     /* enum result, as far as it is known before the end */
     unsigned input_ended : 1; /* the client has sent its end of stream */
     unsigned progressed : 1;  /* bytes were written; who starts a timeout for it clears this */
     unsigned queue : 2;       /* of clients: which queue it waits in */

@@ -11,15 +11,7 @@
 
 #include "greetd/address.h"
 #include "greetd/log.h"
-
-enum connlog_result {
-    CONNLOG_DELIVERED,   /* the client's end has acknowledged every byte */
-    CONNLOG_UNCONFIRMED, /* all given to the kernel, let go before all was acknowledged */
-    CONNLOG_PARTIAL,     /* let go before all was given to the kernel */
-    CONNLOG_RESET,       /* the client broke the connection before it had everything */
-    CONNLOG_TIMEOUT,     /* no progress for WriteTimeoutSec= */
-    CONNLOG_ERROR,       /* the system refused to go on */
-};
+#include "greetd/result.h"
 
 /* One client's whole story, written when its connection has ended. */
 struct connlog_connection {
@@ -28,7 +20,7 @@ struct connlog_connection {
     uint64_t number; /* GREETD_CONNECTION= */
     uint64_t duration_usec;
     uint64_t bytes, bytes_acked; /* given to the kernel, acknowledged by the client's end */
-    enum connlog_result result;
+    enum result result;
 };
 
 struct connlog;

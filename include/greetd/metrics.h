@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "greetd/result.h"
+
 /* Each counter is declared here and nowhere else. They are read in this order, so that nobody seems
  * to have ended before being accepted. */
 #define METRICS_COUNTERS(X)                                                                        \
@@ -38,16 +40,36 @@ static inline void metrics_add(atomic_uint_fast64_t *counter, uint64_t n)
                           memory_order_release);
 }
 
+/* What one worker has counted of the clients of one listener. */
+struct metrics_listener_counters {
+    _Alignas(64) atomic_uint_fast64_t results[RESULT_N]; /* connections ended, by their result */
+};
+
+/* A listener's name and what is counted of it. It stays once it is there: a counter that went away
+ * with a reload, or began again, would break every sum made of it. */
+struct metrics_listener {
+    struct metrics_listener *next;
+    char *name;                                /* owned */
+    struct metrics_listener_counters *workers; /* owned; one for each worker, zero at first */
+};
+
 /* The counters of all workers, side by side. */
 struct metrics {
     struct metrics_counters *workers; /* owned; n of them, zero at first */
     size_t n;
+    /* In no order; the main thread puts new ones in front. Released by it, so that any thread may
+     * go through the list at any time. */
+    _Atomic(struct metrics_listener *) listeners;
 };
 
 /* Makes room for N workers. Returns 0 or -ENOMEM. */
 int metrics_init(struct metrics *metrics, size_t n);
 
 void metrics_deinit(struct metrics *metrics);
+
+/* The listener called NAME, which is added if it is new; borrowed until metrics_deinit(). Only for
+ * the main thread. NULL if there is no memory. */
+struct metrics_listener *metrics_listener(struct metrics *metrics, const char *name);
 
 /* What all workers have counted so far; they may be counting meanwhile. */
 struct metrics_sums metrics_sum(const struct metrics *metrics);

@@ -111,7 +111,7 @@ Test(clients, looks_again_soon_before_epoll_is_told)
     NET_WAIT_UNTIL((clients_expire(&scene.clients, START + CONN_SOON_USEC),
                     scene.clients.n == 0 || told.n > 0));
     cr_assert_eq(told.n, 1);
-    cr_assert_eq(told.stories[0].result, CONNLOG_DELIVERED);
+    cr_assert_eq(told.stories[0].result, RESULT_DELIVERED);
     cr_assert_eq(told.stories[0].duration_usec, CONN_SOON_USEC);
     cr_assert_eq(clients_next_deadline(&scene.clients), DEADLINE_NEVER);
     close_scene(&scene);
@@ -189,7 +189,7 @@ Test(clients, times_out_who_takes_nothing)
         clients_expire(&scene.clients, now + 30 * PLACE_SECOND);
     }
     cr_assert_eq(scene.clients.n, 0);
-    cr_assert_eq(told.stories[0].result, CONNLOG_TIMEOUT);
+    cr_assert_eq(told.stories[0].result, RESULT_TIMEOUT);
     close_scene(&scene);
 }
 
@@ -247,7 +247,7 @@ Test(clients, gives_up_when_the_kernel_stays_out_of_memory)
     while (scene.clients.n > 0 && now < START + 40 * PLACE_SECOND)
         clients_expire(&scene.clients, now = clients_next_deadline(&scene.clients));
     cr_assert_eq(scene.clients.n, 0);
-    cr_assert_eq(told.stories[0].result, CONNLOG_TIMEOUT);
+    cr_assert_eq(told.stories[0].result, RESULT_TIMEOUT);
     close_scene(&scene);
 }
 
@@ -370,7 +370,7 @@ Test(clients, abandons_all_wherever_they_are)
     cr_assert_eq(scene.clients.n, 0);
     cr_assert_eq(told.n, 3);
     cr_assert_eq(told.stories[0].number, 1);
-    cr_assert_eq(told.stories[1].result, CONNLOG_PARTIAL);
+    cr_assert_eq(told.stories[1].result, RESULT_PARTIAL);
     cr_assert_eq(scene.counters.accepted, 3);
     cr_assert_eq(scene.counters.ended, 3);
     cr_assert_eq(scene.counters.greeted, 2);

@@ -40,7 +40,7 @@ ParameterizedTest(int *kind, conn, greets_and_is_delivered, .timeout = 60)
     cr_assert_eq(scene_step_while(&scene, CONN_WAIT_CLOSE), CONN_CLOSE);
 
     struct connlog_connection story = scene_finish(&scene);
-    cr_assert_eq(story.result, CONNLOG_DELIVERED);
+    cr_assert_eq(story.result, RESULT_DELIVERED);
     cr_assert_str_eq(story.listener, "server");
     cr_assert_eq(story.number, 7);
     cr_assert_eq(story.duration_usec, 5);
@@ -103,7 +103,7 @@ ParameterizedTest(size_t *size, conn, greets_who_speaks_first, .timeout = 60)
                  (ssize_t)strlen(SCENE_HELLO));
     close(scene.pair.client);
     cr_assert_eq(scene_step_while(&scene, CONN_WAIT_CLOSE), CONN_CLOSE);
-    cr_assert_eq(scene_finish(&scene).result, CONNLOG_DELIVERED);
+    cr_assert_eq(scene_finish(&scene).result, RESULT_DELIVERED);
 }
 
 /* Sends on and on, in between steps, until the connection is given up or told to wait for long. */
@@ -132,7 +132,7 @@ Test(conn, ends_a_flood_once_the_greeting_is_acknowledged)
     cr_assert_leq(scene.conn.discarded, CONN_DISCARD_MAX + CONN_DISCARD_STEP_MAX + 16 * 1024);
     NET_WAIT_UNTIL(net_outstanding(scene.conn.fd) == 0);
     cr_assert_eq(scene_step(&scene), CONN_CLOSE);
-    cr_assert_eq(scene_finish(&scene).result, CONNLOG_DELIVERED);
+    cr_assert_eq(scene_finish(&scene).result, RESULT_DELIVERED);
     net_read(scene.pair.client, text, strlen(SCENE_HELLO));
 }
 
@@ -145,7 +145,7 @@ Test(conn, bears_a_flood_until_the_linger_is_over_if_nothing_is_acknowledged)
     cr_assert_eq(scene_step(&scene), CONN_WAIT_CLOSE);
     cr_assert_eq(conn_expire(&scene.conn), CONN_WAIT_ACKNOWLEDGEMENT);
     cr_assert_eq(conn_expire(&scene.conn), CONN_CLOSE);
-    cr_assert_eq(scene_finish(&scene).result, CONNLOG_UNCONFIRMED);
+    cr_assert_eq(scene_finish(&scene).result, RESULT_UNCONFIRMED);
     free(scene.greeting.bytes);
 }
 
@@ -159,7 +159,7 @@ Test(conn, an_empty_greeting_is_the_end_of_stream_alone)
     cr_assert_eq(net_read_to_end(scene.pair.client, text, sizeof(text)), 0);
     close(scene.pair.client);
     cr_assert_eq(scene_step_while(&scene, CONN_WAIT_CLOSE), CONN_CLOSE);
-    cr_assert_eq(scene_finish(&scene).result, CONNLOG_DELIVERED);
+    cr_assert_eq(scene_finish(&scene).result, RESULT_DELIVERED);
 }
 
 /* Reads what comes, a little at a time, while the server's side goes on. Returns what follows. */
@@ -207,7 +207,7 @@ ParameterizedTest(int *kind, conn, gives_a_huge_greeting_to_a_slow_reader, .time
 
     close(scene.pair.client);
     cr_assert_eq(scene_step_while(&scene, CONN_WAIT_CLOSE), CONN_CLOSE);
-    cr_assert_eq(scene_finish(&scene).result, CONNLOG_DELIVERED);
+    cr_assert_eq(scene_finish(&scene).result, RESULT_DELIVERED);
     free(scene.greeting.bytes);
 }
 
@@ -240,7 +240,7 @@ Test(conn, a_half_close_before_the_greeting_costs_nothing)
     cr_assert_eq(scene_begin(&scene), CONN_WAIT_SOON);
     NET_WAIT_UNTIL(net_outstanding(scene.conn.fd) == 0);
     cr_assert_eq(scene_step(&scene), CONN_CLOSE);
-    cr_assert_eq(scene_finish(&scene).result, CONNLOG_DELIVERED);
+    cr_assert_eq(scene_finish(&scene).result, RESULT_DELIVERED);
     cr_assert_eq(net_read_to_end(scene.pair.client, text, sizeof(text)),
                  (ssize_t)strlen(SCENE_HELLO));
 }

@@ -52,7 +52,7 @@ Test(conn_endings, a_reset_before_the_greeting_is_a_reset)
     net_wait(scene.pair.server, POLLIN);
     cr_assert_eq(scene_begin(&scene), CONN_CLOSE);
     struct connlog_connection story = scene_finish(&scene);
-    cr_assert_eq(story.result, CONNLOG_RESET);
+    cr_assert_eq(story.result, RESULT_RESET);
     cr_assert_eq(story.bytes_acked, 0);
     cr_assert_eq(scene.counters.greeted, 0);
 }
@@ -65,7 +65,7 @@ Test(conn_endings, a_reset_amid_the_greeting_is_a_reset)
     net_reset(scene.pair.client);
     cr_assert_eq(scene_step_while(&scene, CONN_WAIT_WRITE), CONN_CLOSE);
     struct connlog_connection story = scene_finish(&scene);
-    cr_assert_eq(story.result, CONNLOG_RESET);
+    cr_assert_eq(story.result, RESULT_RESET);
     cr_assert_lt(story.bytes_acked, HUGE_SIZE);
     cr_assert_eq(scene.counters.greeted, 0);
     free(scene.greeting.bytes);
@@ -80,7 +80,7 @@ Test(conn_endings, a_reset_after_every_byte_was_acknowledged_is_a_delivery)
     NET_WAIT_UNTIL(net_outstanding(scene.conn.fd) == 0);
     net_reset(scene.pair.client);
     cr_assert_eq(scene_step_while(&scene, CONN_WAIT_CLOSE), CONN_CLOSE);
-    cr_assert_eq(scene_finish(&scene).result, CONNLOG_DELIVERED);
+    cr_assert_eq(scene_finish(&scene).result, RESULT_DELIVERED);
 }
 
 Test(conn_endings, a_reset_before_every_byte_was_acknowledged_is_a_reset)
@@ -91,7 +91,7 @@ Test(conn_endings, a_reset_before_every_byte_was_acknowledged_is_a_reset)
     net_reset(scene.pair.client);
     cr_assert_eq(scene_step_while(&scene, CONN_WAIT_CLOSE), CONN_CLOSE);
     struct connlog_connection story = scene_finish(&scene);
-    cr_assert_eq(story.result, CONNLOG_RESET);
+    cr_assert_eq(story.result, RESULT_RESET);
     cr_assert_eq(story.bytes, scene.greeting.size);
     cr_assert_lt(story.bytes_acked, story.bytes);
     free(scene.greeting.bytes);
@@ -113,7 +113,7 @@ ParameterizedTest(int *type, conn_endings, a_local_client_that_never_read_got_no
     close(scene.pair.client);
     cr_assert_eq(scene_step_while(&scene, CONN_WAIT_CLOSE), CONN_CLOSE);
     struct connlog_connection story = scene_finish(&scene);
-    cr_assert_eq(story.result, CONNLOG_RESET);
+    cr_assert_eq(story.result, RESULT_RESET);
     cr_assert_eq(story.bytes_acked, 0);
 }
 
@@ -125,7 +125,7 @@ Test(conn_endings, a_local_client_that_went_midway_has_not_acknowledged_the_rest
     close(scene.pair.client);
     cr_assert_eq(scene_step_while(&scene, CONN_WAIT_WRITE), CONN_CLOSE);
     struct connlog_connection story = scene_finish(&scene);
-    cr_assert_eq(story.result, CONNLOG_RESET);
+    cr_assert_eq(story.result, RESULT_RESET);
     cr_assert_eq(story.bytes_acked, 0);
     free(scene.greeting.bytes);
 }
@@ -162,7 +162,7 @@ Test(conn_endings, a_client_that_reads_nothing_times_out)
 
     cr_assert_eq(conn_expire(&scene.conn), CONN_CLOSE);
     struct connlog_connection story = scene_finish(&scene);
-    cr_assert_eq(story.result, CONNLOG_TIMEOUT);
+    cr_assert_eq(story.result, RESULT_TIMEOUT);
     cr_assert_lt(story.bytes_acked, story.bytes);
     free(scene.greeting.bytes);
 }
@@ -205,7 +205,7 @@ Test(conn_endings, let_go_after_the_linger_without_acknowledgement_is_unconfirme
     cr_assert_eq(conn_expire(&scene.conn), CONN_WAIT_ACKNOWLEDGEMENT);
     cr_assert_eq(conn_expire(&scene.conn), CONN_CLOSE);
     struct connlog_connection story = scene_finish(&scene);
-    cr_assert_eq(story.result, CONNLOG_UNCONFIRMED);
+    cr_assert_eq(story.result, RESULT_UNCONFIRMED);
     cr_assert_eq(story.bytes, scene.greeting.size);
     cr_assert_lt(story.bytes_acked, story.bytes);
     free(scene.greeting.bytes);
@@ -220,7 +220,7 @@ Test(conn_endings, let_go_after_the_linger_with_all_acknowledged_is_delivered)
     cr_assert_eq(scene_step(&scene), CONN_WAIT_CLOSE);
     NET_WAIT_UNTIL(net_outstanding(scene.conn.fd) == 0);
     cr_assert_eq(conn_expire(&scene.conn), CONN_CLOSE);
-    cr_assert_eq(scene_finish(&scene).result, CONNLOG_DELIVERED);
+    cr_assert_eq(scene_finish(&scene).result, RESULT_DELIVERED);
 }
 
 ParameterizedTestParameters(conn_endings, let_go_with_its_input_unread_has_its_greeting)
@@ -251,7 +251,7 @@ Test(conn_endings, let_go_amid_the_greeting_is_partial)
 
     stop_midway(&scene, net_tcp_pair());
     struct connlog_connection story = scene_finish(&scene);
-    cr_assert_eq(story.result, CONNLOG_PARTIAL);
+    cr_assert_eq(story.result, RESULT_PARTIAL);
     cr_assert_gt(story.bytes, 0);
     cr_assert_leq(story.bytes_acked, story.bytes);
     free(scene.greeting.bytes);
@@ -259,14 +259,14 @@ Test(conn_endings, let_go_amid_the_greeting_is_partial)
 
 struct failure {
     int error;
-    enum connlog_result result;
+    enum result result;
 };
 
 ParameterizedTestParameters(conn_endings, a_failed_send_ends_it)
 {
     static struct failure failures[] = {
-        {EPIPE, CONNLOG_RESET},  {ECONNRESET, CONNLOG_RESET}, {EMSGSIZE, CONNLOG_ERROR},
-        {EACCES, CONNLOG_ERROR}, {EBADF, CONNLOG_ERROR},
+        {EPIPE, RESULT_RESET},  {ECONNRESET, RESULT_RESET}, {EMSGSIZE, RESULT_ERROR},
+        {EACCES, RESULT_ERROR}, {EBADF, RESULT_ERROR},
     };
     return cr_make_param_array(struct failure, failures, ELEMENTSOF(failures));
 }

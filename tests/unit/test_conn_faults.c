@@ -141,13 +141,13 @@ static void check_outcome(const struct seen *seen, const struct greeting *greeti
     if (harmless) {
         cr_assert_eq(seen->size, greeting->size);
         cr_assert(seen->ended);
-        cr_assert_eq(story->result, CONNLOG_DELIVERED);
+        cr_assert_eq(story->result, RESULT_DELIVERED);
     } else if (seen->size < greeting->size) {
-        cr_assert_eq(story->result, fault.error == ECONNRESET ? CONNLOG_RESET : CONNLOG_ERROR);
+        cr_assert_eq(story->result, fault.error == ECONNRESET ? RESULT_RESET : RESULT_ERROR);
     } else {
         /* By when the kernel has told that all was acknowledged is a matter of time. */
-        cr_assert(story->result == CONNLOG_DELIVERED ||
-                  story->result == (fault.error == ECONNRESET ? CONNLOG_RESET : CONNLOG_ERROR));
+        cr_assert(story->result == RESULT_DELIVERED ||
+                  story->result == (fault.error == ECONNRESET ? RESULT_RESET : RESULT_ERROR));
     }
 }
 

@@ -60,7 +60,7 @@ static void log_connection(struct scene *scene, unsigned worker, uint16_t port)
             .duration_usec = 123,
             .bytes = 18,
             .bytes_acked = 11,
-            .result = CONNLOG_PARTIAL,
+            .result = RESULT_PARTIAL,
         });
 }
 
@@ -259,22 +259,22 @@ Test(connlog, tells_a_connection_with_all_its_fields)
 
 ParameterizedTestParameters(connlog, has_a_word_for_each_result)
 {
-    static enum connlog_result results[] = {
-        CONNLOG_DELIVERED, CONNLOG_UNCONFIRMED, CONNLOG_PARTIAL,
-        CONNLOG_RESET,     CONNLOG_TIMEOUT,     CONNLOG_ERROR,
+    static enum result results[] = {
+        RESULT_DELIVERED, RESULT_UNCONFIRMED, RESULT_PARTIAL,
+        RESULT_RESET,     RESULT_TIMEOUT,     RESULT_ERROR,
     };
-    return cr_make_param_array(enum connlog_result, results, ELEMENTSOF(results));
+    return cr_make_param_array(enum result, results, ELEMENTSOF(results));
 }
 
-ParameterizedTest(enum connlog_result *result, connlog, has_a_word_for_each_result)
+ParameterizedTest(enum result *result, connlog, has_a_word_for_each_result)
 {
     static const char *const words[] = {
-        [CONNLOG_DELIVERED] = "GREETD_RESULT=delivered",
-        [CONNLOG_UNCONFIRMED] = "GREETD_RESULT=unconfirmed",
-        [CONNLOG_PARTIAL] = "GREETD_RESULT=partial",
-        [CONNLOG_RESET] = "GREETD_RESULT=reset",
-        [CONNLOG_TIMEOUT] = "GREETD_RESULT=timeout",
-        [CONNLOG_ERROR] = "GREETD_RESULT=error",
+        [RESULT_DELIVERED] = "GREETD_RESULT=delivered",
+        [RESULT_UNCONFIRMED] = "GREETD_RESULT=unconfirmed",
+        [RESULT_PARTIAL] = "GREETD_RESULT=partial",
+        [RESULT_RESET] = "GREETD_RESULT=reset",
+        [RESULT_TIMEOUT] = "GREETD_RESULT=timeout",
+        [RESULT_ERROR] = "GREETD_RESULT=error",
     };
     static struct scene scene;
     struct connlog_connection connection = {.listener = "server", .result = *result};

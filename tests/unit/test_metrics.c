@@ -69,3 +69,20 @@ Test(metrics, nobody_ends_before_being_accepted)
     pthread_join(thread, NULL);
     cr_assert_leq(sums.ended, sums.accepted);
 }
+
+Test(metrics, a_listener_is_one_and_the_same_whenever_it_is_asked_for)
+{
+    struct metrics metrics;
+
+    cr_assert_eq(metrics_init(&metrics, 2), 0);
+    struct metrics_listener *server = metrics_listener(&metrics, "server");
+    struct metrics_listener *motd = metrics_listener(&metrics, "motd");
+
+    cr_assert_neq(server, motd);
+    cr_assert_str_eq(server->name, "server");
+    metrics_add(&server->workers[1].results[RESULT_DELIVERED], 3);
+    cr_assert_eq(metrics_listener(&metrics, "server"), server);
+    cr_assert_eq(atomic_load(&server->workers[1].results[RESULT_DELIVERED]), 3);
+    cr_assert_eq((uintptr_t)&server->workers[1] % 64, 0);
+    metrics_deinit(&metrics);
+}

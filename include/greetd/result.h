@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* How a connection ended, with proof of delivery: what is logged as GREETD_RESULT= and counted by
+ * that name. */
+
+enum result {
+    RESULT_DELIVERED,   /* the client's end has acknowledged every byte */
+    RESULT_UNCONFIRMED, /* all given to the kernel, let go before all was acknowledged */
+    RESULT_PARTIAL,     /* let go before all was given to the kernel */
+    RESULT_RESET,       /* the client broke the connection before it had everything */
+    RESULT_TIMEOUT,     /* no progress for WriteTimeoutSec= */
+    RESULT_REFUSED,     /* closed at once, by a limit or a network list */
+    RESULT_ERROR,       /* the system refused to go on */
+    RESULT_N,           /* how many there are */
+};
+
+/* The result's name in the log and in metrics. */
+const char *result_name(enum result result);
