@@ -14,14 +14,20 @@
 #include "greetd/util.h"
 
 /* The 128-bit identity of each kind of entry, MESSAGE_ID= in systemd.journal-fields(7). */
-#define LOG_ID_LISTENING   "16c4335721e74b3f955a581d1c94fff7"
-#define LOG_ID_CONNECTION  "f15e246255404ce3a2d6ef608bb4a673"
-#define LOG_ID_STOP_FORCED "a0af3d9b2d224b5db1cbb43a5bb7db05"
-#define LOG_ID_CONFIG      "434670233e5b4c02acdc0c2fc9912602"
-#define LOG_ID_FAILED      "24e7acf4e3a044569f07659530bb33ef"
-#define LOG_ID_UNUSED      "9f5d913f6a92418c8977c3d21174b2b0"
-#define LOG_ID_EXHAUSTED   "c42cbc78a48d4c7c92e5d33703c1c255"
-#define LOG_ID_LEFT_OUT    "b78902e66ba04e5ebd1abf03b5d9e725"
+#define LOG_ID_LISTENING     "16c4335721e74b3f955a581d1c94fff7"
+#define LOG_ID_CONNECTION    "f15e246255404ce3a2d6ef608bb4a673"
+#define LOG_ID_STOP_FORCED   "a0af3d9b2d224b5db1cbb43a5bb7db05"
+#define LOG_ID_CONFIG        "434670233e5b4c02acdc0c2fc9912602"
+#define LOG_ID_FAILED        "24e7acf4e3a044569f07659530bb33ef"
+#define LOG_ID_UNUSED        "9f5d913f6a92418c8977c3d21174b2b0"
+#define LOG_ID_EXHAUSTED     "c42cbc78a48d4c7c92e5d33703c1c255"
+#define LOG_ID_LEFT_OUT      "b78902e66ba04e5ebd1abf03b5d9e725"
+#define LOG_ID_RELOADED      "4837c3211e474a3aad4235b158662584"
+#define LOG_ID_RELOAD_FAILED "a8d08d52124644e7bf6410fb5e1acc66"
+#define LOG_ID_NEEDS_RESTART "0fe412e729cc4bcdbb15643909b7438b"
+#define LOG_ID_NO_LONGER     "6e6754c42c8849e19e73c64bc72259a4"
+#define LOG_ID_STUCK         "b00b8079bf6b48658b98f135979e42ab"
+#define LOG_ID_IDLE          "91020ad27b0944f1a226fe8f189d93e0"
 
 /* Room for one entry's sentence, with its '\0'; a longer one is cut. */
 #define LOG_MESSAGE_MAX 512
