@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include "greetd/sockutil.h"
@@ -18,41 +19,52 @@
 /* Failing again within this time is the same episode, and not logged again. */
 #define ACCEPTOR_EPISODE_USEC 10000000
 
-static int watch(struct acceptor *acceptor, size_t i)
+/* All sockets that may still be accepted from; those of older generations are being emptied. */
+#define FOR_EACH_LANE(lane, acceptor)                                                              \
+    for (struct generation *_g = (acceptor)->clients->newest; _g; _g = _g->older)                  \
+        for (struct lane *lane = _g->lanes; lane < _g->lanes + _g->n_lanes; lane++)
+
+/* Epoll need not speak of one that is being emptied, only of who may still come to others. */
+static int watch(struct acceptor *acceptor, struct lane *lane)
 {
-    struct acceptor_lane *lane = &acceptor->lanes[i];
     struct epoll_event event = {
         .events = EPOLLIN | EPOLLEXCLUSIVE,
-        .data.u64 = source_pack(SOURCE_LISTENER, i),
+        .data.u64 = source_pack(SOURCE_LISTENER, (size_t)(lane - lane->generation->lanes)),
     };
 
-    if (!lane->open || lane->watched)
+    if (!lane->open || lane->watched || lane->emptying)
         return 0;
-    if (epoll_ctl(acceptor->epoll_fd, EPOLL_CTL_ADD, acceptor->endpoints->at[i].listener->fd,
-                  &event) < 0)
+    if (epoll_ctl(acceptor->epoll_fd, EPOLL_CTL_ADD, lane->listener->fd, &event) < 0)
         return -errno;
     lane->watched = true;
-    /* Another worker may have emptied the queue since, and of an empty queue there is no event. */
-    lane->ready = acceptor->emptying;
     return 0;
 }
 
 /* An entry with EPOLLEXCLUSIVE can't be modified, so it is taken out (epoll_ctl(2)). */
-static void unwatch(struct acceptor *acceptor, size_t i)
+static void unwatch(struct acceptor *acceptor, struct lane *lane)
 {
-    struct acceptor_lane *lane = &acceptor->lanes[i];
-
     if (lane->watched)
-        (void)epoll_ctl(acceptor->epoll_fd, EPOLL_CTL_DEL, acceptor->endpoints->at[i].listener->fd,
-                        NULL);
+        (void)epoll_ctl(acceptor->epoll_fd, EPOLL_CTL_DEL, lane->listener->fd, NULL);
     lane->watched = false;
     lane->ready = false;
 }
 
-static void close_lane(struct acceptor *acceptor, size_t i)
+static void close_lane(struct acceptor *acceptor, struct lane *lane)
 {
-    unwatch(acceptor, i);
-    acceptor->lanes[i].open = false;
+    if (!lane->open)
+        return;
+    unwatch(acceptor, lane);
+    lane->open = false;
+    if (listener_release(lane->listener))
+        (void)eventfd_write(acceptor->shared->changed_fd, 1);
+}
+
+/* From now on it is looked into until nobody is left in its queue. */
+static void empty_lane(struct acceptor *acceptor, struct lane *lane)
+{
+    unwatch(acceptor, lane);
+    lane->emptying = lane->open;
+    lane->ready = lane->open && !acceptor->paused;
 }
 
 /* Whoever comes next wakes another worker. That is why this happens as soon as no more can be
@@ -63,16 +75,16 @@ static void pause_until(struct acceptor *acceptor, uint64_t resume_usec)
     acceptor->paused = true;
     acceptor->resume_usec = resume_usec;
     acceptor->n_ended_at_pause = acceptor->clients->n_ended;
-    for (size_t i = 0; i < acceptor->endpoints->n; i++)
-        unwatch(acceptor, i);
+    FOR_EACH_LANE (lane, acceptor)
+        unwatch(acceptor, lane);
 }
 
 int acceptor_start(struct acceptor *acceptor)
 {
     acceptor->paused = false;
     acceptor->resume_usec = DEADLINE_NEVER;
-    for (size_t i = 0; i < acceptor->endpoints->n; i++) {
-        int r = watch(acceptor, i);
+    FOR_EACH_LANE (lane, acceptor) {
+        int r = watch(acceptor, lane);
         if (r < 0)
             return r;
     }
@@ -145,9 +157,9 @@ static struct peer identify_peer(int fd, const struct sockaddr *sa, socklen_t le
 
 /* accept4(2) looks for a descriptor before it looks into the queue, so its errors do not tell.
  * Leaves errno as it is. */
-static bool somebody_waits(const struct acceptor *acceptor, size_t i)
+static bool somebody_waits(const struct lane *lane)
 {
-    struct pollfd poll_fd = {.fd = acceptor->endpoints->at[i].listener->fd, .events = POLLIN};
+    struct pollfd poll_fd = {.fd = lane->listener->fd, .events = POLLIN};
     int error = errno;
     bool waits = poll(&poll_fd, 1, 0) > 0;
 
@@ -157,39 +169,38 @@ static bool somebody_waits(const struct acceptor *acceptor, size_t i)
 
 /* Accepts and greets one client, who can be taken. Returns 0, whether it was there or not, or what
  * accept4(2) failed with. */
-static int accept_one(struct acceptor *acceptor, size_t i, uint64_t now_usec)
+static int accept_one(struct acceptor *acceptor, struct lane *lane, uint64_t now_usec)
 {
     union {
         struct sockaddr sa;
         struct sockaddr_storage storage;
     } address;
     socklen_t length = sizeof(address);
-    int fd = accept4(acceptor->endpoints->at[i].listener->fd, &address.sa, &length,
-                     SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = accept4(lane->listener->fd, &address.sa, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     if (fd < 0 && sockutil_accept_class(errno) == SOCKUTIL_ACCEPT_EXHAUSTED)
-        return somebody_waits(acceptor, i) ? -errno : -EAGAIN;
+        return somebody_waits(lane) ? -errno : -EAGAIN;
     if (fd < 0)
         return -errno;
     if (!clients_have_room(acceptor->clients))
         (void)clients_let_go_oldest(acceptor->clients, now_usec);
-    clients_admit(acceptor->clients, i, fd, identify_peer(fd, &address.sa, length), now_usec);
+    clients_admit(acceptor->clients, lane, fd, identify_peer(fd, &address.sa, length), now_usec);
     return 0;
 }
 
-static int accept_batch(struct acceptor *acceptor, size_t i, uint64_t now_usec)
+static int accept_batch(struct acceptor *acceptor, struct lane *lane, uint64_t now_usec)
 {
-    for (unsigned n = 0; n < ACCEPTOR_BATCH && acceptor->lanes[i].ready; n++) {
+    for (unsigned n = 0; n < ACCEPTOR_BATCH && lane->ready; n++) {
         if (pause_if_full(acceptor, now_usec))
             return 0;
-        int r = accept_one(acceptor, i, now_usec);
+        int r = accept_one(acceptor, lane, now_usec);
         if (r == 0)
             continue;
         switch (sockutil_accept_class(-r)) {
         case SOCKUTIL_ACCEPT_EMPTY:
-            acceptor->lanes[i].ready = false;
-            if (acceptor->emptying)
-                close_lane(acceptor, i);
+            lane->ready = false;
+            if (lane->emptying)
+                close_lane(acceptor, lane);
             break;
         case SOCKUTIL_ACCEPT_NEXT:
             break;
@@ -215,8 +226,8 @@ static void try_all(struct acceptor *acceptor)
 {
     acceptor->paused = false;
     acceptor->resume_usec = DEADLINE_NEVER;
-    for (size_t i = 0; i < acceptor->endpoints->n; i++)
-        acceptor->lanes[i].ready = acceptor->lanes[i].open;
+    FOR_EACH_LANE (lane, acceptor)
+        lane->ready = lane->open;
 }
 
 /* After a pause: epoll may have no room either, as yet. */
@@ -230,17 +241,27 @@ static int watch_again(struct acceptor *acceptor, uint64_t now_usec)
     return 0;
 }
 
+static int accept_from_all(struct acceptor *acceptor, uint64_t now_usec)
+{
+    FOR_EACH_LANE (lane, acceptor) {
+        int r = accept_batch(acceptor, lane, now_usec);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 /* While descriptors are short, a try costs one accept4(2) and leaves epoll alone. */
 int acceptor_run(struct acceptor *acceptor, uint64_t now_usec)
 {
+    if (acceptor->held)
+        return 0;
+
     bool resuming =
         acceptor->paused && is_due(acceptor, now_usec) && !pause_if_full(acceptor, now_usec);
-    int r = 0;
-
     if (resuming)
         try_all(acceptor);
-    for (size_t i = 0; r >= 0 && i < acceptor->endpoints->n; i++)
-        r = accept_batch(acceptor, i, now_usec);
+    int r = accept_from_all(acceptor, now_usec);
     if (r >= 0 && resuming && !acceptor->paused)
         r = watch_again(acceptor, now_usec);
     if (!acceptor->paused)
@@ -250,58 +271,80 @@ int acceptor_run(struct acceptor *acceptor, uint64_t now_usec)
 
 void acceptor_announce(struct acceptor *acceptor, size_t lane)
 {
-    acceptor->lanes[lane].ready = acceptor->lanes[lane].watched;
+    struct lane *announced = &acceptor->clients->newest->lanes[lane];
+
+    announced->ready = announced->watched;
 }
 
 uint64_t acceptor_next_deadline(const struct acceptor *acceptor)
 {
-    for (size_t i = 0; i < acceptor->endpoints->n; i++)
-        if (acceptor->lanes[i].ready)
+    if (acceptor->held)
+        return DEADLINE_NEVER;
+    FOR_EACH_LANE (lane, acceptor)
+        if (lane->ready)
             return 0;
     return acceptor->resume_usec;
 }
 
-void acceptor_stop(struct acceptor *acceptor)
+int acceptor_adopt(struct acceptor *acceptor, struct generation *generation)
 {
-    for (size_t i = 0; i < acceptor->endpoints->n; i++)
-        close_lane(acceptor, i);
+    struct generation *before = acceptor->clients->newest;
+
+    for (size_t i = 0; i < before->n_lanes; i++) {
+        struct lane *lane = &before->lanes[i];
+
+        if (endpoints_have(generation->endpoints, lane->listener))
+            close_lane(acceptor, lane);
+        else
+            empty_lane(acceptor, lane);
+    }
+    clients_adopt(acceptor->clients, generation);
+    return acceptor->paused ? 0 : watch_again(acceptor, deadline_now());
 }
 
-void acceptor_empty(struct acceptor *acceptor)
+void acceptor_hold(struct acceptor *acceptor)
 {
-    acceptor->emptying = true;
-    for (size_t i = 0; i < acceptor->endpoints->n; i++)
-        acceptor->lanes[i].ready = acceptor->lanes[i].watched;
+    pause_until(acceptor, DEADLINE_NEVER);
+    acceptor->held = true;
+}
+
+void acceptor_resume(struct acceptor *acceptor)
+{
+    acceptor->held = false;
+    acceptor->resume_usec = 0;
+}
+
+void acceptor_close(struct acceptor *acceptor)
+{
+    FOR_EACH_LANE (lane, acceptor)
+        close_lane(acceptor, lane);
+}
+
+void acceptor_stop(struct acceptor *acceptor)
+{
+    acceptor->held = false;
+    FOR_EACH_LANE (lane, acceptor)
+        if (lane->listener->handed_on)
+            close_lane(acceptor, lane);
+        else
+            empty_lane(acceptor, lane);
 }
 
 bool acceptor_is_open(const struct acceptor *acceptor)
 {
-    for (size_t i = 0; i < acceptor->endpoints->n; i++)
-        if (acceptor->lanes[i].open)
+    FOR_EACH_LANE (lane, acceptor)
+        if (lane->open)
             return true;
     return false;
 }
 
-int acceptor_init(struct acceptor *acceptor, const struct endpoints *endpoints, int epoll_fd,
-                  struct clients *clients, struct acceptor_shared *shared)
+void acceptor_init(struct acceptor *acceptor, int epoll_fd, struct clients *clients,
+                   struct acceptor_shared *shared)
 {
     *acceptor = (struct acceptor){
         .epoll_fd = epoll_fd,
-        .endpoints = endpoints,
         .clients = clients,
         .resume_usec = DEADLINE_NEVER,
         .shared = shared,
     };
-    acceptor->lanes = calloc(endpoints->n, sizeof(*acceptor->lanes));
-    if (!acceptor->lanes)
-        return -ENOMEM;
-    for (size_t i = 0; i < endpoints->n; i++)
-        acceptor->lanes[i].open = true;
-    return 0;
-}
-
-void acceptor_deinit(struct acceptor *acceptor)
-{
-    free(acceptor->lanes);
-    acceptor->lanes = NULL;
 }

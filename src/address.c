@@ -223,94 +223,6 @@ int address_parse(struct address *ret, const char *text, const char **ret_why)
     return 0;
 }
 
-static struct peer peer_from_in6(const struct sockaddr_in6 *in6)
-{
-    struct peer peer = {.family = AF_INET6, .port = ntohs(in6->sin6_port), .in6 = in6->sin6_addr};
-
-    if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
-        peer.family = AF_INET;
-        memcpy(&peer.in, &in6->sin6_addr.s6_addr[12], sizeof(peer.in));
-    } else if (IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr)) {
-        peer.scope = in6->sin6_scope_id;
-    }
-    return peer;
-}
-
-struct peer peer_from_sockaddr(const struct sockaddr *sa, socklen_t length)
-{
-    /* A copy, because the caller's buffer need not be aligned nor long enough for the family. */
-    struct address from = {0};
-    memcpy(&from.storage, sa, length < sizeof(from.storage) ? length : sizeof(from.storage));
-
-    sa_family_t family = from.sa.sa_family;
-    if (family == AF_INET && length >= sizeof(from.in))
-        return (struct peer){
-            .family = AF_INET, .port = ntohs(from.in.sin_port), .in = from.in.sin_addr};
-    if (family == AF_INET6 && length >= sizeof(from.in6))
-        return peer_from_in6(&from.in6);
-    if (family == AF_VSOCK && length >= sizeof(from.vm))
-        return (struct peer){.family = AF_VSOCK,
-                             .vm = {.cid = from.vm.svm_cid, .port = from.vm.svm_port}};
-    return (struct peer){.family = family == AF_UNIX ? AF_UNIX : AF_UNSPEC};
-}
-
-static void format_in6_host(const struct peer *peer, char *buffer)
-{
-    char name[IF_NAMESIZE];
-
-    inet_ntop(AF_INET6, &peer->in6, buffer, INET6_ADDRSTRLEN);
-    if (peer->scope == 0)
-        return;
-    if (!if_indextoname(peer->scope, name))
-        sprintf(name, "%" PRIu32, peer->scope);
-    sprintf(buffer + strlen(buffer), "%%%s", name);
-}
-
-const char *peer_format_host(const struct peer *peer, char *buffer)
-{
-    switch (peer->family) {
-    case AF_INET:
-        inet_ntop(AF_INET, &peer->in, buffer, INET_ADDRSTRLEN);
-        break;
-    case AF_INET6:
-        format_in6_host(peer, buffer);
-        break;
-    case AF_VSOCK:
-        if (peer->vm.cid == VMADDR_CID_ANY)
-            strcpy(buffer, "vsock:");
-        else
-            sprintf(buffer, "vsock:%" PRIu32, peer->vm.cid);
-        break;
-    default:
-        strcpy(buffer, peer->family == AF_UNIX ? "unix" : "unknown");
-    }
-    return buffer;
-}
-
-const char *peer_format(const struct peer *peer, char *buffer)
-{
-    char host[ADDRESS_TEXT_MAX];
-
-    peer_format_host(peer, host);
-    switch (peer->family) {
-    case AF_INET:
-        sprintf(buffer, "%s:%" PRIu16, host, peer->port);
-        break;
-    case AF_INET6:
-        sprintf(buffer, "[%s]:%" PRIu16, host, peer->port);
-        break;
-    case AF_VSOCK:
-        sprintf(buffer, "%s:%" PRIu32, host, peer->vm.port);
-        break;
-    case AF_UNIX:
-        sprintf(buffer, "unix:pid=%" PRIu32 ",uid=%" PRIu32, peer->un.pid, peer->un.uid);
-        break;
-    default:
-        strcpy(buffer, host);
-    }
-    return buffer;
-}
-
 /* The bytes of a Unix address that name it, see unix(7): none, `\0` and an abstract name, or a path
  * that ends at its '\0' or, if it fills sun_path, without one. */
 static size_t unix_name_length(const struct address *address)
@@ -362,6 +274,40 @@ static bool unix_equal(const struct address *a, const struct address *b)
            memcmp(a->un.sun_path, b->un.sun_path, length) == 0;
 }
 
+static bool leaves_port(const struct peer *peer)
+{
+    switch (peer->family) {
+    case AF_INET:
+    case AF_INET6:
+        return peer->port == 0;
+    case AF_VSOCK:
+        return peer->vm.port == VMADDR_PORT_ANY;
+    default:
+        return false;
+    }
+}
+
+static bool equal_host(const struct peer *a, const struct peer *b)
+{
+    if (a->family != b->family)
+        return false;
+    switch (a->family) {
+    case AF_INET:
+        return a->in.s_addr == b->in.s_addr;
+    case AF_INET6:
+        return a->scope == b->scope && IN6_ARE_ADDR_EQUAL(&a->in6, &b->in6);
+    case AF_VSOCK:
+        return a->vm.cid == b->vm.cid;
+    default:
+        return false;
+    }
+}
+
+static bool equal_port(const struct peer *a, const struct peer *b)
+{
+    return a->family == AF_VSOCK ? a->vm.port == b->vm.port : a->port == b->port;
+}
+
 bool address_equal(const struct address *a, const struct address *b)
 {
     if (a->sa.sa_family == AF_UNIX && b->sa.sa_family == AF_UNIX)
@@ -369,18 +315,20 @@ bool address_equal(const struct address *a, const struct address *b)
 
     struct peer p = peer_from_sockaddr(&a->sa, a->length);
     struct peer q = peer_from_sockaddr(&b->sa, b->length);
-    if (p.family != q.family)
-        return false;
+    return equal_host(&p, &q) && equal_port(&p, &q) && !leaves_port(&p);
+}
 
-    switch (p.family) {
-    case AF_INET:
-        return p.port != 0 && p.port == q.port && p.in.s_addr == q.in.s_addr;
-    case AF_INET6:
-        return p.port != 0 && p.port == q.port && p.scope == q.scope &&
-               IN6_ARE_ADDR_EQUAL(&p.in6, &q.in6);
-    case AF_VSOCK:
-        return p.vm.port != VMADDR_PORT_ANY && p.vm.port == q.vm.port && p.vm.cid == q.vm.cid;
-    default:
-        return false;
-    }
+bool address_leaves_port(const struct address *address)
+{
+    struct peer peer = peer_from_sockaddr(&address->sa, address->length);
+
+    return leaves_port(&peer);
+}
+
+bool address_equal_host(const struct address *a, const struct address *b)
+{
+    struct peer p = peer_from_sockaddr(&a->sa, a->length);
+    struct peer q = peer_from_sockaddr(&b->sa, b->length);
+
+    return equal_host(&p, &q);
 }

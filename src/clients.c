@@ -16,9 +16,9 @@ static struct conn *conn_of(struct deadline_entry *entry)
     return (struct conn *)((char *)entry - offsetof(struct conn, entry));
 }
 
-static struct clients_lane *lane_of(const struct conn *conn)
+static struct lane *lane_of(const struct conn *conn)
 {
-    return (struct clients_lane *)((char *)conn->terms - offsetof(struct clients_lane, terms));
+    return (struct lane *)((char *)conn->terms - offsetof(struct lane, terms));
 }
 
 static struct conn *take_place(struct clients *clients)
@@ -37,16 +37,16 @@ static struct conn *take_place(struct clients *clients)
 
 static void end_client(struct clients *clients, struct conn *conn, uint64_t now_usec)
 {
+    struct lane *lane = lane_of(conn);
     struct connlog_connection story;
 
     deadline_remove(&conn->entry);
-    if (connlog_wants_connections(clients->connlog)) {
-        conn_close(conn, now_usec, &story);
+    conn_close(conn, now_usec, &story);
+    if (connlog_wants_connections(clients->connlog))
         connlog_connection(clients->connlog, clients->worker, &story);
-    } else {
-        conn_close(conn, now_usec, NULL);
-    }
+    metrics_add(&lane->counters->results[story.result], 1);
     metrics_add(&clients->counters->ended, 1);
+    lane->generation->n_clients--;
 
     conn->entry.next = clients->vacant;
     clients->vacant = &conn->entry;
@@ -149,16 +149,18 @@ static void follow(struct clients *clients, struct conn *conn, enum conn_next ne
         end_client(clients, conn, now_usec);
 }
 
+static struct deadline_entry *older(struct deadline_entry *a, struct deadline_entry *b)
+{
+    return !b || (a && a->since_usec <= b->since_usec) ? a : b;
+}
+
 static struct deadline_entry *oldest_lingering(const struct clients *clients)
 {
     struct deadline_entry *oldest = NULL;
 
-    for (size_t i = 0; i < clients->n_lanes; i++) {
-        struct deadline_entry *entry = deadline_oldest(&clients->lanes[i].lingering);
-
-        if (entry && (!oldest || entry->since_usec < oldest->since_usec))
-            oldest = entry;
-    }
+    for (struct generation *g = clients->newest; g; g = g->older)
+        for (size_t i = 0; i < g->n_lanes; i++)
+            oldest = older(oldest, deadline_oldest(&g->lanes[i].lingering));
     return oldest;
 }
 
@@ -189,17 +191,16 @@ bool clients_let_go_oldest(struct clients *clients, uint64_t now_usec)
     return oldest;
 }
 
-void clients_admit(struct clients *clients, size_t lane, int fd, struct peer peer,
+void clients_admit(struct clients *clients, struct lane *lane, int fd, struct peer peer,
                    uint64_t now_usec)
 {
     struct conn *conn = take_place(clients);
     uint64_t number = clients->last_number++ * clients->n_workers + clients->worker + 1;
 
     metrics_add(&clients->counters->accepted, 1);
+    lane->generation->n_clients++;
     follow(clients, conn,
-           conn_begin(conn, fd, peer, &clients->lanes[lane].terms, number, now_usec,
-                      clients->counters),
-           now_usec);
+           conn_begin(conn, fd, peer, &lane->terms, number, now_usec, clients->counters), now_usec);
 }
 
 void clients_step(struct clients *clients, size_t index, uint64_t now_usec)
@@ -239,29 +240,34 @@ static void look_at_oldest(struct clients *clients, uint64_t now_usec)
                conn_look(conns[i], poll_fds[i].revents, now_usec, clients->counters), now_usec);
 }
 
+static void expire_lane(struct clients *clients, struct lane *lane, uint64_t now_usec)
+{
+    expire_queue(clients, &lane->writing, lane->terms.write_timeout_usec, now_usec);
+    expire_queue(clients, &lane->lingering, lane->terms.linger_usec, now_usec);
+}
+
 void clients_expire(struct clients *clients, uint64_t now_usec)
 {
     while (deadline_next(&clients->soon, CONN_SOON_USEC) <= now_usec)
         look_at_oldest(clients, now_usec);
-    for (size_t i = 0; i < clients->n_lanes; i++) {
-        struct clients_lane *lane = &clients->lanes[i];
+    for (struct generation *g = clients->newest; g; g = g->older)
+        for (size_t i = 0; i < g->n_lanes; i++)
+            expire_lane(clients, &g->lanes[i], now_usec);
+}
 
-        expire_queue(clients, &lane->writing, lane->terms.write_timeout_usec, now_usec);
-        expire_queue(clients, &lane->lingering, lane->terms.linger_usec, now_usec);
-    }
+static uint64_t lane_deadline(const struct lane *lane)
+{
+    return deadline_earlier(deadline_next(&lane->writing, lane->terms.write_timeout_usec),
+                            deadline_next(&lane->lingering, lane->terms.linger_usec));
 }
 
 uint64_t clients_next_deadline(const struct clients *clients)
 {
     uint64_t next = deadline_next(&clients->soon, CONN_SOON_USEC);
 
-    for (size_t i = 0; i < clients->n_lanes; i++) {
-        const struct clients_lane *lane = &clients->lanes[i];
-
-        next =
-            deadline_earlier(next, deadline_next(&lane->writing, lane->terms.write_timeout_usec));
-        next = deadline_earlier(next, deadline_next(&lane->lingering, lane->terms.linger_usec));
-    }
+    for (const struct generation *g = clients->newest; g; g = g->older)
+        for (size_t i = 0; i < g->n_lanes; i++)
+            next = deadline_earlier(next, lane_deadline(&g->lanes[i]));
     return next;
 }
 
@@ -272,46 +278,49 @@ void clients_abandon(struct clients *clients, uint64_t now_usec)
             end_client(clients, &clients->table[i], now_usec);
 }
 
-static void init_lane(struct clients_lane *lane, const struct endpoint *endpoint)
+void clients_adopt(struct clients *clients, struct generation *generation)
 {
-    lane->terms = (struct conn_terms){
-        .greeting = endpoint->config->greeting,
-        .listener = endpoint->listener->name,
-        .linger_usec = endpoint->config->settings.linger_usec,
-        .write_timeout_usec = endpoint->config->settings.write_timeout_usec,
-        .records = endpoint->listener->type == SOCK_SEQPACKET,
-    };
-    deadline_fifo_init(&lane->writing);
-    deadline_fifo_init(&lane->lingering);
+    generation->older = clients->newest;
+    clients->newest = generation;
 }
 
-int clients_init(struct clients *clients, size_t capacity, const struct endpoints *endpoints,
+void clients_retire(struct clients *clients)
+{
+    struct generation **link = &clients->newest->older, *generation;
+
+    while ((generation = *link)) {
+        if (generation_in_use(generation)) {
+            link = &generation->older;
+        } else {
+            *link = generation->older;
+            generation_free(generation);
+        }
+    }
+}
+
+int clients_init(struct clients *clients, size_t capacity, struct generation *generation,
                  const struct clients_worker *worker)
 {
     *clients = (struct clients){
+        .newest = generation,
         .epoll_fd = worker->epoll_fd,
         .connlog = worker->connlog,
         .counters = worker->counters,
         .worker = worker->index,
         .n_workers = worker->n_workers,
-        .n_lanes = endpoints->n,
         .capacity = capacity,
     };
     deadline_fifo_init(&clients->soon);
-
-    clients->lanes = calloc(endpoints->n, sizeof(*clients->lanes));
     clients->table = calloc(capacity, sizeof(*clients->table));
-    if (!clients->lanes || !clients->table)
-        return -ENOMEM;
-    for (size_t i = 0; i < endpoints->n; i++)
-        init_lane(&clients->lanes[i], &endpoints->at[i]);
-    return 0;
+    return clients->table ? 0 : -ENOMEM;
 }
 
 void clients_deinit(struct clients *clients)
 {
-    free(clients->lanes);
+    for (struct generation *generation; (generation = clients->newest);) {
+        clients->newest = generation->older;
+        generation_free(generation);
+    }
     free(clients->table);
-    clients->lanes = NULL;
     clients->table = NULL;
 }

@@ -19,7 +19,7 @@
 
 /* Each about 100 bytes: what a worker may be ahead of the log. */
 #define CONNLOG_WORKER_RECORDS 4096
-#define CONNLOG_MESSAGES       64
+#define CONNLOG_MESSAGES       1024
 
 /* Entries taken from one ring before the next has its turn. */
 #define CONNLOG_BATCH 256
@@ -58,8 +58,8 @@ struct connlog {
     /* Whether the thread is about to wait, so that who has an entry for it must wake it. */
     atomic_bool asleep;
     atomic_bool stop;
-    bool connections;       /* wanted; set before any thread starts */
-    struct outlet messages; /* of the main thread */
+    atomic_bool connections; /* wanted. Relaxed: it is about no other data */
+    struct outlet messages;  /* of the main thread */
     unsigned n_workers;
     struct outlet workers[]; /* of records */
 };
@@ -274,9 +274,14 @@ static int connlog_new(struct connlog **ret, struct log *log, unsigned n_workers
     return 0;
 }
 
+void connlog_configure(struct connlog *connlog, bool connections)
+{
+    atomic_store_explicit(&connlog->connections, connections, memory_order_relaxed);
+}
+
 bool connlog_wants_connections(const struct connlog *connlog)
 {
-    return connlog->connections;
+    return atomic_load_explicit(&connlog->connections, memory_order_relaxed);
 }
 
 int connlog_start(struct connlog **ret, struct log *log, unsigned n_workers, bool connections)
@@ -287,7 +292,7 @@ int connlog_start(struct connlog **ret, struct log *log, unsigned n_workers, boo
     r = connlog_new(&connlog, log, n_workers);
     if (r < 0)
         return r;
-    connlog->connections = connections;
+    connlog_configure(connlog, connections);
     r = pthread_create(&connlog->thread, NULL, connlog_main, connlog);
     if (r > 0)
         return -r;

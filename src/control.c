@@ -11,26 +11,37 @@
 
 #include "greetd/connlog.h"
 #include "greetd/deadline.h"
+#include "greetd/idle.h"
 #include "greetd/pool.h"
 #include "greetd/processors.h"
+#include "greetd/reload.h"
 #include "greetd/sockets.h"
-
-/* STATUS= is refreshed at most this often. */
-#define CONTROL_STATUS_USEC 1000000
+#include "greetd/status.h"
+#include "greetd/watchdog.h"
 
 /* At the end, how long the log may take to take what is left. */
 #define CONTROL_LOG_USEC 1000000
 
 struct control {
-    const struct config *config; /* borrowed */
+    struct config *config;                /* borrowed: the one that it started with */
+    const struct config_options *options; /* borrowed */
     struct sockets sockets;
     struct connlog *connlog;
     struct pool *pool;
     sd_event *event;
+    struct status status;
+    struct watchdog watchdog;
+    struct idle idle;
+    struct reload reload;
     unsigned n_workers;
     bool ready, stopping;
-    char status[160]; /* what systemd was told last */
 };
+
+/* The settings in force. */
+static const struct server_settings *settings(const struct control *control)
+{
+    return config_server(control->sockets.endpoints->config);
+}
 
 /* Telling */
 
@@ -68,43 +79,6 @@ int control_reject(struct log *log, const struct report *report)
     return EX_CONFIG;
 }
 
-static const char *plural(uint64_t n)
-{
-    return n == 1 ? "" : "s";
-}
-
-static void describe(const struct control *control, char *text, size_t size)
-{
-    struct metrics_sums sums = pool_sums(control->pool);
-    uint64_t active = metrics_active(&sums);
-    unsigned workers = pool_n_workers(control->pool);
-
-    snprintf(text, size,
-             "%s %" PRIu64 " client%s; %" PRIu64 " greeted, %" PRIu64 " refused; %u worker%s",
-             control->stopping ? "Stopping, greeting the last" : "Greeting", active, plural(active),
-             sums.greeted, sums.refused, workers, plural(workers));
-}
-
-static void refresh_status(struct control *control)
-{
-    char status[sizeof(control->status)];
-
-    describe(control, status, sizeof(status));
-    if (strcmp(status, control->status) == 0)
-        return;
-    strcpy(control->status, status);
-    sd_notifyf(false, "STATUS=%s", status);
-}
-
-static int on_status_timer(sd_event_source *source, uint64_t usec, void *p)
-{
-    int r = sd_event_source_set_time(source, deadline_now() + CONTROL_STATUS_USEC);
-
-    (void)usec;
-    refresh_status(p);
-    return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-}
-
 /* Starting */
 
 static unsigned choose_n_workers(const struct server_settings *server)
@@ -124,39 +98,7 @@ static void raise_descriptor_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static void log_listening(struct control *control)
-{
-    const struct listener_set *listeners = &control->sockets.listeners;
-    char address[ADDRESS_TEXT_MAX];
-
-    for (size_t i = 0; i < listeners->n; i++)
-        connlog_listening(control->connlog, listeners->listeners[i].name,
-                          address_format(&listeners->listeners[i].address, address));
-}
-
-static void log_unused(struct control *control)
-{
-    for (size_t i = 0; i < config_n_listeners(control->config); i++) {
-        const struct config_listener *listener = config_listener_at(control->config, i);
-
-        if (!sockets_use(&control->sockets, listener))
-            connlog_message(control->connlog, LOG_WARNING, LOG_ID_UNUSED,
-                            "No socket is named %s: [Listener %s] is not used", listener->name,
-                            listener->name);
-    }
-}
-
 /* Stopping */
-
-/* Sockets of our own are closed soon, so whoever is in their queue is greeted first. */
-static void stop_accepting(struct control *control)
-{
-    struct listener_set *listeners = &control->sockets.listeners;
-
-    for (size_t i = 0; i < listeners->n; i++)
-        listener_drop_newcomers(&listeners->listeners[i]);
-    pool_post(control->pool, control->sockets.inherited ? WORKER_STOP_LEAVE : WORKER_STOP_EMPTY);
-}
 
 static int on_stop_timer(sd_event_source *source, uint64_t usec, void *p)
 {
@@ -169,35 +111,89 @@ static int on_stop_timer(sd_event_source *source, uint64_t usec, void *p)
     if (active > 0)
         connlog_message(control->connlog, LOG_WARNING, LOG_ID_STOP_FORCED,
                         "Stopping now: %" PRIu64 " client%s did not finish in time", active,
-                        plural(active));
+                        active == 1 ? "" : "s");
     return sd_event_exit(control->event, 0);
+}
+
+/* Sockets of our own are closed soon, so whoever is in their queue is greeted first. */
+static int begin_stop(struct control *control)
+{
+    control->stopping = true;
+    sd_notify(false, "STOPPING=1");
+    status_stopping(&control->status);
+    sockets_drop_newcomers(&control->sockets);
+    pool_post(control->pool, WORKER_STOP);
+    return sd_event_add_time(control->event, NULL, CLOCK_MONOTONIC,
+                             deadline_after(deadline_now(), settings(control)->stop_timeout_usec),
+                             1000, on_stop_timer, control);
 }
 
 static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *p)
 {
     struct control *control = p;
-    uint64_t timeout_usec = config_server(control->config)->stop_timeout_usec;
 
     (void)source;
     (void)info;
-    if (control->stopping)
-        return sd_event_exit(control->event, 0);
-
-    control->stopping = true;
-    sd_notify(false, "STOPPING=1");
-    refresh_status(control);
-    stop_accepting(control);
-    return sd_event_add_time(control->event, NULL, CLOCK_MONOTONIC,
-                             deadline_after(deadline_now(), timeout_usec), 1000, on_stop_timer,
-                             control);
+    return control->stopping ? sd_event_exit(control->event, 0) : begin_stop(control);
 }
 
-static void close_own_sockets(struct control *control)
+static void on_idle(void *p)
 {
-    struct listener_set *listeners = &control->sockets.listeners;
+    struct control *control = p;
+    double idle_sec = (double)settings(control)->idle_exit_usec / 1e6;
 
-    for (size_t i = 0; i < listeners->n; i++)
-        listener_close(&listeners->listeners[i]);
+    connlog_message(control->connlog, LOG_INFO, LOG_ID_IDLE,
+                    "No client for %.6gs: exiting until the next one comes", idle_sec);
+    (void)begin_stop(control);
+}
+
+/* Reloading */
+
+static void go_on_reloading(struct control *control)
+{
+    if (reload_go_on(&control->reload) && control->sockets.inherited)
+        idle_set_timeout(&control->idle, settings(control)->idle_exit_usec);
+}
+
+static int on_reload_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *p)
+{
+    struct control *control = p;
+
+    (void)source;
+    (void)info;
+    control->reload.wanted = true;
+    if (control->ready && !control->stopping)
+        go_on_reloading(control);
+    return 0;
+}
+
+static void close_left(struct control *control)
+{
+    char address[ADDRESS_TEXT_MAX];
+
+    while (sockets_close_left(&control->sockets, address))
+        connlog_message(control->connlog, LOG_INFO, LOG_ID_NO_LONGER,
+                        "Server no longer listens on %s", address);
+}
+
+/* Running */
+
+static void become_ready(struct control *control)
+{
+    control->ready = true;
+    sd_notify(false, "READY=1");
+    if (control->sockets.inherited)
+        idle_set_timeout(&control->idle, settings(control)->idle_exit_usec);
+}
+
+static void go_on_running(struct control *control)
+{
+    status_pool_changed(&control->status);
+    if (control->stopping)
+        return;
+    go_on_reloading(control);
+    close_left(control);
+    idle_pool_changed(&control->idle);
 }
 
 static int on_pool_changed(sd_event_source *source, int fd, uint32_t events, void *p)
@@ -210,15 +206,15 @@ static int on_pool_changed(sd_event_source *source, int fd, uint32_t events, voi
     (void)events;
     switch (pool_state(control->pool, &error)) {
     case WORKER_STARTING:
-        break;
+        return 0;
     case WORKER_ACCEPTING:
         if (!control->ready && !control->stopping)
-            sd_notify(false, "READY=1");
-        control->ready = true;
-        break;
+            become_ready(control);
+        go_on_running(control);
+        return 0;
     case WORKER_DRAINING:
-        close_own_sockets(control);
-        break;
+        sockets_close_unused(&control->sockets);
+        return 0;
     case WORKER_ENDED:
         return sd_event_exit(control->event, 0);
     case WORKER_FAILED:
@@ -228,14 +224,14 @@ static int on_pool_changed(sd_event_source *source, int fd, uint32_t events, voi
     return 0;
 }
 
-/* Running */
-
 static int add_signals(struct control *control)
 {
     int r = sd_event_add_signal(control->event, NULL, SIGTERM, on_stop_signal, control);
 
     if (r >= 0)
         r = sd_event_add_signal(control->event, NULL, SIGINT, on_stop_signal, control);
+    if (r >= 0)
+        r = sd_event_add_signal(control->event, NULL, SIGHUP, on_reload_signal, control);
     return r;
 }
 
@@ -245,9 +241,32 @@ static int watch_pool(struct control *control)
                             on_pool_changed, control);
 
     if (r >= 0)
-        r = sd_event_add_time(control->event, NULL, CLOCK_MONOTONIC, deadline_now(),
-                              CONTROL_STATUS_USEC / 4, on_status_timer, control);
+        r = status_start(&control->status, control->event, control->pool);
+    if (r >= 0)
+        r = watchdog_start(&control->watchdog, control->event, control->pool, control->connlog);
+    if (r >= 0)
+        r = idle_start(&control->idle, control->event, control->pool, &control->sockets, on_idle,
+                       control);
     return r;
+}
+
+static void prepare_reload(struct control *control)
+{
+    control->reload = (struct reload){
+        .options = control->options,
+        .started = control->config,
+        .sockets = &control->sockets,
+        .pool = control->pool,
+        .connlog = control->connlog,
+        .status = &control->status,
+    };
+}
+
+static void stop_watching(struct control *control)
+{
+    idle_deinit(&control->idle);
+    watchdog_deinit(&control->watchdog);
+    status_deinit(&control->status);
 }
 
 static int open_sockets(struct control *control, struct log *log)
@@ -267,17 +286,18 @@ static int open_sockets(struct control *control, struct log *log)
 /* With the log's thread running: starts the workers and stays in the event loop. */
 static int serve(struct control *control)
 {
-    const struct server_settings *server = config_server(control->config);
+    const struct server_settings *server = settings(control);
     int r;
 
-    log_listening(control);
-    log_unused(control);
-    r = pool_start(&control->pool, &control->sockets.endpoints, control->n_workers,
+    reload_log_listening(control->connlog, control->sockets.endpoints, NULL);
+    reload_log_unused(control->connlog, control->config, &control->sockets);
+    r = pool_start(&control->pool, control->sockets.endpoints, control->n_workers,
                    server->max_connections, control->connlog);
     if (r >= 0)
         r = watch_pool(control);
     if (r < 0)
         return fail_running(control->connlog, "Failed to start the workers", r);
+    prepare_reload(control);
     r = sd_event_loop(control->event);
     return r < 0 ? fail_running(control->connlog, "The event loop failed", r) : r;
 }
@@ -301,6 +321,7 @@ static int run_threads(struct control *control, struct log *log)
     if (r < 0)
         return fail(log, "Failed to start the thread of the log", r);
     r = serve(control);
+    stop_watching(control);
     end_threads(control, log);
     return r;
 }
@@ -315,33 +336,34 @@ static int run_event_loop(struct control *control, struct log *log)
     return r < 0 ? fail(log, "Failed to prepare the event loop", r) : run_threads(control, log);
 }
 
-static sigset_t block_stop_signals(void)
+static sigset_t block_signals(void)
 {
-    sigset_t stop;
+    sigset_t signals;
 
-    sigemptyset(&stop);
-    sigaddset(&stop, SIGTERM);
-    sigaddset(&stop, SIGINT);
-    sigprocmask(SIG_BLOCK, &stop, NULL);
-    return stop;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    return signals;
 }
 
-int control_run(const struct config *config, struct log *log)
+int control_run(struct config *config, const struct config_options *options, struct log *log)
 {
     struct control control = {
         .config = config,
+        .options = options,
         .n_workers = choose_n_workers(config_server(config)),
     };
 
     /* From now on a stop is heard by the event loop, and all threads have it blocked. */
-    block_stop_signals();
+    block_signals();
     /* Sockets before any other descriptor, which could take the number of one that is missing. */
     int status = open_sockets(&control, log);
 
     raise_descriptor_limit();
     if (status == 0)
         status = run_event_loop(&control, log);
-    close_own_sockets(&control);
     if (log->abandoned)
         return status;
     pool_free(control.pool);
@@ -353,7 +375,7 @@ int control_run(const struct config *config, struct log *log)
 void control_slow_down(void)
 {
     const struct timespec pause = {.tv_sec = 1};
-    sigset_t stop = block_stop_signals();
+    sigset_t signals = block_signals();
 
-    (void)sigtimedwait(&stop, NULL, &pause);
+    (void)sigtimedwait(&signals, NULL, &pause);
 }

@@ -7,17 +7,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
 
 #include "greetd/sockutil.h"
-
-/* The names of passed descriptors, a list that ends in NULL. */
-static void free_names(char ***names)
-{
-    for (char **name = *names; name && *name; name++)
-        free(*name);
-    free(*names);
-}
 
 /* Where the socket file of a Unix address is, NULL for all others. */
 static const char *socket_path(const struct address *address)
@@ -26,6 +17,40 @@ static const char *socket_path(const struct address *address)
         address->length <= offsetof(struct sockaddr_un, sun_path))
         return NULL;
     return address->un.sun_path;
+}
+
+/* Remembers which file bind(2) made, so that another's is never unlinked in its place. */
+void listener_own_path(struct listener *listener)
+{
+    const char *path = socket_path(&listener->address);
+    struct stat st;
+
+    if (path && lstat(path, &st) == 0) {
+        listener->path_device = st.st_dev;
+        listener->path_inode = st.st_ino;
+    }
+}
+
+/* Whether the file that ADDRESS speaks of is the one that we made. */
+static bool has_own_path(const struct listener *listener)
+{
+    struct stat st;
+
+    return lstat(socket_path(&listener->address), &st) == 0 && st.st_dev == listener->path_device &&
+           st.st_ino == listener->path_inode;
+}
+
+/* A Unix socket without its file can't be connected to any more (unix(7)). */
+static bool is_reachable(const struct listener *listener)
+{
+    return !socket_path(&listener->address) || has_own_path(listener);
+}
+
+static void unlink_path(struct listener *listener)
+{
+    if (!listener->handed_on && socket_path(&listener->address) && has_own_path(listener))
+        (void)unlink(socket_path(&listener->address));
+    listener->path_inode = 0;
 }
 
 static int read_bound_address(int fd, struct address *ret)
@@ -38,73 +63,82 @@ static int read_bound_address(int fd, struct address *ret)
     return 0;
 }
 
-static int set_add(struct listener_set *set, const char *name, struct listener listener)
+int listener_new(struct listener **ret, int *fd, int type)
 {
-    struct listener *listeners = reallocarray(set->listeners, set->n + 1, sizeof(*listeners));
+    _cleanup_(listener_unrefp) struct listener *listener = calloc(1, sizeof(*listener));
 
-    if (!listeners)
+    if (!listener)
         return -ENOMEM;
-    set->listeners = listeners;
-    listener.name = strdup(name);
-    if (!listener.name)
-        return -ENOMEM;
-    set->listeners[set->n++] = listener;
+    atomic_init(&listener->references, 1);
+    listener->type = type;
+    listener->fd = -1;
+    int r = read_bound_address(*fd, &listener->address);
+    if (r < 0)
+        return r;
+    listener->fd = TAKE_FD(*fd);
+    *ret = TAKE_PTR(listener);
     return 0;
 }
 
-/* Whether clients can be accepted from a passed descriptor; what else it is goes to the report. */
-static bool is_usable(int fd, const char *name, int *ret_type, struct report *report)
+struct listener *listener_ref(struct listener *listener)
 {
-    const char *what;
-
-    if (sockutil_check_listening(fd, ret_type, &what) >= 0)
-        return true;
-    report_add(report, "Descriptor %d (%s) passed by systemd can't be used: it is %s", fd, name,
-               what);
-    return false;
+    /* Relaxed: who takes a reference has one already. */
+    atomic_fetch_add_explicit(&listener->references, 1, memory_order_relaxed);
+    return listener;
 }
 
-static int inherit_one(struct listener_set *set, int fd, const char *name, struct report *report)
+void listener_unref(struct listener *listener)
 {
-    struct listener listener = {.fd = fd, .inherited = true};
-    int r;
-
-    if (!is_usable(fd, name, &listener.type, report))
-        return 0;
-    r = sockutil_set_nonblocking(fd);
-    if (r < 0)
-        return r;
-    r = read_bound_address(fd, &listener.address);
-    if (r < 0)
-        return r;
-    return set_add(set, name, listener);
+    /* Release and acquire, so that it is freed only after all others are done with it. */
+    if (!listener || atomic_fetch_sub_explicit(&listener->references, 1, memory_order_acq_rel) != 1)
+        return;
+    listener_close(listener);
+    free(listener->name);
+    free(listener);
 }
 
-/* sd_listen_fds(3) only says that some are closed, not which. */
-static void report_unusable(struct report *report)
+void listener_use(struct listener *listener, unsigned n)
 {
-    const char *announced = getenv("LISTEN_FDS");
-    int n = announced ? atoi(announced) : 0;
-
-    /* Of a number that makes no sense, the first few will do. */
-    for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + n && fd < 64; fd++)
-        (void)is_usable(fd, "unknown", &(int){0}, report);
+    atomic_fetch_add_explicit(&listener->users, n, memory_order_relaxed);
 }
 
-int listener_inherit(struct listener_set *set, struct report *report)
+bool listener_release(struct listener *listener)
 {
-    _cleanup_(free_names) char **names = NULL;
-    int n = sd_listen_fds_with_names(false, &names);
+    /* Release: whoever sees the last one go may close the socket. */
+    return atomic_fetch_sub_explicit(&listener->users, 1, memory_order_release) == 1;
+}
 
-    if (n == -EBADF)
-        report_unusable(report);
-    for (int i = 0; i < n; i++) {
-        int r = inherit_one(set, SD_LISTEN_FDS_START + i, names[i], report);
-        if (r < 0)
-            return r;
-    }
-    (void)sd_listen_fds(true);
-    return report->n_mistakes > 0 ? -EBADMSG : n;
+bool listener_in_use(const struct listener *listener)
+{
+    return atomic_load_explicit(&listener->users, memory_order_acquire) > 0;
+}
+
+int listener_set_add(struct listener_set *set, struct listener *listener)
+{
+    struct listener **at = reallocarray(set->at, set->n + 1, sizeof(struct listener *));
+
+    if (!at)
+        return -ENOMEM;
+    set->at = at;
+    set->at[set->n++] = listener_ref(listener);
+    return 0;
+}
+
+struct listener *listener_set_take(struct listener_set *set, size_t index)
+{
+    struct listener *listener = set->at[index];
+
+    set->n--;
+    memmove(&set->at[index], &set->at[index + 1], (set->n - index) * sizeof(struct listener *));
+    return listener;
+}
+
+void listener_set_deinit(struct listener_set *set)
+{
+    for (size_t i = 0; i < set->n; i++)
+        listener_unref(set->at[i]);
+    free(set->at);
+    *set = (struct listener_set){0};
 }
 
 static int set_option(int fd, int level, int option)
@@ -166,33 +200,8 @@ static int bind_socket(int fd, const struct address *address)
     return bind(fd, &address->sa, address->length) < 0 ? -errno : 0;
 }
 
-/* Remembers which file bind(2) made, so that another's is never unlinked in its place. */
-static void remember_path(struct listener *listener)
+int listener_open(struct listener **ret, const struct address *address, int backlog)
 {
-    const char *path = socket_path(&listener->address);
-    struct stat st;
-
-    if (path && lstat(path, &st) == 0) {
-        listener->path_device = st.st_dev;
-        listener->path_inode = st.st_ino;
-    }
-}
-
-static void unlink_path(struct listener *listener)
-{
-    const char *path = socket_path(&listener->address);
-    struct stat st;
-
-    if (!listener->inherited && path && lstat(path, &st) == 0 &&
-        st.st_dev == listener->path_device && st.st_ino == listener->path_inode)
-        (void)unlink(path);
-    listener->path_inode = 0;
-}
-
-int listener_open(struct listener_set *set, const char *name, const struct address *address,
-                  int backlog)
-{
-    struct listener listener = {.type = SOCK_STREAM};
     struct address wanted = *address;
     _cleanup_close_ int fd = open_socket(&wanted);
     int r;
@@ -207,18 +216,33 @@ int listener_open(struct listener_set *set, const char *name, const struct addre
         return r;
     if (listen(fd, backlog) < 0)
         return -errno;
-    r = read_bound_address(fd, &listener.address);
-    if (r < 0)
-        return r;
 
-    remember_path(&listener);
-    listener.fd = fd;
-    r = set_add(set, name, listener);
-    if (r < 0)
-        unlink_path(&listener);
-    else
-        (void)TAKE_FD(fd);
-    return r;
+    struct listener *listener;
+    r = listener_new(&listener, &fd, SOCK_STREAM);
+    if (r < 0) {
+        if (socket_path(&wanted))
+            (void)unlink(socket_path(&wanted));
+        return r;
+    }
+    listener->chose_port = !address_equal(&wanted, &listener->address);
+    listener_own_path(listener);
+    *ret = listener;
+    return 0;
+}
+
+bool listener_serves(const struct listener *listener, const struct address *wanted)
+{
+    if (listener->inherited || listener->fd < 0 || !is_reachable(listener))
+        return false;
+    return address_equal(&listener->address, wanted) ||
+           (listener->chose_port && address_leaves_port(wanted) &&
+            address_equal_host(&listener->address, wanted));
+}
+
+int listener_renew(struct listener *listener, int backlog)
+{
+    sockutil_take_newcomers(listener->fd);
+    return listen(listener->fd, backlog) < 0 ? -errno : 0;
 }
 
 void listener_close(struct listener *listener)
@@ -229,19 +253,9 @@ void listener_close(struct listener *listener)
     listener->fd = util_close(listener->fd);
 }
 
-void listener_set_deinit(struct listener_set *set)
-{
-    for (size_t i = 0; i < set->n; i++) {
-        listener_close(&set->listeners[i]);
-        free(set->listeners[i].name);
-    }
-    free(set->listeners);
-    *set = (struct listener_set){0};
-}
-
 void listener_drop_newcomers(struct listener *listener)
 {
-    if (listener->inherited)
+    if (listener->handed_on)
         return;
     /* A Unix socket without its file can't be found any more; TCP has a filter. Where neither helps
      * (abstract sockets, vsock) the queue is at least made as short as it can be. */

@@ -10,10 +10,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
 
 #include "greetd/config.h"
 #include "greetd/control.h"
+#include "greetd/handover.h"
 #include "greetd/log.h"
 #include "greetd/report.h"
 #include "greetd/util.h"
@@ -136,7 +136,7 @@ static int check_options(const struct arguments *arguments)
     if (r < 0)
         return CONTROL_EXIT_USAGE;
     if (arguments->action == ACTION_SERVE && arguments->options.n_listen > 0 &&
-        sd_listen_fds(false) > 0)
+        handover_any_passed())
         return complain_usage("--listen= can't be combined with sockets passed by systemd");
     return 0;
 }
@@ -174,7 +174,7 @@ static int act(const struct arguments *arguments)
     case ACTION_SHOW_CONFIG:
         return finish_output(config_show(config, stdout));
     case ACTION_SERVE:
-        r = control_run(config, &log);
+        r = control_run(config, &arguments->options, &log);
         if (log.abandoned)
             _exit(r);
         return r;
@@ -187,7 +187,7 @@ static int act(const struct arguments *arguments)
 static int run(const struct arguments *arguments)
 {
     /* Asked now: the sockets are not announced any more once they have been taken over. */
-    bool passed_sockets = sd_listen_fds(false) != 0;
+    bool passed_sockets = handover_any_passed();
     int status = check_options(arguments);
 
     if (status == 0)

@@ -3,12 +3,15 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
 struct pool {
     struct worker_shared shared;
     unsigned n_initialised, n_started;
+    unsigned n_posted;          /* messages to each worker */
+    uint64_t *n_rounds_prodded; /* owned: of each worker, at the last pool_prod() */
     struct worker workers[];
 };
 
@@ -18,8 +21,8 @@ static size_t share_of(uint64_t max_connections, unsigned n_workers, unsigned in
     return (size_t)(max_connections / n_workers + (index < max_connections % n_workers));
 }
 
-static int pool_new(struct pool **ret, const struct endpoints *endpoints, unsigned n_workers,
-                    uint64_t max_connections, struct connlog *connlog)
+static int pool_new(struct pool **ret, unsigned n_workers, uint64_t max_connections,
+                    struct connlog *connlog)
 {
     size_t size = sizeof(struct pool) + n_workers * sizeof(struct worker);
     /* The workers' rings stand on cache lines of their own. */
@@ -29,14 +32,16 @@ static int pool_new(struct pool **ret, const struct endpoints *endpoints, unsign
         return -ENOMEM;
     memset(pool, 0, size);
     pool->shared = (struct worker_shared){
-        .endpoints = *endpoints,
         .n_workers = n_workers,
         .connlog = connlog,
         .accept.max_connections = max_connections,
-        .changed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+        .accept.changed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
     };
-    if (pool->shared.changed_fd < 0)
+    if (pool->shared.accept.changed_fd < 0)
         return -errno;
+    pool->n_rounds_prodded = calloc(n_workers, sizeof(uint64_t));
+    if (!pool->n_rounds_prodded)
+        return -ENOMEM;
     int r = metrics_init(&pool->shared.accept.metrics, n_workers);
     if (r < 0)
         return r;
@@ -45,18 +50,35 @@ static int pool_new(struct pool **ret, const struct endpoints *endpoints, unsign
     return 0;
 }
 
-static int pool_init_workers(struct pool *pool)
+static int init_worker(struct pool *pool, struct endpoints *endpoints)
 {
-    unsigned n = pool->shared.n_workers;
-    uint64_t max = pool->shared.accept.max_connections;
+    unsigned index = pool->n_initialised, n = pool->shared.n_workers;
+    struct generation *generation;
+    int r = generation_new(&generation, endpoints, &pool->shared.accept.metrics, index);
 
-    while (pool->n_initialised < n) {
-        unsigned i = pool->n_initialised++;
-        int r = worker_init(&pool->workers[i], i, share_of(max, n, i), &pool->shared);
+    if (r < 0)
+        return r;
+    pool->n_initialised++;
+    return worker_init(&pool->workers[index], index,
+                       share_of(pool->shared.accept.max_connections, n, index), generation,
+                       &pool->shared);
+}
+
+static int pool_init_workers(struct pool *pool, struct endpoints *endpoints)
+{
+    while (pool->n_initialised < pool->shared.n_workers) {
+        int r = init_worker(pool, endpoints);
         if (r < 0)
             return r;
     }
     return 0;
+}
+
+/* Before the workers can let go of any. */
+static void use_listeners(const struct pool *pool, const struct endpoints *endpoints)
+{
+    for (size_t i = 0; i < endpoints->n; i++)
+        listener_use(endpoints->at[i].listener, pool->n_initialised);
 }
 
 static int pool_start_workers(struct pool *pool)
@@ -70,7 +92,7 @@ static int pool_start_workers(struct pool *pool)
     return 0;
 }
 
-int pool_start(struct pool **ret, const struct endpoints *endpoints, unsigned n_workers,
+int pool_start(struct pool **ret, struct endpoints *endpoints, unsigned n_workers,
                uint64_t max_connections, struct connlog *connlog)
 {
     _cleanup_(pool_freep) struct pool *pool = NULL;
@@ -80,12 +102,13 @@ int pool_start(struct pool **ret, const struct endpoints *endpoints, unsigned n_
     if (n_workers > max_connections)
         n_workers = (unsigned)max_connections;
 
-    r = pool_new(&pool, endpoints, n_workers, max_connections, connlog);
+    r = pool_new(&pool, n_workers, max_connections, connlog);
     if (r < 0)
         return r;
-    r = pool_init_workers(pool);
+    r = pool_init_workers(pool, endpoints);
     if (r < 0)
         return r;
+    use_listeners(pool, endpoints);
     r = pool_start_workers(pool);
     if (r < 0)
         return r;
@@ -109,13 +132,14 @@ void pool_free(struct pool *pool)
     for (unsigned i = 0; i < pool->n_initialised; i++)
         worker_deinit(&pool->workers[i]);
     metrics_deinit(&pool->shared.accept.metrics);
-    util_close(pool->shared.changed_fd);
+    util_close(pool->shared.accept.changed_fd);
+    free(pool->n_rounds_prodded);
     free(pool);
 }
 
 int pool_changed_fd(const struct pool *pool)
 {
-    return pool->shared.changed_fd;
+    return pool->shared.accept.changed_fd;
 }
 
 enum worker_state pool_state(const struct pool *pool, int *ret_error)
@@ -124,7 +148,7 @@ enum worker_state pool_state(const struct pool *pool, int *ret_error)
     eventfd_t n;
 
     /* First this, then the states: a change in between is announced again. */
-    (void)eventfd_read(pool->shared.changed_fd, &n);
+    (void)eventfd_read(pool->shared.accept.changed_fd, &n);
     for (unsigned i = 0; i < pool->n_started; i++) {
         enum worker_state state = worker_state(&pool->workers[i]);
 
@@ -138,14 +162,111 @@ enum worker_state pool_state(const struct pool *pool, int *ret_error)
     return slowest;
 }
 
-void pool_post(struct pool *pool, enum worker_message message)
+static void post(struct pool *pool, unsigned index, struct worker_message message)
+{
+    int r = worker_post(&pool->workers[index], message);
+
+    /* The main thread asks first whether there is room for more than the few messages of an end. */
+    assert(r >= 0);
+    (void)r;
+}
+
+void pool_post(struct pool *pool, enum worker_message_kind kind)
+{
+    pool->n_posted++;
+    for (unsigned i = 0; i < pool->n_started; i++)
+        post(pool, i, (struct worker_message){.kind = kind});
+}
+
+static unsigned n_handled(const struct worker *worker)
+{
+    return atomic_load_explicit(&worker->n_handled, memory_order_acquire);
+}
+
+bool pool_settled(const struct pool *pool)
+{
+    for (unsigned i = 0; i < pool->n_started; i++)
+        if (n_handled(&pool->workers[i]) != pool->n_posted)
+            return false;
+    return true;
+}
+
+int pool_prepare(struct pool *pool, struct endpoints *endpoints, struct generation **ret)
+{
+    _cleanup_(pool_discardp) struct generation *prepared = NULL;
+
+    /* The one behind the other: that for the first worker is made last, and taken first. */
+    for (unsigned i = pool->n_started; i-- > 0;) {
+        struct generation *generation;
+        int r = generation_new(&generation, endpoints, &pool->shared.accept.metrics, i);
+        if (r < 0)
+            return r;
+        generation->older = prepared;
+        prepared = generation;
+    }
+    *ret = TAKE_PTR(prepared);
+    return 0;
+}
+
+static struct generation *take_first(struct generation **prepared)
+{
+    struct generation *generation = *prepared;
+
+    *prepared = generation->older;
+    generation->older = NULL;
+    return generation;
+}
+
+void pool_discard(struct generation *prepared)
+{
+    while (prepared)
+        generation_free(take_first(&prepared));
+}
+
+void pool_adopt(struct pool *pool, struct endpoints *endpoints, struct generation *prepared)
+{
+    assert(pool_settled(pool));
+    use_listeners(pool, endpoints);
+    pool->n_posted++;
+    for (unsigned i = 0; i < pool->n_started; i++)
+        post(pool, i,
+             (struct worker_message){.kind = WORKER_ADOPT, .generation = take_first(&prepared)});
+}
+
+static uint64_t n_rounds(const struct worker *worker)
+{
+    return atomic_load_explicit(&worker->n_rounds, memory_order_relaxed);
+}
+
+void pool_prod(struct pool *pool)
 {
     for (unsigned i = 0; i < pool->n_started; i++) {
-        int r = worker_post(&pool->workers[i], message);
-        /* The main thread sends but a few messages in a worker's whole life. */
-        assert(r >= 0);
-        (void)r;
+        pool->n_rounds_prodded[i] = n_rounds(&pool->workers[i]);
+        worker_wake(&pool->workers[i]);
     }
+}
+
+bool pool_went_round(const struct pool *pool, unsigned *ret_stuck)
+{
+    for (unsigned i = 0; i < pool->n_started; i++)
+        if (n_rounds(&pool->workers[i]) == pool->n_rounds_prodded[i]) {
+            *ret_stuck = i;
+            return false;
+        }
+    return true;
+}
+
+uint64_t pool_idle_since(const struct pool *pool)
+{
+    uint64_t since = 0;
+
+    for (unsigned i = 0; i < pool->n_started; i++) {
+        uint64_t worker_since =
+            atomic_load_explicit(&pool->workers[i].idle_since_usec, memory_order_acquire);
+        if (worker_since > since)
+            since = worker_since;
+    }
+    return since;
 }
 
 unsigned pool_n_workers(const struct pool *pool)
@@ -156,4 +277,12 @@ unsigned pool_n_workers(const struct pool *pool)
 struct metrics_sums pool_sums(const struct pool *pool)
 {
     return metrics_sum(&pool->shared.accept.metrics);
+}
+
+struct metrics_sums pool_sums_and_watch(struct pool *pool)
+{
+    atomic_store_explicit(&pool->shared.wants_activity, true, memory_order_relaxed);
+    /* Pairs with that of a worker: what it counts is seen here, or it sees that it is to tell. */
+    atomic_thread_fence(memory_order_seq_cst);
+    return pool_sums(pool);
 }

@@ -2,42 +2,81 @@
 #include "greetd/sockets.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
+#include "greetd/handover.h"
 #include "greetd/sockutil.h"
 
-/* The endpoint of the socket that was added last; which one that is, is settled by
- * link_listeners(). */
-static int add_endpoint(struct sockets *sockets, const struct config_listener *config)
-{
-    struct endpoints *endpoints = &sockets->endpoints;
-    struct endpoint *at = reallocarray(endpoints->at, endpoints->n + 1, sizeof(*at));
+/* Endpoints in the making, and where their sockets come from. */
+struct plan {
+    struct endpoints *endpoints;
+    const struct config *config;
+    const struct listener_set *available; /* sockets that are open already */
+    struct report *report;
+};
 
-    if (!at)
-        return -ENOMEM;
-    endpoints->at = at;
-    endpoints->at[endpoints->n++] = (struct endpoint){.config = config};
-    return 0;
+static size_t count_addresses(const struct config *config)
+{
+    size_t n = config_default_listener(config)->addresses.n;
+
+    for (size_t i = 0; i < config_n_listeners(config); i++)
+        n += config_listener_at(config, i)->addresses.n;
+    return n;
 }
 
-/* The array of sockets has stopped moving. */
-static void link_listeners(struct sockets *sockets)
+static bool section_names(const struct config_listener *section, const struct listener *listener)
 {
-    for (size_t i = 0; i < sockets->listeners.n; i++)
-        sockets->endpoints.at[i].listener = &sockets->listeners.listeners[i];
+    for (size_t i = 0; i < section->addresses.n; i++)
+        if (address_equal(&section->addresses.addresses[i], &listener->address))
+            return true;
+    return false;
+}
+
+/* Whether the configuration names the very address, so that it is not for one that leaves the port
+ * to the kernel. */
+static bool is_named(const struct config *config, const struct listener *listener)
+{
+    bool named = section_names(config_default_listener(config), listener);
+
+    for (size_t i = 0; i < config_n_listeners(config) && !named; i++)
+        named = section_names(config_listener_at(config, i), listener);
+    return named;
+}
+
+/* A socket that is open already and is what WANTED asks for; NULL if there is none. */
+static struct listener *find_available(const struct plan *plan, const struct address *wanted)
+{
+    for (size_t i = 0; i < plan->available->n; i++) {
+        struct listener *listener = plan->available->at[i];
+
+        if (listener_serves(listener, wanted) && !endpoints_have(plan->endpoints, listener) &&
+            (!address_leaves_port(wanted) || !is_named(plan->config, listener)))
+            return listener_ref(listener);
+    }
+    return NULL;
+}
+
+static int open_address(const struct plan *plan, const struct config_listener *config,
+                        const struct address *wanted)
+{
+    _cleanup_(listener_unrefp) struct listener *listener = find_available(plan, wanted);
+    int r =
+        listener ? 0 : listener_open(&listener, wanted, (int)config_server(plan->config)->backlog);
+
+    if (r >= 0)
+        endpoints_add(plan->endpoints, listener, config);
+    return r;
 }
 
 /* Opens the addresses of one section. */
-static int open_addresses(struct sockets *sockets, const struct config_listener *config,
-                          int backlog, struct report *report)
+static int open_section(const struct plan *plan, const struct config_listener *config)
 {
     for (size_t i = 0; i < config->addresses.n; i++) {
-        int r = listener_open(&sockets->listeners, config->name, &config->addresses.addresses[i],
-                              backlog);
-        if (r >= 0)
-            r = add_endpoint(sockets, config);
+        int r = open_address(plan, config, &config->addresses.addresses[i]);
+
         if (r < 0) {
-            report_add(report, "Failed to listen on %s: %s", config->addresses.texts[i],
+            report_add(plan->report, "Failed to listen on %s: %s", config->addresses.texts[i],
                        strerrordesc_np(-r));
             return r;
         }
@@ -45,57 +84,106 @@ static int open_addresses(struct sockets *sockets, const struct config_listener 
     return 0;
 }
 
-static int open_configured(struct sockets *sockets, const struct config *config,
-                           struct report *report)
+static int open_configured(const struct plan *plan)
 {
-    int backlog = (int)config_server(config)->backlog;
-    int r = open_addresses(sockets, config_default_listener(config), backlog, report);
+    int r = open_section(plan, config_default_listener(plan->config));
 
-    for (size_t i = 0; r >= 0 && i < config_n_listeners(config); i++)
-        r = open_addresses(sockets, config_listener_at(config, i), backlog, report);
-    if (r >= 0 && sockets->listeners.n == 0) {
-        report_add(report, "Nothing to listen on: ListenStream= is empty and systemd passed no "
-                           "socket");
+    for (size_t i = 0; r >= 0 && i < config_n_listeners(plan->config); i++)
+        r = open_section(plan, config_listener_at(plan->config, i));
+    if (r >= 0 && plan->endpoints->n == 0) {
+        report_add(plan->report,
+                   "Nothing to listen on: ListenStream= is empty and systemd passed no socket");
         return -EBADMSG;
     }
     return r;
 }
 
 /* A socket that was passed has the greeting of the section with its name, or else of [Greeting]. */
-static int match_passed(struct sockets *sockets, const struct config *config, struct report *report)
+static void match_passed(const struct plan *plan)
 {
-    for (size_t i = 0; i < sockets->listeners.n; i++) {
+    for (size_t i = 0; i < plan->available->n; i++) {
+        struct listener *listener = plan->available->at[i];
         const struct config_listener *named =
-            config_find_listener(config, sockets->listeners.listeners[i].name);
-        int r = add_endpoint(sockets, named ? named : config_default_listener(config));
+            listener->name ? config_find_listener(plan->config, listener->name) : NULL;
+
+        if (listener->inherited)
+            endpoints_add(plan->endpoints, listener,
+                          named ? named : config_default_listener(plan->config));
+    }
+}
+
+static int set_fast_open(const struct plan *plan)
+{
+    const struct server_settings *server = config_server(plan->config);
+
+    for (size_t i = 0; server->fast_open && i < plan->endpoints->n; i++) {
+        int r = sockutil_set_fast_open(plan->endpoints->at[i].listener->fd, (int)server->backlog);
 
         if (r < 0) {
-            report_add(report, "Failed to prepare the sockets: %s", strerrordesc_np(-r));
+            report_add(plan->report, "Failed to set FastOpen=: %s", strerrordesc_np(-r));
             return r;
         }
     }
     return 0;
 }
 
-static int set_fast_open(struct sockets *sockets, const struct config *config,
-                         struct report *report)
+/* Makes the endpoints for CONFIG out of what is AVAILABLE and, unless sockets were INHERITED, what
+ * has to be opened. */
+static int make_endpoints(struct endpoints **ret, struct config *config,
+                          const struct listener_set *available, bool inherited,
+                          struct report *report)
 {
-    const struct server_settings *server = config_server(config);
+    _cleanup_(endpoints_unrefp) struct endpoints *endpoints = NULL;
+    int r = endpoints_new(&endpoints, config, inherited ? available->n : count_addresses(config));
 
-    for (size_t i = 0; server->fast_open && i < sockets->listeners.n; i++) {
-        int r = sockutil_set_fast_open(sockets->listeners.listeners[i].fd, (int)server->backlog);
-
-        if (r < 0) {
-            report_add(report, "Failed to set FastOpen=: %s", strerrordesc_np(-r));
-            return r;
-        }
+    if (r < 0) {
+        report_add(report, "Failed to prepare the sockets: %s", strerrordesc_np(-r));
+        return r;
     }
-    return 0;
+    const struct plan plan = {endpoints, config, available, report};
+    if (inherited)
+        match_passed(&plan);
+    else
+        r = open_configured(&plan);
+    if (r >= 0)
+        r = set_fast_open(&plan);
+    if (r >= 0)
+        *ret = TAKE_PTR(endpoints);
+    return r;
 }
 
-int sockets_open(struct sockets *sockets, const struct config *config, struct report *report)
+static bool any_inherited(const struct listener_set *set)
 {
-    int r = listener_inherit(&sockets->listeners, report);
+    for (size_t i = 0; i < set->n; i++)
+        if (set->at[i]->inherited)
+            return true;
+    return false;
+}
+
+/* Of sockets of our own that were open before: takes back what may have been done to them on the
+ * way out, and Backlog= may be another. */
+static void renew_all(const struct endpoints *endpoints)
+{
+    for (size_t i = 0; i < endpoints->n; i++)
+        if (!endpoints->at[i].listener->inherited)
+            (void)listener_renew(endpoints->at[i].listener,
+                                 (int)config_server(endpoints->config)->backlog);
+}
+
+/* Of what an earlier process has stored, systemd need keep no longer what is not used. */
+static void store_used(const struct endpoints *endpoints, const struct listener_set *taken)
+{
+    for (size_t i = 0; i < taken->n; i++)
+        if (!endpoints_have(endpoints, taken->at[i]))
+            handover_unstore(taken->at[i]);
+    for (size_t i = 0; i < endpoints->n; i++)
+        handover_store(endpoints->at[i].listener);
+}
+
+int sockets_open(struct sockets *sockets, struct config *config, struct report *report)
+{
+    _cleanup_(listener_set_deinit) struct listener_set taken = {0};
+    int r = handover_take(&taken, report);
 
     if (r == -EBADMSG)
         return r;
@@ -105,28 +193,121 @@ int sockets_open(struct sockets *sockets, const struct config *config, struct re
         return r;
     }
 
-    sockets->inherited = r > 0;
-    r = sockets->inherited ? match_passed(sockets, config, report)
-                           : open_configured(sockets, config, report);
-    if (r >= 0)
-        r = set_fast_open(sockets, config, report);
+    sockets->inherited = any_inherited(&taken);
+    r = make_endpoints(&sockets->endpoints, config, &taken, sockets->inherited, report);
     if (r < 0)
         return r;
-    link_listeners(sockets);
+    renew_all(sockets->endpoints);
+    store_used(sockets->endpoints, &taken);
     return 0;
+}
+
+/* Those in force, and those that are leaving: an address may be wanted again before it is free. */
+static int list_open(struct listener_set *ret, const struct sockets *sockets)
+{
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < sockets->endpoints->n; i++)
+        r = listener_set_add(ret, sockets->endpoints->at[i].listener);
+    for (size_t i = 0; r >= 0 && i < sockets->leaving.n; i++)
+        r = listener_set_add(ret, sockets->leaving.at[i]);
+    return r;
+}
+
+int sockets_prepare(struct endpoints **ret, const struct sockets *sockets, struct config *config,
+                    struct report *report)
+{
+    _cleanup_(listener_set_deinit) struct listener_set available = {0};
+    int r = list_open(&available, sockets);
+
+    if (r < 0) {
+        report_add(report, "Failed to prepare the sockets: %s", strerrordesc_np(-r));
+        return r;
+    }
+    return make_endpoints(ret, config, &available, sockets->inherited, report);
+}
+
+/* Those that were on their way out and are wanted again. */
+static void call_back(struct listener_set *leaving, const struct endpoints *endpoints)
+{
+    for (size_t i = leaving->n; i-- > 0;)
+        if (endpoints_have(endpoints, leaving->at[i]))
+            listener_unref(listener_set_take(leaving, i));
+}
+
+static void send_away(struct sockets *sockets, struct listener *listener)
+{
+    handover_unstore(listener);
+    listener_drop_newcomers(listener);
+    /* Without the memory to remember it, it is closed with the last of what refers to it. */
+    (void)listener_set_add(&sockets->leaving, listener);
+}
+
+void sockets_change_to(struct sockets *sockets, struct endpoints *endpoints)
+{
+    struct endpoints *before = sockets->endpoints;
+
+    call_back(&sockets->leaving, endpoints);
+    for (size_t i = 0; i < before->n; i++)
+        if (!endpoints_have(endpoints, before->at[i].listener))
+            send_away(sockets, before->at[i].listener);
+    renew_all(endpoints);
+    for (size_t i = 0; i < endpoints->n; i++)
+        handover_store(endpoints->at[i].listener);
+    sockets->endpoints = endpoints_ref(endpoints);
+    endpoints_unref(before);
+}
+
+bool sockets_close_left(struct sockets *sockets, char *address)
+{
+    for (size_t i = 0; i < sockets->leaving.n; i++) {
+        if (listener_in_use(sockets->leaving.at[i]))
+            continue;
+        struct listener *listener = listener_set_take(&sockets->leaving, i);
+
+        address_format(&listener->address, address);
+        listener_close(listener);
+        listener_unref(listener);
+        return true;
+    }
+    return false;
+}
+
+void sockets_drop_newcomers(const struct sockets *sockets)
+{
+    for (size_t i = 0; i < sockets->endpoints->n; i++)
+        listener_drop_newcomers(sockets->endpoints->at[i].listener);
+}
+
+void sockets_close_unused(struct sockets *sockets)
+{
+    for (size_t i = 0; sockets->endpoints && i < sockets->endpoints->n; i++)
+        if (!listener_in_use(sockets->endpoints->at[i].listener))
+            listener_close(sockets->endpoints->at[i].listener);
 }
 
 void sockets_deinit(struct sockets *sockets)
 {
-    free(sockets->endpoints.at);
-    sockets->endpoints = (struct endpoints){0};
-    listener_set_deinit(&sockets->listeners);
+    endpoints_unref(sockets->endpoints);
+    listener_set_deinit(&sockets->leaving);
+    *sockets = (struct sockets){0};
 }
 
 bool sockets_use(const struct sockets *sockets, const struct config_listener *listener)
 {
-    for (size_t i = 0; i < sockets->endpoints.n; i++)
-        if (sockets->endpoints.at[i].config == listener)
+    for (size_t i = 0; i < sockets->endpoints->n; i++)
+        if (sockets->endpoints->at[i].config == listener)
             return true;
+    return false;
+}
+
+bool sockets_have_clients(const struct sockets *sockets)
+{
+    for (size_t i = 0; i < sockets->endpoints->n; i++) {
+        struct pollfd queue = {.fd = sockets->endpoints->at[i].listener->fd, .events = POLLIN};
+
+        if (poll(&queue, 1, 0) > 0)
+            return true;
+    }
     return false;
 }

@@ -164,6 +164,11 @@ int sockutil_drop_newcomers(int fd)
     return 0;
 }
 
+void sockutil_take_newcomers(int fd)
+{
+    (void)setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &(int){0}, sizeof(int));
+}
+
 int64_t sockutil_unacknowledged(int fd, int family, int has_fin)
 {
     int outstanding;

@@ -13,7 +13,7 @@
 static void set_state(struct worker *worker, enum worker_state state)
 {
     atomic_store_explicit(&worker->state, (int)state, memory_order_release);
-    (void)eventfd_write(worker->shared->changed_fd, 1);
+    (void)eventfd_write(worker->shared->accept.changed_fd, 1);
 }
 
 enum worker_state worker_state(const struct worker *worker)
@@ -27,31 +27,50 @@ static void fail(struct worker *worker, int error)
     worker->quit = true;
 }
 
+static void act_on(struct worker *worker, const struct worker_message *message)
+{
+    int r = 0;
+
+    switch (message->kind) {
+    case WORKER_ADOPT:
+        r = acceptor_adopt(&worker->acceptor, message->generation);
+        break;
+    case WORKER_HOLD:
+        acceptor_hold(&worker->acceptor);
+        break;
+    case WORKER_RESUME:
+        acceptor_resume(&worker->acceptor);
+        break;
+    case WORKER_STOP:
+        acceptor_stop(&worker->acceptor);
+        break;
+    case WORKER_QUIT:
+        worker->quit = true;
+        break;
+    }
+    if (r < 0)
+        fail(worker, r);
+}
+
 static void read_mailbox(struct worker *worker)
 {
-    enum worker_message message;
+    struct worker_message message;
     eventfd_t n;
 
+    worker->has_mail = false;
     (void)eventfd_read(worker->mailbox_fd, &n);
-    while (ring_pop(&worker->mailbox, &message))
-        switch (message) {
-        case WORKER_STOP_LEAVE:
-            acceptor_stop(&worker->acceptor);
-            break;
-        case WORKER_STOP_EMPTY:
-            acceptor_empty(&worker->acceptor);
-            break;
-        case WORKER_QUIT:
-            worker->quit = true;
-            break;
-        }
+    while (ring_pop(&worker->mailbox, &message)) {
+        act_on(worker, &message);
+        atomic_fetch_add_explicit(&worker->n_handled, 1, memory_order_release);
+        (void)eventfd_write(worker->shared->accept.changed_fd, 1);
+    }
 }
 
 static void dispatch(struct worker *worker, uint64_t source, uint64_t now_usec)
 {
     switch (source_kind(source)) {
     case SOURCE_MAILBOX:
-        read_mailbox(worker);
+        worker->has_mail = true;
         break;
     case SOURCE_LISTENER:
         acceptor_announce(&worker->acceptor, source_index(source));
@@ -90,6 +109,43 @@ static void go_round(struct worker *worker)
     int r = acceptor_run(&worker->acceptor, now_usec);
     if (r < 0)
         fail(worker, r);
+    if (worker->has_mail)
+        read_mailbox(worker);
+    clients_retire(&worker->clients);
+}
+
+static uint64_t count_of(const atomic_uint_fast64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* Tells the main thread what it has asked to hear. The fence pairs with that in
+ * pool_sums_and_watch(): either what was just counted is seen there, or here that it is wanted. */
+static void tell_of_activity(struct worker *worker)
+{
+    struct worker_shared *shared = worker->shared;
+
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&shared->wants_activity, memory_order_relaxed) &&
+        atomic_exchange(&shared->wants_activity, false))
+        (void)eventfd_write(shared->accept.changed_fd, 1);
+}
+
+/* Keeps what the main thread reads of how busy this worker is. */
+static void report_round(struct worker *worker)
+{
+    const struct metrics_counters *counters = worker->clients.counters;
+    uint64_t n_accepted = count_of(&counters->accepted), n_ended = count_of(&counters->ended);
+
+    atomic_store_explicit(&worker->n_rounds, count_of(&worker->n_rounds) + 1, memory_order_relaxed);
+    if (n_accepted == worker->n_accepted_seen && n_ended == worker->n_ended_seen)
+        return;
+    worker->n_accepted_seen = n_accepted;
+    worker->n_ended_seen = n_ended;
+    atomic_store_explicit(&worker->idle_since_usec,
+                          worker->clients.n > 0 ? DEADLINE_NEVER : deadline_now(),
+                          memory_order_release);
+    tell_of_activity(worker);
 }
 
 /* Announces that accepting is over, and ends once the last client has gone. */
@@ -113,10 +169,11 @@ static void *worker_main(void *p)
 
     while (!worker->quit) {
         go_round(worker);
+        report_round(worker);
         advance_state(worker);
     }
 
-    acceptor_stop(&worker->acceptor);
+    acceptor_close(&worker->acceptor);
     clients_abandon(&worker->clients, deadline_now());
     set_state(worker, worker->error < 0 ? WORKER_FAILED : WORKER_ENDED);
     return NULL;
@@ -125,7 +182,7 @@ static void *worker_main(void *p)
 static int init_mailbox(struct worker *worker)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = source_pack(SOURCE_MAILBOX, 0)};
-    int r = ring_init(&worker->mailbox, WORKER_MAILBOX_SIZE, sizeof(enum worker_message));
+    int r = ring_init(&worker->mailbox, WORKER_MAILBOX_SIZE, sizeof(struct worker_message));
 
     if (r < 0)
         return r;
@@ -138,16 +195,13 @@ static int init_mailbox(struct worker *worker)
 }
 
 int worker_init(struct worker *worker, unsigned index, size_t capacity,
-                struct worker_shared *shared)
+                struct generation *generation, struct worker_shared *shared)
 {
-    int r;
-
     *worker = (struct worker){.shared = shared, .index = index, .mailbox_fd = -1};
+    atomic_init(&worker->idle_since_usec, deadline_now());
     worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (worker->epoll_fd < 0)
-        return -errno;
+    int r = worker->epoll_fd < 0 ? -errno : 0;
 
-    r = init_mailbox(worker);
     const struct clients_worker self = {
         .index = index,
         .n_workers = shared->n_workers,
@@ -155,17 +209,20 @@ int worker_init(struct worker *worker, unsigned index, size_t capacity,
         .connlog = shared->connlog,
         .counters = &shared->accept.metrics.workers[index],
     };
+    int memory = clients_init(&worker->clients, capacity, generation, &self);
+    acceptor_init(&worker->acceptor, worker->epoll_fd, &worker->clients, &shared->accept);
     if (r >= 0)
-        r = clients_init(&worker->clients, capacity, &shared->endpoints, &self);
-    if (r >= 0)
-        r = acceptor_init(&worker->acceptor, &shared->endpoints, worker->epoll_fd, &worker->clients,
-                          &shared->accept);
-    return r;
+        r = memory;
+    return r < 0 ? r : init_mailbox(worker);
 }
 
 void worker_deinit(struct worker *worker)
 {
-    acceptor_deinit(&worker->acceptor);
+    struct worker_message message;
+
+    /* What was posted after it had ended. */
+    while (ring_pop(&worker->mailbox, &message))
+        generation_free(message.generation);
     clients_deinit(&worker->clients);
     ring_deinit(&worker->mailbox);
     worker->mailbox_fd = util_close(worker->mailbox_fd);
@@ -184,10 +241,15 @@ int worker_start(struct worker *worker)
     return 0;
 }
 
-int worker_post(struct worker *worker, enum worker_message message)
+int worker_post(struct worker *worker, struct worker_message message)
 {
     if (!ring_push(&worker->mailbox, &message))
         return -EAGAIN;
-    (void)eventfd_write(worker->mailbox_fd, 1);
+    worker_wake(worker);
     return 0;
+}
+
+void worker_wake(struct worker *worker)
+{
+    (void)eventfd_write(worker->mailbox_fd, 1);
 }

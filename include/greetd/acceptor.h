@@ -23,37 +23,38 @@ struct acceptor_shared {
     /* When accepting last failed, so that an episode is logged once. Relaxed: nothing depends on
      * it. */
     atomic_uint_fast64_t exhausted_usec;
-};
-
-struct acceptor_lane {
-    bool open;    /* still to be accepted from */
-    bool watched; /* epoll knows it */
-    bool ready;   /* there may be clients in its queue */
+    int changed_fd; /* borrowed: an eventfd, written when the last worker has let go of a socket */
 };
 
 struct acceptor {
-    int epoll_fd;                      /* borrowed: the worker's */
-    const struct endpoints *endpoints; /* borrowed */
-    struct clients *clients;           /* borrowed */
-    struct acceptor_lane *lanes;       /* owned; one for each endpoint */
-    bool emptying;                     /* a socket is let go once its queue is empty */
+    int epoll_fd;            /* borrowed: the worker's */
+    struct clients *clients; /* borrowed; its generations have the sockets */
+    bool held;               /* by acceptor_hold() */
     bool paused;
     uint64_t resume_usec;           /* paused until then, at the latest; else DEADLINE_NEVER */
     uint64_t n_ended_at_pause;      /* of clients_n_ended: whether someone has gone since */
     struct acceptor_shared *shared; /* borrowed */
 };
 
-/* Prepares to accept from ENDPOINTS into CLIENTS; nothing is registered yet. Returns 0 or -ENOMEM;
- * acceptor_deinit() is due in either case. */
-int acceptor_init(struct acceptor *acceptor, const struct endpoints *endpoints, int epoll_fd,
-                  struct clients *clients, struct acceptor_shared *shared);
-
-void acceptor_deinit(struct acceptor *acceptor);
+/* Prepares to accept into CLIENTS from the sockets of its newest generation; nothing is registered
+ * yet. */
+void acceptor_init(struct acceptor *acceptor, int epoll_fd, struct clients *clients,
+                   struct acceptor_shared *shared);
 
 /* Registers the sockets with epoll. Returns 0 or a negative errno of epoll_ctl(2). */
 int acceptor_start(struct acceptor *acceptor);
 
-/* Remembers that epoll has announced clients at endpoint number LANE. */
+/* Goes on with GENERATION, which is taken over. A socket that the one before has too is accepted
+ * from without a break; one that is not there any more is let go as soon as its queue is empty.
+ * Must come after all events of the same epoll_wait(2), which speak of lanes by their number.
+ * Returns as acceptor_start(). */
+int acceptor_adopt(struct acceptor *acceptor, struct generation *generation);
+
+/* Leaves newcomers in the queues until acceptor_resume(). */
+void acceptor_hold(struct acceptor *acceptor);
+void acceptor_resume(struct acceptor *acceptor);
+
+/* Remembers that epoll has announced clients at lane number LANE of the newest generation. */
 void acceptor_announce(struct acceptor *acceptor, size_t lane);
 
 /* Accepts and greets a few of the clients that wait, and takes accepting up again if it was paused
@@ -66,12 +67,12 @@ int acceptor_run(struct acceptor *acceptor, uint64_t now_usec);
  * for at once. */
 uint64_t acceptor_next_deadline(const struct acceptor *acceptor);
 
-/* Lets go of every socket and leaves those who are in its queue to other workers, or the next
- * process. */
-void acceptor_stop(struct acceptor *acceptor);
+/* Lets go of every socket at once. */
+void acceptor_close(struct acceptor *acceptor);
 
-/* From now on lets go of each socket as soon as its queue is empty. */
-void acceptor_empty(struct acceptor *acceptor);
+/* Stops accepting. The queue of a socket that is handed on is left to the next process; others are
+ * let go as soon as it is empty. */
+void acceptor_stop(struct acceptor *acceptor);
 
 /* Whether any socket is still accepted from. */
 bool acceptor_is_open(const struct acceptor *acceptor);

@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "greetd/peer.h"
+
 struct address {
     union {
         struct sockaddr sa;
@@ -24,10 +26,6 @@ struct address {
     socklen_t length; /* as bind(2) wants it */
     bool dual_stack;  /* a bare port: [::] that takes IPv4 too, or 0.0.0.0 without IPv6 */
 };
-
-/* Room for any address as text, with its '\0': "[" IPv6 "%" interface "]:" port, or a Unix path of
- * 108 bytes of which each may be written as \xHH. */
-#define ADDRESS_TEXT_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) * 4 + 2)
 
 /* Reads TEXT in the grammar of ListenStream= in systemd.socket(5): `PORT`, `IPv4:PORT`,
  * `[IPv6]:PORT`, `/path`, `@abstract`, `vsock:CID:PORT` (an empty CID is any). A link-local IPv6
@@ -50,32 +48,8 @@ const char *address_format(const struct address *address, char *buffer);
  * port it chooses another each time, so such an address equals nothing, not even itself. */
 bool address_equal(const struct address *a, const struct address *b);
 
-/* The other end of a connection, small enough to keep for every client (24 bytes). */
-struct peer {
-    sa_family_t family; /* AF_UNSPEC when unknown */
-    uint16_t port;      /* AF_INET, AF_INET6; host byte order */
-    uint32_t scope;     /* AF_INET6: interface of a link-local address, else 0 */
-    union {
-        struct in_addr in;
-        struct in6_addr in6;
-        struct {
-            uint32_t cid, port;
-        } vm;
-        struct {
-            uint32_t pid, uid;
-        } un;
-    };
-};
+/* Whether the kernel is to choose the port. */
+bool address_leaves_port(const struct address *address);
 
-/* Keeps what is needed of the sockaddr that accept4(2) gave. IPv4 mapped to IPv6 becomes IPv4. The
- * pid and uid of an AF_UNIX peer are not in its address: the caller fills them in (unix(7),
- * SO_PEERCRED). */
-struct peer peer_from_sockaddr(const struct sockaddr *sa, socklen_t length);
-
-/* Writes the peer's address without its port, as `192.0.2.1`, `2001:db8::1`, `fe80::1%eth0`,
- * `vsock:3` or `unix`, and returns BUFFER (ADDRESS_TEXT_MAX bytes). */
-const char *peer_format_host(const struct peer *peer, char *buffer);
-
-/* Writes the peer for a sentence: `192.0.2.1:54321`, `[2001:db8::1]:54321`, `vsock:3:1024`,
- * `unix:pid=7,uid=0`, and returns BUFFER (ADDRESS_TEXT_MAX bytes). */
-const char *peer_format(const struct peer *peer, char *buffer);
+/* The same as address_equal() but for the ports, which are passed over. */
+bool address_equal_host(const struct address *a, const struct address *b);

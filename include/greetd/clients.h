@@ -12,22 +12,14 @@
 #include "greetd/conn.h"
 #include "greetd/connlog.h"
 #include "greetd/deadline.h"
-#include "greetd/endpoint.h"
+#include "greetd/generation.h"
 #include "greetd/metrics.h"
-
-/* The clients that came through one listening socket. They have the same timeouts, so each of its
- * queues is in the order of its deadlines. */
-struct clients_lane {
-    struct conn_terms terms;
-    struct deadline_fifo writing, lingering;
-};
 
 struct clients {
     int epoll_fd;            /* borrowed: the worker's */
     struct connlog *connlog; /* borrowed */
     unsigned worker, n_workers;
-    struct clients_lane *lanes; /* owned; one for each endpoint */
-    size_t n_lanes;
+    struct generation *newest;         /* owned, and the older ones behind it */
     struct conn *table;                /* owned */
     size_t capacity, touched;          /* places in it, and how many of them were ever used */
     struct deadline_entry *vacant;     /* places in the table that were used and are free again */
@@ -46,12 +38,19 @@ struct clients_worker {
     struct metrics_counters *counters;
 };
 
-/* Makes room for up to CAPACITY (at least 1) clients of ENDPOINTS. Returns 0 or -ENOMEM;
- * clients_deinit() is due in either case. The memory is touched only as it is used. */
-int clients_init(struct clients *clients, size_t capacity, const struct endpoints *endpoints,
+/* Makes room for up to CAPACITY (at least 1) clients of GENERATION, which is taken over in any
+ * case. Returns 0 or -ENOMEM; clients_deinit() is due in either case. The memory is touched only as
+ * it is used. */
+int clients_init(struct clients *clients, size_t capacity, struct generation *generation,
                  const struct clients_worker *worker);
 
-/* Frees the tables. No client must be left. */
+/* From now on serves GENERATION, which is taken over, and the older ones until they are done. */
+void clients_adopt(struct clients *clients, struct generation *generation);
+
+/* Frees the generations before the newest that are not in use any more. */
+void clients_retire(struct clients *clients);
+
+/* Frees the table and all generations. No client must be left. */
 void clients_deinit(struct clients *clients);
 
 /* Whether one more can be taken without letting another go. */
@@ -67,9 +66,9 @@ bool clients_can_let_go(const struct clients *clients);
  * none. */
 bool clients_let_go_oldest(struct clients *clients, uint64_t now_usec);
 
-/* Takes FD, just accepted from endpoint number LANE, and greets PEER as far as possible. There must
+/* Takes FD, just accepted from the socket of LANE, and greets PEER as far as possible. There must
  * be room. */
-void clients_admit(struct clients *clients, size_t lane, int fd, struct peer peer,
+void clients_admit(struct clients *clients, struct lane *lane, int fd, struct peer peer,
                    uint64_t now_usec);
 
 /* Goes on with the client at INDEX of the table, of which epoll has spoken. */

@@ -31,6 +31,9 @@ struct connlog;
  * eventfd(2) or pthread_create(3) said. All signals should be blocked already. */
 int connlog_start(struct connlog **ret, struct log *log, unsigned n_workers, bool connections);
 
+/* Changes whether the workers' connections are wanted; only for the main thread. */
+void connlog_configure(struct connlog *connlog, bool connections);
+
 /* Whether there is to be an entry for each connection; for any thread. */
 bool connlog_wants_connections(const struct connlog *connlog);
 

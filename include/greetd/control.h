@@ -15,11 +15,11 @@
 /* Logs the mistakes in REPORT and tells systemd of them. Returns the exit status for them. */
 int control_reject(struct log *log, const struct report *report);
 
-/* Serves until it is told to stop. CONFIG and LOG are borrowed. Returns the exit status: 0,
- * EX_OSERR or EX_CONFIG; why has been logged. If LOG stands still then, it is marked as abandoned:
- * its thread goes on reading, and the process should leave by _exit(2). Must be called with one
- * thread running. */
-int control_run(const struct config *config, struct log *log);
+/* Serves until it is told to stop, with CONFIG first, and what OPTIONS and the files say after each
+ * reload. All is borrowed. Returns the exit status: 0, EX_OSERR or EX_CONFIG; why has been logged.
+ * If LOG stands still then, it is marked as abandoned: its thread goes on reading, and the process
+ * should leave by _exit(2). Must be called with one thread running. */
+int control_run(struct config *config, const struct config_options *options, struct log *log);
 
 /* For a start that failed although systemd passed sockets: waits for a second, or until SIGTERM. As
  * long as a client waits in the queue of such a socket systemd starts the service anew as soon as

@@ -26,6 +26,7 @@ struct server_settings {
     uint64_t backlog;           /* Backlog=, 1 to INT_MAX */
     uint64_t workers;           /* Workers=, 0 for `auto` */
     uint64_t max_connections;   /* MaxConnections=, 1 to 1048576 */
+    uint64_t idle_exit_usec;    /* IdleExitSec= */
     uint64_t stop_timeout_usec; /* StopTimeoutSec= */
     bool fast_open;             /* FastOpen= */
 };

@@ -2,7 +2,8 @@
 #pragma once
 
 /* Which sockets greetd listens on, and how the clients of each are greeted: those that systemd
- * passed, or else those that the configuration names. */
+ * passed, or else those that the configuration names, now and after each reload. Only for the main
+ * thread. */
 
 #include <stdbool.h>
 
@@ -13,19 +14,42 @@
 
 /* A set of zeroes is empty. */
 struct sockets {
-    struct listener_set listeners; /* owned */
-    struct endpoints endpoints;    /* owned; in the order of listeners */
-    bool inherited;                /* all of them were passed by systemd, else greetd opened them */
+    struct endpoints *endpoints; /* a reference: those in force */
+    struct listener_set leaving; /* no longer wanted, but workers may not have let go of them */
+    bool inherited;              /* all were passed by systemd, else greetd opened them */
 };
 
-/* Takes what systemd passed, or opens every ListenStream= of CONFIG, which is borrowed. Returns 0;
- * -EBADMSG if what was passed or configured can't be listened on; -ENOMEM, or the negative errno of
- * what the system refused. REPORT then says what failed and where. sockets_deinit() is due in any
- * case. */
-int sockets_open(struct sockets *sockets, const struct config *config, struct report *report);
+/* Takes what systemd passed, or opens every ListenStream= of CONFIG that systemd has not kept since
+ * an earlier process, and has systemd keep them. Returns 0; -EBADMSG if what was passed or
+ * configured can't be listened on; -ENOMEM, or the negative errno of what the system refused.
+ * REPORT then says what failed and where. sockets_deinit() is due in any case. */
+int sockets_open(struct sockets *sockets, struct config *config, struct report *report);
+
+/* Prepares what is to be in force under another CONFIG: addresses that are new are opened, sockets
+ * that are still wanted are kept. On success *RET is the caller's reference, for
+ * sockets_change_to(); to let go of it is to go back. Errors as above; nothing has changed then. */
+int sockets_prepare(struct endpoints **ret, const struct sockets *sockets, struct config *config,
+                    struct report *report);
+
+/* Puts ENDPOINTS, prepared by sockets_prepare(), in force. From sockets that are not wanted any
+ * more newcomers are turned away; sockets_close_left() closes them. */
+void sockets_change_to(struct sockets *sockets, struct endpoints *endpoints);
+
+/* Closes one socket that is no longer wanted and that no worker uses any more, and writes its
+ * address to ADDRESS (ADDRESS_TEXT_MAX bytes). Returns false if there is none. */
+bool sockets_close_left(struct sockets *sockets, char *address);
+
+/* Turns newcomers away from all sockets that the next process does not get. */
+void sockets_drop_newcomers(const struct sockets *sockets);
+
+/* Closes all sockets that no worker uses any more: the process is about to end. */
+void sockets_close_unused(struct sockets *sockets);
 
 /* Closes and frees everything. */
 void sockets_deinit(struct sockets *sockets);
 
 /* Whether the clients of any socket are greeted as LISTENER says. */
 bool sockets_use(const struct sockets *sockets, const struct config_listener *listener);
+
+/* Whether a client waits in the queue of any of them. */
+bool sockets_have_clients(const struct sockets *sockets);

@@ -34,6 +34,9 @@ int sockutil_check_listening(int fd, int *ret_type, const char **ret_what);
  * not a TCP socket. See SO_ATTACH_FILTER in socket(7). */
 int sockutil_drop_newcomers(int fd);
 
+/* Undoes sockutil_drop_newcomers(), if it was done. */
+void sockutil_take_newcomers(int fd);
+
 /* Lets clients send with their SYN, and be answered before the handshake is over (RFC 7413;
  * TCP_FASTOPEN in tcp(7)); up to QUEUE of them may be half through it. The greeting does not depend
  * on what is sent, so a replayed SYN does no harm. Returns 0, also for sockets that are not TCP and

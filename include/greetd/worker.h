@@ -6,7 +6,7 @@
  * client is told in conn.
  *
  *     ┌─▶ epoll_wait ─▶ clients that are ready ─▶ clients whose time is over ─▶ accept and greet ─┐
- *     └───────────────────────────────────────────────────────────────────────────────────────────┘
+ *     └────────────────────────────────────────── the mailbox, if there is something in it ◀──────┘
  */
 
 #include <pthread.h>
@@ -21,11 +21,11 @@
 
 /* What all workers of a pool have in common. */
 struct worker_shared {
-    struct endpoints endpoints; /* borrowed */
     unsigned n_workers;
     struct connlog *connlog;       /* borrowed */
-    int changed_fd;                /* borrowed: an eventfd, written when a worker's state changes */
-    struct acceptor_shared accept; /* of all acceptors */
+    struct acceptor_shared accept; /* of all acceptors; its changed_fd is written by workers too */
+    /* Whether the main thread wants to hear, by changed_fd, that there has been something to do. */
+    atomic_bool wants_activity;
 };
 
 /* Only ever moves on to a later one. */
@@ -37,10 +37,17 @@ enum worker_state {
     WORKER_FAILED,   /* the thread is ending: the system refused what it can't do without */
 };
 
-enum worker_message {
-    WORKER_STOP_LEAVE, /* stop accepting at once and leave the queue to the next process */
-    WORKER_STOP_EMPTY, /* accept those who are in the queue, then stop accepting */
-    WORKER_QUIT,       /* end now, whoever is still there */
+enum worker_message_kind {
+    WORKER_ADOPT,  /* serve another generation */
+    WORKER_HOLD,   /* leave newcomers in the queue until told otherwise */
+    WORKER_RESUME, /* accept them again */
+    WORKER_STOP,   /* stop accepting, see acceptor_stop(), and end once the last client has gone */
+    WORKER_QUIT,   /* end now, whoever is still there */
+};
+
+struct worker_message {
+    enum worker_message_kind kind;
+    struct generation *generation; /* for WORKER_ADOPT: taken over */
 };
 
 struct worker {
@@ -49,19 +56,27 @@ struct worker {
     pthread_t thread;
     int epoll_fd;        /* owned */
     int mailbox_fd;      /* owned: an eventfd, written when there is a message */
-    struct ring mailbox; /* of enum worker_message; pushed to by the main thread */
+    struct ring mailbox; /* of struct worker_message; pushed to by the main thread */
     struct clients clients;
     struct acceptor acceptor;
-    bool quit;
+    bool has_mail, quit;
+    uint64_t n_accepted_seen, n_ended_seen; /* at the end of the last round */
     int error; /* negative errno, for WORKER_FAILED; settled once the state is seen */
     /* enum worker_state. Released by the thread, so that who sees it sees what led there. */
     atomic_int state;
+    /* How many messages it has acted on. Released, as the state. */
+    atomic_uint n_handled;
+    /* How often it has gone round its loop. Relaxed: that it moves is all there is to know. */
+    atomic_uint_fast64_t n_rounds;
+    /* Since when it has no client, CLOCK_MONOTONIC; DEADLINE_NEVER while it has one. */
+    atomic_uint_fast64_t idle_since_usec;
 };
 
-/* Prepares worker number INDEX, for up to CAPACITY (at least 1) clients. Returns 0, -ENOMEM, or
- * what epoll_create1(2), epoll_ctl(2) or eventfd(2) said; worker_deinit() is due in either case. */
+/* Prepares worker number INDEX, for up to CAPACITY (at least 1) clients of GENERATION, which is
+ * taken over. Returns 0, -ENOMEM, or what epoll_create1(2), epoll_ctl(2) or eventfd(2) said;
+ * worker_deinit() is due in either case. */
 int worker_init(struct worker *worker, unsigned index, size_t capacity,
-                struct worker_shared *shared);
+                struct generation *generation, struct worker_shared *shared);
 
 /* Frees what the worker owns. Its thread must have ended or never been started. */
 void worker_deinit(struct worker *worker);
@@ -71,8 +86,11 @@ void worker_deinit(struct worker *worker);
 int worker_start(struct worker *worker);
 
 /* Puts a message into the mailbox; only for the main thread. Returns 0, or -EAGAIN if the mailbox
- * is full. */
-int worker_post(struct worker *worker, enum worker_message message);
+ * is full, and then has taken nothing over. */
+int worker_post(struct worker *worker, struct worker_message message);
+
+/* Has an idle worker go round its loop once; only for the main thread. */
+void worker_wake(struct worker *worker);
 
 /* Where the worker is; for any thread. */
 enum worker_state worker_state(const struct worker *worker);

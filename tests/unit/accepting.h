@@ -5,6 +5,7 @@
 
 #include <criterion/criterion.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 
 #include "greetd/acceptor.h"
 #include "net.h"
@@ -27,23 +28,33 @@ static inline void accepting_open(struct accepting *a, size_t n_endpoints, size_
     int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 
     place_open(&a->place, n_endpoints);
-    a->shared = (struct acceptor_shared){.max_connections = capacity};
+    a->shared = (struct acceptor_shared){
+        .max_connections = capacity,
+        .changed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+    };
     cr_assert_eq(metrics_init(&a->shared.metrics, 1), 0);
     const struct clients_worker worker = {
         .n_workers = 1, .epoll_fd = epoll_fd, .counters = a->shared.metrics.workers};
-    cr_assert_eq(clients_init(&a->clients, capacity, &a->place.endpoints, &worker), 0);
-    cr_assert_eq(
-        acceptor_init(&a->acceptor, &a->place.endpoints, epoll_fd, &a->clients, &a->shared), 0);
+    cr_assert_eq(clients_init(&a->clients, capacity,
+                              place_generation(&a->place, &a->shared.metrics), &worker),
+                 0);
+    acceptor_init(&a->acceptor, epoll_fd, &a->clients, &a->shared);
     cr_assert_eq(acceptor_start(&a->acceptor), 0);
 }
 
 static inline void accepting_close(struct accepting *a)
 {
     clients_abandon(&a->clients, ACCEPTING_START);
-    acceptor_deinit(&a->acceptor);
     clients_deinit(&a->clients);
     metrics_deinit(&a->shared.metrics);
     place_close(&a->place);
+}
+
+/* Stops, and leaves those who are in the queues to the next process. */
+static inline void accepting_leave(struct accepting *a)
+{
+    place_hand_on(&a->place);
+    acceptor_stop(&a->acceptor);
 }
 
 /* Hands on what epoll has to say now. Returns how many listening sockets it spoke of. */

@@ -11,7 +11,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#include "greetd/listener.h"
+#include "greetd/handover.h"
 
 #define PASSED_MAX 16
 
@@ -47,7 +47,7 @@ static inline void passed_begin(const int *fds, int n, const char *names)
 static inline void passed_end(struct listener_set *set)
 {
     for (size_t i = 0; i < set->n; i++)
-        set->listeners[i].fd = fcntl(set->listeners[i].fd, F_DUPFD_CLOEXEC, 200);
+        set->at[i]->fd = fcntl(set->at[i]->fd, F_DUPFD_CLOEXEC, 200);
     for (int i = 0; i < passed.n; i++) {
         int number = SD_LISTEN_FDS_START + i;
 

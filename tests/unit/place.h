@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "greetd/endpoint.h"
+#include "greetd/generation.h"
 #include "net.h"
 
 #define PLACE_HELLO "Hello from server!"
@@ -20,8 +21,7 @@
 #define PLACE_ENDPOINTS_MAX 3
 
 struct place {
-    struct endpoints endpoints;
-    struct endpoint at[PLACE_ENDPOINTS_MAX];
+    struct endpoints *endpoints;
     struct listener listeners[PLACE_ENDPOINTS_MAX];
     struct config_listener configs[PLACE_ENDPOINTS_MAX];
     struct greeting greetings[PLACE_ENDPOINTS_MAX];
@@ -31,7 +31,8 @@ struct place {
 /* Opens N endpoints that say hello, with LingerSec=2 and WriteTimeoutSec=30. */
 static inline void place_open(struct place *place, size_t n)
 {
-    *place = (struct place){.endpoints = {.at = place->at, .n = n}};
+    *place = (struct place){.endpoints = NULL};
+    cr_assert_eq(endpoints_new(&place->endpoints, NULL, n), 0);
     for (size_t i = 0; i < n; i++) {
         place->greetings[i] =
             (struct greeting){.bytes = (char *)PLACE_HELLO, .size = strlen(PLACE_HELLO)};
@@ -41,12 +42,31 @@ static inline void place_open(struct place *place, size_t n)
             .greeting = &place->greetings[i],
         };
         place->listeners[i] = (struct listener){
-            .name = (char *)"server",
+            .references = 1,
             .fd = net_listen(&place->addresses[i]),
             .type = SOCK_STREAM,
         };
-        place->at[i] = (struct endpoint){&place->listeners[i], &place->configs[i]};
+        endpoints_add(place->endpoints, &place->listeners[i], &place->configs[i]);
     }
+}
+
+/* As though the next process had the sockets too. */
+static inline void place_hand_on(struct place *place)
+{
+    for (size_t i = 0; i < place->endpoints->n; i++)
+        place->listeners[i].handed_on = true;
+}
+
+/* What the only worker serves; the caller's. */
+static inline struct generation *place_generation(const struct place *place,
+                                                  struct metrics *metrics)
+{
+    struct generation *generation;
+
+    cr_assert_eq(generation_new(&generation, place->endpoints, metrics, 0), 0);
+    for (size_t i = 0; i < place->endpoints->n; i++)
+        listener_use(place->endpoints->at[i].listener, 1);
+    return generation;
 }
 
 /* Lets endpoint I say more than anyone takes at once. */
@@ -58,12 +78,13 @@ static inline void place_make_huge(struct place *place, size_t i)
 
 static inline void place_close(struct place *place)
 {
-    for (size_t i = 0; i < place->endpoints.n; i++) {
+    for (size_t i = 0; i < place->endpoints->n; i++) {
         if (place->greetings[i].size == PLACE_HUGE)
             free(place->greetings[i].bytes);
         if (place->listeners[i].fd >= 0)
             close(place->listeners[i].fd);
     }
+    endpoints_unref(place->endpoints);
 }
 
 /* Connects to endpoint I and waits until the client is in its queue. */

@@ -170,15 +170,17 @@ static int start(struct scene *scene)
     if (r >= 0)
         r = connlog_start(&scene->connlog, &scene->log, WORKERS, true);
     if (r >= 0)
-        r = pool_start(&scene->pool, &scene->sockets.endpoints, WORKERS, 100, scene->connlog);
+        r = pool_start(&scene->pool, scene->sockets.endpoints, WORKERS, 100, scene->connlog);
     return r;
 }
 
 static void stop(struct scene *scene)
 {
-    pool_free(scene->pool);
+    if (scene->pool)
+        pool_end(scene->pool);
     if (scene->connlog)
         cr_assert_eq(connlog_stop(scene->connlog, DEADLINE_NEVER), 0);
+    pool_free(scene->pool);
     sockets_deinit(&scene->sockets);
     config_unref(scene->config);
     report_deinit(&scene->report);
@@ -196,9 +198,9 @@ static void greet_one(const struct scene *scene)
     socklen_t length = sizeof(address);
     char text[64];
 
-    cr_assert_eq(
-        getsockname(scene->sockets.listeners.listeners[0].fd, (struct sockaddr *)&address, &length),
-        0);
+    cr_assert_eq(getsockname(scene->sockets.endpoints->at[0].listener->fd,
+                             (struct sockaddr *)&address, &length),
+                 0);
     int client = net_connect(&address);
     cr_assert_eq(net_read_to_end(client, text, sizeof(text)), (ssize_t)strlen(HELLO));
     cr_assert_arr_eq(text, HELLO, strlen(HELLO));

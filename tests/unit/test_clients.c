@@ -28,22 +28,24 @@ ssize_t send(int fd, const void *bytes, size_t size, int flags)
 
 struct scene {
     struct place place;
-    struct metrics_counters counters;
+    struct metrics metrics;
     struct clients clients;
 };
 
 static void init_clients(struct scene *scene, size_t capacity, int epoll_fd)
 {
     const struct clients_worker worker = {
-        .n_workers = 1, .epoll_fd = epoll_fd, .counters = &scene->counters};
+        .n_workers = 1, .epoll_fd = epoll_fd, .counters = scene->metrics.workers};
 
-    cr_assert_eq(clients_init(&scene->clients, capacity, &scene->place.endpoints, &worker), 0);
+    cr_assert_eq(clients_init(&scene->clients, capacity,
+                              place_generation(&scene->place, &scene->metrics), &worker),
+                 0);
 }
 
 static void open_scene(struct scene *scene, size_t n_endpoints, size_t capacity)
 {
     place_open(&scene->place, n_endpoints);
-    scene->counters = (struct metrics_counters){0};
+    cr_assert_eq(metrics_init(&scene->metrics, 1), 0);
     init_clients(scene, capacity, epoll_create1(EPOLL_CLOEXEC));
 }
 
@@ -51,10 +53,10 @@ static void close_scene(struct scene *scene)
 {
     clients_abandon(&scene->clients, START + 3600 * PLACE_SECOND);
     clients_deinit(&scene->clients);
+    metrics_deinit(&scene->metrics);
     place_close(&scene->place);
 }
 
-/* Has a new client admitted and returns its end. */
 /* Whether the greeting is with the client: time passes here by the number given, not by the clock.
  */
 static bool is_settled(int client, int server)
@@ -64,12 +66,14 @@ static bool is_settled(int client, int server)
     return recv(client, bytes, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 && net_outstanding(server) == 0;
 }
 
+/* Has a new client admitted and returns its end. */
 static int admit(struct scene *scene, size_t lane, uint64_t now_usec)
 {
     struct net_pair pair = net_tcp_pair();
 
-    clients_admit(&scene->clients, lane, pair.server, pair.peer, now_usec);
-    if (scene->clients.lanes[lane].terms.greeting->size < 1024 && !send_error)
+    clients_admit(&scene->clients, &scene->clients.newest->lanes[lane], pair.server, pair.peer,
+                  now_usec);
+    if (scene->clients.newest->lanes[lane].terms.greeting->size < 1024 && !send_error)
         NET_WAIT_UNTIL(is_settled(pair.client, pair.server));
     return pair.client;
 }
@@ -371,9 +375,9 @@ Test(clients, abandons_all_wherever_they_are)
     cr_assert_eq(told.n, 3);
     cr_assert_eq(told.stories[0].number, 1);
     cr_assert_eq(told.stories[1].result, RESULT_PARTIAL);
-    cr_assert_eq(scene.counters.accepted, 3);
-    cr_assert_eq(scene.counters.ended, 3);
-    cr_assert_eq(scene.counters.greeted, 2);
+    cr_assert_eq(scene.metrics.workers->accepted, 3);
+    cr_assert_eq(scene.metrics.workers->ended, 3);
+    cr_assert_eq(scene.metrics.workers->greeted, 2);
     cr_assert_eq(clients_next_deadline(&scene.clients), DEADLINE_NEVER);
     close(writing);
     close_scene(&scene);

@@ -15,13 +15,25 @@
 
 TestSuite(listener, .timeout = 60);
 
+static int open_one(struct listener_set *set, const struct address *address)
+{
+    struct listener *listener;
+    int r = listener_open(&listener, address, 16);
+
+    if (r < 0)
+        return r;
+    cr_assert_eq(listener_set_add(set, listener), 0);
+    listener_unref(listener);
+    return 0;
+}
+
 static int open_text(struct listener_set *set, const char *text)
 {
     struct address address;
     const char *why = NULL;
 
     cr_assert_eq(address_parse(&address, text, &why), 0, "%s: %s", text, why);
-    return listener_open(set, "server", &address, 16);
+    return open_one(set, &address);
 }
 
 /* Has a client connect to what is listened on. Returns its end, or a negative errno. */
@@ -55,8 +67,8 @@ static void expect_to_open(const char *text)
 
     cr_assert_eq(open_text(&set, text), 0);
     cr_assert_eq(set.n, 1);
-    const struct listener *listener = &set.listeners[0];
-    cr_assert_str_eq(listener->name, "server");
+    const struct listener *listener = set.at[0];
+    cr_assert_null(listener->name);
     cr_assert_eq(listener->type, SOCK_STREAM);
     cr_assert_not(listener->inherited);
     cr_assert(fcntl(listener->fd, F_GETFL) & O_NONBLOCK);
@@ -87,7 +99,7 @@ Test(listener, opens_ipv6_where_there_is_ipv6)
 
     cr_assert_eq(open_text(&set, "[::]:0"), expected);
     if (expected == 0)
-        cr_assert_neq(set.listeners[0].address.in6.sin6_port, 0);
+        cr_assert_neq(set.at[0]->address.in6.sin6_port, 0);
     listener_set_deinit(&set);
 }
 
@@ -101,7 +113,7 @@ Test(listener, opens_vsock_where_there_is_vsock)
     snprintf(text, sizeof(text), "vsock::%d", 100000 + (int)getpid());
     cr_assert_eq(open_text(&set, text), expected);
     if (expected == 0)
-        cr_assert_eq(set.listeners[0].address.vm.svm_port, 100000 + (unsigned)getpid());
+        cr_assert_eq(set.at[0]->address.vm.svm_port, 100000 + (unsigned)getpid());
     listener_set_deinit(&set);
 }
 
@@ -111,7 +123,7 @@ Test(listener, a_bare_port_takes_clients_of_both_families)
     struct address v4 = {.length = sizeof(struct sockaddr_in)};
 
     cr_assert_eq(open_text(&set, "0"), 0);
-    const struct listener *listener = &set.listeners[0];
+    const struct listener *listener = set.at[0];
     bool has_v6 = listener->address.sa.sa_family == AF_INET6;
     v4.in = (struct sockaddr_in){
         .sin_family = AF_INET,
@@ -134,7 +146,7 @@ Test(listener, says_why_it_can_not_listen)
     char text[ADDRESS_TEXT_MAX];
 
     cr_assert_eq(open_text(&set, "127.0.0.1:0"), 0);
-    address_format(&set.listeners[0].address, text);
+    address_format(&set.at[0]->address, text);
     cr_assert_eq(open_text(&set, text), -EADDRINUSE);
     cr_assert_eq(open_text(&set, "192.0.2.1:0"), -EADDRNOTAVAIL);
     cr_assert_eq(open_text(&set, "/nonexistent/socket"), -ENOENT);
@@ -148,10 +160,10 @@ Test(listener, an_address_can_be_had_again_at_once)
     char text[ADDRESS_TEXT_MAX];
 
     cr_assert_eq(open_text(&set, "127.0.0.1:0"), 0);
-    struct address address = set.listeners[0].address;
+    struct address address = set.at[0]->address;
     address_format(&address, text);
     int client = connect_to(&address);
-    int served = accept(set.listeners[0].fd, NULL, NULL);
+    int served = accept(set.at[0]->fd, NULL, NULL);
     close(served); /* first, so that its port stays in TIME_WAIT */
     close(client);
     listener_set_deinit(&set);
@@ -170,11 +182,11 @@ Test(listener, makes_the_file_of_a_unix_socket_and_removes_it)
     cr_assert_eq(open_text(&set, path), 0);
     cr_assert_eq(lstat(path, &st), 0);
     cr_assert(S_ISSOCK(st.st_mode));
-    expect_to_serve(&set.listeners[0], &set.listeners[0].address);
-    listener_close(&set.listeners[0]);
-    cr_assert_eq(set.listeners[0].fd, -1);
+    expect_to_serve(set.at[0], &set.at[0]->address);
+    listener_close(set.at[0]);
+    cr_assert_eq(set.at[0]->fd, -1);
     cr_assert_eq(lstat(path, &st), -1);
-    listener_close(&set.listeners[0]);
+    listener_close(set.at[0]);
     listener_set_deinit(&set);
     scratch_deinit(&scratch);
 }
@@ -199,7 +211,7 @@ Test(listener, replaces_a_socket_that_the_dead_left_behind)
     const char *path = scratch_path(&scratch, "socket");
     leave_stale(path, SOCK_STREAM);
     cr_assert_eq(open_text(&set, path), 0);
-    expect_to_serve(&set.listeners[0], &set.listeners[0].address);
+    expect_to_serve(set.at[0], &set.at[0]->address);
     listener_set_deinit(&set);
     scratch_deinit(&scratch);
 }
@@ -214,7 +226,7 @@ Test(listener, does_not_replace_a_socket_that_is_alive)
     cr_assert_eq(open_text(&set, path), 0);
     cr_assert_eq(open_text(&set, path), -EADDRINUSE);
     cr_assert_eq(set.n, 1);
-    cr_assert_geq(connect_to(&set.listeners[0].address), 0);
+    cr_assert_geq(connect_to(&set.at[0]->address), 0);
     listener_set_deinit(&set);
     scratch_deinit(&scratch);
 }
@@ -227,8 +239,8 @@ Test(listener, does_not_replace_a_socket_whose_queue_is_full)
     scratch_init(&scratch);
     const char *path = scratch_path(&scratch, "socket");
     cr_assert_eq(open_text(&set, path), 0);
-    cr_assert_eq(listen(set.listeners[0].fd, 0), 0);
-    cr_assert_geq(connect_to(&set.listeners[0].address), 0);
+    cr_assert_eq(listen(set.at[0]->fd, 0), 0);
+    cr_assert_geq(connect_to(&set.at[0]->address), 0);
     cr_assert_eq(open_text(&set, path), -EADDRINUSE);
     listener_set_deinit(&set);
     scratch_deinit(&scratch);
@@ -295,10 +307,10 @@ Test(listener, a_unix_socket_drops_newcomers_but_not_its_queue)
 
     scratch_init(&scratch);
     cr_assert_eq(open_text(&set, scratch_path(&scratch, "socket")), 0);
-    cr_assert_geq(connect_to(&set.listeners[0].address), 0);
-    listener_drop_newcomers(&set.listeners[0]);
-    cr_assert_eq(connect_to(&set.listeners[0].address), -ENOENT);
-    cr_assert_geq(accept(set.listeners[0].fd, NULL, NULL), 0);
+    cr_assert_geq(connect_to(&set.at[0]->address), 0);
+    listener_drop_newcomers(set.at[0]);
+    cr_assert_eq(connect_to(&set.at[0]->address), -ENOENT);
+    cr_assert_geq(accept(set.at[0]->fd, NULL, NULL), 0);
     listener_set_deinit(&set);
     scratch_deinit(&scratch);
 }
@@ -306,7 +318,7 @@ Test(listener, a_unix_socket_drops_newcomers_but_not_its_queue)
 Test(listener, an_inherited_socket_drops_nobody)
 {
     struct sockaddr_in address;
-    struct listener listener = {.fd = net_listen(&address), .inherited = true};
+    struct listener listener = {.fd = net_listen(&address), .handed_on = true};
 
     listener.address.in = address;
     listener.address.length = sizeof(address);

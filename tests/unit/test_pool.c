@@ -37,7 +37,7 @@ static void await_state(struct scene *scene, enum worker_state state)
 
 static void start(struct scene *scene, unsigned n_workers, uint64_t max_connections)
 {
-    cr_assert_eq(pool_start(&scene->pool, &scene->place.endpoints, n_workers, max_connections,
+    cr_assert_eq(pool_start(&scene->pool, scene->place.endpoints, n_workers, max_connections,
                             scene->connlog),
                  0);
     await_state(scene, WORKER_ACCEPTING);
@@ -45,8 +45,9 @@ static void start(struct scene *scene, unsigned n_workers, uint64_t max_connecti
 
 static void finish(struct scene *scene)
 {
-    pool_free(scene->pool);
+    pool_end(scene->pool);
     cr_assert_eq(connlog_stop(scene->connlog, DEADLINE_NEVER), 0);
+    pool_free(scene->pool);
     place_close(&scene->place);
 }
 
@@ -72,7 +73,7 @@ Test(pool, greets_all_clients_with_all_workers)
     for (size_t i = 0; i < 6; i++)
         pthread_join(threads[i], NULL);
 
-    pool_post(scene.pool, WORKER_STOP_EMPTY);
+    pool_post(scene.pool, WORKER_STOP);
     await_state(&scene, WORKER_ENDED);
     struct metrics_sums sums = pool_sums(scene.pool);
     cr_assert_eq(sums.accepted, 600);
@@ -127,7 +128,7 @@ Test(pool, is_as_far_as_its_slowest_worker)
     start(&scene, 4, 100);
     int client = net_connect(&scene.place.addresses[0]);
     net_wait(client, POLLIN);
-    pool_post(scene.pool, WORKER_STOP_EMPTY);
+    pool_post(scene.pool, WORKER_STOP);
     await_state(&scene, WORKER_DRAINING);
     net_reset(client);
     await_state(&scene, WORKER_ENDED);
@@ -140,7 +141,8 @@ Test(pool, leaves_the_queue_when_told_to)
 
     prepare(&scene, 1);
     start(&scene, 4, 100);
-    pool_post(scene.pool, WORKER_STOP_LEAVE);
+    place_hand_on(&scene.place);
+    pool_post(scene.pool, WORKER_STOP);
     await_state(&scene, WORKER_ENDED);
     place_connect(&scene.place, 0);
     cr_assert_geq(accept(scene.place.listeners[0].fd, NULL, NULL), 0);

@@ -24,14 +24,16 @@ static void prepare(struct scene *scene, size_t n_endpoints, size_t capacity)
     place_open(&scene->place, n_endpoints);
     log_init(&scene->log, open("/dev/null", O_WRONLY | O_CLOEXEC));
     scene->shared = (struct worker_shared){
-        .endpoints = scene->place.endpoints,
         .n_workers = 1,
-        .changed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+        .accept.changed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
         .accept.max_connections = capacity,
     };
     cr_assert_eq(metrics_init(&scene->shared.accept.metrics, 1), 0);
     cr_assert_eq(connlog_start(&scene->shared.connlog, &scene->log, 1, true), 0);
-    cr_assert_eq(worker_init(&scene->worker, 0, capacity, &scene->shared), 0);
+    cr_assert_eq(worker_init(&scene->worker, 0, capacity,
+                             place_generation(&scene->place, &scene->shared.accept.metrics),
+                             &scene->shared),
+                 0);
     cr_assert_eq(worker_state(&scene->worker), WORKER_STARTING);
 }
 
@@ -41,10 +43,15 @@ static void await_state(struct scene *scene, enum worker_state state)
     eventfd_t n;
 
     while (worker_state(&scene->worker) < state) {
-        net_wait(scene->shared.changed_fd, POLLIN);
-        (void)eventfd_read(scene->shared.changed_fd, &n);
+        net_wait(scene->shared.accept.changed_fd, POLLIN);
+        (void)eventfd_read(scene->shared.accept.changed_fd, &n);
     }
     cr_assert_eq(worker_state(&scene->worker), state);
+}
+
+static int tell(struct scene *scene, enum worker_message_kind kind)
+{
+    return worker_post(&scene->worker, (struct worker_message){.kind = kind});
 }
 
 static void start(struct scene *scene, size_t n_endpoints, size_t capacity)
@@ -59,10 +66,10 @@ static struct metrics_sums join(struct scene *scene)
 {
     cr_assert_eq(pthread_join(scene->worker.thread, NULL), 0);
     struct metrics_sums sums = metrics_sum(&scene->shared.accept.metrics);
-    metrics_deinit(&scene->shared.accept.metrics);
     worker_deinit(&scene->worker);
     cr_assert_eq(connlog_stop(scene->shared.connlog, DEADLINE_NEVER), 0);
-    close(scene->shared.changed_fd);
+    metrics_deinit(&scene->shared.accept.metrics);
+    close(scene->shared.accept.changed_fd);
     place_close(&scene->place);
     return sums;
 }
@@ -79,7 +86,7 @@ Test(worker, greets_whoever_comes)
     start(&scene, 2, 8);
     for (size_t i = 0; i < 20; i++)
         place_read_hello(net_connect(&scene.place.addresses[i % 2]));
-    cr_assert_eq(worker_post(&scene.worker, WORKER_QUIT), 0);
+    cr_assert_eq(tell(&scene, WORKER_QUIT), 0);
     struct metrics_sums sums = join(&scene);
     cr_assert_eq(sums.accepted, 20);
     cr_assert_eq(sums.ended, 20);
@@ -98,7 +105,7 @@ Test(worker, greets_those_who_came_before_it)
     cr_assert_eq(worker_start(&scene.worker), 0);
     for (size_t i = 0; i < 40; i++)
         place_read_hello(clients[i]);
-    cr_assert_eq(worker_post(&scene.worker, WORKER_QUIT), 0);
+    cr_assert_eq(tell(&scene, WORKER_QUIT), 0);
     cr_assert_eq(join(&scene).greeted, 40);
 }
 
@@ -113,7 +120,7 @@ Test(worker, gives_all_of_a_huge_greeting)
     int client = net_connect(&scene.place.addresses[0]);
     cr_assert_eq(net_read_to_end(client, bytes, PLACE_HUGE), (ssize_t)PLACE_HUGE);
     close(client);
-    cr_assert_eq(worker_post(&scene.worker, WORKER_STOP_EMPTY), 0);
+    cr_assert_eq(tell(&scene, WORKER_STOP), 0);
     await_state(&scene, WORKER_ENDED);
     cr_assert_eq(join(&scene).bytes_sent, PLACE_HUGE);
     free(bytes);
@@ -124,7 +131,8 @@ Test(worker, leaves_the_queue_to_the_next_process)
     struct scene scene;
 
     prepare(&scene, 1, 8);
-    cr_assert_eq(worker_post(&scene.worker, WORKER_STOP_LEAVE), 0);
+    place_hand_on(&scene.place);
+    cr_assert_eq(tell(&scene, WORKER_STOP), 0);
     cr_assert_eq(worker_start(&scene.worker), 0);
     await_state(&scene, WORKER_ENDED);
     int client = place_connect(&scene.place, 0);
@@ -141,7 +149,7 @@ Test(worker, empties_the_queue_before_it_ends)
     prepare(&scene, 1, 128);
     for (size_t i = 0; i < 100; i++)
         clients[i] = place_connect(&scene.place, 0);
-    cr_assert_eq(worker_post(&scene.worker, WORKER_STOP_EMPTY), 0);
+    cr_assert_eq(tell(&scene, WORKER_STOP), 0);
     cr_assert_eq(worker_start(&scene.worker), 0);
     for (size_t i = 0; i < 100; i++)
         place_read_hello(clients[i]);
@@ -154,11 +162,11 @@ Test(worker, drains_until_the_last_client_has_gone)
     struct scene scene;
 
     prepare(&scene, 1, 8);
-    scene.worker.clients.lanes[0].terms.linger_usec = DEADLINE_NEVER;
+    scene.worker.clients.newest->lanes[0].terms.linger_usec = DEADLINE_NEVER;
     cr_assert_eq(worker_start(&scene.worker), 0);
     int client = net_connect(&scene.place.addresses[0]);
     NET_WAIT_UNTIL(n_accepted(&scene) == 1);
-    cr_assert_eq(worker_post(&scene.worker, WORKER_STOP_EMPTY), 0);
+    cr_assert_eq(tell(&scene, WORKER_STOP), 0);
     await_state(&scene, WORKER_DRAINING);
     place_read_hello(client);
     await_state(&scene, WORKER_ENDED);
@@ -175,9 +183,10 @@ Test(worker, quits_with_whomever_it_holds)
     cr_assert_eq(worker_start(&scene.worker), 0);
     int client = net_connect(&scene.place.addresses[0]);
     net_wait(client, POLLIN);
-    cr_assert_eq(worker_post(&scene.worker, WORKER_STOP_LEAVE), 0);
+    place_hand_on(&scene.place);
+    cr_assert_eq(tell(&scene, WORKER_STOP), 0);
     await_state(&scene, WORKER_DRAINING);
-    cr_assert_eq(worker_post(&scene.worker, WORKER_QUIT), 0);
+    cr_assert_eq(tell(&scene, WORKER_QUIT), 0);
     await_state(&scene, WORKER_ENDED);
     struct metrics_sums sums = join(&scene);
     cr_assert_eq(sums.accepted, 1);
@@ -218,7 +227,7 @@ Test(worker, refuses_a_message_when_its_mailbox_is_full)
 
     prepare(&scene, 1, 8);
     for (int i = 0; i < 1000 && r == 0; i++)
-        r = worker_post(&scene.worker, WORKER_STOP_LEAVE);
+        r = tell(&scene, WORKER_STOP);
     cr_assert_eq(r, -EAGAIN);
     cr_assert_eq(worker_start(&scene.worker), 0);
     await_state(&scene, WORKER_ENDED);

@@ -9,11 +9,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "greetd/listener.h"
+#include "greetd/handover.h"
 #include "net.h"
 #include "passed.h"
 
-TestSuite(listener_inherit, .timeout = 60);
+TestSuite(handover, .timeout = 60);
 
 struct scene {
     struct listener_set set;
@@ -25,7 +25,7 @@ static void inherit(struct scene *scene, const int *fds, int n, const char *name
 {
     *scene = (struct scene){.report = REPORT_NULL};
     passed_begin(fds, n, names);
-    scene->result = listener_inherit(&scene->set, &scene->report);
+    scene->result = handover_take(&scene->set, &scene->report);
     passed_end(&scene->set);
 }
 
@@ -45,28 +45,28 @@ static int listen_locally(int type)
     return fd;
 }
 
-Test(listener_inherit, nothing_passed_is_nothing_inherited)
+Test(handover, nothing_passed_is_nothing_inherited)
 {
     struct scene scene = {.report = REPORT_NULL};
 
     unsetenv("LISTEN_FDS");
-    cr_assert_eq(listener_inherit(&scene.set, &scene.report), 0);
+    cr_assert_eq(handover_take(&scene.set, &scene.report), 0);
     cr_assert_eq(scene.set.n, 0);
     finish(&scene);
 }
 
-Test(listener_inherit, what_was_passed_to_another_process_is_not_ours)
+Test(handover, what_was_passed_to_another_process_is_not_ours)
 {
     struct scene scene = {.report = REPORT_NULL};
 
     setenv("LISTEN_FDS", "2", 1);
     setenv("LISTEN_PID", "1", 1);
-    cr_assert_eq(listener_inherit(&scene.set, &scene.report), 0);
+    cr_assert_eq(handover_take(&scene.set, &scene.report), 0);
     cr_assert_eq(scene.set.n, 0);
     finish(&scene);
 }
 
-Test(listener_inherit, takes_every_kind_of_listening_socket)
+Test(handover, takes_every_kind_of_listening_socket)
 {
     struct scene scene;
     struct sockaddr_in address;
@@ -76,16 +76,16 @@ Test(listener_inherit, takes_every_kind_of_listening_socket)
     cr_assert_eq(scene.result, 3);
     cr_assert_eq(scene.report.n_mistakes, 0);
     cr_assert_eq(scene.set.n, 3);
-    const struct listener *listeners = scene.set.listeners;
-    cr_assert_str_eq(listeners[0].name, "web");
-    cr_assert_str_eq(listeners[1].name, "local");
-    cr_assert_str_eq(listeners[2].name, "records");
-    cr_assert_eq(listeners[0].type, SOCK_STREAM);
-    cr_assert_eq(listeners[2].type, SOCK_SEQPACKET);
-    cr_assert_eq(listeners[0].address.in.sin_port, address.sin_port);
-    cr_assert_eq(listeners[1].address.sa.sa_family, AF_UNIX);
+    struct listener *const *listeners = scene.set.at;
+    cr_assert_str_eq(listeners[0]->name, "web");
+    cr_assert_str_eq(listeners[1]->name, "local");
+    cr_assert_str_eq(listeners[2]->name, "records");
+    cr_assert_eq(listeners[0]->type, SOCK_STREAM);
+    cr_assert_eq(listeners[2]->type, SOCK_SEQPACKET);
+    cr_assert_eq(listeners[0]->address.in.sin_port, address.sin_port);
+    cr_assert_eq(listeners[1]->address.sa.sa_family, AF_UNIX);
     for (size_t i = 0; i < 3; i++) {
-        cr_assert(listeners[i].inherited);
+        cr_assert(listeners[i]->inherited);
         cr_assert(fcntl(fds[i], F_GETFL) & O_NONBLOCK, "it may have been passed as blocking");
     }
     cr_assert_null(getenv("LISTEN_FDS"));
@@ -94,7 +94,7 @@ Test(listener_inherit, takes_every_kind_of_listening_socket)
     finish(&scene);
 }
 
-Test(listener_inherit, names_each_descriptor_that_is_of_no_use)
+Test(handover, names_each_descriptor_that_is_of_no_use)
 {
     struct scene scene;
     struct sockaddr_in address;
@@ -113,7 +113,7 @@ Test(listener_inherit, names_each_descriptor_that_is_of_no_use)
     finish(&scene);
 }
 
-Test(listener_inherit, names_a_descriptor_that_is_not_there)
+Test(handover, names_a_descriptor_that_is_not_there)
 {
     struct scene scene;
     struct sockaddr_in address;
@@ -127,7 +127,7 @@ Test(listener_inherit, names_a_descriptor_that_is_not_there)
     finish(&scene);
 }
 
-Test(listener_inherit, leaves_the_file_of_a_passed_socket_alone)
+Test(handover, leaves_the_file_of_a_passed_socket_alone)
 {
     struct scene scene;
     struct sockaddr_un address = {.sun_family = AF_UNIX};

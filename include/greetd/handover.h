@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What systemd hands over from process to process: the sockets of .socket units, and those that an
+ * earlier greetd has opened itself and given into its keeping (the file descriptor store; see
+ * FileDescriptorStoreMax= in systemd.service(5)). */
+
+#include <stdbool.h>
+
+#include "greetd/listener.h"
+#include "greetd/report.h"
+
+/* Takes the sockets that systemd passed (sd_listen_fds_with_names(3)), makes them non-blocking and
+ * removes the variables that announce them from the environment. Those that an earlier process had
+ * stored are marked as such and not as inherited. Returns how many there are, 0 if none was passed;
+ * -EBADMSG if some can't be used, each of which is then named in REPORT; or what failed. SET must
+ * be empty. */
+int handover_take(struct listener_set *set, struct report *report);
+
+/* Whether systemd passed anything else than what an earlier process had stored. To be asked before
+ * handover_take(). */
+bool handover_any_passed(void);
+
+/* Asks systemd to keep a socket that greetd has opened for the next process, under a name that
+ * tells its address (FDSTORE=1 in sd_notify(3)). Without a service manager nothing happens. */
+void handover_store(struct listener *listener);
+
+/* Asks systemd to let go of it again (FDSTOREREMOVE=1); it is ours alone then. */
+void handover_unstore(struct listener *listener);

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The other end of a connection: what is kept of its address, and how it is written. */
+
+#include <netinet/in.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+/* Room for any address as text, with its '\0': "[" IPv6 "%" interface "]:" port, or a Unix path of
+ * 108 bytes of which each may be written as \xHH. */
+#define ADDRESS_TEXT_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) * 4 + 2)
+
+/* The other end of a connection, small enough to keep for every client (24 bytes). */
+struct peer {
+    sa_family_t family; /* AF_UNSPEC when unknown */
+    uint16_t port;      /* AF_INET, AF_INET6; host byte order */
+    uint32_t scope;     /* AF_INET6: interface of a link-local address, else 0 */
+    union {
+        struct in_addr in;
+        struct in6_addr in6;
+        struct {
+            uint32_t cid, port;
+        } vm;
+        struct {
+            uint32_t pid, uid;
+        } un;
+    };
+};
+
+/* Keeps what is needed of the sockaddr that accept4(2) gave. IPv4 mapped to IPv6 becomes IPv4. The
+ * pid and uid of an AF_UNIX peer are not in its address: the caller fills them in (unix(7),
+ * SO_PEERCRED). */
+struct peer peer_from_sockaddr(const struct sockaddr *sa, socklen_t length);
+
+/* Writes the peer's address without its port, as `192.0.2.1`, `2001:db8::1`, `fe80::1%eth0`,
+ * `vsock:3` or `unix`, and returns BUFFER (ADDRESS_TEXT_MAX bytes). */
+const char *peer_format_host(const struct peer *peer, char *buffer);
+
+/* Writes the peer for a sentence: `192.0.2.1:54321`, `[2001:db8::1]:54321`, `vsock:3:1024`,
+ * `unix:pid=7,uid=0`, and returns BUFFER (ADDRESS_TEXT_MAX bytes). */
+const char *peer_format(const struct peer *peer, char *buffer);

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* A reload: another configuration is loaded, with all that is needed to serve it, and either put in
+ * force as a whole or not at all. Only for the main thread. */
+
+#include <stdbool.h>
+
+#include "greetd/config.h"
+#include "greetd/connlog.h"
+#include "greetd/pool.h"
+#include "greetd/sockets.h"
+#include "greetd/status.h"
+
+/* What a reload works on; all borrowed. */
+struct reload {
+    const struct config_options *options; /* the command line, which stays in force */
+    const struct config *started;         /* the configuration that Workers= and such are from */
+    struct sockets *sockets;
+    struct pool *pool;
+    struct connlog *connlog;
+    struct status *status;
+    bool wanted;  /* set by whoever wants a reload, before reload_go_on() */
+    bool running; /* the workers are taking up what was loaded */
+};
+
+/* Begins a reload if one is wanted and the one before is over; ends one that all workers have taken
+ * up. To be called for a new wish, and whenever pool_changed_fd() has spoken. systemd and the
+ * journal are told how it goes: RELOADING=1 and READY=1 of sd_notify(3). If anything is wrong with
+ * what was loaded, each mistake is logged and everything stays as it was. Returns whether another
+ * configuration has come into force. */
+bool reload_go_on(struct reload *reload);
+
+/* Logs that clients are accepted at each of ENDPOINTS that is not one of BEFORE (NULL for none). */
+void reload_log_listening(struct connlog *connlog, const struct endpoints *endpoints,
+                          const struct endpoints *before);
+
+/* Logs which sections of CONFIG speak of no socket. */
+void reload_log_unused(struct connlog *connlog, const struct config *config,
+                       const struct sockets *sockets);

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/handover.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "greetd/sockutil.h"
+
+/* What the name of a stored socket begins with; its address follows. */
+#define HANDOVER_PREFIX "opened@"
+
+/* systemd takes names of up to 255 characters. */
+#define HANDOVER_NAME_MAX 256
+
+/* The names of passed descriptors, a list that ends in NULL. */
+static void free_names(char ***names)
+{
+    for (char **name = *names; name && *name; name++)
+        free(*name);
+    free(*names);
+}
+
+/* Whether what systemd was asked to keep is really there for the next process. It tells from
+ * version 254 on (FileDescriptorStoreMax= in systemd.service(5)); before that the unit has to. */
+static bool outlives_us(void)
+{
+    const char *max = getenv("FDSTORE");
+
+    return max && atoi(max) > 0;
+}
+
+/* Whether clients can be accepted from a passed descriptor; what else it is goes to the report. */
+static bool is_usable(int fd, const char *name, int *ret_type, struct report *report)
+{
+    const char *what;
+
+    if (sockutil_check_listening(fd, ret_type, &what) >= 0)
+        return true;
+    report_add(report, "Descriptor %d (%s) passed by systemd can't be used: it is %s", fd, name,
+               what);
+    return false;
+}
+
+static bool is_stored_name(const char *name)
+{
+    return strncmp(name, HANDOVER_PREFIX, strlen(HANDOVER_PREFIX)) == 0;
+}
+
+/* What an earlier process has opened is ours like any that we open. */
+static void adopt_stored(struct listener *listener)
+{
+    listener->stored = true;
+    listener->handed_on = outlives_us();
+    listener->chose_port = true; /* for all we know */
+    listener_own_path(listener);
+}
+
+static int adopt_passed(struct listener *listener, const char *name)
+{
+    listener->inherited = listener->handed_on = true;
+    listener->name = strdup(name);
+    return listener->name ? 0 : -ENOMEM;
+}
+
+static int inherit_one(struct listener_set *set, int fd, const char *name, struct report *report)
+{
+    _cleanup_(listener_unrefp) struct listener *listener = NULL;
+    int type, r;
+
+    if (!is_usable(fd, name, &type, report))
+        return 0;
+    r = sockutil_set_nonblocking(fd);
+    if (r >= 0)
+        r = listener_new(&listener, &fd, type);
+    if (r >= 0 && is_stored_name(name))
+        adopt_stored(listener);
+    else if (r >= 0)
+        r = adopt_passed(listener, name);
+    return r < 0 ? r : listener_set_add(set, listener);
+}
+
+bool handover_any_passed(void)
+{
+    _cleanup_(free_names) char **names = NULL;
+    int n = sd_listen_fds_with_names(false, &names);
+
+    for (int i = 0; i < n; i++)
+        if (!is_stored_name(names[i]))
+            return true;
+    return n < 0;
+}
+
+/* sd_listen_fds(3) only says that some are closed, not which. */
+static void report_unusable(struct report *report)
+{
+    const char *announced = getenv("LISTEN_FDS");
+    int n = announced ? atoi(announced) : 0;
+
+    /* Of a number that makes no sense, the first few will do. */
+    for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + n && fd < 64; fd++)
+        (void)is_usable(fd, "unknown", &(int){0}, report);
+}
+
+int handover_take(struct listener_set *set, struct report *report)
+{
+    _cleanup_(free_names) char **names = NULL;
+    int n = sd_listen_fds_with_names(false, &names);
+
+    if (n == -EBADF)
+        report_unusable(report);
+    for (int i = 0; i < n; i++) {
+        int r = inherit_one(set, SD_LISTEN_FDS_START + i, names[i], report);
+        if (r < 0)
+            return r;
+    }
+    (void)sd_listen_fds(true);
+    return report->n_mistakes > 0 ? -EBADMSG : n;
+}
+
+/* Written as a FDNAME= may be: of printable ASCII without a colon (sd_pid_notify_with_fds(3)). */
+static const char *store_name(const struct listener *listener, char *buffer, size_t size)
+{
+    char address[ADDRESS_TEXT_MAX];
+
+    snprintf(buffer, size, HANDOVER_PREFIX "%s", address_format(&listener->address, address));
+    for (char *colon = buffer; (colon = strchr(colon, ':'));)
+        *colon = ',';
+    return buffer;
+}
+
+void handover_store(struct listener *listener)
+{
+    char name[HANDOVER_NAME_MAX], text[sizeof(name) + sizeof("FDSTORE=1\nFDNAME=")];
+
+    if (listener->inherited || listener->stored)
+        return;
+    snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s", store_name(listener, name, sizeof(name)));
+    listener->stored = sd_pid_notify_with_fds(0, false, text, &listener->fd, 1) > 0;
+    listener->handed_on = listener->stored && outlives_us();
+}
+
+void handover_unstore(struct listener *listener)
+{
+    char name[HANDOVER_NAME_MAX];
+
+    if (listener->stored)
+        sd_notifyf(false, "FDSTOREREMOVE=1\nFDNAME=%s", store_name(listener, name, sizeof(name)));
+    listener->stored = listener->handed_on = false;
+}

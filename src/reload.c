@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/reload.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "greetd/deadline.h"
+#include "greetd/report.h"
+
+void reload_log_listening(struct connlog *connlog, const struct endpoints *endpoints,
+                          const struct endpoints *before)
+{
+    char address[ADDRESS_TEXT_MAX];
+
+    for (size_t i = 0; i < endpoints->n; i++) {
+        const struct endpoint *endpoint = &endpoints->at[i];
+
+        if (!before || !endpoints_have(before, endpoint->listener))
+            connlog_listening(connlog, endpoint_name(endpoint),
+                              address_format(&endpoint->listener->address, address));
+    }
+}
+
+void reload_log_unused(struct connlog *connlog, const struct config *config,
+                       const struct sockets *sockets)
+{
+    for (size_t i = 0; i < config_n_listeners(config); i++) {
+        const struct config_listener *listener = config_listener_at(config, i);
+
+        if (!sockets_use(sockets, listener))
+            connlog_message(connlog, LOG_WARNING, LOG_ID_UNUSED,
+                            "No socket is named %s: [Listener %s] is not used", listener->name,
+                            listener->name);
+    }
+    if (!sockets->inherited && config_server(config)->idle_exit_usec != DEADLINE_NEVER)
+        connlog_message(connlog, LOG_WARNING, LOG_ID_UNUSED,
+                        "IdleExitSec= has no effect: systemd passed no socket");
+}
+
+static void tell_if_changed(struct connlog *connlog, const char *name, uint64_t before,
+                            uint64_t after)
+{
+    char number[sizeof("18446744073709551615")];
+
+    if (after == before)
+        return;
+    snprintf(number, sizeof(number), "%" PRIu64, before);
+    connlog_message(connlog, LOG_NOTICE, LOG_ID_NEEDS_RESTART,
+                    "%s= stays at %s until the next restart", name, before > 0 ? number : "auto");
+}
+
+/* What the process was made for when it started. */
+static void tell_what_stays(const struct reload *reload, const struct config *config)
+{
+    const struct server_settings *before = config_server(reload->started);
+    const struct server_settings *after = config_server(config);
+
+    tell_if_changed(reload->connlog, "Workers", before->workers, after->workers);
+    tell_if_changed(reload->connlog, "MaxConnections", before->max_connections,
+                    after->max_connections);
+}
+
+/* There is no way back from here. */
+static void put_in_force(const struct reload *reload, struct endpoints *endpoints,
+                         struct generation *prepared)
+{
+    struct endpoints *before = endpoints_ref(reload->sockets->endpoints);
+    const struct config *config = endpoints->config;
+
+    sockets_change_to(reload->sockets, endpoints);
+    pool_adopt(reload->pool, endpoints, prepared);
+    connlog_configure(reload->connlog, config_log(config)->connections);
+    reload_log_listening(reload->connlog, endpoints, before);
+    reload_log_unused(reload->connlog, config, reload->sockets);
+    tell_what_stays(reload, config);
+    endpoints_unref(before);
+}
+
+/* Returns 0, or a negative errno when nothing has changed and REPORT says why. */
+static int load(const struct reload *reload, struct report *report)
+{
+    _cleanup_(config_unrefp) struct config *config = NULL;
+    _cleanup_(endpoints_unrefp) struct endpoints *endpoints = NULL;
+    struct generation *prepared;
+    int r = config_load(&config, reload->options, report);
+
+    if (r < 0)
+        return r;
+    r = sockets_prepare(&endpoints, reload->sockets, config, report);
+    if (r < 0)
+        return r;
+    r = pool_prepare(reload->pool, endpoints, &prepared);
+    if (r < 0) {
+        report_add(report, "Failed to prepare the workers: %s", strerrordesc_np(-r));
+        return r;
+    }
+    put_in_force(reload, endpoints, prepared);
+    return 0;
+}
+
+static void tell_failure(const struct reload *reload, const struct report *report)
+{
+    const char *first = report->n_lines > 0 ? report->lines[0] : "Out of memory";
+    char trouble[STATUS_TEXT_MAX / 2];
+
+    for (size_t i = 0; i < report->n_lines; i++)
+        connlog_message(reload->connlog, LOG_ERR, LOG_ID_CONFIG, "%s", report->lines[i]);
+    connlog_message(reload->connlog, LOG_ERR, LOG_ID_RELOAD_FAILED,
+                    "Reload failed, the configuration in force stays");
+    snprintf(trouble, sizeof(trouble), "last reload failed: %s", first);
+    status_trouble(reload->status, trouble);
+}
+
+static void tell_success(const struct reload *reload)
+{
+    connlog_message(reload->connlog, LOG_INFO, LOG_ID_RELOADED, "Reloaded the configuration");
+    status_trouble(reload->status, NULL);
+}
+
+/* Returns whether another configuration is in force. */
+static bool begin(struct reload *reload)
+{
+    _cleanup_(report_deinit) struct report report = REPORT_NULL;
+
+    reload->wanted = false;
+    reload->running = true;
+    /* The time is what systemd tells this reload from an earlier one by. */
+    sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, deadline_now());
+    if (load(reload, &report) < 0) {
+        tell_failure(reload, &report);
+        return false;
+    }
+    tell_success(reload);
+    return true;
+}
+
+static void finish_if_settled(struct reload *reload)
+{
+    if (!reload->running || !pool_settled(reload->pool))
+        return;
+    reload->running = false;
+    sd_notify(false, "READY=1");
+}
+
+bool reload_go_on(struct reload *reload)
+{
+    bool changed = false;
+
+    finish_if_settled(reload);
+    if (reload->wanted && !reload->running && pool_settled(reload->pool))
+        changed = begin(reload);
+    finish_if_settled(reload);
+    return changed;
+}
