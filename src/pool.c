@@ -249,7 +249,8 @@ void pool_prod(struct pool *pool)
 bool pool_went_round(const struct pool *pool, unsigned *ret_stuck)
 {
     for (unsigned i = 0; i < pool->n_started; i++)
-        if (n_rounds(&pool->workers[i]) == pool->n_rounds_prodded[i]) {
+        if (n_rounds(&pool->workers[i]) == pool->n_rounds_prodded[i] &&
+            worker_state(&pool->workers[i]) < WORKER_ENDED) {
             *ret_stuck = i;
             return false;
         }

@@ -101,13 +101,15 @@ static int load(const struct reload *reload, struct report *report)
     return 0;
 }
 
-static void tell_failure(const struct reload *reload, const struct report *report)
+static void tell_failure(const struct reload *reload, const struct report *report, int error)
 {
+    const char *id = error == -EBADMSG ? LOG_ID_CONFIG : LOG_ID_FAILED;
     const char *first = report->n_lines > 0 ? report->lines[0] : "Out of memory";
     char trouble[STATUS_TEXT_MAX / 2];
 
-    for (size_t i = 0; i < report->n_lines; i++)
-        connlog_message(reload->connlog, LOG_ERR, LOG_ID_CONFIG, "%s", report->lines[i]);
+    connlog_message(reload->connlog, LOG_ERR, id, "%s", first);
+    for (size_t i = 1; i < report->n_lines; i++)
+        connlog_message(reload->connlog, LOG_ERR, id, "%s", report->lines[i]);
     connlog_message(reload->connlog, LOG_ERR, LOG_ID_RELOAD_FAILED,
                     "Reload failed, the configuration in force stays");
     snprintf(trouble, sizeof(trouble), "last reload failed: %s", first);
@@ -129,8 +131,9 @@ static bool begin(struct reload *reload)
     reload->running = true;
     /* The time is what systemd tells this reload from an earlier one by. */
     sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, deadline_now());
-    if (load(reload, &report) < 0) {
-        tell_failure(reload, &report);
+    int r = load(reload, &report);
+    if (r < 0) {
+        tell_failure(reload, &report, r);
         return false;
     }
     tell_success(reload);

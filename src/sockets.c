@@ -243,10 +243,19 @@ static void send_away(struct sockets *sockets, struct listener *listener)
     (void)listener_set_add(&sockets->leaving, listener);
 }
 
+/* FastOpen= has been taken back. */
+static void unset_fast_open(const struct endpoints *endpoints)
+{
+    for (size_t i = 0; i < endpoints->n; i++)
+        (void)sockutil_set_fast_open(endpoints->at[i].listener->fd, 0);
+}
+
 void sockets_change_to(struct sockets *sockets, struct endpoints *endpoints)
 {
     struct endpoints *before = sockets->endpoints;
 
+    if (config_server(before->config)->fast_open && !config_server(endpoints->config)->fast_open)
+        unset_fast_open(endpoints);
     call_back(&sockets->leaving, endpoints);
     for (size_t i = 0; i < before->n; i++)
         if (!endpoints_have(endpoints, before->at[i].listener))

@@ -59,8 +59,8 @@ void pool_post(struct pool *pool, enum worker_message_kind kind);
  * has. */
 void pool_prod(struct pool *pool);
 
-/* Whether every worker has gone round its loop since the last pool_prod(). If not, *RET_STUCK is
- * the index of one that has not. */
+/* Whether every worker that has not ended has gone round its loop since the last pool_prod(). If
+ * not, *RET_STUCK is the index of one that has not. */
 bool pool_went_round(const struct pool *pool, unsigned *ret_stuck);
 
 /* Since when there has been no client (CLOCK_MONOTONIC microseconds); DEADLINE_NEVER if there is

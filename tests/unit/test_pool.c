@@ -199,3 +199,113 @@ Test(pool, is_quiet_until_a_state_changes_again)
     await_state(&scene, WORKER_ENDED);
     finish(&scene);
 }
+
+/* The endpoints of the place with another greeting, in turn of two. */
+static struct endpoints *renewed(struct scene *scene, int turn)
+{
+    static struct greeting greetings[2] = {{.bytes = (char *)"aaaa", .size = 4},
+                                           {.bytes = (char *)"bbbb", .size = 4}};
+    static struct config_listener configs[2];
+    struct endpoints *endpoints;
+
+    configs[turn] = scene->place.configs[0];
+    configs[turn].greeting = &greetings[turn];
+    cr_assert_eq(endpoints_new(&endpoints, NULL, scene->place.endpoints->n), 0);
+    for (size_t i = 0; i < scene->place.endpoints->n; i++)
+        endpoints_add(endpoints, &scene->place.listeners[i], &configs[turn]);
+    return endpoints;
+}
+
+static void adopt(struct scene *scene, int turn)
+{
+    _cleanup_(endpoints_unrefp) struct endpoints *endpoints = renewed(scene, turn);
+    struct generation *prepared;
+
+    cr_assert_eq(pool_prepare(scene->pool, endpoints, &prepared), 0);
+    NET_WAIT_UNTIL(pool_settled(scene->pool));
+    pool_adopt(scene->pool, endpoints, prepared);
+}
+
+static void *come_for_either(void *p)
+{
+    const struct place *place = p;
+    char text[8];
+
+    for (size_t i = 0; i < 200; i++) {
+        int client = net_connect(&place->addresses[i % 2]);
+
+        cr_assert_eq(net_read_to_end(client, text, sizeof(text)), 4);
+        cr_assert(memcmp(text, "aaaa", 4) == 0 || memcmp(text, "bbbb", 4) == 0);
+        close(client);
+    }
+    return NULL;
+}
+
+Test(pool, changes_what_it_serves_under_load)
+{
+    struct scene scene;
+    pthread_t threads[4];
+
+    prepare(&scene, 2);
+    start(&scene, 3, 100);
+    adopt(&scene, 0);
+    NET_WAIT_UNTIL(pool_settled(scene.pool));
+    for (size_t i = 0; i < 4; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, come_for_either, &scene.place), 0);
+    for (int turn = 0; turn < 100; turn++)
+        adopt(&scene, turn % 2);
+    for (size_t i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    NET_WAIT_UNTIL(pool_settled(scene.pool));
+    cr_assert_eq(pool_sums(scene.pool).greeted, 800);
+    pool_post(scene.pool, WORKER_STOP);
+    await_state(&scene, WORKER_ENDED);
+    cr_assert_not(listener_in_use(&scene.place.listeners[0]));
+    finish(&scene);
+}
+
+Test(pool, can_be_freed_with_what_it_has_not_taken_up)
+{
+    struct scene scene;
+
+    prepare(&scene, 1);
+    start(&scene, 2, 100);
+    _cleanup_(endpoints_unrefp) struct endpoints *endpoints = renewed(&scene, 0);
+    struct generation *prepared;
+    cr_assert_eq(pool_prepare(scene.pool, endpoints, &prepared), 0);
+    pool_discard(prepared);
+    pool_post(scene.pool, WORKER_QUIT);
+    await_state(&scene, WORKER_ENDED);
+    adopt(&scene, 0);
+    finish(&scene);
+}
+
+Test(pool, goes_round_when_it_is_prodded)
+{
+    struct scene scene;
+    unsigned stuck;
+
+    prepare(&scene, 1);
+    start(&scene, 3, 100);
+    for (int i = 0; i < 3; i++) {
+        pool_prod(scene.pool);
+        NET_WAIT_UNTIL(pool_went_round(scene.pool, &stuck));
+    }
+    finish(&scene);
+}
+
+Test(pool, knows_since_when_it_has_been_idle)
+{
+    struct scene scene;
+
+    prepare(&scene, 1);
+    start(&scene, 2, 100);
+    cr_assert_leq(pool_idle_since(scene.pool), deadline_now());
+    int client = net_connect(&scene.place.addresses[0]);
+    NET_WAIT_UNTIL(pool_idle_since(scene.pool) == DEADLINE_NEVER);
+    uint64_t before = deadline_now();
+    place_read_hello(client);
+    NET_WAIT_UNTIL(pool_idle_since(scene.pool) != DEADLINE_NEVER);
+    cr_assert_geq(pool_idle_since(scene.pool), before);
+    finish(&scene);
+}
