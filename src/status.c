@@ -77,6 +77,8 @@ void status_stopping(struct status *status)
 
 void status_trouble(struct status *status, const char *text)
 {
+    if (!text && !status->trouble[0])
+        return;
     snprintf(status->trouble, sizeof(status->trouble), "%s", text ? text : "");
     refresh(status);
 }

@@ -13,6 +13,7 @@
 #include "greetd/connlog.h"
 #include "greetd/deadline.h"
 #include "greetd/pool.h"
+#include "greetd/reload.h"
 #include "greetd/sockets.h"
 #include "net.h"
 #include "scratch.h"
@@ -254,6 +255,71 @@ Test(allocation, refused_at_any_call_of_the_start_is_an_error_and_leaves_nothing
     while (atomic_load(&counted.n) >= nth);
     cr_assert_gt(n_errors, 30, "only %u of %u", n_errors, nth);
     cr_assert_eq(live_once(&scene, 0), 0);
+    clean_up(&scene);
+}
+
+/* All workers serve what is in force, and have let go of what was before. */
+static void settle(const struct scene *scene)
+{
+    unsigned stuck;
+
+    NET_WAIT_UNTIL(pool_settled(scene->pool) && pool_idle_since(scene->pool) != DEADLINE_NEVER);
+    pool_prod(scene->pool);
+    NET_WAIT_UNTIL(pool_went_round(scene->pool, &stuck));
+}
+
+/* Reloads with the NTH call for memory refused. Returns whether it has been done. */
+static bool reload_once(struct scene *scene, struct status *status, unsigned nth)
+{
+    const struct config_options options = {.path = scene->path};
+    struct reload reload = {
+        .options = &options,
+        .started = scene->config,
+        .sockets = &scene->sockets,
+        .pool = scene->pool,
+        .connlog = scene->connlog,
+        .status = status,
+        .wanted = true,
+    };
+
+    settle(scene);
+    count_from_here(nth);
+    bool changed = reload_go_on(&reload);
+    settle(scene);
+    count_to_here();
+    return changed;
+}
+
+Test(allocation, refused_at_any_call_of_a_reload_leaves_everything_as_it_was)
+{
+    struct scene scene;
+    struct status status;
+    unsigned nth = 0, n_errors = 0;
+
+    if (!CAN_INTERPOSE)
+        cr_skip("the sanitizer has an allocator of its own");
+    prepare(&scene);
+    warm_up(&scene);
+    cr_assert_eq(start(&scene), 0);
+    status = (struct status){.pool = scene.pool};
+    /* What the first one keeps for all others. */
+    cr_assert(reload_once(&scene, &status, 0));
+    size_t descriptors = descriptors_count();
+    do {
+        const struct endpoints *before = scene.sockets.endpoints;
+        bool changed = reload_once(&scene, &status, ++nth);
+
+        n_errors += !changed;
+        cr_assert_eq(changed, scene.sockets.endpoints != before, "refused the %uth", nth);
+        cr_assert_eq(atomic_load(&counted.balance), 0, "refused the %uth: %d pieces are lost", nth,
+                     atomic_load(&counted.balance));
+        cr_assert_eq(descriptors_count(), descriptors, "refused the %uth", nth);
+        greet_one(&scene);
+    } while (atomic_load(&counted.n) >= nth);
+    cr_assert_gt(n_errors, 20, "only %u of %u", n_errors, nth);
+    cr_assert(reload_once(&scene, &status, 0));
+    greet_one(&scene);
+    stop(&scene);
     clean_up(&scene);
 }
 

@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "greetd/handover.h"
+#include "manager.h"
 #include "net.h"
 #include "passed.h"
 
@@ -140,4 +142,103 @@ Test(handover, leaves_the_file_of_a_passed_socket_alone)
     cr_assert_eq(scene.result, 1);
     finish(&scene);
     cr_assert_eq(unlink(address.sun_path), 0);
+}
+
+static struct listener *open_one(const char *text)
+{
+    struct listener *listener;
+    struct address address;
+    const char *why;
+
+    cr_assert_eq(address_parse(&address, text, &why), 0);
+    cr_assert_eq(listener_open(&listener, &address, 16), 0);
+    return listener;
+}
+
+static ino_t inode_of(int fd)
+{
+    struct stat st;
+
+    cr_assert_eq(fstat(fd, &st), 0);
+    return st.st_ino;
+}
+
+Test(handover, has_systemd_keep_a_socket_under_its_address)
+{
+    struct listener *listener = open_one("127.0.0.1:0");
+    char expected[128];
+
+    manager_open();
+    unsetenv("FDSTORE");
+    handover_store(listener);
+    cr_assert(manager_hear());
+    snprintf(expected, sizeof(expected), "FDSTORE=1\nFDNAME=opened@127.0.0.1,%u",
+             ntohs(listener->address.in.sin_port));
+    cr_assert_str_eq(manager.last, expected);
+    cr_assert_eq(inode_of(manager.passed_fd), inode_of(listener->fd));
+    cr_assert_not(listener->handed_on, "nobody has said that it is kept");
+    handover_store(listener);
+    cr_assert_not(manager_hear(), "once is enough");
+
+    handover_unstore(listener);
+    cr_assert(manager_hear());
+    cr_assert(strstr(manager.last, "FDSTOREREMOVE=1\nFDNAME=opened@127.0.0.1,"));
+    handover_unstore(listener);
+    cr_assert_not(manager_hear());
+    listener_unref(listener);
+}
+
+Test(handover, a_socket_that_is_kept_is_for_the_next_process)
+{
+    struct listener *listener = open_one("127.0.0.1:0");
+
+    manager_open();
+    setenv("FDSTORE", "16", 1);
+    handover_store(listener);
+    cr_assert(listener->handed_on);
+    handover_unstore(listener);
+    cr_assert_not(listener->handed_on);
+    listener_unref(listener);
+}
+
+Test(handover, does_not_store_what_a_socket_unit_keeps)
+{
+    struct listener listener = {.inherited = true, .handed_on = true};
+
+    manager_open();
+    handover_store(&listener);
+    cr_assert_not(manager_hear());
+    cr_assert(listener.handed_on);
+}
+
+Test(handover, tells_a_stored_socket_from_one_that_was_passed)
+{
+    struct scene scene;
+    struct sockaddr_in address;
+    int fds[] = {net_listen(&address), net_listen(&address)};
+
+    inherit(&scene, fds, 2, "web:opened@127.0.0.1,80");
+    cr_assert_eq(scene.result, 2);
+    cr_assert(scene.set.at[0]->inherited);
+    cr_assert_not(scene.set.at[0]->stored);
+    cr_assert_not(scene.set.at[1]->inherited);
+    cr_assert(scene.set.at[1]->stored);
+    cr_assert_null(scene.set.at[1]->name);
+    finish(&scene);
+}
+
+Test(handover, a_stored_socket_is_nothing_that_was_passed)
+{
+    struct sockaddr_in address;
+    int fds[] = {net_listen(&address)};
+    struct listener_set none = {0};
+
+    passed_begin(fds, 1, "opened@127.0.0.1,80");
+    bool stored = handover_any_passed();
+    passed_end(&none);
+    passed_begin(fds, 1, "web");
+    bool passed_too = handover_any_passed();
+    passed_end(&none);
+    cr_assert_not(stored);
+    cr_assert(passed_too);
 }

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "descriptors.h"
+#include "manager.h"
 #include "net.h"
 #include "passed.h"
 #include "scratch.h"
@@ -152,5 +154,177 @@ Test(sockets, names_the_address_that_it_can_not_have)
     cr_assert_eq(scene.report.n_mistakes, 1);
     cr_assert(strstr(scene.report.lines[0], "192.0.2.1:80"));
     cr_assert(strstr(scene.report.lines[0], strerrordesc_np(EADDRNOTAVAIL)));
+    finish(&scene);
+}
+
+/* Loads TEXT instead of what was loaded before, as configure() does, and prepares it. */
+static int prepare(struct scene *scene, const char *text, struct endpoints **ret)
+{
+    struct scene next;
+
+    configure(&next, text);
+    int r = sockets_prepare(ret, &scene->sockets, next.config, &scene->report);
+    config_unref(next.config);
+    scratch_deinit(&next.scratch);
+    return r;
+}
+
+static void change(struct scene *scene, const char *text)
+{
+    _cleanup_(endpoints_unrefp) struct endpoints *endpoints = NULL;
+
+    cr_assert_eq(prepare(scene, text, &endpoints), 0);
+    sockets_change_to(&scene->sockets, endpoints);
+}
+
+static struct listener *listener_at(const struct scene *scene, size_t i)
+{
+    return scene->sockets.endpoints->at[i].listener;
+}
+
+Test(sockets, a_change_keeps_what_is_still_wanted_and_opens_the_rest)
+{
+    struct scene scene;
+    char address[ADDRESS_TEXT_MAX];
+
+    configure(&scene, "[Server]\nListenStream=\nListenStream=127.0.0.1:0\nListenStream=@a\n");
+    cr_assert_eq(sockets_open(&scene.sockets, scene.config, &scene.report), 0);
+    struct listener *port = listener_at(&scene, 0), *gone = listener_at(&scene, 1);
+    listener_use(gone, 1);
+    change(&scene, "[Server]\nListenStream=\n[Listener motd]\nListenStream=@b\n"
+                   "ListenStream=127.0.0.1:0\n");
+    cr_assert_eq(scene.sockets.endpoints->n, 2);
+    cr_assert_eq(listener_at(&scene, 1), port, "its port is still for the kernel to choose");
+    cr_assert_str_eq(endpoint_name(&scene.sockets.endpoints->at[1]), "motd");
+
+    cr_assert_not(sockets_close_left(&scene.sockets, address), "a worker uses it");
+    cr_assert(listener_release(gone));
+    cr_assert(sockets_close_left(&scene.sockets, address));
+    cr_assert(strstr(address, "-a"), "%s", address);
+    cr_assert_not(sockets_close_left(&scene.sockets, address));
+    finish(&scene);
+}
+
+Test(sockets, a_change_that_fails_changes_nothing)
+{
+    struct scene scene;
+    struct endpoints *endpoints = NULL;
+
+    configure(&scene, "[Server]\nListenStream=@a\n");
+    cr_assert_eq(sockets_open(&scene.sockets, scene.config, &scene.report), 0);
+    const struct endpoints *before = scene.sockets.endpoints;
+    size_t descriptors = descriptors_count();
+    cr_assert_eq(prepare(&scene,
+                         "[Server]\nListenStream=@a\nListenStream=@b\n"
+                         "ListenStream=192.0.2.1:80\n",
+                         &endpoints),
+                 -EADDRNOTAVAIL);
+    cr_assert_null(endpoints);
+    cr_assert_eq(scene.sockets.endpoints, before);
+    cr_assert_eq(descriptors_count(), descriptors);
+    cr_assert_eq(scene.report.n_mistakes, 1);
+    finish(&scene);
+}
+
+Test(sockets, an_address_is_wanted_again_before_it_is_free)
+{
+    struct scene scene;
+    char address[ADDRESS_TEXT_MAX];
+
+    configure(&scene, "[Server]\nListenStream=@a\n");
+    cr_assert_eq(sockets_open(&scene.sockets, scene.config, &scene.report), 0);
+    struct listener *listener = listener_at(&scene, 0);
+    listener_use(listener, 1);
+    change(&scene, "[Server]\nListenStream=@b\n");
+    change(&scene, "[Server]\nListenStream=@a\n");
+    cr_assert_eq(listener_at(&scene, 0), listener);
+    cr_assert(listener_release(listener));
+    cr_assert(sockets_close_left(&scene.sockets, address));
+    cr_assert(strstr(address, "-b"), "%s", address);
+    cr_assert_not(sockets_close_left(&scene.sockets, address));
+    finish(&scene);
+}
+
+/* Of a Unix socket the file is gone as soon as it is not wanted, so it can't be called back. */
+Test(sockets, a_file_is_made_anew_when_it_is_wanted_again)
+{
+    struct scene scene;
+    struct scratch scratch;
+    char text[512], path[256];
+
+    scratch_init(&scratch);
+    snprintf(path, sizeof(path), "%s/socket", scratch.directory);
+    snprintf(text, sizeof(text), "[Server]\nListenStream=\nListenStream=%s\n", path);
+    configure(&scene, text);
+    cr_assert_eq(sockets_open(&scene.sockets, scene.config, &scene.report), 0);
+    struct listener *listener = listener_at(&scene, 0);
+    listener_use(listener, 1);
+    change(&scene, "[Server]\nListenStream=@b\n");
+    cr_assert_eq(access(path, F_OK), -1);
+    change(&scene, text);
+    cr_assert_eq(access(path, F_OK), 0);
+    cr_assert_neq(listener_at(&scene, 0), listener);
+    finish(&scene);
+    cr_assert_eq(access(path, F_OK), -1);
+    scratch_deinit(&scratch);
+}
+
+Test(sockets, takes_back_what_was_stored_and_lets_go_of_what_is_not_wanted)
+{
+    struct scene scene;
+    struct sockaddr_in wanted, other;
+    int fds[] = {net_listen(&wanted), net_listen(&other)};
+    char text[128];
+
+    snprintf(text, sizeof(text), "[Server]\nListenStream=127.0.0.1:%u\nListenStream=@a\n",
+             ntohs(wanted.sin_port));
+    configure(&scene, text);
+    manager_open();
+    passed_begin(fds, 2, "opened@x:opened@y");
+    int r = sockets_open(&scene.sockets, scene.config, &scene.report);
+    end_passed(&scene);
+    cr_assert_eq(r, 0);
+    cr_assert_not(scene.sockets.inherited);
+    cr_assert_eq(scene.sockets.endpoints->n, 2);
+    cr_assert_eq(listener_at(&scene, 0)->address.in.sin_port, wanted.sin_port);
+    cr_assert(listener_at(&scene, 0)->stored);
+
+    cr_assert(manager_hear());
+    cr_assert(strstr(manager.last, "FDSTOREREMOVE=1\nFDNAME=opened@127.0.0.1,"));
+    cr_assert(manager_hear());
+    cr_assert(strstr(manager.last, "FDSTORE=1\nFDNAME=opened@@greetd-"));
+    cr_assert_not(manager_hear());
+    finish(&scene);
+}
+
+Test(sockets, what_a_socket_unit_passes_wins_over_what_was_stored)
+{
+    struct scene scene;
+    struct sockaddr_in address;
+    int fds[] = {net_listen(&address), net_listen(&address)};
+
+    configure(&scene, "");
+    manager_open();
+    passed_begin(fds, 2, "opened@x:web");
+    int r = sockets_open(&scene.sockets, scene.config, &scene.report);
+    end_passed(&scene);
+    cr_assert_eq(r, 0);
+    cr_assert(scene.sockets.inherited);
+    cr_assert_eq(scene.sockets.endpoints->n, 1);
+    cr_assert_str_eq(endpoint_name(&scene.sockets.endpoints->at[0]), "web");
+    cr_assert(manager_heard("FDSTOREREMOVE=1"));
+    finish(&scene);
+}
+
+Test(sockets, knows_whether_somebody_waits)
+{
+    struct scene scene;
+
+    configure(&scene, "[Server]\nListenStream=\nListenStream=127.0.0.1:0\n");
+    cr_assert_eq(sockets_open(&scene.sockets, scene.config, &scene.report), 0);
+    cr_assert_not(sockets_have_clients(&scene.sockets));
+    net_connect(&listener_at(&scene, 0)->address.in);
+    net_wait(listener_at(&scene, 0)->fd, POLLIN);
+    cr_assert(sockets_have_clients(&scene.sockets));
     finish(&scene);
 }
