@@ -149,10 +149,17 @@ static void on_idle(void *p)
 
 /* Reloading */
 
+/* Who has opened its sockets itself would not be started again for the next client. */
+static void set_idle_timeout(struct control *control)
+{
+    if (control->sockets.inherited)
+        idle_set_timeout(&control->idle, settings(control)->idle_exit_usec);
+}
+
 static void go_on_reloading(struct control *control)
 {
-    if (reload_go_on(&control->reload) && control->sockets.inherited)
-        idle_set_timeout(&control->idle, settings(control)->idle_exit_usec);
+    if (reload_go_on(&control->reload))
+        set_idle_timeout(control);
 }
 
 static int on_reload_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *p)
@@ -182,8 +189,7 @@ static void become_ready(struct control *control)
 {
     control->ready = true;
     sd_notify(false, "READY=1");
-    if (control->sockets.inherited)
-        idle_set_timeout(&control->idle, settings(control)->idle_exit_usec);
+    set_idle_timeout(control);
 }
 
 static void go_on_running(struct control *control)
@@ -213,6 +219,7 @@ static int on_pool_changed(sd_event_source *source, int fd, uint32_t events, voi
         go_on_running(control);
         return 0;
     case WORKER_DRAINING:
+        status_pool_changed(&control->status);
         sockets_close_unused(&control->sockets);
         return 0;
     case WORKER_ENDED:
