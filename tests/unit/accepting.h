@@ -47,6 +47,7 @@ static inline void accepting_close(struct accepting *a)
     clients_abandon(&a->clients, ACCEPTING_START);
     clients_deinit(&a->clients);
     metrics_deinit(&a->shared.metrics);
+    close(a->shared.changed_fd);
     place_close(&a->place);
 }
 

@@ -52,6 +52,7 @@ Test(config_show, is_shown_with_the_origin_of_every_setting)
              "# default\nBacklog=4096\n"
              "# default\nWorkers=auto\n"
              "# default\nMaxConnections=16384\n"
+             "# default\nIdleExitSec=infinity\n"
              "# default\nStopTimeoutSec=5s\n"
              "# default\nFastOpen=no\n"
              "\n[Log]\n"
