@@ -145,7 +145,8 @@ void handover_unstore(struct listener *listener)
 {
     char name[HANDOVER_NAME_MAX];
 
-    if (listener->stored)
-        sd_notifyf(false, "FDSTOREREMOVE=1\nFDNAME=%s", store_name(listener, name, sizeof(name)));
+    if (!listener->stored)
+        return;
+    sd_notifyf(false, "FDSTOREREMOVE=1\nFDNAME=%s", store_name(listener, name, sizeof(name)));
     listener->stored = listener->handed_on = false;
 }

@@ -99,6 +99,7 @@ class Stderr(greetd_testing.GreetdTestCase):
 
     def test_a_pipe_gets_none(self):
         greetd = self.serve_to(None)
+        self.stop(greetd)
         self.assertTrue(greetd.lines[0].startswith("Server is listening on "), greetd.lines)
 
     def test_a_descriptor_that_is_read_only(self):
