@@ -24,6 +24,20 @@ class Package(SystemTest):
         enabled = self.systemctl("is-enabled", "greetd.service", check=False)
         self.assertEqual(enabled, "disabled\n")
 
+    def test_the_journal_explains_its_entries(self):
+        self.assertEqual(self.greet(source_port=54321), GREETING)
+        self.wait_for_entry(MESSAGE="Connection from 127.0.0.1:54321")
+        told = self.machine.run("journalctl", "--no-pager", "--catalog", "--unit=greetd")
+        for explanation in ("Subject: Clients are accepted", "[Listener server]",
+                            "Subject: A connection has ended: delivered",
+                            "The client at 127.0.0.1 had connected", "took 18 bytes"):
+            self.assertIn(explanation, told)
+
+    def test_removal_takes_the_explanations_away(self):
+        self.assertIn(" greetd: ", self.machine.run("journalctl", "--no-pager", "--list-catalog"))
+        self.machine.run("dpkg", "--remove", "greeting-daemon")
+        self.assertNotIn(" greetd: ", self.machine.run("journalctl", "--no-pager", "--list-catalog"))
+
     def test_an_upgrade_under_load_restarts_the_service_and_loses_no_client(self):
         with self.load_that_loses_nobody():
             service, socket = self.main_pid(), self.show("greetd.socket", "InvocationID")
