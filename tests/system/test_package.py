@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The Debian package comes, is renewed, and goes."""
 
+import gzip
+
 from case import GREETING, SystemTest
 
 OTHER_GREETD = """\
@@ -32,6 +34,13 @@ class Package(SystemTest):
                             "Subject: A connection has ended: delivered",
                             "The client at 127.0.0.1 had connected", "took 18 bytes"):
             self.assertIn(explanation, told)
+
+    def test_the_units_and_the_man_pages_lead_to_each_other(self):
+        for unit in ("greetd.service", "greetd.socket"):
+            self.assertIn("man:greetd(8)", self.show(unit, "Documentation")["Documentation"])
+        for page in ("man8/greetd.8.gz", "man1/greet.1.gz"):
+            text = gzip.decompress(self.machine.path(f"/usr/share/man/{page}").read_bytes())
+            self.assertIn(b".SH NAME", text)
 
     def test_removal_takes_the_explanations_away(self):
         self.assertIn(" greetd: ", self.machine.run("journalctl", "--no-pager", "--list-catalog"))
