@@ -184,17 +184,23 @@ static int act(const struct arguments *arguments)
 }
 
 /* Returns the exit status. */
-static int run(const struct arguments *arguments)
+static int run(struct arguments *arguments, int argc, char **argv)
 {
-    /* Asked now: the sockets are not announced any more once they have been taken over. */
-    bool passed_sockets = handover_any_passed();
-    int status = check_options(arguments);
+    int status = parse_arguments(arguments, argc, argv);
 
-    if (status == 0)
-        status = act(arguments);
-    if (status != 0 && passed_sockets && arguments->action == ACTION_SERVE)
-        control_slow_down();
-    return status;
+    if (status != 0)
+        return status;
+    switch (arguments->action) {
+    case ACTION_HELP:
+        print_help();
+        return finish_output(0);
+    case ACTION_VERSION:
+        puts("greetd " GREETD_VERSION);
+        return finish_output(0);
+    default:
+        status = check_options(arguments);
+        return status == 0 ? act(arguments) : status;
+    }
 }
 
 /* Started without standard streams, a socket of ours would take their numbers, and the log would be
@@ -212,23 +218,16 @@ static void fill_standard_streams(void)
 int main(int argc, char **argv)
 {
     _cleanup_(arguments_deinit) struct arguments arguments = {.action = ACTION_SERVE};
-    int r;
 
     fill_standard_streams();
     /* A client, or a reader of our log, that goes away is an error of write(2), not our end. */
     signal(SIGPIPE, SIG_IGN);
 
-    r = parse_arguments(&arguments, argc, argv);
-    if (r != 0)
-        return r;
-    switch (arguments.action) {
-    case ACTION_HELP:
-        print_help();
-        return finish_output(0);
-    case ACTION_VERSION:
-        puts("greetd " GREETD_VERSION);
-        return finish_output(0);
-    default:
-        return run(&arguments);
-    }
+    /* Asked now: the sockets are not announced any more once they have been taken over. */
+    bool passed_sockets = handover_any_passed();
+    int status = run(&arguments, argc, argv);
+
+    if (status != 0 && passed_sockets && arguments.action == ACTION_SERVE)
+        control_slow_down();
+    return status;
 }

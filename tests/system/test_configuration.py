@@ -6,6 +6,7 @@ from case import ADDRESS, GREETING, SystemTest
 CONFIG = "/etc/greetd.conf"
 CLOSED = "[Greeting]\nMessage=Closed for today.\\n\n"
 BROKEN = "[Server]\nNonsense=1\n"
+NO_SUCH_OPTION = "[Service]\nExecStart=\nExecStart=/usr/sbin/greetd --nonsense\n"
 
 # Times that the service fails to start while a client waits.
 SEVERAL = 3
@@ -42,6 +43,14 @@ class Configuration(SystemTest):
 
     def test_a_broken_file_and_a_client_who_waits_do_not_keep_the_machine_busy(self):
         self.write(CONFIG, BROKEN)
+        self.assert_pauses_between_failures()
+
+    def test_a_bad_command_line_and_a_client_who_waits_do_not_either(self):
+        self.write("/etc/systemd/system/greetd.service.d/options.conf", NO_SUCH_OPTION)
+        self.systemctl("daemon-reload")
+        self.assert_pauses_between_failures()
+
+    def assert_pauses_between_failures(self):
         client = self.start_client("greet", ADDRESS)
         self.eventually(lambda: self.assertGreaterEqual(self.failures_to_start(), SEVERAL))
         client.kill()
