@@ -53,12 +53,19 @@ class SystemTest(unittest.TestCase):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
 
+    def drop_in(self, text, unit="greetd.service"):
+        """Adds settings to a unit, and returns the path of the file inside."""
+        path = f"/etc/systemd/system/{unit}.d/test.conf"
+        self.write(path, text)
+        self.systemctl("daemon-reload")
+        return path
+
     def start_client(self, *arguments):
         return self.machine.start_on_network(sys.executable, CLIENT, *arguments)
 
-    def finish_client(self, client):
+    def finish_client(self, client, patience_sec=2 * PATIENCE_SEC):
         """What the client printed; it must not have failed."""
-        printed, complaint = client.communicate(timeout=2 * PATIENCE_SEC)
+        printed, complaint = client.communicate(timeout=patience_sec)
         self.assertEqual(client.returncode, 0, complaint)
         return printed
 
@@ -71,6 +78,10 @@ class SystemTest(unittest.TestCase):
         _, complaint = client.communicate(timeout=PATIENCE_SEC)
         self.assertIn("ConnectionRefusedError", complaint)
 
+    def outcomes(self, client, patience_sec=2 * PATIENCE_SEC):
+        """What became of a client's connections: so many of each kind."""
+        return json.loads(self.finish_client(client, patience_sec))
+
     @contextlib.contextmanager
     def load_that_loses_nobody(self, clients=8):
         """Clients on loopback, coming again and again for as long as the block runs; all must be
@@ -78,9 +89,18 @@ class SystemTest(unittest.TestCase):
         load = self.start_client("load", ADDRESS, clients)
         self.assertEqual(load.stdout.readline(), "started\n")
         yield
-        outcomes = json.loads(self.finish_client(load))
+        outcomes = self.outcomes(load)
         self.assertEqual(list(outcomes), ["greeted"], outcomes)
         self.assertGreater(outcomes["greeted"], clients)
+
+    @contextlib.contextmanager
+    def clients_who_wait(self, clients):
+        """So many clients in the queue of the socket while the block runs; all must be greeted
+        in the end."""
+        crowd = self.start_client("crowd", ADDRESS, clients)
+        self.assertEqual(crowd.stdout.readline(), "connected\n")
+        yield
+        self.assertEqual(self.outcomes(crowd), {"greeted": clients})
 
     def entries(self, **fields):
         """The service's journal entries that have these fields."""

@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: MIT
 """Clients of greetd, for a network that only programs of the host can join.
 
-    client.py greet ADDRESS [PORT]      one client (coming from PORT); prints what it was sent
-    client.py load ADDRESS CLIENTS      so many at a time, until standard input ends
+    client.py greet ADDRESS [PORT]              one client (coming from PORT); prints what it was sent
+    client.py hold ADDRESS                      one that takes a little, then nothing until standard
+                                                input ends, then the rest; prints its SHA-256
+    client.py crowd ADDRESS CLIENTS             so many at once
+    client.py load ADDRESS CLIENTS              so many at a time, until standard input ends
+    client.py versions ADDRESS CLIENTS TIMES    the same, at least TIMES connections in all
+    client.py aim ADDRESS TIMES USEC            one after the other, each about USEC after the last
 
-ADDRESS is HOST:PORT or the path of a Unix socket. `load` prints `started` when every client has
-been greeted once, and at the end what became of all connections, as JSON.
+ADDRESS is HOST:PORT or the path of a Unix socket. All but the first two say at the end what became of
+all connections, as JSON. `load` prints `started` when every client has been greeted once, `hold` and
+`crowd` print `connected`. `versions` takes any greeting of version() and prints the newest number it
+has met, each time there is a newer one.
 """
 
 import collections
+import hashlib
 import json
 import socket
 import sys
@@ -17,8 +25,15 @@ import time
 
 GREETING = b"Hello from server!"
 PATIENCE_SEC = 30
-LOAD_SEC_MAX = 120
+LOAD_SEC_MAX = 600
 LOAD_CONNECTIONS_MAX = 500_000
+
+NUMBER_BYTES = 16
+VERSION_BYTES = 256 * 1024
+
+# How far from the moment `aim` aims at its clients come, at most: before it, and after it.
+AIM_BEFORE_USEC = 3_000
+AIM_AFTER_USEC = 12_000
 
 
 def connect(address, source_port=0):
@@ -31,19 +46,42 @@ def connect(address, source_port=0):
     return socket.create_connection((host, int(port)), PATIENCE_SEC, ("", source_port))
 
 
-def greet(address, source_port=0):
+def receive(client):
     """Everything that is sent until the end of the stream."""
+    return b"".join(iter(lambda: client.recv(65536), b""))
+
+
+def greet(address, source_port=0):
     with connect(address, source_port) as client:
-        return b"".join(iter(lambda: client.recv(4096), b""))
+        return receive(client)
+
+
+def version(number):
+    """A big greeting of which every part tells its number."""
+    return b"%0*d\n" % (NUMBER_BYTES - 1, number) * (VERSION_BYTES // NUMBER_BYTES)
+
+
+def outcome_of(take_greeting):
+    """What became of one connection, in words."""
+    try:
+        received = take_greeting()
+    except OSError as error:
+        return f"{type(error).__name__}: {error}"
+    return "greeted" if received == GREETING else f"received {received!r}"
+
+
+def tell(outcomes):
+    print(json.dumps(outcomes), flush=True)
 
 
 class Load:
-    def __init__(self, address, clients):
+    def __init__(self, address, clients, times=0):
         self.address = address
         self.outcomes = collections.Counter()
         self.lock = threading.Lock()
         self.stopping = threading.Event()
         self.first_round = threading.Barrier(clients + 1)
+        self.times = times
         self.deadline = time.monotonic() + LOAD_SEC_MAX
         self.threads = [threading.Thread(target=self.run_client) for _ in range(clients)]
 
@@ -51,19 +89,17 @@ class Load:
         self.count(self.greet())
         self.first_round.wait()
         for _ in range(LOAD_CONNECTIONS_MAX // len(self.threads)):
-            if self.stopping.is_set() or time.monotonic() > self.deadline:
+            if self.is_over() or time.monotonic() > self.deadline:
                 break
             self.count(self.greet())
-        if not self.stopping.is_set():
+        if not self.is_over():
             self.count("gave up before it was told to")
 
+    def is_over(self):
+        return self.stopping.is_set() and self.outcomes.total() >= self.times
+
     def greet(self):
-        """What became of one connection, in words."""
-        try:
-            received = greet(self.address)
-        except OSError as error:
-            return f"{type(error).__name__}: {error}"
-        return "greeted" if received == GREETING else f"received {received!r}"
+        return outcome_of(lambda: greet(self.address))
 
     def count(self, outcome):
         with self.lock:
@@ -73,19 +109,86 @@ class Load:
         for thread in self.threads:
             thread.start()
         self.first_round.wait()
-        print("started", flush=True)
+        self.tell_started()
         sys.stdin.read()
         self.stopping.set()
         for thread in self.threads:
             thread.join()
-        print(json.dumps(self.outcomes))
+        tell(self.outcomes)
+
+    def tell_started(self):
+        print("started", flush=True)
+
+
+class VersionLoad(Load):
+    newest = -1
+
+    def greet(self):
+        # One more byte, to notice if there is too much.
+        buffer = bytearray(VERSION_BYTES + 1)
+        try:
+            with connect(self.address) as client:
+                size = fill(client, buffer)
+        except OSError as error:
+            return f"{type(error).__name__}: {error}"
+        if size != VERSION_BYTES:
+            return f"received {size} bytes"
+        if buffer[:size] != buffer[:NUMBER_BYTES] * (VERSION_BYTES // NUMBER_BYTES):
+            return "received a mixture"
+        self.tell_if_newer(int(buffer[:NUMBER_BYTES]))
+        return "greeted"
+
+    def tell_if_newer(self, number):
+        with self.lock:
+            if number > self.newest:
+                self.newest = number
+                print(number, flush=True)
+
+    def tell_started(self):
+        pass
+
+
+def fill(client, buffer):
+    """Receives until the end of the stream or of BUFFER, and returns how much."""
+    view, size = memoryview(buffer), 0
+    while received := client.recv_into(view[size:]):
+        size += received
+    return size
+
+
+def hold(address):
+    with connect(address) as client:
+        begin = client.recv(1)
+        print("connected", flush=True)
+        sys.stdin.read()
+        print(hashlib.sha256(begin + receive(client)).hexdigest())
+
+
+def crowd(address, clients):
+    sockets = [connect(address) for _ in range(clients)]
+    print("connected", flush=True)
+    tell(collections.Counter(outcome_of(lambda c=client: receive(c)) for client in sockets))
+
+
+def aim(address, times, usec):
+    outcomes = collections.Counter()
+    for i in range(times):
+        outcomes[outcome_of(lambda: greet(address))] += 1
+        early = AIM_BEFORE_USEC - i * (AIM_BEFORE_USEC + AIM_AFTER_USEC) / times
+        time.sleep((usec - early) / 1e6)
+    tell(outcomes)
 
 
 def main(what, address, *arguments):
-    if what == "load":
-        Load(address, int(arguments[0])).run()
+    numbers = list(map(int, arguments))
+    if what == "greet":
+        sys.stdout.buffer.write(greet(address, *numbers))
+    elif what == "load":
+        Load(address, *numbers).run()
+    elif what == "versions":
+        VersionLoad(address, *numbers).run()
     else:
-        sys.stdout.buffer.write(greet(address, *map(int, arguments)))
+        {"hold": hold, "crowd": crowd, "aim": aim}[what](address, *numbers)
 
 
 if __name__ == "__main__":
