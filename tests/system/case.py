@@ -83,15 +83,21 @@ class SystemTest(unittest.TestCase):
         return json.loads(self.finish_client(client, patience_sec))
 
     @contextlib.contextmanager
-    def load_that_loses_nobody(self, clients=8):
-        """Clients on loopback, coming again and again for as long as the block runs; all must be
-        greeted."""
-        load = self.start_client("load", ADDRESS, clients)
+    def load(self, clients=8):
+        """Clients on loopback, coming again and again for as long as the block runs. Yields a
+        dictionary that in the end tells what became of all."""
+        load, outcomes = self.start_client("load", ADDRESS, clients), {}
         self.assertEqual(load.stdout.readline(), "started\n")
-        yield
-        outcomes = self.outcomes(load)
-        self.assertEqual(list(outcomes), ["greeted"], outcomes)
+        yield outcomes
+        outcomes.update(self.outcomes(load))
         self.assertGreater(outcomes["greeted"], clients)
+
+    @contextlib.contextmanager
+    def load_that_loses_nobody(self):
+        """The same; all must be greeted."""
+        with self.load() as outcomes:
+            yield
+        self.assertEqual(list(outcomes), ["greeted"], outcomes)
 
     @contextlib.contextmanager
     def clients_who_wait(self, clients):

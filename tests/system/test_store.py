@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""Without a socket unit, systemd keeps the sockets that greetd has opened itself."""
+
+import errno
+import re
+
+from case import ADDRESS, GREETING, SystemTest
+from machine import CommandError
+
+EXAMPLE = "/usr/share/doc/greeting-daemon/examples/greetd-standalone.conf"
+CONFIG = "/etc/greetd.conf.d/50-listen.conf"
+SECOND = "127.0.0.1:12346"
+RESTARTS = 20
+
+# No interface of the machine's has it (RFC 5737).
+NOT_OURS = "192.0.2.1:12345"
+
+
+class Store(SystemTest):
+    def setUp(self):
+        super().setUp()
+        # The commands for an administrator are the first block of the file's header.
+        commands = re.search(r"(?:^#     .*\n)+", self.machine.path(EXAMPLE).read_text(), re.M)
+        self.machine.run("sh", "-ec", re.sub("^# *", "", commands[0], flags=re.M))
+        self.assert_kept(1)
+
+    def listen(self, *addresses):
+        """Writes ListenStream= for ADDRESSES, to be read at the next reload or restart."""
+        settings = "".join(f"ListenStream={address}\n" for address in addresses)
+        self.write(CONFIG, f"[Server]\nListenStream=\n{settings}")
+
+    def assert_kept(self, sockets):
+        """systemd keeps so many sockets for the service."""
+        self.eventually(lambda: self.assertEqual(
+            self.show("greetd.service", "NFileDescriptorStore"),
+            {"NFileDescriptorStore": str(sockets)}))
+
+    def test_restarts_under_load_refuse_nobody(self):
+        pids = set()
+        with self.load_that_loses_nobody():
+            for _ in range(RESTARTS):
+                self.systemctl("restart", "greetd")
+                pids.add(self.main_pid())
+        self.assertEqual(len(pids), RESTARTS)
+        self.assert_kept(1)
+
+    def test_a_killed_service_refuses_nobody_either(self):
+        with self.load() as outcomes:
+            self.systemctl("kill", "--signal=KILL", "greetd")
+            self.eventually(lambda: self.assertEqual(
+                self.show("greetd.service", "NRestarts", "SubState"),
+                {"NRestarts": "1", "SubState": "running"}))
+        # Those whom it had accepted are lost with it.
+        self.assertFalse([outcome for outcome in outcomes if "Refused" in outcome], outcomes)
+
+    def test_a_reload_stores_a_new_address_and_lets_go_of_one_that_is_gone(self):
+        self.listen(ADDRESS, SECOND)
+        self.systemctl("reload", "greetd")
+        self.assert_kept(2)
+        self.assertEqual(self.greet(SECOND), GREETING)
+        self.listen(SECOND)
+        self.systemctl("reload", "greetd")
+        self.assert_kept(1)
+        self.wait_for_entry(MESSAGE=f"Server no longer listens on {ADDRESS}")
+        self.assert_refused(ADDRESS)
+        self.systemctl("restart", "greetd")
+        self.assert_kept(1)
+        self.assertEqual(self.greet(SECOND), GREETING)
+
+    def test_a_restart_lets_go_of_an_address_that_is_gone(self):
+        self.listen(ADDRESS, SECOND)
+        self.systemctl("restart", "greetd")
+        self.assert_kept(2)
+        self.listen(SECOND)
+        self.systemctl("restart", "greetd")
+        self.assert_kept(1)
+        self.assert_refused(ADDRESS)
+        self.assertEqual(self.greet(SECOND), GREETING)
+
+    def test_a_stop_closes_the_port(self):
+        self.assertEqual(self.greet(), GREETING)
+        self.systemctl("stop", "greetd")
+        self.assert_kept(0)
+        self.assert_refused()
+
+    def test_an_address_that_cannot_be_listened_on_is_told_by_the_status(self):
+        failure = f"Failed to listen on {NOT_OURS}: Cannot assign requested address"
+        self.listen(NOT_OURS)
+        with self.assertRaises(CommandError):
+            self.systemctl("restart", "greetd")
+        self.eventually(lambda: self.assertEqual(
+            self.show("greetd.service", "StatusText", "StatusErrno", "ExecMainStatus"),
+            {"StatusText": failure, "StatusErrno": str(errno.EADDRNOTAVAIL),
+             "ExecMainStatus": "71"}))
+        self.eventually(lambda: self.assertRegex(
+            self.systemctl("status", "greetd", "--no-pager", check=False),
+            rf'Status: "{re.escape(failure)}"\n\s+Error: {errno.EADDRNOTAVAIL} \(.*\)'))
