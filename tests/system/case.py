@@ -125,6 +125,16 @@ class SystemTest(unittest.TestCase):
                     return entry
         self.fail(f"no entry with {fields} within {PATIENCE_SEC} s")
 
+    def wait_for_pings(self, usec):
+        """Waits until the service has told systemd that it lives (WATCHDOG=1 in sd_notify(3)) so
+        long after it had done so last."""
+        first = self.last_ping_usec()
+        self.eventually(lambda: self.assertGreaterEqual(self.last_ping_usec(), first + usec))
+
+    def last_ping_usec(self):
+        name = "WatchdogTimestampMonotonic"
+        return int(self.show("greetd.service", name)[name])
+
     def eventually(self, assertion):
         """Waits for what can only be asked for again and again: until ASSERTION holds."""
         deadline = time.monotonic() + PATIENCE_SEC

@@ -7,7 +7,8 @@
     client.py crowd ADDRESS CLIENTS             so many at once
     client.py load ADDRESS CLIENTS              so many at a time, until standard input ends
     client.py versions ADDRESS CLIENTS TIMES    the same, at least TIMES connections in all
-    client.py aim ADDRESS TIMES USEC            one after the other, each about USEC after the last
+    client.py aim ADDRESS TIMES USEC            one after the other, each just when the service leaves
+                                                since nobody has come, for about USEC
 
 ADDRESS is HOST:PORT or the path of a Unix socket. All but the first two say at the end what became of
 all connections, as JSON. `load` prints `started` when every client has been greeted once, `hold` and
@@ -31,9 +32,10 @@ LOAD_CONNECTIONS_MAX = 500_000
 NUMBER_BYTES = 16
 VERSION_BYTES = 256 * 1024
 
-# How far from the moment `aim` aims at its clients come, at most: before it, and after it.
-AIM_BEFORE_USEC = 3_000
-AIM_AFTER_USEC = 12_000
+# How `aim` finds the moment at which the service leaves: a little later each time that it was there
+# still, a little earlier each time that it had to be started, which takes at least so long.
+AIM_STEP_USEC = 1_000
+START_SEC = 0.025
 
 
 def connect(address, source_port=0):
@@ -172,10 +174,13 @@ def crowd(address, clients):
 
 def aim(address, times, usec):
     outcomes = collections.Counter()
-    for i in range(times):
+    for _ in range(times):
+        came = time.monotonic()
         outcomes[outcome_of(lambda: greet(address))] += 1
-        early = AIM_BEFORE_USEC - i * (AIM_BEFORE_USEC + AIM_AFTER_USEC) / times
-        time.sleep((usec - early) / 1e6)
+        # Who has to wait for a service to start has come too late, all others too early.
+        took = time.monotonic() - came
+        usec += -AIM_STEP_USEC if took > START_SEC else AIM_STEP_USEC
+        time.sleep(usec / 1e6)
     tell(outcomes)
 
 

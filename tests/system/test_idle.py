@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""IdleExitSec=: greetd leaves when nobody comes, and nobody notices."""
+
+import re
+
+from case import ADDRESS, GREETING, SystemTest
+
+CONFIG = "/etc/greetd.conf.d/50-idle.conf"
+AIMED = 200
+IDLE_USEC = 200_000
+
+# So many of the clients at least have to find that greetd has left, or nearly, or the aim was bad.
+STARTS_MIN = AIMED // 4
+
+# What systemd has by default; a service that leaves too often would lose its socket to it.
+TRIGGER_LIMIT = "[Socket]\nTriggerLimitIntervalSec=2s\nTriggerLimitBurst=20\n"
+
+
+class Idle(SystemTest):
+    def exit_after(self, time):
+        self.write(CONFIG, f"[Server]\nIdleExitSec={time}\n")
+
+    def wait_until_gone(self):
+        shown = {"ActiveState": "inactive", "Result": "success", "ExecMainStatus": "0"}
+        self.eventually(lambda: self.assertEqual(self.show("greetd.service", *shown), shown))
+
+    def test_leaves_in_peace_and_comes_back_for_the_next_client(self):
+        self.exit_after("1s")
+        self.assertEqual(self.greet(), GREETING)
+        self.assertEqual(self.state("greetd.service"), "active")
+        self.wait_until_gone()
+        self.assertTrue(self.entries(MESSAGE="No client for 1s: exiting until the next one comes"))
+        self.assertEqual(self.state("greetd.socket"), "active")
+        self.assertEqual(self.greet(), GREETING)
+        self.assertEqual(self.state("greetd.service"), "active")
+
+    def test_stays_while_a_client_does(self):
+        self.write("/etc/greeting", "x" * 16_000_000)
+        self.write("/etc/greetd.conf.d/50-big.conf", "[Greeting]\nMessageFile=/etc/greeting\n")
+        self.exit_after(f"{IDLE_USEC}us")
+        self.drop_in("[Service]\nWatchdogSec=2s\n")
+        client = self.start_client("hold", ADDRESS)
+        self.assertEqual(client.stdout.readline(), "connected\n")
+        before = self.main_pid()
+        # The watchdog's pings tell of the time that has passed for greetd.
+        self.wait_for_pings(5 * IDLE_USEC)
+        self.assertEqual(self.main_pid(), before)
+        self.finish_client(client)
+        self.wait_until_gone()
+
+    def test_loses_no_client_who_comes_at_that_very_moment(self):
+        self.exit_after(f"{IDLE_USEC}us")
+        self.drop_in(TRIGGER_LIMIT, "greetd.socket")
+        self.systemctl("restart", "greetd.socket")
+        client = self.start_client("aim", ADDRESS, AIMED, IDLE_USEC)
+        self.assertEqual(self.outcomes(client, 10 * AIMED), {"greeted": AIMED})
+        self.assertEqual(self.state("greetd.socket"), "active")
+        left = [entry for entry in self.entries() if re.match("No client for", entry["MESSAGE"])]
+        self.assertGreaterEqual(len(left), STARTS_MIN)
