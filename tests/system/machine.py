@@ -5,15 +5,23 @@ Its root is an overlay on a base tree that stays as it is. Its network is a loop
 nobody else has. Nothing of it is registered with the host.
 """
 
+import contextlib
 import dataclasses
 import os
 import itertools
 import pathlib
+import re
 import select
 import shutil
 import socket
 import subprocess
+import sys
 import time
+
+HANG = pathlib.Path(__file__).with_name("hang.py")
+
+# Where the host divides processors, if that is not in the one hierarchy for all.
+CPU_HIERARCHY = pathlib.Path("/sys/fs/cgroup/cpu")
 
 BOOT_TIMEOUT_SEC = 60
 COMMAND_TIMEOUT_SEC = 60
@@ -143,6 +151,45 @@ class Machine:
     def path(self, path):
         """The host's path of PATH inside, through what the machine has mounted there."""
         return pathlib.Path(f"/proc/{self._leader}/root") / str(path).lstrip("/")
+
+    @contextlib.contextmanager
+    def hanging_thread(self, pid, name):
+        """Makes the thread NAME of the process PID inside hang while the block runs."""
+        for file in pathlib.Path(f"/proc/{self._host_pid(pid)}/task").glob("*/comm"):
+            if file.read_text() == f"{name}\n":
+                tid = file.parent.name
+        hanging = subprocess.Popen([sys.executable, HANG, tid], stdout=subprocess.PIPE, text=True)
+        with hanging:
+            if hanging.stdout.readline() != "hanging\n":
+                raise CommandError(f"thread {tid} can't be made to hang")
+            yield
+            hanging.kill()
+
+    def limit_processor_time(self, pid, percent):
+        """Limits the process PID inside to so much of one processor, if processors are divided in a
+        hierarchy that the machine can't write to. Returns a function that tells how often the
+        process had to wait for its share, whoever has limited it."""
+        if CPU_HIERARCHY in [cgroup.parents[1] for cgroup in self._cgroups]:
+            cgroup = CPU_HIERARCHY / self._cgroups[0].parent.name / self.name / "limited"
+            cgroup.mkdir()
+            quota_usec = int((cgroup / "cpu.cfs_period_us").read_text()) * percent // 100
+            (cgroup / "cpu.cfs_quota_us").write_text(str(quota_usec))
+            (cgroup / "cgroup.procs").write_text(str(self._host_pid(pid)))
+        else:
+            inside = self.path(f"/proc/{self._host_pid(pid)}/cgroup").read_text()
+            cgroup = pathlib.Path("/sys/fs/cgroup", inside.strip().partition("::")[2].lstrip("/"))
+        stat = cgroup / "cpu.stat"
+        return lambda: int(re.search(r"nr_throttled (\d+)", stat.read_text())[1])
+
+    def _host_pid(self, pid):
+        """What the host calls the process that is PID inside."""
+        namespace = os.readlink(f"/proc/{self._leader}/ns/pid")
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                numbers = re.search(r"NSpid:(.*)", (process / "status").read_text())[1].split()
+                if int(numbers[-1]) == pid and os.readlink(process / "ns/pid") == namespace:
+                    return int(process.name)
+        raise ProcessLookupError(f"no process {pid} in {self.name}")
 
     def _joined(self, namespaces, command):
         return ["nsenter", f"--target={self._leader}", namespaces, "--", *map(str, command)]
