@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""A service that can't be started never costs the socket: clients wait until it can."""
+
+from case import GREETING, SystemTest
+
+CONFIG = "/etc/greetd.conf.d/50-test.conf"
+BROKEN = "[Server]\nNonsense=1\n"
+DIES_AT_START = "[Service]\nExecStartPre=+/bin/false\n"
+CLIENTS = 20
+SEVERAL = 10
+
+# With its second of rest before it exits, a broken configuration takes longer.
+A_FEW = 3
+
+
+class CrashLoop(SystemTest):
+    def assert_socket_stays(self):
+        shown = {"ActiveState": "active", "SubState": "running", "Result": "success"}
+        self.assertEqual(self.show("greetd.socket", *shown), shown)
+
+    def wait_for_failures(self, failures):
+        """Waits until the service has failed to start so many times."""
+        self.eventually(lambda: self.assertGreaterEqual(
+            len(self.entries(UNIT_RESULT="exit-code")), failures))
+
+    def test_clients_wait_while_the_service_dies_at_every_start(self):
+        drop_in = self.drop_in(DIES_AT_START)
+        with self.clients_who_wait(CLIENTS):
+            self.wait_for_failures(SEVERAL)
+            self.assert_socket_stays()
+            self.machine.path(drop_in).unlink()
+            self.systemctl("daemon-reload")
+        self.assertEqual(self.greet(), GREETING)
+
+    def test_clients_wait_while_the_configuration_is_broken(self):
+        self.write(CONFIG, BROKEN)
+        with self.clients_who_wait(CLIENTS):
+            self.wait_for_failures(A_FEW)
+            self.eventually(self.assert_socket_stays)
+            self.machine.path(CONFIG).unlink()
+        self.assertEqual(self.greet(), GREETING)
+
+    def test_an_administrator_who_has_mended_the_configuration_can_restart_it(self):
+        self.write(CONFIG, BROKEN)
+        with self.clients_who_wait(CLIENTS):
+            self.wait_for_failures(1)
+            self.machine.path(CONFIG).unlink()
+            # A mere start would be content with the attempt that is on its way out.
+            self.systemctl("restart", "greetd")
+            self.assertEqual(self.state("greetd.service"), "active")
+
+    def test_the_status_names_what_is_wrong_with_the_configuration(self):
+        self.write(CONFIG, BROKEN)
+        self.systemctl("start", "greetd", check=False)
+        text = f"{CONFIG}:2: Unknown setting Nonsense= in [Server]"
+        told = self.systemctl("status", "greetd", "--no-pager", "--lines=0", check=False)
+        self.assertIn(f'Status: "{text}', told)
+        self.assertIn("status=78", told)
