@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""A stop lets the last clients finish, for as long as StopTimeoutSec= says."""
+
+import hashlib
+import re
+
+from case import ADDRESS, SystemTest
+
+GREETING = bytes(range(256)) * 64 * 1024
+CONFIG = "[Greeting]\nMessageFile=/etc/greeting\n"
+
+# More than greetd has by default, less than systemd has.
+STOP_TIMEOUT_SEC = 7
+
+FORCED = "Stopping now: 1 client did not finish in time"
+
+
+class Stop(SystemTest):
+    def setUp(self):
+        super().setUp()
+        self.machine.path("/etc/greeting").write_bytes(GREETING)
+        self.write("/etc/greetd.conf.d/50-test.conf", CONFIG)
+
+    def hold_client(self):
+        """A client who has begun to take a greeting that fits into no buffer."""
+        client = self.start_client("hold", ADDRESS)
+        self.assertEqual(client.stdout.readline(), "connected\n")
+        return client
+
+    def wait_until_stopped(self):
+        """The service has ended by itself, systemd's patience was not at its end."""
+        shown = {"ActiveState": "inactive", "Result": "success", "ExecMainStatus": "0"}
+        self.eventually(lambda: self.assertEqual(self.show("greetd.service", *shown), shown))
+
+    def test_waits_for_a_client_in_progress(self):
+        client = self.hold_client()
+        self.systemctl("stop", "--no-block", "greetd.service")
+        self.eventually(lambda: self.assertRegex(
+            self.show("greetd.service", "StatusText")["StatusText"],
+            "Stopping, greeting the last 1 client;"))
+        self.assertEqual(self.state("greetd.service"), "deactivating")
+        digest = self.finish_client(client)
+        self.assertEqual(digest, hashlib.sha256(GREETING).hexdigest() + "\n")
+        self.wait_until_stopped()
+        self.assertEqual(self.entries(MESSAGE=FORCED), [])
+
+    def test_ends_by_itself_in_the_time_that_the_unit_allows(self):
+        self.hold_client()
+        self.systemctl("stop", "greetd.service")
+        self.wait_until_stopped()
+        self.assertEqual(len(self.entries(MESSAGE=FORCED)), 1)
+
+    def test_waits_as_long_as_it_is_told_to(self):
+        self.write("/etc/greetd.conf.d/60-stop.conf",
+                   f"[Server]\nStopTimeoutSec={STOP_TIMEOUT_SEC}s\n")
+        self.hold_client()
+        began = self.uptime_usec()
+        self.systemctl("stop", "greetd.service")
+        self.wait_until_stopped()
+        [forced] = self.entries(MESSAGE=FORCED)
+        self.assertGreaterEqual(int(forced["__MONOTONIC_TIMESTAMP"]),
+                                began + STOP_TIMEOUT_SEC * 1_000_000)
+
+    def uptime_usec(self):
+        """Now, as the journal's monotonic time."""
+        uptime = self.machine.path("/proc/uptime").read_text()
+        return int(float(re.match(r"\S+", uptime)[0]) * 1_000_000)
