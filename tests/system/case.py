@@ -61,7 +61,9 @@ class SystemTest(unittest.TestCase):
         return path
 
     def start_client(self, *arguments):
-        return self.machine.start_on_network(sys.executable, CLIENT, *arguments)
+        client = self.machine.start_on_network(sys.executable, CLIENT, *arguments)
+        self.addCleanup(end, client)
+        return client
 
     def finish_client(self, client, patience_sec=2 * PATIENCE_SEC):
         """What the client printed; it must not have failed."""
@@ -154,6 +156,12 @@ class SystemTest(unittest.TestCase):
             f"--- {command}\n{self.machine.run(*command.split(), check=False)}"
             for command in ("systemctl --no-pager --lines=0 status greetd.service greetd.socket",
                             "journalctl --no-pager --lines=60"))
+
+
+def end(process):
+    """Ends a program that may still run, and closes its pipes."""
+    process.kill()
+    process.communicate()
 
 
 def has_fields(entry, fields):
