@@ -3,11 +3,13 @@
 /* A load client for the integration tests: makes a number of connections, so many at a time, checks
  * every byte of every greeting and its end of stream, and says how many were lost.
  *
- *     test-load [-n CONNECTIONS] [-c AT_ONCE] [-s BYTES] [-u] PORT EXPECTED_FILE
+ *     test-load [-n CONNECTIONS] [-c AT_ONCE] [-s BYTES] [-u] PORT EXPECTED_FILE...
  *
- * It connects to PORT of 127.0.0.1. With -s each client sends so many bytes before it reads. With
- * -u it goes on after CONNECTIONS until its standard input ends. A line with the number finished
- * so far is printed now and then, for tests that do something meanwhile; the last line tells all.
+ * It connects to PORT of 127.0.0.1. With several files, none of which begins with another, each
+ * greeting has to be one of them as a whole. With -s each client sends so many bytes before it
+ * reads. With -u it goes on after CONNECTIONS until its standard input ends. A line with the number
+ * finished so far is printed now and then, for tests that do something meanwhile; the last line
+ * tells all.
  */
 
 #include <errno.h>
@@ -32,10 +34,18 @@
 /* Why a connection was lost; FINE is the one that was not. */
 enum outcome { FINE, REFUSED, RESET, WRONG, SHORT, STALLED, OUTCOMES };
 
+/* A greeting that is right. */
+struct version {
+    char *text;
+    size_t size;
+    bool heard; /* by any client */
+};
+
 struct client {
     int fd;
     size_t said;
     size_t heard;
+    size_t version; /* the first one that is what has been heard so far */
 };
 
 struct load {
@@ -45,8 +55,8 @@ struct load {
     size_t say;
     bool until_end_of_input;
     struct sockaddr_in address;
-    char *expected;
-    size_t expected_size;
+    struct version *versions;
+    size_t n_versions;
     int epoll_fd;
     struct client *clients;
 };
@@ -57,19 +67,28 @@ static _Noreturn void fail(const char *what)
     exit(2);
 }
 
-static void read_expected(struct load *load, const char *path)
+static void read_version(struct version *version, const char *path)
 {
     FILE *file = fopen(path, "re");
     struct stat st;
 
     if (!file || fstat(fileno(file), &st) < 0 || (size_t)st.st_size > EXPECTED_MAX)
         fail(path);
-    load->expected_size = (size_t)st.st_size;
-    load->expected = malloc(load->expected_size + 1);
-    if (!load->expected ||
-        fread(load->expected, 1, load->expected_size, file) != load->expected_size)
+    version->size = (size_t)st.st_size;
+    version->text = malloc(version->size + 1);
+    if (!version->text || fread(version->text, 1, version->size, file) != version->size)
         fail(path);
     fclose(file);
+}
+
+static void read_versions(struct load *load, char *const *paths, size_t n)
+{
+    load->versions = calloc(n, sizeof(struct version));
+    if (!load->versions)
+        fail("test-load");
+    load->n_versions = n;
+    for (size_t i = 0; i < n; i++)
+        read_version(&load->versions[i], paths[i]);
 }
 
 static void watch(struct load *load, int operation, unsigned index, uint32_t events)
@@ -135,6 +154,37 @@ static bool speak(struct load *load, unsigned index)
     return true;
 }
 
+/* Whether a version begins with what CLIENT has heard, which BEFORE does, and N bytes more. */
+static bool goes_on(const struct version *version, const struct version *before,
+                    const struct client *client, const char *more, size_t n)
+{
+    return client->heard <= version->size && n <= version->size - client->heard &&
+           memcmp(version->text + client->heard, more, n) == 0 &&
+           (version == before || memcmp(version->text, before->text, client->heard) == 0);
+}
+
+/* Takes N bytes MORE; false if they are not what any version goes on with. */
+static bool take(struct load *load, struct client *client, const char *more, size_t n)
+{
+    const struct version *before = &load->versions[client->version];
+
+    while (!goes_on(&load->versions[client->version], before, client, more, n))
+        if (++client->version == load->n_versions)
+            return false;
+    client->heard += n;
+    return true;
+}
+
+static enum outcome check_end(struct load *load, const struct client *client)
+{
+    struct version *version = &load->versions[client->version];
+
+    if (client->heard != version->size)
+        return SHORT;
+    version->heard = true;
+    return FINE;
+}
+
 static void hear(struct load *load, unsigned index)
 {
     struct client *client = &load->clients[index];
@@ -146,16 +196,13 @@ static void hear(struct load *load, unsigned index)
         if (n < 0 && errno == EAGAIN)
             return;
         if (n <= 0) {
-            bool whole = client->heard == load->expected_size;
-            finish(load, index, n < 0 ? RESET : whole ? FINE : SHORT);
+            finish(load, index, n < 0 ? RESET : check_end(load, client));
             return;
         }
-        if ((size_t)n > load->expected_size - client->heard ||
-            memcmp(buffer, load->expected + client->heard, (size_t)n) != 0) {
+        if (!take(load, client, buffer, (size_t)n)) {
             finish(load, index, WRONG);
             return;
         }
-        client->heard += (size_t)n;
     }
 }
 
@@ -271,12 +318,24 @@ static void read_arguments(struct load *load, int argc, char *argv[])
         else
             exit(2);
     }
-    if (argc - optind != 2) {
-        fprintf(stderr, "test-load [-n CONNECTIONS] [-c AT_ONCE] [-s BYTES] [-u] PORT FILE\n");
+    if (argc - optind < 2) {
+        fprintf(stderr, "test-load [-n CONNECTIONS] [-c AT_ONCE] [-s BYTES] [-u] PORT FILE...\n");
         exit(2);
     }
     load->address.sin_port = htons((in_port_t)number(argv[optind]));
-    read_expected(load, argv[optind + 1]);
+    read_versions(load, argv + optind + 1, (size_t)(argc - optind - 1));
+}
+
+static void print_counts(const struct load *load)
+{
+    size_t n_heard = 0;
+
+    for (size_t i = 0; i < load->n_versions; i++)
+        n_heard += load->versions[i].heard;
+    printf("connections=%lu fine=%lu refused=%lu reset=%lu wrong=%lu short=%lu stalled=%lu "
+           "versions=%zu\n",
+           load->finished, load->outcomes[FINE], load->outcomes[REFUSED], load->outcomes[RESET],
+           load->outcomes[WRONG], load->outcomes[SHORT], load->outcomes[STALLED], n_heard);
 }
 
 int main(int argc, char *argv[])
@@ -295,11 +354,11 @@ int main(int argc, char *argv[])
     if (load.until_end_of_input)
         watch_input(&load);
     run(&load);
+    print_counts(&load);
 
-    printf("connections=%lu fine=%lu refused=%lu reset=%lu wrong=%lu short=%lu stalled=%lu\n",
-           load.finished, load.outcomes[FINE], load.outcomes[REFUSED], load.outcomes[RESET],
-           load.outcomes[WRONG], load.outcomes[SHORT], load.outcomes[STALLED]);
-    free(load.expected);
+    for (size_t i = 0; i < load.n_versions; i++)
+        free(load.versions[i].text);
+    free(load.versions);
     free(load.clients);
     close(load.epoll_fd);
     return load.outcomes[FINE] == load.finished ? 0 : 1;
