@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Many connections, none lost: every byte and every end of stream is checked by load.c."""
+"""Many connections, none lost."""
 
 import contextlib
 import os
 import pathlib
 import re
 import socket
-import subprocess
 import unittest
 
 import greetd_testing
+import load_testing
 import namespaces
-from greetd_testing import GREETING
 
 AT_ONCE = 128
 RESTARTS = 20
@@ -22,36 +21,7 @@ def setUpModule():
     namespaces.isolate()
 
 
-class Load(greetd_testing.GreetdTestCase):
-    def load(self, port, connections, at_once, *options):
-        """A running load client; with -u, its standard input keeps it going."""
-        command = [greetd_testing.load_program(), "-n", str(connections), "-c", str(at_once)]
-        command += [*options, str(port), self.write("expected", GREETING)]
-        client = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-        )
-        self.addCleanup(self.end, client)
-        return client
-
-    def end(self, client):
-        client.kill()
-        client.communicate()
-
-    def assert_none_lost(self, client, connections):
-        said = client.communicate()[0].splitlines()[-1]
-        counts = {name: int(n) for name, n in re.findall(r"(\w+)=(\d+)", said)}
-        self.assertEqual(client.returncode, 0, said)
-        self.assertEqual(counts["fine"], counts["connections"], said)
-        self.assertGreaterEqual(counts["fine"], connections)
-        print(f"  {said}", flush=True)
-        return counts["fine"]
-
-    def wait_progress(self, client, more):
-        """Until MORE connections have finished since the last call."""
-        for _ in range(0, more, 500):
-            line = client.stdout.readline()
-            self.assertRegex(line, r"^\d+\n$", "the load ended early")
-
+class Load(load_testing.LoadTestCase):
     def log_file(self):
         """A file for stderr: a line per connection is quicker written than read."""
         log = open(self.folder / "log", "wb")

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+"""Many connections at a time: every byte and every end of stream is checked by load.c."""
+
+import re
+import subprocess
+
+import greetd_testing
+from greetd_testing import GREETING
+
+
+class LoadTestCase(greetd_testing.GreetdTestCase):
+    def load(self, port, connections, at_once, *options, expected=()):
+        """A running load client; with -u, its standard input keeps it going. EXPECTED are files
+        with the greetings that are right."""
+        command = [greetd_testing.load_program(), "-n", str(connections), "-c", str(at_once)]
+        expected = expected or [self.write("expected", GREETING)]
+        command += [*options, str(port), *expected]
+        client = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+        self.addCleanup(self.end, client)
+        return client
+
+    def end(self, client):
+        client.kill()
+        client.communicate()
+
+    def assert_none_lost(self, client, connections):
+        """Waits for its end, and returns what it counted."""
+        said = client.communicate()[0].splitlines()[-1]
+        counts = {name: int(n) for name, n in re.findall(r"(\w+)=(\d+)", said)}
+        self.assertEqual(client.returncode, 0, said)
+        self.assertEqual(counts["fine"], counts["connections"], said)
+        self.assertGreaterEqual(counts["fine"], connections)
+        print(f"  {said}", flush=True)
+        return counts
+
+    def wait_progress(self, client, more):
+        """Until MORE connections have finished since the last call."""
+        for _ in range(0, more, 500):
+            line = client.stdout.readline()
+            self.assertRegex(line, r"^\d+\n$", "the load ended early")
