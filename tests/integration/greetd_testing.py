@@ -15,6 +15,7 @@ import tempfile
 import unittest
 
 import namespaces
+from fdstore import FdStore
 from process import TIMEOUT, Process
 
 GREETING = b"Hello from server!"
@@ -155,15 +156,19 @@ class GreetdTestCase(unittest.TestCase):
         notify=True,
         stdout=None,
         stderr=None,
+        store=None,
         **environment,
     ):
         """Starts greetd with ARGS and a configuration file that holds CONFIG (None: no -c).
 
         SOCKETS (sockets or descriptors, None for a number that is closed) are passed as systemd
         passes them, with NAMES. STDERR is a descriptor (or CLOSED) instead of the pipe that .lines
-        comes from, STDOUT a file instead of one that .stdout() reads. ENVIRONMENT is added; None
-        removes. Does not wait.
+        comes from, STDOUT a file instead of one that .stdout() reads. STORE (see fd_store()) is
+        handed over behind SOCKETS, and keeps what it is given; without one nothing is kept.
+        ENVIRONMENT is added; None removes. Does not wait.
         """
+        store = store or FdStore(0)
+        sockets, names = self._with_stored(sockets, names, store)
         descriptors = {LISTEN_FDS_START + i: self._number(s) for i, s in enumerate(sockets)}
         changes = self._listen_environment(sockets, names)
         notify_socket = read_end = write_end = None
@@ -181,11 +186,26 @@ class GreetdTestCase(unittest.TestCase):
         command[0] = shutil.which(command[0]) or command[0]
         stdout = stdout or tempfile.TemporaryFile(dir=self.folder)
         environment = self.environment(**changes)
-        process = Process(command, environment, descriptors, read_end, notify_socket, stdout)
+        process = Process(
+            command, environment, descriptors, read_end, notify_socket, stdout, store
+        )
         self.addCleanup(process.dispose)
         if write_end is not None:
             os.close(write_end)
         return process
+
+    @staticmethod
+    def _with_stored(sockets, names, store):
+        if not store.names():
+            return sockets, names
+        names = [*names, *["unknown"] * (len(sockets) - len(names)), *store.names()]
+        return [*sockets, *store.descriptors()], names
+
+    def fd_store(self):
+        """A file descriptor store for start(), emptied when the test ends."""
+        store = FdStore(64)
+        self.addCleanup(store.close)
+        return store
 
     @staticmethod
     def _number(thing):

@@ -21,9 +21,10 @@ def _spawn(argv, environment, descriptors):
     """Starts ARGV with exactly DESCRIPTORS, a dict of number in the child to number here (None:
     closed there), and default signals. It dies with the test."""
     argv = [shutil.which("setpriv"), "--pdeathsig", "KILL", "--", *argv]
-    if "LISTEN_FDS" in environment and "LISTEN_PID" not in environment:
-        # Only the process itself knows its number before it runs; exec keeps it.
-        argv = ["/bin/sh", "-c", 'export LISTEN_PID=$$; exec "$@"', "sh", *argv]
+    for number, what_it_is_for in (("LISTEN_PID", "LISTEN_FDS"), ("WATCHDOG_PID", "WATCHDOG_USEC")):
+        if what_it_is_for in environment and number not in environment:
+            # Only the process itself knows its number before it runs; exec keeps it.
+            argv = ["/bin/sh", "-c", f'export {number}=$$; exec "$@"', "sh", *argv]
     out_of_the_way = {
         target: fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, 100)
         for target, source in descriptors.items()
@@ -48,11 +49,12 @@ def _spawn(argv, environment, descriptors):
 class Process:
     """One greetd. Made by GreetdTestCase.start(), which also sees to its end."""
 
-    def __init__(self, argv, environment, descriptors, stderr, notify, stdout):
+    def __init__(self, argv, environment, descriptors, stderr, notify, stdout, store):
         self.lines = []  # of stderr, without newlines
         self.messages = []  # to the notify socket, each a dict
         self.status = None  # exit status once waited for; negative for a signal
         self._stderr, self._notify, self._stdout = stderr, notify, stdout
+        self._store = store
         self._partial = b""
         self._changed = threading.Condition()
         self._ended = False
@@ -98,9 +100,9 @@ class Process:
             data, descriptors, _, _ = socket.recv_fds(self._notify, 65536, 16)
         except BlockingIOError:
             return False
-        for descriptor in descriptors:
-            os.close(descriptor)
-        self.messages.append(dict(line.split("=", 1) for line in data.decode().splitlines()))
+        message = dict(line.split("=", 1) for line in data.decode().splitlines())
+        self._store.take(message, descriptors)
+        self.messages.append(message)
         return True
 
     def wait_until(self, predicate, what):
@@ -129,6 +131,18 @@ class Process:
                 filter(None, (compiled.fullmatch(m[key]) for m in self.messages if key in m)), None
             ),
             f"{key}={pattern} from the notify socket",
+        )
+
+    def values(self, *keys):
+        """What it has told of KEYS, one after the other: a list of key and value."""
+        with self._changed:
+            return [(k, v) for message in self.messages for k, v in message.items() if k in keys]
+
+    def wait_more(self, key, more):
+        """Waits until it has told KEY so many times more than it has by now."""
+        goal = len(self.values(key)) + more
+        self.wait_until(
+            lambda: sum(key in message for message in self.messages) >= goal, f"{more} more {key}="
         )
 
     def wait_stopped(self):
