@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of reloads share: a configuration that changes, and the end of a reload."""
+
+import signal
+
+import greetd_testing
+
+RELOADED = "Reloaded the configuration"
+KEPT = "Reload failed, the configuration in force stays"
+
+
+class ReloadTestCase(greetd_testing.GreetdTestCase):
+    def setUp(self):
+        super().setUp()
+        self.config = self.folder / "greetd.conf"
+
+    def configure(self, content):
+        """As a whole, so that a reload that is under way reads the old file or the new one."""
+        written = self.config.with_suffix(".new")
+        written.write_text(content, encoding="utf-8")
+        written.rename(self.config)
+
+    def start_with(self, content, *args, **options):
+        """start() with a configuration file that configure() changes."""
+        self.configure(content)
+        return self.start("-c", str(self.config), *args, config=None, **options)
+
+    def serve_with(self, content, *args, **options):
+        process = self.start_with(content, *args, **options)
+        process.wait_message("READY", "1")
+        return process
+
+    def ask(self, process):
+        process.signal(signal.SIGHUP)
+
+    def reload(self, process, content=None):
+        """Puts CONTENT into the file, has it loaded, and waits until systemd would."""
+        if content is not None:
+            self.configure(content)
+        told = len(process.values("READY"))
+        self.ask(process)
+        process.wait_until(
+            lambda: sum("READY" in message for message in process.messages) > told,
+            "READY=1 after a reload",
+        )
+
+    def assert_reloads(self, process, content=None):
+        """reload(), and what was loaded came into force."""
+        told = process.lines.count(RELOADED)
+        self.reload(process, content)
+        process.wait_until(lambda: process.lines.count(RELOADED) > told, f"line {RELOADED!r}")
+
+    def assert_fails_to_reload(self, process, content, mistakes):
+        """reload(), and everything stays for these MISTAKES, which are all told in their order."""
+        told = len(process.lines)
+        self.reload(process, content)
+        process.wait_until(lambda: KEPT in process.lines[told:], f"line {KEPT!r}")
+        end = process.lines.index(KEPT, told)
+        self.assertEqual(
+            [line for line in process.lines[told:end] if not line.startswith("Connection from ")],
+            mistakes,
+        )
+        self.assertIn(f"; last reload failed: {mistakes[0]}", self.last_status(process))
+
+    def last_status(self, process):
+        return process.values("STATUS")[-1][1]

@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: MIT
+"""SIGHUP: another configuration comes into force as a whole or not at all, and nobody notices but by
+the greeting."""
+
+import contextlib
+import pathlib
+import re
+import select
+import signal
+import socket
+import time
+import unittest
+
+import greetd_testing
+import namespaces
+import reload_testing
+from greetd_testing import connect, greeted, read_to_end
+from reload_testing import RELOADED
+
+LISTEN = "[Server]\nListenStream=127.0.0.1:0\n"
+BIG_SIZE = 8 << 20  # more than the socket buffers of both ends take
+OF_MANY = 50
+
+
+def setUpModule():
+    namespaces.isolate()
+
+
+def big(number):
+    """A greeting for slow readers, unlike that of any other NUMBER in every line."""
+    return (b"%015d\n" % number) * (BIG_SIZE // 16)
+
+
+class ReloadCase(reload_testing.ReloadTestCase):
+    def message(self, text, more=""):
+        return f"{LISTEN}{more}[Greeting]\nMessage={text}\n"
+
+    def message_file(self, name, content, more=""):
+        return f"{LISTEN}{more}[Greeting]\nMessageFile={self.write(name, content)}\n"
+
+    def slow_reader(self, address, whole):
+        """A client that has read so little that the rest of WHOLE can't be on its way yet."""
+        client = self.client(address, receive_buffer=8192)
+        self.assertEqual(client.recv(1000, socket.MSG_WAITALL), whole[:1000])
+        return client
+
+
+class Reload(ReloadCase):
+    def test_the_greeting_changes(self):
+        greetd = self.serve_with(self.message("old"))
+        self.assert_greeted(greetd.address(), b"old")
+        self.assert_reloads(greetd, self.message("new"))
+        self.assert_greeted(greetd.address(), b"new")
+
+    def test_systemd_is_told_in_order_and_when(self):
+        greetd = self.serve_with(self.message("old"))
+        before = time.monotonic_ns() // 1000
+        self.reload(greetd)
+        after = time.monotonic_ns() // 1000
+        told = greetd.values("READY", "RELOADING", "STOPPING")
+        self.assertEqual(told, [("READY", "1"), ("RELOADING", "1"), ("READY", "1")])
+        (message,) = (message for message in greetd.messages if "RELOADING" in message)
+        self.assertLessEqual(before, int(message["MONOTONIC_USEC"]))
+        self.assertLessEqual(int(message["MONOTONIC_USEC"]), after)
+
+    def test_a_message_file_is_read_again(self):
+        config = self.message_file("message", "old")
+        greetd = self.serve_with(config)
+        self.write("message", "rewritten")
+        self.assert_greeted(greetd.address(), b"old")
+        self.assert_reloads(greetd)
+        self.assert_greeted(greetd.address(), b"rewritten")
+
+    def test_a_drop_in_is_read(self):
+        greetd = self.serve_with(self.message("old"))
+        self.write("greetd.conf.d/10-new.conf", "[Greeting]\nMessage=dropped in\n")
+        self.assert_reloads(greetd)
+        self.assert_greeted(greetd.address(), b"dropped in")
+
+    def test_the_command_line_stays_in_force(self):
+        greetd = self.serve_with("", "-l", "127.0.0.1:0", "-m", "from the command line")
+        elsewhere = self.folder / "elsewhere"
+        self.assert_reloads(
+            greetd, f"[Server]\nListenStream={elsewhere}\n[Greeting]\nMessage=from the file\n"
+        )
+        self.assertFalse(elsewhere.exists())
+        self.assert_greeted(greetd.address(), b"from the command line")
+
+    def test_what_needs_a_restart_is_named_and_stays(self):
+        greetd = self.serve_with(self.message("old", "Workers=1\nMaxConnections=10\n"))
+        self.assert_reloads(greetd, self.message("new", "Workers=3\nMaxConnections=20\n"))
+        greetd.wait_line("Workers= stays at 1 until the next restart")
+        greetd.wait_line("MaxConnections= stays at 10 until the next restart")
+        self.assert_greeted(greetd.address(), b"new")
+        self.assertEqual(self.n_workers(greetd), 1)
+
+    def test_nothing_is_named_that_did_not_change(self):
+        greetd = self.serve_with(self.message("old", "Workers=1\nMaxConnections=10\n"))
+        self.assert_reloads(greetd, self.message("new", "Workers=1\nMaxConnections=10\n"))
+        self.assertFalse([line for line in greetd.lines if "stays at" in line])
+
+    def n_workers(self, greetd):
+        tasks = pathlib.Path(f"/proc/{greetd.pid}/task").glob("*/comm")
+        names = [path.read_text(encoding="ascii") for path in tasks]
+        return sum(bool(re.fullmatch(r"greetd-\d+\n", name)) for name in names)
+
+    def test_connections_are_logged_or_not(self):
+        greetd = self.serve_with(self.message("old"))
+        self.assert_reloads(greetd, self.message("new", "[Log]\nConnections=no\n"))
+        self.assert_greeted(greetd.address(), b"new")
+        self.stop(greetd)
+        self.assertFalse([line for line in greetd.lines if line.startswith("Connection from")])
+
+    def test_a_new_stop_timeout_is_kept_to(self):
+        greetd = self.serve_with(
+            self.message_file("big", big(1), "StopTimeoutSec=infinity\n"),
+        )
+        self.slow_reader(greetd.address(), big(1))
+        self.assert_reloads(greetd, self.message("new", "StopTimeoutSec=100ms\n"))
+        self.stop(greetd)
+
+
+class Mistakes(ReloadCase):
+    def mistaken(self):
+        """A file with three mistakes, and where they are."""
+        content = self.message("new", "Backlog=many\n") + "LigerSec=5s\n[Lisener x]\n"
+        mistakes = [f"{self.config}:{line}: " for line in (3, 6, 7)]
+        return content, mistakes
+
+    def test_all_are_told_and_the_old_one_stays(self):
+        greetd = self.serve_with(self.message("old"))
+        content, where = self.mistaken()
+        self.reload(greetd, content)
+        greetd.wait_line(reload_testing.KEPT)
+        for place in where:
+            greetd.wait_line(f"{re.escape(place)}.+")
+        self.assertNotIn(RELOADED, greetd.lines)
+        self.assert_greeted(greetd.address(), b"old")
+
+    def test_status_tells_until_a_good_one(self):
+        greetd = self.serve_with(self.message("old"))
+        content, where = self.mistaken()
+        self.reload(greetd, content)
+        greetd.wait_message("STATUS", f"Greeting .*; last reload failed: {re.escape(where[0])}.*")
+        self.assert_greeted(greetd.address(), b"old")
+        greetd.wait_message("STATUS", "Greeting .* 1 greeted, .*; last reload failed: .*")
+        self.assert_reloads(greetd, self.message("new"))
+        self.assertNotIn("last reload failed", self.last_status(greetd))
+        self.assert_greeted(greetd.address(), b"new")
+
+    def test_systemd_is_told_that_it_is_over(self):
+        greetd = self.serve_with(self.message("old"))
+        self.reload(greetd, "[Server]\nBacklog=many\n")
+        told = greetd.values("READY", "RELOADING")
+        self.assertEqual(told, [("READY", "1"), ("RELOADING", "1"), ("READY", "1")])
+        self.assertFalse(greetd.values("ERRNO"))
+
+    def test_a_file_that_is_gone(self):
+        greetd = self.serve_with(self.message("old"))
+        self.config.unlink()
+        self.reload(greetd)
+        greetd.wait_line(f"{re.escape(str(self.config))}.*: No such file or directory")
+        self.assert_greeted(greetd.address(), b"old")
+
+    def test_a_message_file_that_is_gone(self):
+        greetd = self.serve_with(self.message_file("message", "old"))
+        (self.folder / "message").unlink()
+        self.reload(greetd)
+        greetd.wait_line(f"{re.escape(str(self.config))}:4: .*No such file or directory")
+        self.assert_greeted(greetd.address(), b"old")
+
+
+class Clients(ReloadCase):
+    def test_one_in_progress_gets_wholly_what_it_began_with(self):
+        greetd = self.serve_with(self.message_file("greeting", big(0)))
+        clients = [self.slow_reader(greetd.address(), big(0))]
+        for version in range(1, 4):
+            self.write("greeting", big(version))
+            self.assert_reloads(greetd)
+            clients.append(self.slow_reader(greetd.address(), big(version)))
+        self.assert_reloads(greetd, self.message("small"))
+        self.assert_greeted(greetd.address(), b"small")
+        for version, client in enumerate(clients):
+            self.assertEqual(big(version)[:1000] + read_to_end(client), big(version))
+
+    def test_one_that_lingers_holds_up_nothing(self):
+        greetd = self.serve_with(self.message("old") + "LingerSec=infinity\n")
+        client = self.client(greetd.address())
+        self.assertEqual(read_to_end(client), b"old")
+        self.assert_reloads(greetd, self.message("new"))
+        self.assert_greeted(greetd.address(), b"new")
+
+    def resident(self, greetd):
+        status = pathlib.Path(f"/proc/{greetd.pid}/status").read_text(encoding="ascii")
+        return int(re.search(r"^RssAnon:\s+(\d+) kB$", status, re.MULTILINE)[1]) << 10
+
+    def wait_resident_below(self, greetd, limit):
+        """There is no event to wait for when memory is given back."""
+        deadline = time.monotonic() + greetd_testing.TIMEOUT
+        while self.resident(greetd) >= limit:
+            self.assertLess(time.monotonic(), deadline, "memory is not given back")
+            select.select([], [], [], 0.01)
+
+    def serve_without_quarantine(self, content):
+        """Under ASan too, what is freed is given back."""
+        options = self.environment()["ASAN_OPTIONS"] + ":quarantine_size_mb=0"
+        return self.serve_with(content, ASAN_OPTIONS=options)
+
+    def test_the_last_one_frees_what_it_began_with(self):
+        greetd = self.serve_without_quarantine(self.message("small", "Workers=1\n"))
+        self.assert_greeted(greetd.address(), b"small")
+        base = self.resident(greetd)
+        self.assert_reloads(greetd, self.message_file("big", big(0), "Workers=1\n"))
+        clients = [self.slow_reader(greetd.address(), big(0)) for _ in range(2)]
+        self.assert_reloads(greetd, self.message("small", "Workers=1\n"))
+        self.assertGreater(self.resident(greetd), base + BIG_SIZE // 2)
+        for client in clients:
+            self.assertEqual(read_to_end(client), big(0)[1000:])
+            client.close()
+        self.wait_resident_below(greetd, base + BIG_SIZE // 2)
+
+    def test_what_nobody_began_with_is_freed_at_once(self):
+        greetd = self.serve_without_quarantine(self.message_file("big", big(0)))
+        base = self.resident(greetd)
+        for _ in range(20):
+            self.assert_reloads(greetd)
+        self.wait_resident_below(greetd, base + 4 * BIG_SIZE)
+
+
+class Signals(ReloadCase):
+    def assert_told_in_pairs(self, greetd):
+        told = [key for key, _ in greetd.values("READY", "RELOADING")]
+        self.assertEqual(told, ["READY"] + ["RELOADING", "READY"] * (len(told) // 2))
+
+    def test_many_in_a_row(self):
+        greetd = self.serve_with(self.message("0"))
+        seen = []
+        for version in range(1, OF_MANY):
+            self.configure(self.message(str(version)))
+            self.ask(greetd)
+            seen.append(int(greeted(greetd.address())))
+        self.assertEqual(seen, sorted(seen))
+        self.assert_reloads(greetd)
+        self.assert_greeted(greetd.address(), str(OF_MANY - 1).encode())
+        self.assert_told_in_pairs(greetd)
+
+    def test_one_before_it_is_ready(self):
+        greetd = self.start_with(self.message("old"))
+        greetd.address()
+        self.configure(self.message("new"))
+        self.ask(greetd)
+        greetd.wait_line(RELOADED)
+        self.assert_greeted(greetd.address(), b"new")
+        greetd.wait_until(
+            lambda: [k for m in greetd.messages for k in m if k in ("READY", "RELOADING")]
+            == ["READY", "RELOADING", "READY"],
+            "READY=1, RELOADING=1 and READY=1",
+        )
+
+    def test_one_during_a_stop_changes_nothing(self):
+        greetd = self.serve_with(self.message_file("big", big(0), "StopTimeoutSec=infinity\n"))
+        client = self.slow_reader(greetd.address(), big(0))
+        greetd.signal(signal.SIGTERM)
+        greetd.wait_message("STOPPING", "1")
+        self.configure(self.message("new"))
+        self.ask(greetd)
+        self.assertEqual(read_to_end(client), big(0)[1000:])
+        client.close()
+        self.assert_ends(greetd, 0)
+        self.assertFalse(greetd.values("RELOADING"))
+
+    def test_a_stop_in_the_midst_of_reloads(self):
+        for _ in range(10):
+            greetd = self.serve_with(self.message("old"))
+            for _ in range(3):
+                self.ask(greetd)
+            self.stop(greetd)
+            told = greetd.values("RELOADING", "STOPPING")
+            self.assertEqual(told[-1], ("STOPPING", "1"))
+
+    def test_both_at_once(self):
+        greetd = self.serve_with(self.message("old"))
+        greetd.signal(signal.SIGSTOP)
+        greetd.wait_stopped()
+        client = self.client(greetd.address())
+        self.configure(self.message("new"))
+        self.ask(greetd)
+        greetd.signal(signal.SIGTERM)
+        greetd.signal(signal.SIGCONT)
+        self.assertIn(read_to_end(client), (b"old", b"new"))
+        client.close()
+        self.assert_ends(greetd, 0)
+
+
+class Activated(ReloadCase):
+    NAMED = "[Greeting]\nMessage=common {0}\n[Listener one]\nMessage=one {0}\n"
+
+    def setUp(self):
+        super().setUp()
+        self.one = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
+        self.local = self.listening_socket(socket.AF_UNIX, str(self.folder / "local"))
+
+    def serve_activated(self, content):
+        return self.serve_with(content, sockets=[self.one, self.local], names=["one", "local"])
+
+    def assert_both_greet(self, one, local):
+        self.assert_greeted(self.one.getsockname(), one)
+        self.assert_greeted(self.local.getsockname(), local)
+
+    def test_the_greetings_of_sections_change(self):
+        greetd = self.serve_activated(self.NAMED.format(1))
+        self.assert_both_greet(b"one 1", b"common 1")
+        self.assert_reloads(greetd, self.NAMED.format(2))
+        self.assert_both_greet(b"one 2", b"common 2")
+        self.assertFalse(greetd.values("FDSTORE", "FDSTOREREMOVE"))
+
+    def test_sections_come_and_go(self):
+        greetd = self.serve_activated(self.NAMED.format(1))
+        self.assert_reloads(greetd, "[Greeting]\nMessage=all\n[Listener local]\nMessage=local\n")
+        self.assert_both_greet(b"all", b"local")
+        self.assert_reloads(greetd, "[Listener nobody]\nMessage=unheard\n")
+        self.assert_both_greet(greetd_testing.GREETING, greetd_testing.GREETING)
+        greetd.wait_line(r"No socket is named nobody: \[Listener nobody\] is not used")
+
+    def test_an_address_is_for_when_systemd_passes_none(self):
+        greetd = self.serve_activated("")
+        elsewhere = self.folder / "elsewhere"
+        self.assert_reloads(greetd, f"[Server]\nListenStream={elsewhere}\n")
+        self.assertFalse(elsewhere.exists())
+        self.assert_both_greet(greetd_testing.GREETING, greetd_testing.GREETING)
+
+    def test_no_queue_is_emptied_or_closed(self):
+        greetd = self.serve_activated(self.NAMED.format(1))
+        greetd.address(1)
+        for version in range(2, 20):
+            with contextlib.ExitStack() as stack:
+                self.configure(self.NAMED.format(version))
+                clients = [
+                    stack.enter_context(connect(self.one.getsockname())) for _ in range(10)
+                ]
+                self.assert_reloads(greetd)
+                for client in clients:
+                    self.assertIn(
+                        read_to_end(client), (b"one %d" % v for v in (version - 1, version))
+                    )
+        self.assertEqual(sum("listen" in line for line in greetd.lines), 2)
+
+
+if __name__ == "__main__":
+    unittest.main()

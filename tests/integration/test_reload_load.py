@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""Reloads while many clients come: each is greeted wholly by one version."""
+
+import socket
+import unittest
+
+import greetd_testing
+import load_testing
+import namespaces
+import reload_testing
+
+AT_ONCE = 128
+RELOADS = 200
+GREETING_SIZE = 256 << 10
+PROGRESS = 500  # connections between two lines of the load client
+
+
+def setUpModule():
+    namespaces.isolate()
+
+
+class ReloadLoad(reload_testing.ReloadTestCase, load_testing.LoadTestCase):
+    def versions(self):
+        """Files with a greeting for each reload, no two of one size or alike in any line."""
+        return [
+            self.write(f"greeting-{i}", (b"%07d\n" % i) * (GREETING_SIZE // 8 + i))
+            for i in range(RELOADS)
+        ]
+
+    def greeting(self, file):
+        return f"[Log]\nConnections=no\n[Greeting]\nMessageFile={file}\n"
+
+    def reload_under_load(self, greetd, client, connections, configs):
+        reached = 0
+        for i, config in enumerate(configs):
+            while reached < connections * i // len(configs):
+                self.wait_progress(client, PROGRESS)
+                reached += PROGRESS
+            self.assert_reloads(greetd, config)
+
+    def test_none_is_lost_or_greeted_with_a_mixture(self):
+        connections = greetd_testing.connections()
+        files = self.versions()
+        listener = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
+        greetd = self.serve_with(self.greeting(files[0]), sockets=[listener])
+        port = listener.getsockname()[1]
+        client = self.load(port, connections, AT_ONCE, "-u", expected=files)
+        self.reload_under_load(greetd, client, connections, [self.greeting(file) for file in files])
+        counts = self.assert_none_lost(client, connections)
+        self.assertGreater(counts["versions"], RELOADS // 10)
+        self.stop(greetd)
+
+
+if __name__ == "__main__":
+    unittest.main()
