@@ -27,13 +27,17 @@ class LoadTestCase(greetd_testing.GreetdTestCase):
 
     def assert_none_lost(self, client, connections):
         """Waits for its end, and returns what it counted."""
-        said = client.communicate()[0].splitlines()[-1]
-        counts = {name: int(n) for name, n in re.findall(r"(\w+)=(\d+)", said)}
-        self.assertEqual(client.returncode, 0, said)
-        self.assertEqual(counts["fine"], counts["connections"], said)
+        counts = self.counts(client)
+        self.assertEqual(client.returncode, 0, counts)
+        self.assertEqual(counts["fine"], counts["connections"], counts)
         self.assertGreaterEqual(counts["fine"], connections)
-        print(f"  {said}", flush=True)
         return counts
+
+    def counts(self, client):
+        """What it has counted at its end, which -u delays until now."""
+        said = client.communicate()[0].splitlines()[-1]
+        print(f"  {said}", flush=True)
+        return {name: int(n) for name, n in re.findall(r"(\w+)=(\d+)", said)}
 
     def wait_progress(self, client, more):
         """Until MORE connections have finished since the last call."""

@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: MIT
+"""A reload with other addresses, of a greetd that opens its sockets itself."""
+
+import itertools
+import os
+import pathlib
+import signal
+import socket
+import unittest
+
+import greetd_testing
+import load_testing
+import namespaces
+import reload_testing
+from greetd_testing import GREETING, connect, read_to_end
+
+# The module has a network of its own, so every port is free.
+FIRST, SECOND, THIRD = (("127.0.0.1", port) for port in (7001, 7002, 7003))
+WAITING = 500
+RELOADS = 100
+
+
+def setUpModule():
+    namespaces.isolate()
+
+
+def written(address):
+    """As in ListenStream= and in the log."""
+    return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)
+
+
+def stored_as(address):
+    return ("FDNAME", "opened@" + written(address).replace(":", ","))
+
+
+def inode_of(address):
+    """Of the socket that listens on it."""
+    table = pathlib.Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+    (inode,) = (
+        line.split()[9]
+        for line in table
+        if line.split()[3] == "0A" and int(line.split()[1].split(":")[1], 16) == address[1]
+    )
+    return inode
+
+
+class ListenCase(reload_testing.ReloadTestCase):
+    def addresses(self, *addresses, more=""):
+        lines = "".join(f"ListenStream={written(address)}\n" for address in addresses)
+        return f"[Server]\n{lines}{more}"
+
+    def wait_listening(self, greetd, address):
+        greetd.wait_line(f"Server is listening on {written(address)}")
+
+    def wait_closed(self, greetd, address):
+        greetd.wait_line(f"Server no longer listens on {written(address)}")
+
+    def assert_refused(self, address):
+        with self.assertRaises((ConnectionRefusedError, FileNotFoundError)):
+            connect(address).close()
+
+    def stored(self, greetd):
+        return greetd.values("FDSTORE", "FDSTOREREMOVE", "FDNAME")
+
+
+class Addresses(ListenCase):
+    def test_one_that_is_added_opens(self):
+        greetd = self.serve_with(self.addresses(FIRST))
+        self.assert_refused(SECOND)
+        self.assert_reloads(greetd, self.addresses(FIRST, SECOND))
+        self.assert_greeted(FIRST)
+        self.assert_greeted(SECOND)
+        self.wait_listening(greetd, SECOND)
+
+    def test_one_that_is_removed_is_closed(self):
+        greetd = self.serve_with(self.addresses(FIRST, SECOND))
+        self.assert_greeted(SECOND)
+        self.assert_reloads(greetd, self.addresses(FIRST))
+        self.wait_closed(greetd, SECOND)
+        self.assert_refused(SECOND)
+        self.assert_greeted(FIRST)
+
+    def test_only_what_changes_is_told(self):
+        greetd = self.serve_with(self.addresses(FIRST, SECOND))
+        self.assert_reloads(greetd, self.addresses(SECOND, THIRD))
+        self.wait_closed(greetd, FIRST)
+        self.stop(greetd)
+        self.assertEqual(
+            sorted(line for line in greetd.lines if "listen" in line),
+            [
+                "Server is listening on 127.0.0.1:7001",
+                "Server is listening on 127.0.0.1:7002",
+                "Server is listening on 127.0.0.1:7003",
+                "Server no longer listens on 127.0.0.1:7001",
+            ],
+        )
+
+    def test_systemd_keeps_what_is_in_use(self):
+        store = self.fd_store()
+        greetd = self.serve_with(self.addresses(FIRST, SECOND), store=store)
+        self.assert_reloads(greetd, self.addresses(SECOND, THIRD))
+        self.assertEqual(
+            self.stored(greetd),
+            [
+                ("FDSTORE", "1"), stored_as(FIRST),
+                ("FDSTORE", "1"), stored_as(SECOND),
+                ("FDSTOREREMOVE", "1"), stored_as(FIRST),
+                ("FDSTORE", "1"), stored_as(THIRD),
+            ],
+        )  # fmt: skip
+        kept = [os.fstat(descriptor).st_ino for descriptor in store.descriptors()]
+        self.assertEqual(kept, [int(inode_of(address)) for address in (SECOND, THIRD)])
+
+    def test_one_that_is_removed_is_closed_although_systemd_had_it(self):
+        greetd = self.serve_with(self.addresses(FIRST, SECOND), store=self.fd_store())
+        self.assert_reloads(greetd, self.addresses(FIRST))
+        self.wait_closed(greetd, SECOND)
+        self.assert_refused(SECOND)
+
+    def test_who_waits_at_one_that_is_removed_is_greeted(self):
+        local = str(self.folder / "socket")
+        greetd = self.serve_with(self.addresses(FIRST, SECOND, local))
+        greetd.signal(signal.SIGSTOP)
+        greetd.wait_stopped()
+        clients = [
+            self.client(address) for _ in range(WAITING) for address in (FIRST, SECOND, local)
+        ]
+        self.configure(self.addresses(FIRST))
+        self.ask(greetd)
+        greetd.signal(signal.SIGCONT)
+        for client in clients:
+            self.assertEqual(read_to_end(client), GREETING)
+            client.close()
+        self.wait_closed(greetd, SECOND)
+        self.wait_closed(greetd, local)
+
+    def test_one_that_comes_back_at_once(self):
+        greetd = self.serve_with(self.addresses(FIRST, SECOND))
+        for _ in range(20):
+            self.assert_reloads(greetd, self.addresses(FIRST))
+            self.assert_reloads(greetd, self.addresses(FIRST, SECOND))
+            self.assert_greeted(SECOND)
+
+    def test_a_port_that_the_kernel_chose_stays(self):
+        config = self.addresses(("127.0.0.1", 0))
+        greetd = self.serve_with(config)
+        address = greetd.address()
+        inode = inode_of(address)
+        self.assert_reloads(greetd, config + "Backlog=100\n")
+        self.assertEqual(inode_of(address), inode)
+        self.assert_greeted(address)
+
+    def test_a_listener_of_its_own_is_added(self):
+        greetd = self.serve_with(self.addresses(FIRST))
+        self.assert_reloads(
+            greetd,
+            self.addresses(FIRST, more="[Listener own]\nListenStream=127.0.0.1:7002\nMessage=own\n"),
+        )
+        self.assert_greeted(FIRST)
+        self.assert_greeted(SECOND, b"own")
+
+    def test_one_that_moves_to_another_section_stays_open(self):
+        greetd = self.serve_with(self.addresses(FIRST, SECOND))
+        inode = inode_of(SECOND)
+        self.assert_reloads(
+            greetd,
+            self.addresses(FIRST, more="[Listener own]\nListenStream=127.0.0.1:7002\nMessage=own\n"),
+        )
+        self.assertEqual(inode_of(SECOND), inode)
+        self.assert_greeted(SECOND, b"own")
+
+
+class Failure(ListenCase):
+    def setUp(self):
+        super().setUp()
+        self.taken = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
+        self.busy = self.taken.getsockname()
+        self.mistake = f"Failed to listen on {written(self.busy)}: Address already in use"
+
+    def test_one_that_is_in_use_leaves_everything_as_it_was(self):
+        local = self.folder / "socket"
+        store = self.fd_store()
+        greetd = self.serve_with(self.addresses(FIRST, SECOND), store=store)
+        kept = store.names()
+        self.assert_fails_to_reload(
+            greetd,
+            self.addresses(FIRST, local, self.busy, more="[Greeting]\nMessage=new\n"),
+            [self.mistake],
+        )
+        self.assert_greeted(FIRST)
+        self.assert_greeted(SECOND)
+        self.assertFalse(local.exists())
+        self.assertEqual(store.names(), kept)
+        self.stop(greetd)
+        self.assertEqual(sum("listen" in line for line in greetd.lines), 3)
+
+    def test_it_opens_once_it_is_free(self):
+        greetd = self.serve_with(self.addresses(FIRST))
+        config = self.addresses(FIRST, self.busy)
+        self.assert_fails_to_reload(greetd, config, [self.mistake])
+        self.taken.close()
+        self.assert_reloads(greetd, config)
+        self.assert_greeted(self.busy)
+        self.assertNotIn("last reload failed", self.last_status(greetd))
+
+    def test_no_descriptor_is_lost(self):
+        greetd = self.serve_with(self.addresses(FIRST))
+        before = greetd.n_descriptors()
+        for _ in range(20):
+            self.reload(greetd, self.addresses(FIRST, SECOND, self.busy))
+        self.assertEqual(greetd.n_descriptors(), before)
+
+    def test_nothing_to_listen_on(self):
+        greetd = self.serve_with(self.addresses(FIRST))
+        self.assert_fails_to_reload(
+            greetd,
+            "[Server]\nListenStream=\n",
+            ["Nothing to listen on: ListenStream= is empty and systemd passed no socket"],
+        )
+        self.assert_greeted(FIRST)
+
+
+class UnixPath(ListenCase):
+    def setUp(self):
+        super().setUp()
+        self.path = self.folder / "socket"
+
+    def test_the_file_stays_if_the_address_does(self):
+        greetd = self.serve_with(self.addresses(self.path))
+        before = self.path.stat()
+        self.assert_reloads(greetd, self.addresses(self.path, FIRST))
+        self.assertEqual(self.path.stat(), before)
+        self.assert_greeted(str(self.path))
+
+    def test_the_file_goes_if_the_address_does(self):
+        greetd = self.serve_with(self.addresses(self.path, FIRST))
+        self.assert_reloads(greetd, self.addresses(FIRST))
+        self.assertFalse(self.path.exists())
+        self.wait_closed(greetd, str(self.path))
+
+    def test_a_file_that_someone_has_removed_is_made_again(self):
+        greetd = self.serve_with(self.addresses(self.path))
+        self.path.unlink()
+        self.assert_reloads(greetd)
+        self.assert_greeted(str(self.path))
+
+    def test_another_that_took_its_place_is_left_alone(self):
+        greetd = self.serve_with(self.addresses(self.path, FIRST))
+        self.path.unlink()
+        self.listening_socket(socket.AF_UNIX, str(self.path))
+        self.assert_reloads(greetd, self.addresses(FIRST))
+        self.wait_closed(greetd, str(self.path))
+        self.client(str(self.path))
+
+
+class Load(ListenCase, load_testing.LoadTestCase):
+    def test_one_that_stays_is_never_closed(self):
+        greetd = self.serve_with(self.addresses(FIRST, more="[Log]\nConnections=no\n"))
+        client = self.load(FIRST[1], 500, 32, "-u")
+        self.wait_progress(client, 500)
+        others = itertools.cycle(((SECOND,), (THIRD,), (), (str(self.folder / "socket"),)))
+        for backlog, other in zip(range(1000, 1000 + RELOADS), others):
+            more = f"Backlog={backlog}\n[Log]\nConnections=no\n"
+            self.assert_reloads(greetd, self.addresses(*other, FIRST, more=more))
+        self.assert_none_lost(client, 500)
+
+    def test_nobody_is_lost_who_came_before_it_closed(self):
+        # Who comes later is refused, but nobody in the midst of the greeting.
+        greetd = self.serve_with(self.addresses(FIRST, SECOND))
+        for _ in range(5):
+            client = self.load(SECOND[1], 500, 32, "-u")
+            self.wait_progress(client, 500)
+            self.assert_reloads(greetd, self.addresses(FIRST))
+            self.assert_reloads(greetd, self.addresses(FIRST, SECOND))
+            counts = self.counts(client)
+            lost = {name: counts[name] for name in ("reset", "wrong", "short", "stalled")}
+            self.assertEqual(set(lost.values()), {0}, counts)
+
+
+if __name__ == "__main__":
+    unittest.main()
