@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: MIT
+"""Sockets that greetd opened itself outlive it in systemd's file descriptor store, which the test
+plays: FDSTORE=1 in sd_notify(3), handed back as in sd_listen_fds(3)."""
+
+import os
+import pathlib
+import signal
+import socket
+import unittest
+
+import greetd_testing
+import load_testing
+import namespaces
+from greetd_testing import GREETING, connect, read_to_end
+
+# The module has a network of its own, so every port is free.
+FIRST, SECOND = ("127.0.0.1", 7001), ("127.0.0.1", 7002)
+LISTEN_BOTH = "[Server]\nListenStream=127.0.0.1:7001\nListenStream=127.0.0.1:7002\n"
+LISTEN_SECOND = "[Server]\nListenStream=127.0.0.1:7002\n"
+AT_ONCE = 64
+RESTARTS = 20
+WAITING = 3000  # more than the workers can take before they hear of the signal
+KEEPS = {"FDSTORE": "64"}  # told by systemd from version 254 on, and by the unit before
+
+
+def setUpModule():
+    namespaces.isolate()
+
+
+class StoreCase(greetd_testing.GreetdTestCase):
+    def setUp(self):
+        super().setUp()
+        self.store = self.fd_store()
+
+    def serve_stored(self, config, *args, **options):
+        return self.serve(*args, config=config, store=self.store, **options)
+
+    def restart(self, greetd, config, *args, **options):
+        self.stop(greetd)
+        return self.serve_stored(config, *args, **options)
+
+    def kept(self):
+        """Which sockets are in the store."""
+        return [os.fstat(descriptor).st_ino for descriptor in self.store.descriptors()]
+
+    def asked(self, greetd):
+        return greetd.values("FDSTORE", "FDSTOREREMOVE")
+
+    def freeze(self, greetd):
+        greetd.signal(signal.SIGSTOP)
+        greetd.wait_stopped()
+
+
+class TakenBack(StoreCase):
+    def test_one_that_is_still_wanted(self):
+        greetd = self.serve_stored(LISTEN_BOTH)
+        self.assertEqual(self.asked(greetd), [("FDSTORE", "1")] * 2)
+        before = self.kept()
+        greetd = self.restart(greetd, LISTEN_BOTH)
+        self.assertEqual(self.asked(greetd), [])
+        self.assertEqual(self.kept(), before)
+        self.assert_greeted(FIRST)
+        self.assert_greeted(SECOND)
+
+    def test_one_that_is_not_is_closed(self):
+        greetd = self.restart(self.serve_stored(LISTEN_BOTH), LISTEN_SECOND)
+        self.assertEqual(self.asked(greetd), [("FDSTOREREMOVE", "1")])
+        self.assertEqual(self.store.names(), ["opened@127.0.0.1,7002"])
+        self.assert_greeted(SECOND)
+        with self.assertRaises(ConnectionRefusedError):
+            connect(FIRST)
+
+    def test_one_more_is_opened(self):
+        greetd = self.restart(self.serve_stored(LISTEN_SECOND), LISTEN_BOTH)
+        self.assertEqual(self.asked(greetd), [("FDSTORE", "1")])
+        self.assert_greeted(FIRST)
+        self.assert_greeted(SECOND)
+
+    def test_the_address_decides_and_not_the_name(self):
+        self.stop(self.serve_stored(LISTEN_BOTH))
+        names = ["opened@127.0.0.1,7002", "opened@whatever"]
+        greetd = self.serve(config=LISTEN_BOTH, sockets=self.store.descriptors(), names=names)
+        self.assertEqual(self.asked(greetd), [])
+        self.assert_greeted(FIRST)
+        self.assert_greeted(SECOND)
+
+    def test_after_a_kill(self):
+        greetd = self.serve_stored(LISTEN_SECOND, **KEEPS)
+        self.freeze(greetd)
+        client = self.client(SECOND)
+        greetd.signal(signal.SIGKILL)
+        self.assertEqual(greetd.wait(), -signal.SIGKILL)
+        self.serve_stored(LISTEN_SECOND, **KEEPS)
+        self.assertEqual(read_to_end(client), GREETING)
+
+    def test_a_port_that_the_kernel_chose(self):
+        config = "[Server]\nListenStream=127.0.0.1:0\n"
+        greetd = self.serve_stored(config)
+        address = greetd.address()
+        greetd = self.restart(greetd, config)
+        self.assertEqual(greetd.address(), address)
+        self.assert_greeted(address)
+
+    def test_a_listener_of_its_own(self):
+        config = LISTEN_SECOND + "[Listener own]\nListenStream=127.0.0.1:7001\nMessage=own\n"
+        greetd = self.serve_stored(config)
+        before = self.kept()
+        self.restart(greetd, config)
+        self.assertEqual(self.kept(), before)
+        self.assert_greeted(FIRST, b"own")
+        self.assert_greeted(SECOND)
+
+    def test_an_address_on_the_command_line(self):
+        greetd = self.serve_stored("", "-l", "127.0.0.1:7001")
+        before = self.kept()
+        self.restart(greetd, "", "-l", "127.0.0.1:7001")
+        self.assertEqual(self.kept(), before)
+        self.assert_greeted(FIRST)
+
+    def test_a_reload_knows_it(self):
+        config = self.write("greetd.conf", LISTEN_BOTH)
+        self.stop(self.serve_stored(None, "-c", config))
+        greetd = self.serve_stored(None, "-c", config)
+        self.write("greetd.conf", LISTEN_SECOND)
+        greetd.signal(signal.SIGHUP)
+        greetd.wait_line("Server no longer listens on 127.0.0.1:7001")
+        greetd.wait_message("FDSTOREREMOVE", "1")
+        self.assertEqual(self.store.names(), ["opened@127.0.0.1,7002"])
+        with self.assertRaises(ConnectionRefusedError):
+            connect(FIRST)
+
+    def test_a_socket_unit_takes_its_place(self):
+        self.stop(self.serve_stored(LISTEN_SECOND))
+        passed = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
+        self.serve_stored(LISTEN_SECOND, sockets=[passed], names=["unit"])
+        self.assertEqual(self.store.names(), [])
+        self.assert_greeted(passed.getsockname())
+        with self.assertRaises(ConnectionRefusedError):
+            connect(SECOND)
+
+
+class UnixPath(StoreCase):
+    def setUp(self):
+        super().setUp()
+        self.path = self.folder / "socket"
+        self.listen = f"[Server]\nListenStream={self.path}\n"
+
+    def test_the_file_stays_where_the_socket_is_kept(self):
+        greetd = self.serve_stored(self.listen, **KEEPS)
+        before = self.path.stat()
+        self.stop(greetd)
+        client = self.client(str(self.path))
+        self.serve_stored(self.listen, **KEEPS)
+        self.assertEqual(read_to_end(client), GREETING)
+        self.assertEqual(self.path.stat(), before)
+        self.assert_greeted(str(self.path))
+
+    def test_a_socket_without_its_file_is_opened_again(self):
+        greetd = self.serve_stored(self.listen)
+        before = self.kept()
+        greetd = self.restart(greetd, self.listen)
+        self.assertEqual(len(self.kept()), 1)
+        self.assertNotEqual(self.kept(), before)
+        self.assert_greeted(str(self.path))
+
+    def test_the_file_goes_if_the_address_does(self):
+        greetd = self.serve_stored(self.listen, **KEEPS)
+        self.restart(greetd, LISTEN_SECOND, **KEEPS)
+        self.assertFalse(self.path.exists())
+        self.assertEqual(self.store.names(), ["opened@127.0.0.1,7002"])
+
+
+class Queue(StoreCase):
+    def begin(self, **environment):
+        config = LISTEN_SECOND + "[Greeting]\nMessage=first\n"
+        greetd = self.start(config=config, store=self.store, **environment)
+        self.assertEqual(greetd.address(), SECOND)
+        self.assert_greeted(SECOND, b"first")
+        return greetd
+
+    def stop_with_a_queue(self, greetd):
+        """Asks it to stop while many wait; returns the clients."""
+        self.freeze(greetd)
+        clients = [self.client(SECOND) for _ in range(WAITING)]
+        greetd.signal(signal.SIGTERM)
+        greetd.signal(signal.SIGCONT)
+        return clients
+
+    def assert_all_greeted(self, clients):
+        for client in clients:
+            self.assertEqual(read_to_end(client), b"first")
+            client.close()
+
+    def test_is_left_to_the_next_if_systemd_keeps_it(self):
+        greetd = self.begin(**KEEPS)
+        clients = self.stop_with_a_queue(greetd)
+        self.assert_ends(greetd, 0)
+        self.serve_stored(LISTEN_SECOND + "[Greeting]\nMessage=second\n", **KEEPS)
+        by = [read_to_end(client) for client in clients]
+        self.assertEqual(by.count(b"first") + by.count(b"second"), WAITING)
+        self.assertGreater(by.count(b"second"), 0)
+
+    def test_is_emptied_if_nobody_says_so(self):
+        greetd = self.begin()
+        self.assert_all_greeted(self.stop_with_a_queue(greetd))
+        self.assert_ends(greetd, 0)
+
+    def test_is_emptied_if_systemd_keeps_nothing(self):
+        greetd = self.begin(FDSTORE="0")
+        self.assert_all_greeted(self.stop_with_a_queue(greetd))
+        self.assert_ends(greetd, 0)
+
+    def test_is_emptied_if_systemd_does_not_hear(self):
+        greetd = self.begin(NOTIFY_SOCKET=None, **KEEPS)
+        self.assert_all_greeted(self.stop_with_a_queue(greetd))
+        self.assert_ends(greetd, 0)
+
+
+class Load(StoreCase, load_testing.LoadTestCase):
+    def test_a_restart_refuses_and_loses_nobody(self):
+        connections = greetd_testing.connections() // 2
+        config = LISTEN_SECOND + "[Log]\nConnections=no\n"
+        greetd = self.serve_stored(config, **KEEPS)
+        client = self.load(SECOND[1], connections, AT_ONCE, "-u")
+        for _ in range(RESTARTS):
+            self.wait_progress(client, connections // (RESTARTS + 1))
+            greetd = self.restart(greetd, config, **KEEPS)
+        self.assert_none_lost(client, connections)
+        self.assertEqual(len(self.kept()), 1)
+        self.stop(greetd)
+
+
+if __name__ == "__main__":
+    unittest.main()
