@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""The watchdog is fed only while every worker goes round its loop: sd_watchdog_enabled(3)."""
+
+import contextlib
+import ctypes
+import os
+import pathlib
+import socket
+import unittest
+
+import greetd_testing
+import load_testing
+import namespaces
+from greetd_testing import greeted
+
+PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17
+WALL = 0x40000000  # __WALL: of threads too
+TIMEOUT_USEC = 800_000
+PINGS = 6
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def setUpModule():
+    namespaces.isolate()
+
+
+def ptrace(request, tid):
+    if _libc.ptrace(ctypes.c_long(request), ctypes.c_long(tid), None, None) < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+@contextlib.contextmanager
+def hanging(tid):
+    """Stops one thread, and no other of its process (SIGSTOP would stop them all)."""
+    ptrace(PTRACE_SEIZE, tid)
+    try:
+        ptrace(PTRACE_INTERRUPT, tid)
+        os.waitpid(tid, WALL)
+        yield
+    finally:
+        ptrace(PTRACE_DETACH, tid)
+
+
+class Watchdog(load_testing.LoadTestCase):
+    def setUp(self):
+        super().setUp()
+        self.listener = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
+        self.address = self.listener.getsockname()
+
+    def serve_watched(self, **options):
+        options.setdefault("WATCHDOG_USEC", str(TIMEOUT_USEC))
+        return self.serve(config="[Server]\nWorkers=2\n", sockets=[self.listener], **options)
+
+    def pass_time(self, greetd):
+        """Greets until the status has been told twice more, which takes more than a second."""
+        goal = len(greetd.values("STATUS")) + 2
+        while len(greetd.values("STATUS")) < goal:
+            self.assertTrue(greeted(self.address))
+
+    def worker(self, greetd, number):
+        """The thread of worker NUMBER."""
+        for path in pathlib.Path(f"/proc/{greetd.pid}/task").iterdir():
+            if (path / "comm").read_text(encoding="ascii") == f"greetd-{number}\n":
+                return int(path.name)
+        raise AssertionError(f"there is no worker {number}")
+
+    def test_it_is_fed_again_and_again(self):
+        greetd = self.serve_watched()
+        greetd.wait_more("WATCHDOG", PINGS)
+        self.stop(greetd)
+
+    def test_it_is_fed_under_load(self):
+        greetd = self.serve_watched()
+        client = self.load(self.address[1], 500, 128, "-u")
+        self.wait_progress(client, 500)
+        greetd.wait_more("WATCHDOG", PINGS)
+        self.assert_none_lost(client, 500)
+        self.stop(greetd)
+
+    def test_it_is_fed_while_stderr_takes_nothing(self):
+        read_end, write_end = os.pipe()
+        self.addCleanup(os.close, read_end)
+        os.set_blocking(write_end, False)
+        with contextlib.suppress(BlockingIOError):
+            while os.write(write_end, bytes(4096)):
+                pass
+        os.set_blocking(write_end, True)
+        greetd = self.serve_watched(stderr=write_end)
+        os.close(write_end)
+        for _ in range(100):
+            self.assert_greeted(self.address)
+        greetd.wait_more("WATCHDOG", PINGS)
+
+    def wait_complaint(self, greetd, number):
+        said = f"Worker {number} has not gone round its loop for "
+        told = len(greetd.lines)  # on a busy machine, one may have been slow before
+        greetd.wait_until(
+            lambda: [
+                line
+                for line in greetd.lines[told:]
+                if line.startswith(said) and line.endswith(": systemd is going to restart greetd")
+            ],
+            f"line {said!r}",
+        )
+
+    def test_a_worker_that_hangs_is_named_and_feeds_it_no_more(self):
+        for number in (0, 1):
+            with self.subTest(worker=number):
+                greetd = self.serve_watched()
+                greetd.wait_more("WATCHDOG", 1)
+                with hanging(self.worker(greetd, number)):
+                    self.wait_complaint(greetd, number)
+                    fed = len(greetd.values("WATCHDOG"))
+                    self.pass_time(greetd)
+                    self.assertEqual(len(greetd.values("WATCHDOG")), fed)
+                greetd.wait_more("WATCHDOG", PINGS)
+                self.stop(greetd)
+
+    def test_the_others_go_on_greeting(self):
+        greetd = self.serve_watched()
+        with hanging(self.worker(greetd, 0)):
+            for _ in range(100):
+                self.assert_greeted(self.address)
+
+    def test_nobody_is_fed_who_did_not_ask(self):
+        for options in ({"WATCHDOG_USEC": None}, {"WATCHDOG_PID": str(os.getpid())}):
+            with self.subTest(options):
+                greetd = self.serve_watched(**options)
+                self.pass_time(greetd)
+                self.stop(greetd)
+                self.assertFalse(greetd.values("WATCHDOG"))
+
+
+if __name__ == "__main__":
+    unittest.main()
