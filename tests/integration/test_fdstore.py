@@ -3,7 +3,6 @@
 plays: FDSTORE=1 in sd_notify(3), handed back as in sd_listen_fds(3)."""
 
 import os
-import pathlib
 import signal
 import socket
 import unittest

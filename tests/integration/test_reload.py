@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""SIGHUP: another configuration comes into force as a whole or not at all, and nobody notices but by
-the greeting."""
+"""SIGHUP: another configuration comes into force as a whole or not at all, and clients notice
+nothing but the greeting."""
 
 import contextlib
 import pathlib
@@ -240,8 +240,11 @@ class Signals(ReloadCase):
             self.ask(greetd)
             seen.append(int(greeted(greetd.address())))
         self.assertEqual(seen, sorted(seen))
-        self.assert_reloads(greetd)
-        self.assert_greeted(greetd.address(), str(OF_MANY - 1).encode())
+        # That the last one has been heard is all there is to wait for.
+        deadline = time.monotonic() + greetd_testing.TIMEOUT
+        while greeted(greetd.address()) != str(OF_MANY - 1).encode():
+            self.assertLess(time.monotonic(), deadline, "the last signal was not heeded")
+        self.reload(greetd)
         self.assert_told_in_pairs(greetd)
 
     def test_one_before_it_is_ready(self):

@@ -8,7 +8,6 @@ import signal
 import socket
 import unittest
 
-import greetd_testing
 import load_testing
 import namespaces
 import reload_testing
@@ -16,6 +15,7 @@ from greetd_testing import GREETING, connect, read_to_end
 
 # The module has a network of its own, so every port is free.
 FIRST, SECOND, THIRD = (("127.0.0.1", port) for port in (7001, 7002, 7003))
+OWN_SECOND = "[Listener own]\nListenStream=127.0.0.1:7002\nMessage=own\n"
 WAITING = 500
 RELOADS = 100
 
@@ -152,20 +152,14 @@ class Addresses(ListenCase):
 
     def test_a_listener_of_its_own_is_added(self):
         greetd = self.serve_with(self.addresses(FIRST))
-        self.assert_reloads(
-            greetd,
-            self.addresses(FIRST, more="[Listener own]\nListenStream=127.0.0.1:7002\nMessage=own\n"),
-        )
+        self.assert_reloads(greetd, self.addresses(FIRST, more=OWN_SECOND))
         self.assert_greeted(FIRST)
         self.assert_greeted(SECOND, b"own")
 
     def test_one_that_moves_to_another_section_stays_open(self):
         greetd = self.serve_with(self.addresses(FIRST, SECOND))
         inode = inode_of(SECOND)
-        self.assert_reloads(
-            greetd,
-            self.addresses(FIRST, more="[Listener own]\nListenStream=127.0.0.1:7002\nMessage=own\n"),
-        )
+        self.assert_reloads(greetd, self.addresses(FIRST, more=OWN_SECOND))
         self.assertEqual(inode_of(SECOND), inode)
         self.assert_greeted(SECOND, b"own")
 

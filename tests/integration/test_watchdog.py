@@ -8,7 +8,6 @@ import pathlib
 import socket
 import unittest
 
-import greetd_testing
 import load_testing
 import namespaces
 from greetd_testing import greeted
