@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: MIT
 """Clients of greetd, for a network that only programs of the host can join.
 
-    client.py greet ADDRESS [PORT]              one client (coming from PORT); prints what it was sent
-    client.py hold ADDRESS                      one that takes a little, then nothing until standard
-                                                input ends, then the rest; prints its SHA-256
-    client.py crowd ADDRESS CLIENTS             so many at once
-    client.py load ADDRESS CLIENTS              so many at a time, until standard input ends
-    client.py versions ADDRESS CLIENTS TIMES    the same, at least TIMES connections in all
-    client.py aim ADDRESS TIMES USEC            one after the other, each just when the service leaves
-                                                since nobody has come, for about USEC
+    client.py greet ADDRESS [PORT]            one client (coming from PORT); prints what it was sent
+    client.py hold ADDRESS                    one that takes a little, then nothing until standard
+                                              input ends, then the rest; prints its SHA-256
+    client.py crowd ADDRESS CLIENTS           so many at once
+    client.py load ADDRESS CLIENTS            so many at a time, until standard input ends
+    client.py versions ADDRESS CLIENTS TIMES  the same, at least TIMES connections in all
+    client.py aim ADDRESS TIMES USEC          one after the other, each just when the service leaves
+                                              since nobody has come, for about USEC
 
-ADDRESS is HOST:PORT or the path of a Unix socket. All but the first two say at the end what became of
-all connections, as JSON. `load` prints `started` when every client has been greeted once, `hold` and
-`crowd` print `connected`. `versions` takes any greeting of version() and prints the newest number it
-has met, each time there is a newer one.
+ADDRESS is HOST:PORT or the path of a Unix socket. All but the first two say at the end what became
+of all connections, as JSON. `load` prints `started` when every client has been greeted once, `hold`
+and `crowd` print `connected`. `versions` takes any greeting of version() and prints the newest
+number it has met, each time there is a newer one, and what became of a client who was not greeted,
+at once.
 """
 
 import collections
@@ -145,6 +146,11 @@ class VersionLoad(Load):
             if number > self.newest:
                 self.newest = number
                 print(number, flush=True)
+
+    def count(self, outcome):
+        super().count(outcome)
+        if outcome != "greeted":
+            print(outcome, flush=True)
 
     def tell_started(self):
         pass
