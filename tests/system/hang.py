@@ -3,7 +3,8 @@
 
     hang.py TID
 
-Prints `hanging` once it does, and waits for its end; if this program ends first, the thread goes on.
+Prints `hanging` once it does, and waits for its end; if this program ends first, the thread goes
+on.
 """
 
 import ctypes
