@@ -12,8 +12,9 @@ import unittest
 
 import greetd_testing
 import namespaces
-from greetd_testing import GREETING, connect, greeted, read_to_end
+from greetd_testing import GREETING, connect, read_to_end
 
+WATCHED = {"WATCHDOG_USEC": "400000"}
 STAY = 0.2  # seconds: never sooner after its start, see src/idle.c
 BIG = bytes(range(256)) * 32768  # more than the socket buffers of both ends take
 ROUNDS = 20
@@ -36,11 +37,9 @@ class IdleExit(greetd_testing.GreetdTestCase):
         config = f"[Server]\nIdleExitSec={idle}\n{more}"
         return self.start(config=config, sockets=[self.listener], **options)
 
-    def pass_time(self, greetd, address):
-        """Greets until the status has been told twice more, which takes more than a second."""
-        goal = len(greetd.values("STATUS")) + 2
-        while len(greetd.values("STATUS")) < goal:
-            self.assertTrue(greeted(address))
+    def pass_time(self, greetd):
+        """Until it has fed its watchdog some times more, a quarter of WATCHDOG_USEC each."""
+        greetd.wait_more("WATCHDOG", 8)
 
     def test_it_leaves_after_so_long_without_a_client(self):
         began = time.monotonic()
@@ -63,20 +62,21 @@ class IdleExit(greetd_testing.GreetdTestCase):
             "[Server]\nIdleExitSec=1ms\nWorkers=2\n"
             f"[Listener big]\nMessageFile={self.write('big', BIG)}\n"
         )
-        greetd = self.start(config=config, sockets=[self.listener, second], names=["other", "big"])
+        sockets = [self.listener, second]
+        greetd = self.start(config=config, sockets=sockets, names=["other", "big"], **WATCHED)
         client = self.client(second.getsockname(), receive_buffer=8192)
         self.assertEqual(client.recv(1000, socket.MSG_WAITALL), BIG[:1000])
-        self.pass_time(greetd, self.address)
+        self.pass_time(greetd)
         self.assertFalse(greetd.values("STOPPING"))
         self.assertEqual(read_to_end(client), BIG[1000:])
         client.close()
         self.assert_ends(greetd, 0)
 
     def test_it_stays_while_a_client_lingers_and_so_long_after_it(self):
-        greetd = self.activate("300ms", "[Greeting]\nLingerSec=infinity\n")
+        greetd = self.activate("300ms", "[Greeting]\nLingerSec=infinity\n", **WATCHED)
         client = self.client(self.address)
         self.assertEqual(read_to_end(client), GREETING)
-        self.pass_time(greetd, self.address)
+        self.pass_time(greetd)
         self.assertFalse(greetd.values("STOPPING"))
         closed = time.monotonic()
         client.close()
@@ -92,9 +92,9 @@ class IdleExit(greetd_testing.GreetdTestCase):
         greetd.wait_line("No client for 0.001s: exiting .*")
 
     def test_it_has_no_effect_without_activation(self):
-        greetd = self.serve("-l", "127.0.0.1:0", config="[Server]\nIdleExitSec=1ms\n")
+        greetd = self.serve("-l", "127.0.0.1:0", config="[Server]\nIdleExitSec=1ms\n", **WATCHED)
         greetd.wait_line("IdleExitSec= has no effect: systemd passed no socket")
-        self.pass_time(greetd, greetd.address())
+        self.pass_time(greetd)
         self.assertFalse(greetd.values("STOPPING"))
         self.stop(greetd)
 
@@ -102,9 +102,9 @@ class IdleExit(greetd_testing.GreetdTestCase):
         store = self.fd_store()
         config = "[Server]\nListenStream=127.0.0.1:7001\nIdleExitSec=1ms\n"
         self.stop(self.serve(config=config, store=store))
-        greetd = self.serve(config=config, store=store)
+        greetd = self.serve(config=config, store=store, **WATCHED)
         greetd.wait_line("IdleExitSec= has no effect: systemd passed no socket")
-        self.pass_time(greetd, greetd.address())
+        self.pass_time(greetd)
         self.assertFalse(greetd.values("STOPPING"))
         self.stop(greetd)
 

@@ -16,6 +16,7 @@ import namespaces
 import reload_testing
 from greetd_testing import connect, greeted, read_to_end
 from reload_testing import RELOADED
+from threads import hanging_worker, workers
 
 LISTEN = "[Server]\nListenStream=127.0.0.1:0\n"
 BIG_SIZE = 8 << 20  # more than the socket buffers of both ends take
@@ -37,6 +38,11 @@ class ReloadCase(reload_testing.ReloadTestCase):
 
     def message_file(self, name, content, more=""):
         return f"{LISTEN}{more}[Greeting]\nMessageFile={self.write(name, content)}\n"
+
+    def status_of(self, greetd, key):
+        """Of proc_pid_status(5), without its unit."""
+        status = pathlib.Path(f"/proc/{greetd.pid}/status").read_text(encoding="ascii")
+        return re.search(rf"^{key}:\s+(\S+)", status, re.MULTILINE)[1]
 
     def slow_reader(self, address, whole):
         """A client that has read so little that the rest of WHOLE can't be on its way yet."""
@@ -92,17 +98,12 @@ class Reload(ReloadCase):
         greetd.wait_line("Workers= stays at 1 until the next restart")
         greetd.wait_line("MaxConnections= stays at 10 until the next restart")
         self.assert_greeted(greetd.address(), b"new")
-        self.assertEqual(self.n_workers(greetd), 1)
+        self.assertEqual(len(workers(greetd.pid)), 1)
 
     def test_nothing_is_named_that_did_not_change(self):
         greetd = self.serve_with(self.message("old", "Workers=1\nMaxConnections=10\n"))
         self.assert_reloads(greetd, self.message("new", "Workers=1\nMaxConnections=10\n"))
         self.assertFalse([line for line in greetd.lines if "stays at" in line])
-
-    def n_workers(self, greetd):
-        tasks = pathlib.Path(f"/proc/{greetd.pid}/task").glob("*/comm")
-        names = [path.read_text(encoding="ascii") for path in tasks]
-        return sum(bool(re.fullmatch(r"greetd-\d+\n", name)) for name in names)
 
     def test_connections_are_logged_or_not(self):
         greetd = self.serve_with(self.message("old"))
@@ -191,8 +192,7 @@ class Clients(ReloadCase):
         self.assert_greeted(greetd.address(), b"new")
 
     def resident(self, greetd):
-        status = pathlib.Path(f"/proc/{greetd.pid}/status").read_text(encoding="ascii")
-        return int(re.search(r"^RssAnon:\s+(\d+) kB$", status, re.MULTILINE)[1]) << 10
+        return int(self.status_of(greetd, "RssAnon")) << 10
 
     def wait_resident_below(self, greetd, limit):
         """There is no event to wait for when memory is given back."""
@@ -247,6 +247,35 @@ class Signals(ReloadCase):
         self.reload(greetd)
         self.assert_told_in_pairs(greetd)
 
+    def wait_told(self, greetd, *keys):
+        greetd.wait_until(
+            lambda: [k for m in greetd.messages for k in m if k in ("READY", "RELOADING")]
+            == list(keys),
+            f"{keys} from the notify socket",
+        )
+
+    def wait_signal_read(self, greetd):
+        """Until SIGHUP is not pending any more; there is no event to wait for."""
+        deadline = time.monotonic() + greetd_testing.TIMEOUT
+        while int(self.status_of(greetd, "ShdPnd"), 16) >> (signal.SIGHUP - 1) & 1:
+            self.assertLess(time.monotonic(), deadline, "the signal is not read")
+            select.select([], [], [], 0.01)
+
+    def test_one_while_another_is_under_way(self):
+        greetd = self.serve_with(self.message("old", "Workers=2\n"))
+        with hanging_worker(greetd.pid, 0):
+            self.configure(self.message("new", "Workers=2\n"))
+            self.ask(greetd)
+            greetd.wait_line(RELOADED)
+            self.configure(self.message("newer", "Workers=2\n"))
+            self.ask(greetd)
+            self.wait_signal_read(greetd)
+            # Not before all workers have it, and one after the other.
+            self.wait_told(greetd, "READY", "RELOADING")
+        self.wait_told(greetd, "READY", "RELOADING", "READY", "RELOADING", "READY")
+        for _ in range(10):
+            self.assert_greeted(greetd.address(), b"newer")
+
     def test_one_before_it_is_ready(self):
         greetd = self.start_with(self.message("old"))
         greetd.address()
@@ -254,11 +283,7 @@ class Signals(ReloadCase):
         self.ask(greetd)
         greetd.wait_line(RELOADED)
         self.assert_greeted(greetd.address(), b"new")
-        greetd.wait_until(
-            lambda: [k for m in greetd.messages for k in m if k in ("READY", "RELOADING")]
-            == ["READY", "RELOADING", "READY"],
-            "READY=1, RELOADING=1 and READY=1",
-        )
+        self.wait_told(greetd, "READY", "RELOADING", "READY")
 
     def test_one_during_a_stop_changes_nothing(self):
         greetd = self.serve_with(self.message_file("big", big(0), "StopTimeoutSec=infinity\n"))

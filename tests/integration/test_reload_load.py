@@ -12,6 +12,7 @@ import reload_testing
 AT_ONCE = 128
 RELOADS = 200
 GREETING_SIZE = 256 << 10
+SEND_BUFFER = 16 << 10  # so that a greeting is sent in many pieces
 PROGRESS = 500  # connections between two lines of the load client
 
 
@@ -42,6 +43,7 @@ class ReloadLoad(reload_testing.ReloadTestCase, load_testing.LoadTestCase):
         connections = greetd_testing.connections()
         files = self.versions()
         listener = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         greetd = self.serve_with(self.greeting(files[0]), sockets=[listener])
         port = listener.getsockname()[1]
         client = self.load(port, connections, AT_ONCE, "-u", expected=files)

@@ -2,44 +2,20 @@
 """The watchdog is fed only while every worker goes round its loop: sd_watchdog_enabled(3)."""
 
 import contextlib
-import ctypes
 import os
-import pathlib
 import socket
 import unittest
 
 import load_testing
 import namespaces
 from greetd_testing import greeted
+from threads import hanging_worker
 
-PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17
-WALL = 0x40000000  # __WALL: of threads too
 TIMEOUT_USEC = 800_000
 PINGS = 6
 
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
 def setUpModule():
     namespaces.isolate()
-
-
-def ptrace(request, tid):
-    if _libc.ptrace(ctypes.c_long(request), ctypes.c_long(tid), None, None) < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-
-
-@contextlib.contextmanager
-def hanging(tid):
-    """Stops one thread, and no other of its process (SIGSTOP would stop them all)."""
-    ptrace(PTRACE_SEIZE, tid)
-    try:
-        ptrace(PTRACE_INTERRUPT, tid)
-        os.waitpid(tid, WALL)
-        yield
-    finally:
-        ptrace(PTRACE_DETACH, tid)
 
 
 class Watchdog(load_testing.LoadTestCase):
@@ -57,13 +33,6 @@ class Watchdog(load_testing.LoadTestCase):
         goal = len(greetd.values("STATUS")) + 2
         while len(greetd.values("STATUS")) < goal:
             self.assertTrue(greeted(self.address))
-
-    def worker(self, greetd, number):
-        """The thread of worker NUMBER."""
-        for path in pathlib.Path(f"/proc/{greetd.pid}/task").iterdir():
-            if (path / "comm").read_text(encoding="ascii") == f"greetd-{number}\n":
-                return int(path.name)
-        raise AssertionError(f"there is no worker {number}")
 
     def test_it_is_fed_again_and_again(self):
         greetd = self.serve_watched()
@@ -109,7 +78,7 @@ class Watchdog(load_testing.LoadTestCase):
             with self.subTest(worker=number):
                 greetd = self.serve_watched()
                 greetd.wait_more("WATCHDOG", 1)
-                with hanging(self.worker(greetd, number)):
+                with hanging_worker(greetd.pid, number):
                     self.wait_complaint(greetd, number)
                     fed = len(greetd.values("WATCHDOG"))
                     self.pass_time(greetd)
@@ -119,7 +88,7 @@ class Watchdog(load_testing.LoadTestCase):
 
     def test_the_others_go_on_greeting(self):
         greetd = self.serve_watched()
-        with hanging(self.worker(greetd, 0)):
+        with hanging_worker(greetd.pid, 0):
             for _ in range(100):
                 self.assert_greeted(self.address)
 
