@@ -16,6 +16,7 @@ from greetd_testing import GREETING, connect, read_to_end
 # The module has a network of its own, so every port is free.
 FIRST, SECOND, THIRD = (("127.0.0.1", port) for port in (7001, 7002, 7003))
 OWN_SECOND = "[Listener own]\nListenStream=127.0.0.1:7002\nMessage=own\n"
+BIG = bytes(range(256)) * 32768  # more than the socket buffers of both ends take
 WAITING = 500
 RELOADS = 100
 
@@ -140,6 +141,28 @@ class Addresses(ListenCase):
             self.assert_reloads(greetd, self.addresses(FIRST))
             self.assert_reloads(greetd, self.addresses(FIRST, SECOND))
             self.assert_greeted(SECOND)
+
+    def test_one_that_comes_back_before_its_queue_is_empty(self):
+        more = (
+            "Workers=1\nMaxConnections=1\n[Greeting]\nLingerSec=0\n"
+            f"MessageFile={self.write('big', BIG)}\n"
+        )
+        greetd = self.serve_with(self.addresses(FIRST, SECOND, more=more))
+        inode = inode_of(SECOND)
+        held = self.client(FIRST, receive_buffer=8192)
+        self.assertEqual(held.recv(1000, socket.MSG_WAITALL), BIG[:1000])
+        waiting = self.client(SECOND)
+        self.assert_reloads(greetd, self.addresses(FIRST, more=more))
+        self.assert_reloads(greetd, self.addresses(FIRST, SECOND, more=more))
+        newcomer = self.client(SECOND)
+        self.assertEqual(inode_of(SECOND), inode)
+        for client, left in ((held, BIG[1000:]), (waiting, BIG), (newcomer, BIG)):
+            self.assertEqual(read_to_end(client), left)
+            client.close()
+        self.assert_reloads(greetd, self.addresses(FIRST, more=more))
+        self.wait_closed(greetd, SECOND)
+        self.stop(greetd)
+        self.assertEqual(sum("no longer listens" in line for line in greetd.lines), 1)
 
     def test_a_port_that_the_kernel_chose_stays(self):
         config = self.addresses(("127.0.0.1", 0))
