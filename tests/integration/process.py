@@ -166,7 +166,8 @@ class Process:
         resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (limit, limit))
 
     def said(self):
-        return f"stderr {self.lines}, notify {self.messages}"
+        """The end of what it has said, for those who wonder why a test has failed."""
+        return f"stderr {self.lines[-50:]}, notify {self.messages[-50:]}"
 
     def address(self, index=0):
         """Where it listens, as a client needs it: the INDEXth line that tells an address."""
