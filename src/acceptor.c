@@ -203,8 +203,10 @@ static int accept_batch(struct acceptor *acceptor, struct lane *lane, uint64_t n
                 close_lane(acceptor, lane);
             break;
         case SOCKUTIL_ACCEPT_NEXT:
+            metrics_add_accept_error(acceptor->clients->counters, -r);
             break;
         case SOCKUTIL_ACCEPT_EXHAUSTED:
+            metrics_add_accept_error(acceptor->clients->counters, -r);
             if (!make_room(acceptor, -r, now_usec))
                 return 0;
             break;

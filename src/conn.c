@@ -189,7 +189,11 @@ static enum conn_next go_on_writing(struct conn *conn, uint64_t now_usec,
         return broken(conn, errno);
     if (discarded == DISCARDED_LAST)
         conn->input_ended = true;
-    return write_greeting(conn, now_usec, counters);
+
+    enum conn_next next = write_greeting(conn, now_usec, counters);
+    if (conn->state == CONN_GREETED)
+        metrics_add_time(counters, now_usec - conn->accepted_usec);
+    return next;
 }
 
 enum conn_next conn_begin(struct conn *conn, int fd, struct peer peer,
@@ -205,7 +209,13 @@ enum conn_next conn_begin(struct conn *conn, int fd, struct peer peer,
         .outcome = RESULT_PARTIAL,
         .peer = peer,
     };
-    return write_greeting(conn, now_usec, counters);
+
+    /* NOW_USEC is the same for all that is done in one round of the worker's loop. */
+    uint64_t began_usec = deadline_now();
+    enum conn_next next = write_greeting(conn, now_usec, counters);
+    if (conn->state == CONN_GREETED)
+        metrics_add_time(counters, deadline_now() - began_usec);
+    return next;
 }
 
 enum conn_next conn_step(struct conn *conn, uint64_t now_usec, struct metrics_counters *counters)

@@ -4,8 +4,28 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "greetd/util.h"
+
+/* Of descriptors and memory, which are ours to mend, and then of the network, passed on from a
+ * client that is gone: see "Error handling" in accept(2). */
+static const int accept_errors[METRICS_ACCEPT_ERRORS] = {
+    EMFILE,      ENFILE,    ENOBUFS, ENOMEM,       ECONNABORTED, EPROTO,      EPERM,     ENETDOWN,
+    ENOPROTOOPT, EHOSTDOWN, ENONET,  EHOSTUNREACH, EOPNOTSUPP,   ENETUNREACH, ETIMEDOUT,
+};
+
+int metrics_accept_error(size_t index)
+{
+    return accept_errors[index];
+}
+
+void metrics_add_accept_error(struct metrics_counters *counters, int error)
+{
+    for (size_t i = 0; i < METRICS_ACCEPT_ERRORS; i++)
+        if (accept_errors[i] == error)
+            metrics_add(&counters->accept_errors[i], 1);
+}
 
 /* Zeroed memory for N elements of SIZE bytes, each on cache lines of its own. */
 static void *new_lines(size_t n, size_t size)
@@ -15,13 +35,21 @@ static void *new_lines(size_t n, size_t size)
     return lines ? memset(lines, 0, n * size) : NULL;
 }
 
+static uint64_t wall_clock(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 int metrics_init(struct metrics *metrics, size_t n)
 {
     struct metrics_counters *workers = new_lines(n, sizeof(*workers));
 
     if (!workers)
         return -ENOMEM;
-    *metrics = (struct metrics){.workers = workers, .n = n};
+    *metrics = (struct metrics){.workers = workers, .n = n, .started_usec = wall_clock()};
     return 0;
 }
 
@@ -88,4 +116,35 @@ struct metrics_sums metrics_sum(const struct metrics *metrics)
     for (size_t i = 0; i < metrics->n; i++)
         collect(&sums, &metrics->workers[i]);
     return sums;
+}
+
+/* Acquire: pairs with metrics_add(). */
+#define SUM_OVER(workers, n, counter)                                                              \
+    __extension__({                                                                                \
+        uint64_t _sum = 0;                                                                         \
+        for (size_t _i = 0; _i < (n); _i++)                                                        \
+            _sum += atomic_load_explicit(&(workers)[_i].counter, memory_order_acquire);            \
+        _sum;                                                                                      \
+    })
+
+uint64_t metrics_results(const struct metrics *metrics, const struct metrics_listener *listener,
+                         enum result result)
+{
+    return SUM_OVER(listener->workers, metrics->n, results[result]);
+}
+
+uint64_t metrics_refusals(const struct metrics *metrics, const struct metrics_listener *listener,
+                          enum refusal refusal)
+{
+    return SUM_OVER(listener->workers, metrics->n, refused[refusal]);
+}
+
+uint64_t metrics_times(const struct metrics *metrics, size_t bucket)
+{
+    return SUM_OVER(metrics->workers, metrics->n, greeting_times[bucket]);
+}
+
+uint64_t metrics_accept_errors(const struct metrics *metrics, size_t index)
+{
+    return SUM_OVER(metrics->workers, metrics->n, accept_errors[index]);
 }

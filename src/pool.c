@@ -275,6 +275,11 @@ unsigned pool_n_workers(const struct pool *pool)
     return pool->n_initialised;
 }
 
+struct metrics *pool_metrics(struct pool *pool)
+{
+    return &pool->shared.accept.metrics;
+}
+
 struct metrics_sums pool_sums(const struct pool *pool)
 {
     return metrics_sum(&pool->shared.accept.metrics);

@@ -8,6 +8,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "greetd/deadline.h"
+#include "greetd/metrics.h"
 #include "greetd/report.h"
 
 void reload_log_listening(struct connlog *connlog, const struct endpoints *endpoints,
@@ -122,6 +123,11 @@ static void tell_success(const struct reload *reload)
     status_trouble(reload->status, NULL);
 }
 
+static void count(const struct reload *reload, enum metrics_reload how)
+{
+    metrics_add(&pool_metrics(reload->pool)->reloads[how], 1);
+}
+
 /* Returns whether another configuration is in force. */
 static bool begin(struct reload *reload)
 {
@@ -132,6 +138,7 @@ static bool begin(struct reload *reload)
     /* The time is what systemd tells this reload from an earlier one by. */
     sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, deadline_now());
     int r = load(reload, &report);
+    count(reload, r < 0 ? METRICS_RELOAD_FAILURE : METRICS_RELOAD_SUCCESS);
     if (r < 0) {
         tell_failure(reload, &report, r);
         return false;

@@ -70,6 +70,10 @@ uint64_t pool_idle_since(const struct pool *pool);
 /* How many workers there are. */
 unsigned pool_n_workers(const struct pool *pool);
 
+/* What is counted, of which the reloads are for the main thread to count; borrowed. Reading it is
+ * for any thread. */
+struct metrics *pool_metrics(struct pool *pool);
+
 /* What all workers have counted so far. */
 struct metrics_sums pool_sums(const struct pool *pool);
 

@@ -224,6 +224,17 @@ static void leave_descriptors(int n)
         cr_assert_eq(close(fd--), 0);
 }
 
+/* How many failures with ERROR have been counted. */
+static uint64_t n_accept_errors(const struct accepting *scene, int error)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < METRICS_ACCEPT_ERRORS; i++)
+        if (metrics_accept_error(i) == error)
+            n += metrics_accept_errors(&scene->shared.metrics, i);
+    return n;
+}
+
 Test(acceptor, pauses_without_spinning_when_out_of_descriptors)
 {
     struct accepting scene;
@@ -243,6 +254,7 @@ Test(acceptor, pauses_without_spinning_when_out_of_descriptors)
     }
     cr_assert_eq(told.n_errors, 1, "one entry for the whole episode");
     cr_assert_eq(told.errors[0], EMFILE);
+    cr_assert_eq(n_accept_errors(&scene, EMFILE), 6, "all tries are counted");
 
     leave_descriptors(2);
     cr_assert_eq(accepting_go_round(&scene, now + RETRY), 0);
@@ -262,6 +274,7 @@ Test(acceptor, lets_nobody_go_for_a_descriptor_that_nobody_waits_for)
     leave_descriptors(1);
     cr_assert_eq(accepting_go_round(&scene, ACCEPTING_START), 0);
     cr_assert_eq(scene.clients.n, 1);
+    cr_assert_eq(n_accept_errors(&scene, EMFILE), 0);
     accepting_close(&scene);
 }
 
@@ -338,6 +351,7 @@ ParameterizedTest(int *error, acceptor, passes_over_a_client_that_is_gone, .time
     accept_failures = 3;
     cr_assert_eq(accepting_go_round(&scene, ACCEPTING_START), 0);
     cr_assert_eq(told.n_errors, 0);
+    cr_assert_eq(n_accept_errors(&scene, *error), *error == EINTR ? 0 : 3);
     place_read_hello(client);
     accepting_close(&scene);
 }

@@ -19,6 +19,16 @@ static struct net_pair pair_of_kind(int kind)
     return kind == 0 ? net_tcp_pair() : net_local_pair(kind);
 }
 
+/* How many greetings have been timed. */
+static uint64_t n_timed(const struct scene *scene)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < METRICS_TIMES; i++)
+        n += scene->counters.greeting_times[i];
+    return n;
+}
+
 ParameterizedTestParameters(conn, greets_and_is_delivered)
 {
     static int kinds[] = {0, SOCK_STREAM, SOCK_SEQPACKET};
@@ -49,6 +59,45 @@ ParameterizedTest(int *kind, conn, greets_and_is_delivered, .timeout = 60)
     cr_assert_eq(story.peer.family, scene.pair.peer.family);
     cr_assert_eq(scene.counters.greeted, 1);
     cr_assert_eq(scene.counters.bytes_sent, strlen(SCENE_HELLO));
+    cr_assert_eq(n_timed(&scene), 1);
+}
+
+/* By the clock, since the time given stands still meanwhile. */
+Test(conn, times_a_greeting_that_the_kernel_takes_at_once)
+{
+    struct scene scene;
+
+    scene_set(&scene, net_tcp_pair(), scene_hello());
+    uint64_t before = deadline_now();
+    scene_begin(&scene);
+    uint64_t took = deadline_now() - before;
+    cr_assert_eq(n_timed(&scene), 1);
+    cr_assert_gt(scene.counters.greeting_usec, 0);
+    cr_assert_leq(scene.counters.greeting_usec, took);
+    scene_finish(&scene);
+}
+
+Test(conn, times_a_slow_greeting_from_accept_to_its_end)
+{
+    struct scene scene;
+    enum conn_next next;
+    char bytes[4096];
+
+    scene_set(&scene, net_tcp_pair(), net_long_greeting(8 * 1000 * 1000));
+    cr_assert_eq(scene_begin(&scene), CONN_WAIT_WRITE);
+    cr_assert_eq(n_timed(&scene), 0);
+    do {
+        cr_assert_geq(recv(scene.pair.client, bytes, sizeof(bytes), 0), 0);
+        next = conn_step(&scene.conn, SCENE_START + 100, &scene.counters);
+    } while (next == CONN_WAIT_WRITE);
+    cr_assert_eq(next, CONN_WAIT_SOON);
+    cr_assert_eq(n_timed(&scene), 1);
+    cr_assert_eq(scene.counters.greeting_times[metrics_time_bucket(100)], 1);
+    cr_assert_eq(scene.counters.greeting_usec, 100);
+    conn_step(&scene.conn, SCENE_START + 200, &scene.counters);
+    cr_assert_eq(n_timed(&scene), 1);
+    free(scene.greeting.bytes);
+    scene_finish(&scene);
 }
 
 Test(conn, closes_at_once_without_linger)

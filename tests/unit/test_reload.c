@@ -115,6 +115,11 @@ Test(reload, puts_what_is_loaded_in_force_and_tells_systemd)
     cr_assert(strstr(close_scene(&scene), "Reloaded the configuration\n"));
 }
 
+static uint64_t n_reloads(const struct scene *scene, enum metrics_reload how)
+{
+    return atomic_load(&pool_metrics(scene->pool)->reloads[how]);
+}
+
 Test(reload, keeps_everything_if_anything_is_wrong)
 {
     struct scene scene;
@@ -126,11 +131,15 @@ Test(reload, keeps_everything_if_anything_is_wrong)
     cr_assert(manager_heard("RELOADING=1"));
     cr_assert(manager_heard("greetd.conf:7: Unknown setting Mesage="));
     cr_assert(manager_heard("READY=1"));
+    cr_assert_eq(n_reloads(&scene, METRICS_RELOAD_FAILURE), 1);
+    cr_assert_eq(n_reloads(&scene, METRICS_RELOAD_SUCCESS), 0);
 
     write_conf(LISTEN "[Greeting]\nMessage=two\n");
     cr_assert(reload(&scene));
     expect_greeted(&scene, "two");
     cr_assert(manager_heard("2 workers"));
+    cr_assert_eq(n_reloads(&scene, METRICS_RELOAD_FAILURE), 1);
+    cr_assert_eq(n_reloads(&scene, METRICS_RELOAD_SUCCESS), 1);
     cr_assert_null(strstr(manager.last, "failed"));
     const char *log = close_scene(&scene);
     cr_assert(strstr(log, "greetd.conf:7: Unknown setting Mesage="));
