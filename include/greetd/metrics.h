@@ -119,6 +119,12 @@ void metrics_deinit(struct metrics *metrics);
  * the main thread. NULL if there is no memory. */
 struct metrics_listener *metrics_listener(struct metrics *metrics, const char *name);
 
+/* The first of all listeners, for any thread; NULL if there is none. */
+static inline const struct metrics_listener *metrics_first_listener(const struct metrics *metrics)
+{
+    return atomic_load_explicit(&metrics->listeners, memory_order_acquire);
+}
+
 /* What all workers have counted so far; they may be counting meanwhile. */
 struct metrics_sums metrics_sum(const struct metrics *metrics);
 
