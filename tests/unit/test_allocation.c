@@ -12,6 +12,7 @@
 #include "greetd/config.h"
 #include "greetd/connlog.h"
 #include "greetd/deadline.h"
+#include "greetd/exposition.h"
 #include "greetd/pool.h"
 #include "greetd/reload.h"
 #include "greetd/sockets.h"
@@ -331,6 +332,17 @@ static void *ask_for_memory(void *p)
     return p;
 }
 
+/* As a worker does for a client. */
+static void tell_metrics(struct pool *pool)
+{
+    static char text[64 * 1024];
+    const struct exposition what = {.metrics = pool_metrics(pool)};
+    unsigned n = atomic_load(&counted.n);
+
+    cr_assert_lt(exposition_format(text, sizeof(text), &what), sizeof(text));
+    cr_assert_eq(atomic_load(&counted.n), n);
+}
+
 Test(allocation, none_after_the_start)
 {
     struct scene scene;
@@ -346,6 +358,7 @@ Test(allocation, none_after_the_start)
         greet_one(&scene);
     NET_WAIT_UNTIL(pool_sums(scene.pool).ended == 1001);
     cr_assert_eq(atomic_load(&counted.n_others), 0);
+    tell_metrics(scene.pool);
 
     /* It would have been noticed. */
     cr_assert_eq(pthread_create(&thread, NULL, ask_for_memory, NULL), 0);
