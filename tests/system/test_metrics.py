@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""greetd-metrics.socket: there for who wants it."""
+
+from case import GREETING, SystemTest
+
+ADDRESS = "127.0.0.1:9109"
+SOCKET = "greetd-metrics.socket"
+SECTION = "[Listener metrics]\nMessage=numbers\n"
+
+
+class MetricsSocket(SystemTest):
+    def enable(self):
+        self.write("/etc/greetd.conf.d/metrics.conf", SECTION)
+        self.systemctl("stop", "greetd.service")
+        self.systemctl("enable", "--now", SOCKET)
+
+    def test_the_package_neither_enables_nor_starts_it(self):
+        enabled = self.systemctl("is-enabled", SOCKET, check=False)
+        self.assertEqual(enabled, "disabled\n")
+        self.assertEqual(self.state(SOCKET), "inactive")
+        self.assert_refused(ADDRESS)
+        self.assertEqual(self.greet(), GREETING)
+
+    def test_enabled_it_is_answered_by_the_section_of_its_name(self):
+        self.assertEqual(self.greet(), GREETING)
+        self.enable()
+        self.assertEqual(self.greet(ADDRESS), "numbers")
+        self.assertEqual(self.greet(), GREETING)
+        self.wait_for_entry(GREETD_LISTENER="metrics", GREETD_RESULT="delivered")
+
+    def test_an_upgrade_leaves_it_alone_and_removal_ends_it(self):
+        self.enable()
+        before = self.show(SOCKET, "InvocationID")
+        self.install()
+        self.assertEqual(self.show(SOCKET, "InvocationID"), before)
+        self.assertEqual(self.greet(ADDRESS), "numbers")
+        self.machine.run("dpkg", "--remove", "greeting-daemon")
+        self.assert_refused(ADDRESS)
+
+    def test_the_section_without_the_socket_does_no_harm(self):
+        self.write("/etc/greetd.conf.d/metrics.conf", SECTION)
+        self.assertEqual(self.greet(), GREETING)
+        self.wait_for_entry(
+            MESSAGE="No socket is named metrics: [Listener metrics] is not used", PRIORITY="4")
