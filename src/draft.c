@@ -79,8 +79,10 @@ static int assign(struct setting_values *values, const struct setting *setting, 
     int r = setting_assign(values, setting, text, source->origin, &why);
     if (r != -EINVAL)
         return r;
-    report_add(report, "%s: %s=%s: %s", source->origin, source->label, value_excerpt(text, excerpt),
-               why);
+    const char *nearest = field_suggest_word(&setting->rule, text);
+    report_add(report, "%s: %s=%s: %s%s%s%s", source->origin, source->label,
+               value_excerpt(text, excerpt), why, nearest ? "; did you mean " : "",
+               nearest ? nearest : "", nearest ? "?" : "");
     return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "greetd/suggest.h"
 #include "greetd/util.h"
 #include "greetd/value.h"
 
@@ -112,6 +113,46 @@ static void print_time(const struct field_rule *rule, const void *field, const c
     (void)rule;
 
     print_assignment(name, value_format_time(*(const uint64_t *)field, text), origin, stream);
+}
+
+static int parse_word(const struct field_rule *rule, void *field, const char *text,
+                      const char *origin, const char **ret_why)
+{
+    (void)origin;
+
+    for (unsigned i = 0; rule->words[i]; i++)
+        if (strcmp(text, rule->words[i]) == 0) {
+            *(unsigned *)field = i;
+            return 0;
+        }
+    *ret_why = rule->accepts;
+    return -EINVAL;
+}
+
+const char *field_suggest_word(const struct field_rule *rule, const char *text)
+{
+    size_t n = 0;
+
+    while (rule->words && rule->words[n])
+        n++;
+    return suggest_nearest(text, rule->words, n);
+}
+
+static void clear_word(void *field)
+{
+    *(unsigned *)field = 0;
+}
+
+static int copy_word(void *field, const void *from)
+{
+    *(unsigned *)field = *(const unsigned *)from;
+    return 0;
+}
+
+static void print_word(const struct field_rule *rule, const void *field, const char *name,
+                       const char *origin, FILE *stream)
+{
+    print_assignment(name, rule->words[*(const unsigned *)field], origin, stream);
 }
 
 static int replace_string(char **field, const char *text)
@@ -274,6 +315,8 @@ const struct field_kind field_number = {
     .parse = parse_number, .clear = clear_number, .copy = copy_number, .print = print_number};
 const struct field_kind field_time = {
     .parse = parse_time, .clear = clear_number, .copy = copy_number, .print = print_time};
+const struct field_kind field_word = {
+    .parse = parse_word, .clear = clear_word, .copy = copy_word, .print = print_word};
 const struct field_kind field_message = {.takes_empty = true,
                                          .parse = parse_message,
                                          .clear = clear_string,

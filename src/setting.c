@@ -22,6 +22,9 @@
              .word = "auto",                                                                       \
              .accepts = "must be auto or a number from " #least " to " #most}
 #define BOOLEAN .kind = &field_boolean, .rule = {.accepts = "must be yes or no"}
+/* LIST is an array of words that ends with NULL, ALL the same for the message: "a, b or c". */
+#define WORD(list, all)                                                                            \
+    .kind = &field_word, .rule = {.words = (list), .accepts = "must be one of " all}
 #define TIME_FROM(least, words)                                                                    \
     .kind = &field_time,                                                                           \
     .rule = {.min = (least),                                                                       \
@@ -30,6 +33,10 @@
                         "1min 30s or infinity"}
 #define TIME         TIME_FROM(0, "")
 #define TIME_ABOVE_0 TIME_FROM(1, " above 0")
+
+/* As systemd writes them; each one's index is its number in syslog(3). */
+static const char *const levels[] = {"emerg",  "alert", "crit",  "err", "warning",
+                                     "notice", "info",  "debug", NULL};
 
 /* In the order in which they are printed. */
 static const struct setting settings[] = {
@@ -78,6 +85,11 @@ static const struct setting settings[] = {
      .offset = OFFSET(log.connections),
      .fallback = "yes",
      BOOLEAN},
+    {.name = "Level",
+     .sections = SECTION_LOG,
+     .offset = OFFSET(log.level),
+     .fallback = "info",
+     WORD(levels, "emerg, alert, crit, err, warning, notice, info or debug")},
     {.name = "Message",
      .sections = SECTION_GREETING | SECTION_LISTENER,
      .offset = OFFSET(greeting.message),

@@ -19,7 +19,8 @@ struct field_rule {
     uint64_t min, max; /* numbers, and times in microseconds */
     const char *word;  /* numbers: a word that stands for word_value, which need not be in range */
     uint64_t word_value;
-    const char *accepts; /* all this in words, for a sentence like "Backlog=TEXT: ACCEPTS" */
+    const char *const *words; /* words: what may be written, up to a NULL */
+    const char *accepts;      /* all this in words, for a sentence like "Backlog=TEXT: ACCEPTS" */
 };
 
 struct field_kind {
@@ -48,9 +49,14 @@ struct field_kind {
 extern const struct field_kind field_number;    /* uint64_t */
 extern const struct field_kind field_boolean;   /* bool */
 extern const struct field_kind field_time;      /* uint64_t, microseconds */
+extern const struct field_kind field_word;      /* unsigned: which of the rule's words it is */
 extern const struct field_kind field_message;   /* char *, owned: as written, escapes and all */
 extern const struct field_kind field_path;      /* char *, owned: an absolute path */
 extern const struct field_kind field_addresses; /* struct setting_addresses */
+
+/* The one of RULE's words that TEXT, which is none of them, is nearest to (see suggest.h), or NULL
+ * if none is near or the rule has no words. */
+const char *field_suggest_word(const struct field_rule *rule, const char *text);
 
 /* ListenStream=: the addresses, the text each was written as, and who said so (NULL for the
  * default). Owns the arrays and the strings. */

@@ -34,6 +34,7 @@ struct server_settings {
 /* [Log] */
 struct log_settings {
     bool connections; /* Connections= */
+    unsigned level;   /* Level=, as in syslog(3): what is less urgent is not logged */
 };
 
 /* [Greeting], and the same in [Listener NAME] */

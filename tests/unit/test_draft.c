@@ -139,6 +139,16 @@ Test(draft, reports_an_unknown_section_once_and_not_what_is_in_it)
     cr_expect_eq(draft.sections[DRAFT_SERVER].values.server.backlog, 0);
 }
 
+Test(draft, suggests_the_word_that_was_probably_meant)
+{
+    read_text("a", "[Log]\nLevel=wraning\nLevel=loud\n");
+    cr_expect_str_eq(mistakes(),
+                     "a:2: Level=wraning: must be one of emerg, alert, crit, err, warning, notice, "
+                     "info or debug; did you mean warning?\n"
+                     "a:3: Level=loud: must be one of emerg, alert, crit, err, warning, notice, "
+                     "info or debug\n");
+}
+
 Test(draft, reports_a_bad_message_even_if_a_later_one_replaces_it)
 {
     read_text("a", "[Greeting]\nMessage=\\q\nMessage=good\n");

@@ -93,6 +93,38 @@ Test(field, of_a_boolean_holds_yes_or_no)
     cr_expect_not(value);
 }
 
+static const char *const colours[] = {"red", "green", "blue", NULL};
+static const struct field_rule word_rule = {.words = colours, .accepts = "must be a colour"};
+
+Test(field, of_a_word_holds_which_one_it_is)
+{
+    const char *why = NULL;
+    unsigned word = 0, copy = 0;
+
+    cr_expect_eq(field_word.parse(&word_rule, &word, "blue", "f:1", &why), 0);
+    cr_expect_eq(word, 2);
+    cr_expect_null(why);
+    cr_expect_eq(field_word.parse(&word_rule, &word, "Green", "f:1", &why), -EINVAL);
+    cr_expect_eq(why, word_rule.accepts);
+    cr_expect_eq(word, 2);
+
+    cr_expect_eq(field_word.copy(&copy, &word), 0);
+    cr_expect_eq(copy, 2);
+    char *text = print(&field_word, &word_rule, &word);
+    cr_expect_str_eq(text, "# f:1\nName=blue\n");
+    free(text);
+    field_word.clear(&word);
+    cr_expect_eq(word, 0);
+}
+
+Test(field, of_a_word_suggests_the_nearest)
+{
+    cr_expect_str_eq(field_suggest_word(&word_rule, "gren"), "green");
+    cr_expect_str_eq(field_suggest_word(&word_rule, "BLUE"), "blue");
+    cr_expect_null(field_suggest_word(&word_rule, "purple"));
+    cr_expect_null(field_suggest_word(&number_rule, "aut"));
+}
+
 Test(field, of_a_path_holds_an_absolute_one)
 {
     const char *why = NULL;

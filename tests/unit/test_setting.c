@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <syslog.h>
 
 #include "greetd/util.h"
 
@@ -113,6 +114,9 @@ ParameterizedTestParameters(setting, accepts_what_is_within_its_limits)
         {"WriteTimeoutSec", SECTION_GREETING, "0.1us", false},
         {"MessageFile", SECTION_GREETING, "/a", true},
         {"MessageFile", SECTION_GREETING, "a", false},
+        {"Level", SECTION_LOG, "emerg", true},
+        {"Level", SECTION_LOG, "debug", true},
+        {"Level", SECTION_LOG, "6", false},
         {"ListenStream", SECTION_SERVER, "80", true},
         {"ListenStream", SECTION_LISTENER, "localhost", false},
     };
@@ -144,6 +148,39 @@ Test(setting, that_is_refused_keeps_what_it_had)
     cr_expect_eq(values.server.backlog, 7);
     cr_expect_str_eq(setting_origin(&values, setting), "f:1");
     setting_values_deinit(&values);
+}
+
+/* The message about any other word is written by hand. */
+Test(setting, that_is_one_of_some_words_names_them_all)
+{
+    const struct setting *setting;
+
+    for (size_t i = 0; (setting = setting_at(i)); i++) {
+        char accepts[256] = "must be one of ";
+        const char *const *word = setting->rule.words;
+
+        for (; word && *word; word++) {
+            strcat(accepts, *word);
+            strcat(accepts, !word[1] ? "" : !word[2] ? " or " : ", ");
+        }
+        if (setting->rule.words)
+            cr_expect_str_eq(setting->rule.accepts, accepts);
+    }
+}
+
+Test(setting, that_is_a_level_has_its_number_in_syslog)
+{
+    static const int numbers[] = {LOG_EMERG,   LOG_ALERT,  LOG_CRIT, LOG_ERR,
+                                  LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG};
+    static const char *const names[] = {"emerg",   "alert",  "crit", "err",
+                                        "warning", "notice", "info", "debug"};
+
+    for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+        struct setting_values values = {0};
+        assign(&values, SECTION_LOG, "Level", names[i], "f:1");
+        cr_expect_eq((int)values.log.level, numbers[i]);
+        setting_values_deinit(&values);
+    }
 }
 
 Test(setting, that_is_set_later_wins)
