@@ -2,72 +2,211 @@
 #include "greetd/greeting.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "greetd/escape.h"
 #include "greetd/file.h"
 #include "greetd/value.h"
 
-/* The value of a hexadecimal digit, or -1. Not isxdigit(3): that one depends on the locale. */
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
+/* A variable as it is written: `$name` or `${name}`. */
+struct reference {
+    const char *name;
+    size_t length;
+    const char *end; /* behind it */
+};
 
-/* Decodes `HH` of \xHH. Returns the number of characters read, or 0 with *ret_why. */
-static size_t decode_hex(char *ret, const char *digits, const char **ret_why)
+/* Reads what begins with the `$` at TEXT. Returns whether it has a name, or else *ret_why. */
+static bool read_reference(struct reference *ret, const char *text, const char *end,
+                           const char **ret_why)
 {
-    int high = hex_digit(digits[0]);
-    int low = high < 0 ? -1 : hex_digit(digits[1]);
+    bool in_braces = text + 1 < end && text[1] == '{';
+    const char *name = text + 1 + in_braces;
+    size_t length = variable_name_length(name, end);
 
-    if (low < 0) {
-        *ret_why = "\\x must be followed by two hexadecimal digits";
-        return 0;
+    *ret = (struct reference){.name = name, .length = length, .end = name + length + in_braces};
+    if (in_braces) {
+        *ret_why = "${ must be followed by the name of a variable and }";
+        return length > 0 && name + length < end && name[length] == '}';
     }
-    *ret = (char)(unsigned char)(high * 16 + low);
-    return 2;
+    *ret_why = "a $ that no name follows is written as $$";
+    return length > 0;
 }
 
-/* Decodes the escape at ESCAPE, which begins with a backslash. Returns the number of characters
- * read, or 0 with *ret_why. */
-static size_t decode_escape(char *ret, const char *escape, const char **ret_why)
-{
-    size_t n;
+/* A text in the course of compilation. */
+struct compiler {
+    bool escapes, variables; /* whether they are replaced */
+    const char *begin, *end; /* of the text */
+    char *bytes;             /* owned */
+    size_t size, capacity;
+    struct greeting_piece *pieces; /* owned */
+    size_t n_pieces, pieces_capacity;
+    size_t piece; /* where in bytes the piece begins that is not complete yet */
+    /* The mistake that ended it. */
+    const char *why;
+    size_t offset;
+};
 
-    switch (escape[1]) {
-    case 'n':
-        *ret = '\n';
-        return 2;
-    case 'r':
-        *ret = '\r';
-        return 2;
-    case 't':
-        *ret = '\t';
-        return 2;
-    case '\\':
-        *ret = '\\';
-        return 2;
-    case 'x':
-        n = decode_hex(ret, escape + 2, ret_why);
-        return n > 0 ? n + 2 : 0;
-    default:
-        *ret_why = "the escapes are \\n, \\r, \\t, \\\\ and \\xHH";
+static struct compiler compiler_of_text(const char *text)
+{
+    return (struct compiler){.escapes = true, .begin = text, .end = text + strlen(text)};
+}
+
+static void compiler_deinit(struct compiler *compiler)
+{
+    free(compiler->bytes);
+    free(compiler->pieces);
+}
+
+/* Makes room for N more bytes, of which the last need not be one of the greeting. */
+static int reserve(struct compiler *compiler, size_t n)
+{
+    size_t needed = compiler->size + n, doubled = 2 * compiler->capacity;
+
+    if (needed <= compiler->capacity)
         return 0;
-    }
+    if (needed > GREETING_SIZE_MAX + 1)
+        return -EFBIG;
+    char *grown = realloc(compiler->bytes, needed > doubled ? needed : doubled);
+    if (!grown)
+        return -ENOMEM;
+    compiler->bytes = grown;
+    compiler->capacity = needed > doubled ? needed : doubled;
+    return 0;
 }
 
-/* Takes *BYTES over, unless it fails. */
-static int greeting_new(struct greeting **ret, char **bytes, size_t size)
+static int append(struct compiler *compiler, const char *bytes, size_t n)
 {
+    int r = reserve(compiler, n);
+    if (r < 0)
+        return r;
+    memcpy(compiler->bytes + compiler->size, bytes, n);
+    compiler->size += n;
+    return 0;
+}
+
+static int end_piece(struct compiler *compiler, const struct variable *variable)
+{
+    if (compiler->n_pieces == compiler->pieces_capacity) {
+        size_t capacity = 2 * compiler->n_pieces + 4;
+        struct greeting_piece *grown =
+            reallocarray(compiler->pieces, capacity, sizeof(*compiler->pieces));
+        if (!grown)
+            return -ENOMEM;
+        compiler->pieces = grown;
+        compiler->pieces_capacity = capacity;
+    }
+    compiler->pieces[compiler->n_pieces++] =
+        (struct greeting_piece){.size = compiler->size - compiler->piece, .variable = variable};
+    compiler->piece = compiler->size;
+    return 0;
+}
+
+static int append_constant(struct compiler *compiler, const struct variable *variable)
+{
+    size_t length = variable->write(NULL, NULL, 0);
+
+    /* With room for its '\0'. */
+    int r = reserve(compiler, length + 1);
+    if (r < 0)
+        return r;
+    variable->write(NULL, compiler->bytes + compiler->size, length + 1);
+    compiler->size += length;
+    return 0;
+}
+
+static int mistake(struct compiler *compiler, const char *at, const char *why)
+{
+    compiler->offset = (size_t)(at - compiler->begin);
+    compiler->why = why;
+    return -EINVAL;
+}
+
+static int compile_escape(struct compiler *compiler, const char **p)
+{
+    const char *why;
+    char byte;
+
+    size_t n = escape_decode(&byte, *p, &why);
+    if (n == 0)
+        return mistake(compiler, *p, why);
+    *p += n;
+    return append(compiler, &byte, 1);
+}
+
+static int compile_variable(struct compiler *compiler, const char **p)
+{
+    struct reference reference;
+    const char *why;
+
+    if (*p + 1 < compiler->end && (*p)[1] == '$') {
+        *p += 2;
+        return append(compiler, "$", 1);
+    }
+    if (!read_reference(&reference, *p, compiler->end, &why))
+        return mistake(compiler, *p, why);
+
+    const struct variable *variable = variable_find(reference.name, reference.length);
+    if (!variable)
+        return mistake(compiler, *p, NULL);
+    *p = reference.end;
+    return variable->constant ? append_constant(compiler, variable) : end_piece(compiler, variable);
+}
+
+/* The first character from P on that does not stand for itself, or the end. */
+static const char *skip_literal(const struct compiler *compiler, const char *p)
+{
+    while (p < compiler->end &&
+           !((*p == '\\' && compiler->escapes) || (*p == '$' && compiler->variables)))
+        p++;
+    return p;
+}
+
+/* Compiles what begins at *P and does not stand for itself, and moves *P behind it. */
+static int compile_special(struct compiler *compiler, const char **p)
+{
+    return **p == '$' ? compile_variable(compiler, p) : compile_escape(compiler, p);
+}
+
+static int compile(struct compiler *compiler)
+{
+    int r = 0;
+
+    /* Nothing stands for more than it is written with but the constants among the variables. */
+    compiler->capacity = (size_t)(compiler->end - compiler->begin) + 1;
+    compiler->bytes = malloc(compiler->capacity);
+    if (!compiler->bytes)
+        return -ENOMEM;
+
+    for (const char *p = compiler->begin; p < compiler->end && r >= 0;) {
+        const char *literal = p;
+
+        p = skip_literal(compiler, p);
+        r = append(compiler, literal, (size_t)(p - literal));
+        if (r >= 0 && p < compiler->end)
+            r = compile_special(compiler, &p);
+    }
+    if (r >= 0 && compiler->n_pieces > 0 && compiler->piece < compiler->size)
+        r = end_piece(compiler, NULL);
+    return r >= 0 && compiler->size > GREETING_SIZE_MAX ? -EFBIG : r;
+}
+
+/* Compiles, and takes over what has come out. */
+static int greeting_new(struct greeting **ret, struct compiler *compiler)
+{
+    int r = compile(compiler);
+    if (r < 0)
+        return r;
+
     struct greeting *greeting = malloc(sizeof(*greeting));
     if (!greeting)
         return -ENOMEM;
-    *greeting = (struct greeting){.bytes = TAKE_PTR(*bytes), .size = size};
+    *greeting = (struct greeting){
+        .bytes = TAKE_PTR(compiler->bytes),
+        .size = compiler->size,
+        .pieces = TAKE_PTR(compiler->pieces),
+        .n_pieces = compiler->n_pieces,
+    };
     *ret = greeting;
     return 0;
 }
@@ -75,35 +214,26 @@ static int greeting_new(struct greeting **ret, char **bytes, size_t size)
 int greeting_new_from_text(struct greeting **ret, const char *text, const char **ret_why,
                            size_t *ret_offset)
 {
-    /* No escape stands for more bytes than it is written with. */
-    _cleanup_free_ char *bytes = malloc(strlen(text) + 1);
-    if (!bytes)
-        return -ENOMEM;
+    _cleanup_(compiler_deinit) struct compiler compiler = compiler_of_text(text);
 
-    size_t size = 0;
-    for (const char *p = text; *p;) {
-        size_t n = 1;
-        if (*p == '\\') {
-            n = decode_escape(&bytes[size], p, ret_why);
-            if (n == 0) {
-                *ret_offset = (size_t)(p - text);
-                return -EINVAL;
-            }
-        } else {
-            bytes[size] = *p;
-        }
-        size++;
-        p += n;
+    int r = greeting_new(ret, &compiler);
+    if (r == -EINVAL) {
+        *ret_why = compiler.why;
+        *ret_offset = compiler.offset;
     }
-    if (size > GREETING_SIZE_MAX)
-        return -EFBIG;
-    return greeting_new(ret, &bytes, size);
+    return r;
 }
+
+/* Where a text is from, for what is wrong in it. */
+struct provenance {
+    const char *origin, *label;
+    struct report *report;
+};
 
 /* Adds the mistake, with the escape at fault: \xHH as far as it goes, or else a backslash and one
  * character, which in UTF-8 may be several bytes. */
-static void report_escape(const char *escape, size_t position, const char *why, const char *origin,
-                          const char *label, struct report *report)
+static void report_escape(const char *escape, size_t position, const char *why,
+                          const struct provenance *from)
 {
     size_t length = strnlen(escape, 2), longest = escape[1] == 'x' ? 4 : 5;
     char copy[5 + 1] = "", excerpt[VALUE_EXCERPT_MAX];
@@ -112,24 +242,74 @@ static void report_escape(const char *escape, size_t position, const char *why, 
            (escape[1] == 'x' || (escape[length] & 0xc0) == 0x80))
         length++;
     memcpy(copy, escape, length);
-    report_add(report, "%s: %s=: bad escape %s at byte %zu; %s", origin, label,
+    report_add(from->report, "%s: %s=: bad escape %s at byte %zu; %s", from->origin, from->label,
                value_excerpt(copy, excerpt), position, why);
+}
+
+static void report_variable(const struct compiler *compiler, const struct provenance *from)
+{
+    struct reference reference;
+    const char *why, *nearest;
+    char name[VALUE_EXCERPT_MAX];
+
+    if (!read_reference(&reference, compiler->begin + compiler->offset, compiler->end, &why)) {
+        report_add(from->report, "%s: %s=: bad variable at byte %zu; %s", from->origin, from->label,
+                   compiler->offset + 1, why);
+        return;
+    }
+    snprintf(name, sizeof(name), "%.*s", (int)reference.length, reference.name);
+    nearest = variable_suggest(name);
+    report_add(from->report, "%s: %s=: unknown variable $%s at byte %zu%s%s%s", from->origin,
+               from->label, name, compiler->offset + 1, nearest ? "; did you mean $" : "",
+               nearest ? nearest : "", nearest ? "?" : "");
+}
+
+/* Compiles, and reports what is wrong. */
+static int greeting_new_from(struct greeting **ret, struct compiler *compiler,
+                             const struct provenance *from)
+{
+    int r = greeting_new(ret, compiler);
+
+    if (r == -EINVAL && compiler->begin[compiler->offset] == '$')
+        report_variable(compiler, from);
+    else if (r == -EINVAL)
+        report_escape(compiler->begin + compiler->offset, compiler->offset + 1, compiler->why,
+                      from);
+    if (r == -EFBIG)
+        report_add(from->report, "%s: %s=: must not be longer than %zu bytes", from->origin,
+                   from->label, GREETING_SIZE_MAX);
+    return r == -EFBIG ? -EINVAL : r;
 }
 
 int greeting_check_text(const char *text, const char *origin, const char *label,
                         struct report *report)
 {
     _cleanup_(greeting_freep) struct greeting *greeting = NULL;
-    const char *why;
-    size_t offset;
+    _cleanup_(compiler_deinit) struct compiler compiler = compiler_of_text(text);
 
-    int r = greeting_new_from_text(&greeting, text, &why, &offset);
-    if (r == -EINVAL)
-        report_escape(text + offset, offset + 1, why, origin, label, report);
-    if (r == -EFBIG)
-        report_add(report, "%s: %s=: must not be longer than %zu bytes", origin, label,
-                   GREETING_SIZE_MAX);
-    return r == -EFBIG ? -EINVAL : r;
+    return greeting_new_from(&greeting, &compiler, &(struct provenance){origin, label, report});
+}
+
+int greeting_new_from_template(struct greeting **ret, const char *text, const char *origin,
+                               const char *label, struct report *report)
+{
+    _cleanup_(compiler_deinit) struct compiler compiler = compiler_of_text(text);
+
+    compiler.variables = true;
+    return greeting_new_from(ret, &compiler, &(struct provenance){origin, label, report});
+}
+
+int greeting_expand(struct greeting **greeting, const char *origin, const char *label,
+                    struct report *report)
+{
+    struct greeting *plain = *greeting;
+    _cleanup_(compiler_deinit) struct compiler compiler = {
+        .variables = true, .begin = plain->bytes, .end = plain->bytes + plain->size};
+
+    int r = greeting_new_from(greeting, &compiler, &(struct provenance){origin, label, report});
+    if (r >= 0)
+        greeting_free(plain);
+    return r;
 }
 
 int greeting_new_from_file(struct greeting **ret, const char *path)
@@ -140,7 +320,13 @@ int greeting_new_from_file(struct greeting **ret, const char *path)
     int r = file_read(&bytes, &size, path, GREETING_SIZE_MAX);
     if (r < 0)
         return r;
-    return greeting_new(ret, &bytes, size);
+
+    struct greeting *greeting = malloc(sizeof(*greeting));
+    if (!greeting)
+        return -ENOMEM;
+    *greeting = (struct greeting){.bytes = TAKE_PTR(bytes), .size = size};
+    *ret = greeting;
+    return 0;
 }
 
 void greeting_free(struct greeting *greeting)
@@ -148,5 +334,6 @@ void greeting_free(struct greeting *greeting)
     if (!greeting)
         return;
     free(greeting->bytes);
+    free(greeting->pieces);
     free(greeting);
 }

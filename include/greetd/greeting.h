@@ -2,23 +2,34 @@
 #pragma once
 
 /* What is said to a client: text compiled once, when the configuration is loaded, and sent many
- * times. */
+ * times. What is in it of variables is filled in for each client by rendering. */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "greetd/report.h"
 #include "greetd/util.h"
+#include "greetd/variable.h"
 
 /* A message, or the file named by MessageFile=, may be this long in bytes. */
 #define GREETING_SIZE_MAX ((size_t)16 * 1024 * 1024)
 
-/* Immutable once compiled: any number of threads may send it at the same time. */
-struct greeting {
-    char *bytes; /* owned; not terminated, may hold any byte */
+/* A stretch of text and the variable that follows it. */
+struct greeting_piece {
     size_t size;
+    const struct variable *variable; /* NULL: none; only of the last piece */
 };
 
-/* Compiles TEXT as written in Message=: `\n \r \t \\ \xHH` become the bytes they stand for. On
+/* Immutable once compiled: any number of threads may send it at the same time. */
+struct greeting {
+    char *bytes; /* owned; not terminated, may hold any byte: the text of all pieces */
+    size_t size;
+    struct greeting_piece *pieces; /* owned; NULL if there are no variables, so that bytes is all */
+    size_t n_pieces;
+};
+
+/* Compiles TEXT as written in Message=: `\n \r \t \\ \xHH` become the bytes they stand for, and
+ * `$` is a character like any other. On
  * success *RET is the caller's, to be freed with greeting_free(). Errors: -EINVAL with *ret_why
  * (static text) and *ret_offset, the offset in TEXT of the escape at fault; -EFBIG past
  * GREETING_SIZE_MAX; -ENOMEM. */
@@ -29,6 +40,17 @@ int greeting_new_from_text(struct greeting **ret, const char *text, const char *
  * nothing does, -EINVAL if something was added, or -ENOMEM. */
 int greeting_check_text(const char *text, const char *origin, const char *label,
                         struct report *report);
+
+/* The same with variables: `$name` and `${name}` become the values of variables, `$$` a `$`; a `$`
+ * that an escape stands for is no variable. What is wrong is added to REPORT as `ORIGIN: LABEL=:
+ * text`. Errors: -EINVAL if something was added, -ENOMEM. */
+int greeting_new_from_template(struct greeting **ret, const char *text, const char *origin,
+                               const char *label, struct report *report);
+
+/* Replaces *GREETING, which is plain text, by the same text with its variables, as
+ * greeting_new_from_template() does; backslashes are characters like any other. */
+int greeting_expand(struct greeting **greeting, const char *origin, const char *label,
+                    struct report *report);
 
 /* Reads the file at PATH, byte for byte. On success *RET is the caller's. Errors: what open(2) or
  * read(2) said, -EISDIR or -EINVAL for what is not a regular file, -EFBIG past GREETING_SIZE_MAX,
