@@ -124,29 +124,55 @@ static bool same_message(const struct setting_values *a, const struct setting_va
 {
     const struct setting *message = message_of(a);
 
-    return message == message_of(b) &&
+    return message == message_of(b) && a->greeting.expand == b->greeting.expand &&
            strcmp(setting_origin(a, message), setting_origin(b, message)) == 0;
 }
 
-/* Compiles the greeting of VALUES. A file that can't be read is a mistake of the line that names
- * it; *RET is NULL then. */
+/* A message whose escapes are known to be right. */
+static int compile_text(struct greeting **ret, const struct setting_values *values,
+                        struct report *report)
+{
+    const char *text = values->greeting.message, *why;
+    const char *origin = setting_origin(values, message_of(values));
+    bool is_option = strcmp(origin, DRAFT_ORIGIN_COMMAND_LINE) == 0;
+    size_t offset;
+
+    if (!values->greeting.expand)
+        return greeting_new_from_text(ret, text, &why, &offset);
+    return greeting_new_from_template(ret, text, origin, is_option ? "--message" : "Message",
+                                      report);
+}
+
+static int compile_file(struct greeting **ret, const struct setting_values *values,
+                        struct report *report)
+{
+    const char *path = values->greeting.message_file;
+    const char *origin = setting_origin(values, message_of(values));
+    _cleanup_(greeting_freep) struct greeting *greeting = NULL;
+    char excerpt[VALUE_EXCERPT_MAX];
+
+    int r = greeting_new_from_file(&greeting, path);
+    if (r < 0 && r != -ENOMEM) {
+        report_add(report, "%s: MessageFile=%s: %s", origin, value_excerpt(path, excerpt),
+                   file_read_error(r));
+        return -EINVAL;
+    }
+    if (r >= 0 && values->greeting.expand)
+        r = greeting_expand(&greeting, origin, "MessageFile", report);
+    if (r >= 0)
+        *ret = TAKE_PTR(greeting);
+    return r;
+}
+
+/* Compiles the greeting of VALUES. What is wrong with it is a mistake of the line that has it; *RET
+ * is NULL then. */
 static int compile_greeting(struct greeting **ret, const struct setting_values *values,
                             struct report *report)
 {
-    const char *path = values->greeting.message_file, *why;
-    char excerpt[VALUE_EXCERPT_MAX];
-    size_t offset;
-
     *ret = NULL;
-    if (!path)
-        return greeting_new_from_text(ret, values->greeting.message, &why, &offset);
-
-    int r = greeting_new_from_file(ret, path);
-    if (r == -ENOMEM || r >= 0)
-        return r;
-    report_add(report, "%s: MessageFile=%s: %s", setting_origin(values, message_of(values)),
-               value_excerpt(path, excerpt), file_read_error(r));
-    return 0;
+    int r = values->greeting.message_file ? compile_file(ret, values, report)
+                                          : compile_text(ret, values, report);
+    return r == -EINVAL ? 0 : r;
 }
 
 static int add_entry(struct config *config, const struct draft_section *section,

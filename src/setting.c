@@ -102,6 +102,11 @@ static const struct setting settings[] = {
      .fallback = "",
      .kind = &field_path,
      .rule = {.accepts = "must be an absolute path"}},
+    {.name = "Expand",
+     .sections = SECTION_GREETING | SECTION_LISTENER,
+     .offset = OFFSET(greeting.expand),
+     .fallback = "yes", /* but see settle_expand() */
+     BOOLEAN},
     {.name = "LingerSec",
      .sections = SECTION_GREETING | SECTION_LISTENER,
      .offset = OFFSET(greeting.linger_usec),
@@ -263,6 +268,13 @@ static int set_default(struct setting_values *values, const struct setting *sett
     return r;
 }
 
+/* The bytes of a file are not touched unless it is asked for. */
+static void settle_expand(struct setting_values *values)
+{
+    if (!is_set(values, setting_find("Expand", SECTION_GREETING)))
+        values->greeting.expand = !values->greeting.message_file;
+}
+
 /* Takes what is not in force out of the complete VALUES. */
 static void settle(struct setting_values *values)
 {
@@ -271,6 +283,7 @@ static void settle(struct setting_values *values)
         if (name && is_set(values, setting_find(name, settings[i].sections)))
             take_back(values, &settings[i]);
     }
+    settle_expand(values);
 }
 
 int setting_values_complete(struct setting_values *values, enum section_kind kind,

@@ -41,6 +41,7 @@ struct log_settings {
 struct greeting_settings {
     char *message;        /* Message= as written, owned; NULL when message_file is what counts */
     char *message_file;   /* MessageFile=, owned; NULL when message is what counts */
+    bool expand;          /* Expand=, by default only with Message= */
     uint64_t linger_usec; /* LingerSec= */
     uint64_t write_timeout_usec; /* WriteTimeoutSec= */
 };

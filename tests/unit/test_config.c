@@ -103,6 +103,63 @@ Test(config, compiles_a_greeting_once_for_all_who_inherit_it)
     config_unref(config);
 }
 
+Test(config, compiles_a_greeting_anew_for_who_expands_it_otherwise)
+{
+    struct config *config = load_text("[Greeting]\nMessage=$$\n[Listener x]\nExpand=no\n");
+
+    expect_greeting(config_default_listener(config), "$", 1);
+    expect_greeting(config_listener_at(config, 0), "$$", 2);
+    config_unref(config);
+}
+
+Test(config, expands_a_message_file_only_if_told)
+{
+    char text[PATH_MAX + 128];
+    const char *path = scratch_write_text(&scratch, "message", "$$\\n");
+
+    snprintf(text, sizeof(text), "[Greeting]\nMessageFile=%s\n[Listener x]\nExpand=yes\n", path);
+    struct config *config = load_text(text);
+    expect_greeting(config_default_listener(config), "$$\\n", 4);
+    expect_greeting(config_listener_at(config, 0), "$\\n", 3);
+    config_unref(config);
+}
+
+/* By its line, and only where it is in force and expanded: that may be said anywhere. */
+Test(config, reports_a_bad_variable_where_it_is_written)
+{
+    char text[PATH_MAX + 512];
+    const char *file = scratch_write_text(&scratch, "message", "Hi $nobody");
+
+    snprintf(text, sizeof(text),
+             "[Greeting]\nMessage=from $remote_adr\n[Listener x]\n[Listener y]\nExpand=yes\n"
+             "MessageFile=%s\n[Listener z]\nMessage=5$\nExpand=no\n[Listener w]\n"
+             "Message=$nothing\nMessage=\n[Listener v]\nMessage=\\q$nothing\n",
+             file);
+    const char *path = scratch_write_text(&scratch, "greetd.conf", text);
+    cr_assert_null(load(path));
+    cr_expect_eq(report.n_mistakes, 3);
+    expect_line(0, "greetd.conf",
+                ":14: Message=: bad escape \\q at byte 1; the escapes are \\n, \\r, \\t, \\\\ and "
+                "\\xHH");
+    expect_line(1, "greetd.conf",
+                ":2: Message=: unknown variable $remote_adr at byte 6; did you mean $remote_addr?");
+    expect_line(2, "greetd.conf", ":6: MessageFile=: unknown variable $nobody at byte 4");
+}
+
+Test(config, reports_a_bad_variable_on_the_command_line)
+{
+    const struct config_options options = {
+        .path = scratch_write_text(&scratch, "greetd.conf", "[Greeting]\n"),
+        .message = "$connexion",
+    };
+    struct config *config = NULL;
+
+    cr_assert_eq(config_load(&config, &options, &report), -EBADMSG);
+    cr_assert_eq(report.n_lines, 1);
+    cr_expect_str_eq(report.lines[0], "command line: --message=: unknown variable $connexion at "
+                                      "byte 1; did you mean $connection?");
+}
+
 Test(config, reports_a_message_file_that_cant_be_read_where_it_is_named)
 {
     const char *path = scratch_write_text(&scratch, "greetd.conf",

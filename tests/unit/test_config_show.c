@@ -60,11 +60,13 @@ Test(config_show, is_shown_with_the_origin_of_every_setting)
              "# default\nLevel=info\n"
              "\n[Greeting]\n"
              "# %s:2\nMessage=a\n"
+             "# default\nExpand=yes\n"
              "# default\nLingerSec=2s\n"
              "# default\nWriteTimeoutSec=30s\n"
              "\n[Listener x]\n"
              "# default\nListenStream=\n"
              "# %s:2\nMessage=a\n"
+             "# default\nExpand=yes\n"
              "# %s:4\nLingerSec=1s\n"
              "# default\nWriteTimeoutSec=30s\n",
              path, path, path);
@@ -77,6 +79,8 @@ static void expect_same_listener(const struct config_listener *a, const struct c
 {
     cr_expect_str_eq(a->name, b->name);
     expect_greeting(a, b->greeting->bytes, b->greeting->size);
+    cr_expect_eq(a->greeting->n_pieces, b->greeting->n_pieces);
+    cr_expect_eq(a->settings.expand, b->settings.expand);
     cr_expect_eq(a->settings.linger_usec, b->settings.linger_usec);
     cr_expect_eq(a->settings.write_timeout_usec, b->settings.write_timeout_usec);
     cr_expect_eq(a->settings.message_file == NULL, b->settings.message_file == NULL);
@@ -124,7 +128,9 @@ Test(config_show, is_the_same_when_read_again_from_what_is_shown)
         "[Greeting]\nMessage=ends in a backslash\\\\\n[Listener x]\nMessage=\\\\\\\\\n",
         "[Greeting]\nMessage=# no comment\n[Listener x]\nMessage=; nor this\n",
         "[Greeting]\nMessage=[Server]\\nBacklog=1\n[Listener x]\nMessage==\n",
-        "[Greeting]\nMessage=\"quoted\" 'too' %n $x\n",
+        "[Greeting]\nMessage=\"quoted\" 'too' %n $x\nExpand=no\n[Listener x]\nMessage=b\n",
+        "[Greeting]\nMessage=$$ $remote_addr\n[Listener x]\nMessageFile=/dev/null\n",
+        "[Greeting]\nMessageFile=/dev/null\nExpand=yes\n[Listener x]\nMessage=$connection\n",
         "[Greeting]\nMessage=\\x00\\xff\\r\\n\\t\xff\xfe\n",
         "[Greeting]\nMessage=a\rb\tc\x01\n",
         "[Listener a b=c]#/\\]\nListenStream=1\n[Listener ;]\n[Listener Server]\n",

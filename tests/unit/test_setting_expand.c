@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Expand=, whose default depends on other settings. */
+
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <string.h>
+
+#include "greetd/setting.h"
+#include "greetd/util.h"
+
+/* What [Greeting] and [Listener] say, and what Expand= then is in each. */
+struct expand_row {
+    char greeting[3][32], listener[3][32];
+    bool in_greeting, in_listener;
+};
+
+ParameterizedTestParameters(setting_expand, is_for_a_message_and_not_for_a_file_unless_it_is_set)
+{
+    static struct expand_row rows[] = {
+        {{""}, {""}, true, true},
+        {{"Message=a"}, {""}, true, true},
+        {{"MessageFile=/f"}, {""}, false, false},
+        {{"MessageFile=/f"}, {"Message=a"}, false, true},
+        {{"Message=a"}, {"MessageFile=/f"}, true, false},
+        {{"MessageFile=/f", "MessageFile="}, {""}, true, true},
+        {{"Expand=no"}, {""}, false, false},
+        {{"MessageFile=/f", "Expand=yes"}, {""}, true, true},
+        {{"Expand=yes"}, {"MessageFile=/f"}, true, true},
+        {{"Expand=no"}, {"Message=a"}, false, false},
+        {{"Expand=no"}, {"Expand=yes"}, false, true},
+        {{"MessageFile=/f"}, {"Expand=yes"}, false, true},
+        {{"MessageFile=/f", "Expand=yes"}, {"Expand="}, true, true},
+        {{"MessageFile=/f", "Expand=yes", "Expand="}, {"Expand="}, false, false},
+    };
+    return cr_make_param_array(struct expand_row, rows, ELEMENTSOF(rows));
+}
+
+/* Makes the assignments up to the first empty one. */
+static void assign(struct setting_values *values, char (*assignments)[32])
+{
+    for (size_t i = 0; i < 3 && assignments[i][0] != '\0'; i++) {
+        const char *equals = strchr(assignments[i], '='), *why = "";
+        _cleanup_free_ char *name = strndup(assignments[i], (size_t)(equals - assignments[i]));
+        const struct setting *setting = setting_find(name, SECTION_GREETING);
+
+        cr_assert_eq(setting_assign(values, setting, equals + 1, "f:1", &why), 0, "%s", why);
+    }
+}
+
+ParameterizedTest(struct expand_row *row, setting_expand,
+                  is_for_a_message_and_not_for_a_file_unless_it_is_set)
+{
+    struct setting_values greeting = {0}, listener = {0};
+
+    assign(&greeting, row->greeting);
+    assign(&listener, row->listener);
+    cr_assert_eq(setting_values_complete(&greeting, SECTION_GREETING, NULL), 0);
+    cr_assert_eq(setting_values_complete(&listener, SECTION_LISTENER, &greeting), 0);
+    cr_expect_eq(greeting.greeting.expand, row->in_greeting);
+    cr_expect_eq(listener.greeting.expand, row->in_listener);
+    setting_values_deinit(&greeting);
+    setting_values_deinit(&listener);
+}
