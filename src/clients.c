@@ -278,8 +278,16 @@ void clients_abandon(struct clients *clients, uint64_t now_usec)
             end_client(clients, &clients->table[i], now_usec);
 }
 
+/* Lanes are made by the main thread, and greetings made up in this one. */
+static void lend_rendering(struct clients *clients, struct generation *generation)
+{
+    for (size_t i = 0; i < generation->n_lanes; i++)
+        generation->lanes[i].terms.rendering = &clients->rendering;
+}
+
 void clients_adopt(struct clients *clients, struct generation *generation)
 {
+    lend_rendering(clients, generation);
     generation->older = clients->newest;
     clients->newest = generation;
 }
@@ -309,7 +317,9 @@ int clients_init(struct clients *clients, size_t capacity, struct generation *ge
         .worker = worker->index,
         .n_workers = worker->n_workers,
         .capacity = capacity,
+        .rendering.metrics = worker->metrics_text,
     };
+    lend_rendering(clients, generation);
     deadline_fifo_init(&clients->soon);
     clients->table = calloc(capacity, sizeof(*clients->table));
     return clients->table ? 0 : -ENOMEM;
@@ -321,6 +331,7 @@ void clients_deinit(struct clients *clients)
         clients->newest = generation->older;
         generation_free(generation);
     }
+    rendering_deinit(&clients->rendering);
     free(clients->table);
     clients->table = NULL;
 }

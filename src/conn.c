@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "greetd/sockutil.h"
@@ -46,6 +48,7 @@ static int64_t unacknowledged(const struct conn *conn)
 static enum conn_next finish(struct conn *conn, struct metrics_counters *counters)
 {
     conn->outcome = RESULT_UNCONFIRMED;
+    conn->all_sent = true;
     /* Without LingerSec= too: close(2) on unread input would drop what was held back, and one
      * segment more costs more than one system call more. */
     if (shutdown(conn->fd, SHUT_WR) < 0)
@@ -80,24 +83,30 @@ static enum conn_next await_memory(struct conn *conn, uint64_t now_usec)
     return CONN_CLOSE;
 }
 
+/* What is to be sent: the bytes of the greeting from BEGIN to END. */
+struct stretch {
+    const char *bytes;
+    size_t begin, end;
+};
+
 /* Gives the kernel the next part of the greeting. Returns its size or a negative errno. */
-static ssize_t send_part(struct conn *conn)
+static ssize_t send_part(struct conn *conn, const struct stretch *stretch)
 {
-    const struct greeting *greeting = conn->terms->greeting;
-    size_t left = greeting->size - conn->sent;
+    size_t left = stretch->end - conn->sent;
     size_t size = conn->terms->records && left > CONN_RECORD_MAX ? CONN_RECORD_MAX : left;
     /* MSG_MORE holds the last segment back for the end of stream to go with it (TCP_CORK in
      * tcp(7)). */
-    ssize_t n = send(conn->fd, greeting->bytes + conn->sent, size, MSG_MORE | MSG_NOSIGNAL);
+    ssize_t n = send(conn->fd, stretch->bytes + (conn->sent - stretch->begin), size,
+                     MSG_MORE | MSG_NOSIGNAL);
 
     return n < 0 ? -errno : n;
 }
 
-static enum conn_next write_greeting(struct conn *conn, uint64_t now_usec,
-                                     struct metrics_counters *counters)
+static enum conn_next write_stretch(struct conn *conn, const struct stretch *stretch,
+                                    uint64_t now_usec, struct metrics_counters *counters)
 {
-    while (conn->sent < conn->terms->greeting->size) {
-        ssize_t n = send_part(conn);
+    while (conn->sent < stretch->end) {
+        ssize_t n = send_part(conn, stretch);
 
         if (n >= 0) {
             conn->sent += (uint32_t)n;
@@ -113,6 +122,75 @@ static enum conn_next write_greeting(struct conn *conn, uint64_t now_usec,
         }
     }
     return finish(conn, counters);
+}
+
+/* Keeps what is left of a greeting until the client takes it. */
+static bool keep_rest(struct conn *conn, const struct stretch *stretch)
+{
+    size_t size = stretch->end - conn->sent;
+    struct conn_rest *rest = malloc(sizeof(*rest) + size);
+
+    if (!rest)
+        return false;
+    rest->number = conn->number;
+    rest->begin = conn->sent;
+    rest->end = (uint32_t)stretch->end;
+    memcpy(rest->bytes, stretch->bytes + (conn->sent - stretch->begin), size);
+    conn->rest = rest;
+    conn->has_rest = true;
+    return true;
+}
+
+static void drop_rest(struct conn *conn)
+{
+    struct conn_rest *rest = conn->rest;
+
+    if (!conn->has_rest)
+        return;
+    conn->number = rest->number;
+    conn->has_rest = false;
+    free(rest);
+}
+
+static enum conn_next write_rest(struct conn *conn, uint64_t now_usec,
+                                 struct metrics_counters *counters)
+{
+    const struct stretch stretch = {conn->rest->bytes, conn->rest->begin, conn->rest->end};
+    enum conn_next next = write_stretch(conn, &stretch, now_usec, counters);
+
+    if (conn->all_sent)
+        drop_rest(conn);
+    return next;
+}
+
+/* Nearly every client takes a greeting that was made up for it at once, so that it need not be kept
+ * for longer than this. */
+static enum conn_next render_and_write(struct conn *conn, uint64_t now_usec,
+                                       struct metrics_counters *counters)
+{
+    const struct conn_terms *terms = conn->terms;
+    int r = rendering_make(terms->rendering, terms->greeting, &conn->peer, conn->number);
+
+    if (r < 0)
+        return broken(conn, -r);
+    const struct stretch stretch = {terms->rendering->bytes, 0, terms->rendering->size};
+    enum conn_next next = write_stretch(conn, &stretch, now_usec, counters);
+    if (next == CONN_CLOSE || conn->all_sent || keep_rest(conn, &stretch))
+        return next;
+    return broken(conn, ENOMEM);
+}
+
+static enum conn_next write_greeting(struct conn *conn, uint64_t now_usec,
+                                     struct metrics_counters *counters)
+{
+    const struct greeting *greeting = conn->terms->greeting;
+
+    if (conn->has_rest)
+        return write_rest(conn, now_usec, counters);
+    if (greeting->pieces)
+        return render_and_write(conn, now_usec, counters);
+    return write_stretch(conn, &(struct stretch){greeting->bytes, 0, greeting->size}, now_usec,
+                         counters);
 }
 
 enum discarded {
@@ -307,7 +385,7 @@ static void tell(const struct conn *conn, uint64_t now_usec, struct connlog_conn
         .result = (enum result)conn->outcome,
     };
     /* What the client's end has acknowledged it has, however it went on after that. */
-    if (ret_story->bytes_acked == conn->terms->greeting->size)
+    if (conn->all_sent && ret_story->bytes_acked == conn->sent)
         ret_story->result = RESULT_DELIVERED;
 }
 
@@ -317,6 +395,7 @@ void conn_close(struct conn *conn, uint64_t now_usec, struct connlog_connection 
     if (conn->state == CONN_GREETED && conn->terms->linger_usec > 0 && conn_reads(conn) &&
         discard_input(conn) == DISCARDED_FAILED)
         (void)broken(conn, errno);
+    drop_rest(conn);
     if (ret_story)
         tell(conn, now_usec, ret_story);
 

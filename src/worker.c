@@ -208,6 +208,7 @@ int worker_init(struct worker *worker, unsigned index, size_t capacity,
         .epoll_fd = worker->epoll_fd,
         .connlog = shared->connlog,
         .counters = &shared->accept.metrics.workers[index],
+        .metrics_text = shared->metrics_text,
     };
     int memory = clients_init(&worker->clients, capacity, generation, &self);
     acceptor_init(&worker->acceptor, worker->epoll_fd, &worker->clients, &shared->accept);

@@ -14,6 +14,7 @@
 #include "greetd/deadline.h"
 #include "greetd/generation.h"
 #include "greetd/metrics.h"
+#include "greetd/rendering.h"
 
 struct clients {
     int epoll_fd;            /* borrowed: the worker's */
@@ -28,6 +29,7 @@ struct clients {
     uint64_t n_ended;                  /* how many there have been besides */
     uint64_t last_number;              /* of a client, for its GREETD_CONNECTION= */
     struct metrics_counters *counters; /* borrowed: this worker's */
+    struct rendering rendering;        /* of greetings with variables, for all lanes */
 };
 
 /* Who a worker is, for its clients. All borrowed. */
@@ -36,6 +38,7 @@ struct clients_worker {
     int epoll_fd;
     struct connlog *connlog;
     struct metrics_counters *counters;
+    struct variable_text metrics_text; /* what $metrics stands for */
 };
 
 /* Makes room for up to CAPACITY (at least 1) clients of GENERATION, which is taken over in any
@@ -50,7 +53,7 @@ void clients_adopt(struct clients *clients, struct generation *generation);
 /* Frees the generations before the newest that are not in use any more. */
 void clients_retire(struct clients *clients);
 
-/* Frees the table and all generations. No client must be left. */
+/* Frees the table, the rendering and all generations. No client must be left. */
 void clients_deinit(struct clients *clients);
 
 /* Whether one more can be taken without letting another go. */

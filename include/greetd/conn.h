@@ -21,6 +21,7 @@
 #include "greetd/deadline.h"
 #include "greetd/greeting.h"
 #include "greetd/metrics.h"
+#include "greetd/rendering.h"
 
 /* After a greeting most clients close at once. They are looked at again after this before epoll is
  * told of them: long enough that, of many clients who keep the machine busy, most have closed. */
@@ -49,17 +50,28 @@ enum conn_state {
 /* What all clients of one listening socket have in common; immutable. */
 struct conn_terms {
     const struct greeting *greeting; /* borrowed */
-    const char *listener;            /* borrowed: its name */
+    struct rendering *rendering; /* borrowed: the calling thread's, for greetings with variables */
+    const char *listener;        /* borrowed: its name */
     uint64_t linger_usec;
     uint64_t write_timeout_usec;
     bool records; /* SOCK_SEQPACKET */
+};
+
+/* The rest of a greeting that was made up for one client, who could not take all of it at once. */
+struct conn_rest {
+    uint64_t number;     /* that of the client, which has no room for it meanwhile */
+    uint32_t begin, end; /* which bytes of the greeting these are */
+    char bytes[];
 };
 
 /* One client, in a table that is allocated once. */
 struct conn {
     struct deadline_entry entry; /* of clients: the queue it waits in */
     const struct conn_terms *terms;
-    uint64_t number;          /* GREETD_CONNECTION= */
+    union {
+        uint64_t number;        /* GREETD_CONNECTION=, unless has_rest */
+        struct conn_rest *rest; /* owned, if has_rest */
+    };
     uint64_t accepted_usec;   /* CLOCK_MONOTONIC */
     uint32_t progress_msec;   /* since accepted_usec: when it last took a part of the greeting */
     uint32_t sent;            /* bytes of the greeting given to the kernel */
@@ -72,6 +84,8 @@ struct conn {
     unsigned progressed : 1;  /* bytes were written; who starts a timeout for it clears this */
     unsigned queue : 2;       /* of clients: which queue it waits in */
     unsigned watched : 1;     /* of clients: epoll knows the socket */
+    unsigned has_rest : 1;    /* of a greeting that was made up for this client */
+    unsigned all_sent : 1;    /* the whole greeting was given to the kernel */
     struct peer peer;
 };
 

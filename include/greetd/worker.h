@@ -18,6 +18,7 @@
 #include "greetd/connlog.h"
 #include "greetd/endpoint.h"
 #include "greetd/ring.h"
+#include "greetd/variable.h"
 
 /* What all workers of a pool have in common. */
 struct worker_shared {
@@ -26,6 +27,8 @@ struct worker_shared {
     struct acceptor_shared accept; /* of all acceptors; its changed_fd is written by workers too */
     /* Whether the main thread wants to hear, by changed_fd, that there has been something to do. */
     atomic_bool wants_activity;
+    /* What $metrics stands for, in any worker's thread; pool_new() is the place to set it. */
+    struct variable_text metrics_text;
 };
 
 /* Only ever moves on to a later one. */
