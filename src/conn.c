@@ -8,31 +8,15 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "greetd/discard.h"
 #include "greetd/sockutil.h"
 
 /* A record of SOCK_SEQPACKET must fit into the socket's buffer as a whole. */
 #define CONN_RECORD_MAX ((size_t)64 * 1024)
 
-/* How often one step calls recv(2), however little there is to read each time. */
-#define CONN_DISCARD_READS 64
-
-static enum result outcome_of(int error)
-{
-    switch (error) {
-    case EPIPE:
-    case ECONNRESET:
-    case ENOTCONN:
-        return RESULT_RESET;
-    case ETIMEDOUT: /* the kernel has given it up */
-        return RESULT_TIMEOUT;
-    default:
-        return RESULT_ERROR;
-    }
-}
-
 static enum conn_next broken(struct conn *conn, int error)
 {
-    conn->outcome = outcome_of(error);
+    conn->outcome = result_of_errno(error);
     return CONN_CLOSE;
 }
 
@@ -193,49 +177,9 @@ static enum conn_next write_greeting(struct conn *conn, uint64_t now_usec,
                          counters);
 }
 
-enum discarded {
-    DISCARDED_ALL,  /* nothing more is there by now */
-    DISCARDED_SOME, /* there may be more, but others have their turn first */
-    DISCARDED_LAST, /* the client has sent its end of stream */
-    DISCARDED_FAILED,
-};
-
-static bool has_hung_up(const struct conn *conn)
-{
-    struct pollfd poll_fd = {.fd = conn->fd, .events = POLLRDHUP};
-
-    return poll(&poll_fd, 1, 0) > 0;
-}
-
-/* A record of SOCK_SEQPACKET may be empty, which recv(2) tells no differently from the end of
- * stream. */
-static bool is_empty_record(const struct conn *conn)
-{
-    return conn->terms->records && !has_hung_up(conn);
-}
-
-/* Reads what the client has sent and throws it away, so that its sending, which nobody asked for,
- * neither blocks it nor costs it the greeting. */
 static enum discarded discard_input(struct conn *conn)
 {
-    char buffer[16 * 1024];
-    uint32_t end = conn->discarded + CONN_DISCARD_STEP_MAX;
-
-    for (unsigned i = 0; i < CONN_DISCARD_READS && conn->discarded < end; i++) {
-        ssize_t n = recv(conn->fd, buffer, sizeof(buffer), 0);
-
-        if (n > 0)
-            conn->discarded += (uint32_t)n;
-        else if (n == 0 && is_empty_record(conn))
-            conn->discarded++;
-        else if (n == 0)
-            return DISCARDED_LAST;
-        else if (errno == EAGAIN)
-            return DISCARDED_ALL;
-        else if (errno != EINTR)
-            return DISCARDED_FAILED;
-    }
-    return DISCARDED_SOME;
+    return discard(conn->fd, conn->terms->records, CONN_DISCARD_STEP_MAX, &conn->discarded);
 }
 
 static enum conn_next await_close(struct conn *conn)
@@ -252,8 +196,9 @@ static enum conn_next await_close(struct conn *conn)
     }
     /* A client that has sent more than anyone would is let go; its greeting, once acknowledged,
      * can't be overtaken by a reset any more. */
-    return conn_reads(conn) || (unacknowledged(conn) > 0 && !has_hung_up(conn)) ? CONN_WAIT_CLOSE
-                                                                                : CONN_CLOSE;
+    return conn_reads(conn) || (unacknowledged(conn) > 0 && !sockutil_has_hung_up(conn->fd))
+               ? CONN_WAIT_CLOSE
+               : CONN_CLOSE;
 }
 
 /* A client that sends a lot before it reads is stuck in its own write while we are in ours: its

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "greetd/result.h"
 
+#include <errno.h>
+
 const char *result_name(enum result result)
 {
     static const char *const names[RESULT_N] = {
@@ -11,4 +13,18 @@ const char *result_name(enum result result)
     };
 
     return names[result];
+}
+
+enum result result_of_errno(int error)
+{
+    switch (error) {
+    case EPIPE:
+    case ECONNRESET:
+    case ENOTCONN:
+        return RESULT_RESET;
+    case ETIMEDOUT: /* the kernel has given it up */
+        return RESULT_TIMEOUT;
+    default:
+        return RESULT_ERROR;
+    }
 }

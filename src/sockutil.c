@@ -7,6 +7,7 @@
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -178,4 +179,11 @@ int64_t sockutil_unacknowledged(int fd, int family, int has_fin)
     if (has_fin && outstanding > 0 && (family == AF_INET || family == AF_INET6))
         outstanding--;
     return outstanding;
+}
+
+bool sockutil_has_hung_up(int fd)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLRDHUP};
+
+    return poll(&poll_fd, 1, 0) > 0;
 }

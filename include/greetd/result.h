@@ -17,3 +17,7 @@ enum result {
 
 /* The result's name in the log and in metrics. */
 const char *result_name(enum result result);
+
+/* How a connection ends whose send(2), recv(2) or shutdown(2) has failed with ERROR (positive
+ * errno). */
+enum result result_of_errno(int error);

@@ -3,6 +3,7 @@
 
 /* What the kernel's answers about sockets mean to a server. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -48,3 +49,7 @@ int sockutil_set_fast_open(int fd, int queue);
  * byte of TCP (RFC 9293, 3.4) but not here. Returns a negative errno where the socket can't tell
  * (SIOCOUTQ in tcp(7) and unix(7)). */
 int64_t sockutil_unacknowledged(int fd, int family, int has_fin);
+
+/* Whether the other end has sent its end of stream, read or not, or the connection is broken
+ * (POLLRDHUP in poll(2)). */
+bool sockutil_has_hung_up(int fd);

@@ -223,3 +223,16 @@ Test(sockutil, what_is_not_a_socket_can_not_tell)
     cr_assert_lt(sockutil_unacknowledged(fd, AF_INET, false), 0);
     cr_assert_eq(sockutil_unacknowledged(-1, AF_INET, false), -EBADF);
 }
+
+Test(sockutil, sees_a_hang_up_before_what_is_in_front_of_it_is_read)
+{
+    struct net_pair pair = net_tcp_pair();
+
+    cr_expect_not(sockutil_has_hung_up(pair.server));
+    net_chatter(pair.client, 3);
+    net_wait(pair.server, POLLIN);
+    cr_expect_not(sockutil_has_hung_up(pair.server));
+    shutdown(pair.client, SHUT_WR);
+    net_wait(pair.server, POLLRDHUP);
+    cr_expect(sockutil_has_hung_up(pair.server));
+}
