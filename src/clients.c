@@ -9,7 +9,7 @@
 /* How many are looked at with one system call. */
 #define CLIENTS_LOOK_BATCH 64
 
-enum queue { QUEUE_NONE, QUEUE_SOON, QUEUE_WRITING, QUEUE_LINGERING };
+enum queue { QUEUE_NONE, QUEUE_SOON, QUEUE_EXPECTING, QUEUE_WRITING, QUEUE_LINGERING };
 
 static struct conn *conn_of(struct deadline_entry *entry)
 {
@@ -58,7 +58,7 @@ static void wait_in(struct conn *conn, enum queue queue, struct deadline_fifo *f
                     uint64_t now_usec)
 {
     deadline_push(fifo, &conn->entry, now_usec);
-    conn->queue = (unsigned)queue & 3;
+    conn->queue = (unsigned)queue & 7;
 }
 
 static void unwatch(struct clients *clients, struct conn *conn)
@@ -82,6 +82,16 @@ static bool watch(struct clients *clients, struct conn *conn, uint32_t events)
         return false;
     }
     conn->watched = true;
+    return true;
+}
+
+static bool await_data(struct clients *clients, struct conn *conn, uint64_t now_usec)
+{
+    if (conn->queue == QUEUE_EXPECTING)
+        return true;
+    if (!watch(clients, conn, EPOLLIN))
+        return false;
+    wait_in(conn, QUEUE_EXPECTING, &lane_of(conn)->expecting, now_usec);
     return true;
 }
 
@@ -128,6 +138,9 @@ static void follow(struct clients *clients, struct conn *conn, enum conn_next ne
     bool waiting = false;
 
     switch (next) {
+    case CONN_WAIT_DATA:
+        waiting = await_data(clients, conn, now_usec);
+        break;
     case CONN_WAIT_WRITE:
         waiting = await_write(clients, conn, now_usec);
         break;
@@ -154,13 +167,18 @@ static struct deadline_entry *older(struct deadline_entry *a, struct deadline_en
     return !b || (a && a->since_usec <= b->since_usec) ? a : b;
 }
 
-static struct deadline_entry *oldest_lingering(const struct clients *clients)
+/* The one that has waited longest in the queues that lanes have at OFFSET. */
+static struct deadline_entry *oldest_in(const struct clients *clients, size_t offset)
 {
     struct deadline_entry *oldest = NULL;
 
     for (struct generation *g = clients->newest; g; g = g->older)
         for (size_t i = 0; i < g->n_lanes; i++)
-            oldest = older(oldest, deadline_oldest(&g->lanes[i].lingering));
+            oldest =
+                older(oldest,
+                      deadline_oldest(
+                          (const struct deadline_fifo *)(const void *)((const char *)&g->lanes[i] +
+                                                                       offset)));
     return oldest;
 }
 
@@ -168,7 +186,7 @@ static struct deadline_entry *oldest_lingering(const struct clients *clients)
  * may be some who are not greeted yet: they wait for the kernel to have memory. */
 static struct conn *oldest_greeted(const struct clients *clients)
 {
-    struct deadline_entry *oldest = oldest_lingering(clients);
+    struct deadline_entry *oldest = oldest_in(clients, offsetof(struct lane, lingering));
 
     if (!oldest)
         oldest = deadline_oldest(&clients->soon);
@@ -177,15 +195,30 @@ static struct conn *oldest_greeted(const struct clients *clients)
     return oldest && oldest != &clients->soon.sentinel ? conn_of(oldest) : NULL;
 }
 
+/* Who never speaks must not keep out those who would: after who has been greeted goes who has kept
+ * silent for longest. */
+static struct conn *oldest_dispensable(const struct clients *clients)
+{
+    struct conn *greeted = oldest_greeted(clients);
+    struct deadline_entry *silent =
+        greeted ? NULL : oldest_in(clients, offsetof(struct lane, expecting));
+
+    return silent ? conn_of(silent) : greeted;
+}
+
 bool clients_can_let_go(const struct clients *clients)
 {
-    return oldest_greeted(clients);
+    return oldest_dispensable(clients);
 }
 
 bool clients_let_go_oldest(struct clients *clients, uint64_t now_usec)
 {
-    struct conn *oldest = oldest_greeted(clients);
+    struct conn *oldest = oldest_dispensable(clients);
 
+    /* It may have spoken by now: then it gets what the kernel takes at once, which nearly always is
+     * the whole greeting. */
+    if (oldest && oldest->state == CONN_EXPECTING)
+        (void)conn_step(oldest, now_usec, clients->counters);
     if (oldest)
         end_client(clients, oldest, now_usec);
     return oldest;
@@ -220,6 +253,17 @@ static void expire_queue(struct clients *clients, struct deadline_fifo *fifo, ui
     }
 }
 
+/* Who has spoken in time is greeted, even if epoll has not come to say so yet. */
+static void expire_expecting(struct clients *clients, struct lane *lane, uint64_t now_usec)
+{
+    while (deadline_next(&lane->expecting, lane->terms.data_timeout_usec) <= now_usec) {
+        struct conn *conn = conn_of(deadline_oldest(&lane->expecting));
+        enum conn_next next = conn_step(conn, now_usec, clients->counters);
+
+        follow(clients, conn, next == CONN_WAIT_DATA ? conn_expire(conn) : next, now_usec);
+    }
+}
+
 /* Looks at some of those whose time has come. None of them stays where it is in the queue. */
 static void look_at_oldest(struct clients *clients, uint64_t now_usec)
 {
@@ -242,6 +286,7 @@ static void look_at_oldest(struct clients *clients, uint64_t now_usec)
 
 static void expire_lane(struct clients *clients, struct lane *lane, uint64_t now_usec)
 {
+    expire_expecting(clients, lane, now_usec);
     expire_queue(clients, &lane->writing, lane->terms.write_timeout_usec, now_usec);
     expire_queue(clients, &lane->lingering, lane->terms.linger_usec, now_usec);
 }
@@ -257,8 +302,12 @@ void clients_expire(struct clients *clients, uint64_t now_usec)
 
 static uint64_t lane_deadline(const struct lane *lane)
 {
-    return deadline_earlier(deadline_next(&lane->writing, lane->terms.write_timeout_usec),
-                            deadline_next(&lane->lingering, lane->terms.linger_usec));
+    const struct conn_terms *terms = &lane->terms;
+
+    return deadline_earlier(
+        deadline_next(&lane->expecting, terms->data_timeout_usec),
+        deadline_earlier(deadline_next(&lane->writing, terms->write_timeout_usec),
+                         deadline_next(&lane->lingering, terms->linger_usec)));
 }
 
 uint64_t clients_next_deadline(const struct clients *clients)

@@ -212,8 +212,34 @@ static enum conn_next go_on_writing(struct conn *conn, uint64_t now_usec,
         return broken(conn, errno);
     if (discarded == DISCARDED_LAST)
         conn->input_ended = true;
+    return write_greeting(conn, now_usec, counters);
+}
 
-    enum conn_next next = write_greeting(conn, now_usec, counters);
+/* What it has said may be there already when the client is accepted. */
+static enum conn_next await_data(struct conn *conn, uint64_t now_usec,
+                                 struct metrics_counters *counters)
+{
+    enum discarded discarded = discard_input(conn);
+
+    if (discarded == DISCARDED_FAILED)
+        return broken(conn, errno);
+    if (discarded == DISCARDED_LAST)
+        conn->input_ended = true;
+    if (conn->discarded == 0)
+        return conn->input_ended ? CONN_CLOSE : CONN_WAIT_DATA;
+    conn->state = CONN_WRITING;
+    conn->progress_msec = (uint32_t)((now_usec - conn->accepted_usec) / 1000);
+    return write_greeting(conn, now_usec, counters);
+}
+
+/* Goes on with a client that could not be greeted at once, and counts how long that took once it
+ * is. */
+static enum conn_next go_on_greeting(struct conn *conn, uint64_t now_usec,
+                                     struct metrics_counters *counters)
+{
+    enum conn_next next = conn->state == CONN_EXPECTING ? await_data(conn, now_usec, counters)
+                                                        : go_on_writing(conn, now_usec, counters);
+
     if (conn->state == CONN_GREETED)
         metrics_add_time(counters, now_usec - conn->accepted_usec);
     return next;
@@ -228,14 +254,15 @@ enum conn_next conn_begin(struct conn *conn, int fd, struct peer peer,
         .number = number,
         .accepted_usec = now_usec,
         .fd = fd,
-        .state = CONN_WRITING,
+        .state = terms->expects_data ? CONN_EXPECTING : CONN_WRITING,
         .outcome = RESULT_PARTIAL,
         .peer = peer,
     };
 
     /* NOW_USEC is the same for all that is done in one round of the worker's loop. */
     uint64_t began_usec = deadline_now();
-    enum conn_next next = write_greeting(conn, now_usec, counters);
+    enum conn_next next = terms->expects_data ? await_data(conn, now_usec, counters)
+                                              : write_greeting(conn, now_usec, counters);
     if (conn->state == CONN_GREETED)
         metrics_add_time(counters, deadline_now() - began_usec);
     return next;
@@ -244,8 +271,8 @@ enum conn_next conn_begin(struct conn *conn, int fd, struct peer peer,
 enum conn_next conn_step(struct conn *conn, uint64_t now_usec, struct metrics_counters *counters)
 {
     assert(conn->state != CONN_FREE);
-    return conn->state == CONN_WRITING ? go_on_writing(conn, now_usec, counters)
-                                       : await_close(conn);
+    return conn->state == CONN_GREETED ? await_close(conn)
+                                       : go_on_greeting(conn, now_usec, counters);
 }
 
 enum conn_next conn_look(struct conn *conn, short revents, uint64_t now_usec,
@@ -294,7 +321,7 @@ enum conn_next conn_expire(struct conn *conn)
                    ? CONN_WAIT_ACKNOWLEDGEMENT
                    : CONN_CLOSE;
     }
-    if (has_progressed(conn))
+    if (conn->state == CONN_WRITING && has_progressed(conn))
         return CONN_WAIT_WRITE;
     conn->outcome = RESULT_TIMEOUT;
     return CONN_CLOSE;

@@ -18,8 +18,11 @@ static int init_lane(struct lane *lane, const struct endpoint *endpoint, struct 
         .listener = counted->name,
         .linger_usec = endpoint->config->settings.linger_usec,
         .write_timeout_usec = endpoint->config->settings.write_timeout_usec,
+        .data_timeout_usec = endpoint->config->settings.data_timeout_usec,
+        .expects_data = endpoint->config->settings.greet_on == GREET_ON_DATA,
         .records = endpoint->listener->type == SOCK_SEQPACKET,
     };
+    deadline_fifo_init(&lane->expecting);
     deadline_fifo_init(&lane->writing);
     deadline_fifo_init(&lane->lingering);
     lane->open = true;

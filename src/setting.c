@@ -38,6 +38,9 @@
 static const char *const levels[] = {"emerg",  "alert", "crit",  "err", "warning",
                                      "notice", "info",  "debug", NULL};
 
+/* In the order of enum setting_greet_on. */
+static const char *const greet_on[] = {"connect", "data", NULL};
+
 /* In the order in which they are printed. */
 static const struct setting settings[] = {
     {.name = "ListenStream",
@@ -107,6 +110,16 @@ static const struct setting settings[] = {
      .offset = OFFSET(greeting.expand),
      .fallback = "yes", /* but see settle_expand() */
      BOOLEAN},
+    {.name = "GreetOn",
+     .sections = SECTION_GREETING | SECTION_LISTENER,
+     .offset = OFFSET(greeting.greet_on),
+     .fallback = "connect",
+     WORD(greet_on, "connect or data")},
+    {.name = "DataTimeoutSec",
+     .sections = SECTION_GREETING | SECTION_LISTENER,
+     .offset = OFFSET(greeting.data_timeout_usec),
+     .fallback = "5s",
+     TIME_ABOVE_0},
     {.name = "LingerSec",
      .sections = SECTION_GREETING | SECTION_LISTENER,
      .offset = OFFSET(greeting.linger_usec),

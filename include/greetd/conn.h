@@ -3,9 +3,11 @@
 
 /* The life of one client, from accept(2) to close(2):
  *
- *     writing ──▶ greeted ──▶ closed
+ *     [expecting ──▶] writing ──▶ greeted ──▶ closed
  *
- * While writing, the greeting is given to the kernel; with its last byte goes the end of stream
+ * With GreetOn=data a client is expected to say something first, within DataTimeoutSec=; what it
+ * says is thrown away like all input. If it closes instead it is not greeted. While writing, the
+ * greeting is given to the kernel; with its last byte goes the end of stream
  * (shutdown(2)). A greeted client is expected to close; until it does, or LingerSec= is over,
  * whatever it sends is read and thrown away. Only then is the socket closed: to close it on unread
  * input would make the kernel send a reset, and a reset may overtake the greeting; see
@@ -34,6 +36,7 @@
 
 /* What to do next with a client; the one switch over it, in clients, owns every consequence. */
 enum conn_next {
+    CONN_WAIT_DATA,  /* wait until it sends something, at most DataTimeoutSec= */
     CONN_WAIT_WRITE, /* wait until it takes more (or sends something), at most WriteTimeoutSec= */
     CONN_WAIT_SOON,  /* look again after CONN_SOON_USEC */
     CONN_WAIT_CLOSE, /* wait until it sends something or closes, at most LingerSec= */
@@ -43,6 +46,7 @@ enum conn_next {
 
 enum conn_state {
     CONN_FREE, /* a place in the table without a client */
+    CONN_EXPECTING,
     CONN_WRITING,
     CONN_GREETED,
 };
@@ -54,7 +58,9 @@ struct conn_terms {
     const char *listener;        /* borrowed: its name */
     uint64_t linger_usec;
     uint64_t write_timeout_usec;
-    bool records; /* SOCK_SEQPACKET */
+    uint64_t data_timeout_usec;
+    bool expects_data; /* GreetOn=data */
+    bool records;      /* SOCK_SEQPACKET */
 };
 
 /* The rest of a greeting that was made up for one client, who could not take all of it at once. */
@@ -82,7 +88,7 @@ struct conn {
     unsigned outcome : 3;     /* enum result, as far as it is known before the end */
     unsigned input_ended : 1; /* the client has sent its end of stream */
     unsigned progressed : 1;  /* bytes were written; who starts a timeout for it clears this */
-    unsigned queue : 2;       /* of clients: which queue it waits in */
+    unsigned queue : 3;       /* of clients: which queue it waits in */
     unsigned watched : 1;     /* of clients: epoll knows the socket */
     unsigned has_rest : 1;    /* of a greeting that was made up for this client */
     unsigned all_sent : 1;    /* the whole greeting was given to the kernel */
@@ -112,8 +118,8 @@ static inline bool conn_reads(const struct conn *conn)
     return !conn->input_ended && conn->discarded < CONN_DISCARD_MAX;
 }
 
-/* Called when the time of one of CONN_WAIT_WRITE, _CLOSE or _ACKNOWLEDGEMENT is over: whether to
- * wait once more, because the client is slow but does read, or to give up. */
+/* Called when the time of one of CONN_WAIT_DATA, _WRITE, _CLOSE or _ACKNOWLEDGEMENT is over:
+ * whether to wait once more, because the client is slow but does read, or to give up. */
 enum conn_next conn_expire(struct conn *conn);
 
 /* The client could not be waited for: it is going to be closed. */

@@ -22,7 +22,7 @@ struct lane {
     struct conn_terms terms;
     struct metrics_listener_counters *counters; /* borrowed: this worker's */
     /* Of clients. */
-    struct deadline_fifo writing, lingering;
+    struct deadline_fifo expecting, writing, lingering;
     /* Of the acceptor. */
     bool open;     /* still to be accepted from */
     bool watched;  /* epoll knows it; only so in the newest generation */

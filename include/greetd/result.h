@@ -9,7 +9,7 @@ enum result {
     RESULT_UNCONFIRMED, /* all given to the kernel, let go before all was acknowledged */
     RESULT_PARTIAL,     /* let go before all was given to the kernel */
     RESULT_RESET,       /* the client broke the connection before it had everything */
-    RESULT_TIMEOUT,     /* no progress for WriteTimeoutSec= */
+    RESULT_TIMEOUT,     /* no progress for WriteTimeoutSec=, or not a word in DataTimeoutSec= */
     RESULT_REFUSED,     /* closed at once, by a limit or a network list */
     RESULT_ERROR,       /* the system refused to go on */
     RESULT_N,           /* how many there are */

@@ -37,12 +37,17 @@ struct log_settings {
     unsigned level;   /* Level=, as in syslog(3): what is less urgent is not logged */
 };
 
+/* GreetOn=: what a client is greeted on */
+enum setting_greet_on { GREET_ON_CONNECT, GREET_ON_DATA };
+
 /* [Greeting], and the same in [Listener NAME] */
 struct greeting_settings {
-    char *message;        /* Message= as written, owned; NULL when message_file is what counts */
-    char *message_file;   /* MessageFile=, owned; NULL when message is what counts */
-    bool expand;          /* Expand=, by default only with Message= */
-    uint64_t linger_usec; /* LingerSec= */
+    char *message;      /* Message= as written, owned; NULL when message_file is what counts */
+    char *message_file; /* MessageFile=, owned; NULL when message is what counts */
+    bool expand;        /* Expand=, by default only with Message= */
+    unsigned greet_on;  /* GreetOn=, of enum setting_greet_on */
+    uint64_t data_timeout_usec;  /* DataTimeoutSec= */
+    uint64_t linger_usec;        /* LingerSec= */
     uint64_t write_timeout_usec; /* WriteTimeoutSec= */
 };
 

@@ -61,12 +61,16 @@ Test(config_show, is_shown_with_the_origin_of_every_setting)
              "\n[Greeting]\n"
              "# %s:2\nMessage=a\n"
              "# default\nExpand=yes\n"
+             "# default\nGreetOn=connect\n"
+             "# default\nDataTimeoutSec=5s\n"
              "# default\nLingerSec=2s\n"
              "# default\nWriteTimeoutSec=30s\n"
              "\n[Listener x]\n"
              "# default\nListenStream=\n"
              "# %s:2\nMessage=a\n"
              "# default\nExpand=yes\n"
+             "# default\nGreetOn=connect\n"
+             "# default\nDataTimeoutSec=5s\n"
              "# %s:4\nLingerSec=1s\n"
              "# default\nWriteTimeoutSec=30s\n",
              path, path, path);
@@ -81,6 +85,8 @@ static void expect_same_listener(const struct config_listener *a, const struct c
     expect_greeting(a, b->greeting->bytes, b->greeting->size);
     cr_expect_eq(a->greeting->n_pieces, b->greeting->n_pieces);
     cr_expect_eq(a->settings.expand, b->settings.expand);
+    cr_expect_eq(a->settings.greet_on, b->settings.greet_on);
+    cr_expect_eq(a->settings.data_timeout_usec, b->settings.data_timeout_usec);
     cr_expect_eq(a->settings.linger_usec, b->settings.linger_usec);
     cr_expect_eq(a->settings.write_timeout_usec, b->settings.write_timeout_usec);
     cr_expect_eq(a->settings.message_file == NULL, b->settings.message_file == NULL);
@@ -123,6 +129,7 @@ Test(config_show, is_the_same_when_read_again_from_what_is_shown)
         "[Greeting]\nMessage=own\n[Listener x]\nMessageFile=/dev/null\nListenStream=/run/x y\n",
         "[Greeting]\nMessage=\nLingerSec=0\nWriteTimeoutSec=1us\n",
         "[Greeting]\nLingerSec=1y 2M 3w 4d 5h 6min 7s 8ms 9us\nWriteTimeoutSec=infinity\n",
+        "[Greeting]\nGreetOn=data\nDataTimeoutSec=7s\n[Listener x]\nGreetOn=connect\n",
         "[Greeting]\nMessage=\\x20two spaces\\x20\\x20\n",
         "[Greeting]\nMessage=one \\\n  two\n",
         "[Greeting]\nMessage=ends in a backslash\\\\\n[Listener x]\nMessage=\\\\\\\\\n",

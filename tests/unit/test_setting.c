@@ -394,7 +394,8 @@ Test(setting, is_printed_if_it_is_in_force)
     cr_expect_str_eq(text, "# f:4\nListenStream=80\n"
                            "# f:5\nListenStream=@a\n"
                            "# f:2\nMessageFile=/m\n"
-                           "# default\nExpand=no\n"
+                           "# default\nExpand=no\n# default\nGreetOn=connect\n"
+                           "# default\nDataTimeoutSec=5s\n"
                            "# f:3\nLingerSec=1min 30s\n"
                            "# default\nWriteTimeoutSec=30s\n");
     free(text);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Expand=, whose default depends on other settings. */
+/* What is said of how clients are greeted. */
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
+#include <errno.h>
 #include <string.h>
 
 #include "greetd/setting.h"
@@ -15,7 +16,8 @@ struct expand_row {
     bool in_greeting, in_listener;
 };
 
-ParameterizedTestParameters(setting_expand, is_for_a_message_and_not_for_a_file_unless_it_is_set)
+ParameterizedTestParameters(setting_greeting,
+                            expands_a_message_and_not_a_file_unless_told_otherwise)
 {
     static struct expand_row rows[] = {
         {{""}, {""}, true, true},
@@ -48,8 +50,8 @@ static void assign(struct setting_values *values, char (*assignments)[32])
     }
 }
 
-ParameterizedTest(struct expand_row *row, setting_expand,
-                  is_for_a_message_and_not_for_a_file_unless_it_is_set)
+ParameterizedTest(struct expand_row *row, setting_greeting,
+                  expands_a_message_and_not_a_file_unless_told_otherwise)
 {
     struct setting_values greeting = {0}, listener = {0};
 
@@ -61,4 +63,34 @@ ParameterizedTest(struct expand_row *row, setting_expand,
     cr_expect_eq(listener.greeting.expand, row->in_listener);
     setting_values_deinit(&greeting);
     setting_values_deinit(&listener);
+}
+
+static int set(struct setting_values *values, const char *name, const char *text)
+{
+    const char *why;
+
+    return setting_assign(values, setting_find(name, SECTION_GREETING), text, "f:1", &why);
+}
+
+Test(setting_greeting, is_on_connect_or_on_data)
+{
+    struct setting_values values = {0};
+
+    cr_expect_eq(set(&values, "GreetOn", "Data"), -EINVAL);
+    cr_expect_eq(set(&values, "GreetOn", "connect"), 0);
+    cr_expect_eq(values.greeting.greet_on, GREET_ON_CONNECT);
+    cr_expect_eq(set(&values, "GreetOn", "data"), 0);
+    cr_expect_eq(values.greeting.greet_on, GREET_ON_DATA);
+    setting_values_deinit(&values);
+}
+
+Test(setting_greeting, waits_some_time_for_data)
+{
+    struct setting_values values = {0};
+
+    cr_expect_eq(set(&values, "DataTimeoutSec", "0"), -EINVAL);
+    cr_assert_eq(setting_values_complete(&values, SECTION_GREETING, NULL), 0);
+    cr_expect_eq(values.greeting.data_timeout_usec, 5000000);
+    cr_expect_eq(values.greeting.greet_on, GREET_ON_CONNECT);
+    setting_values_deinit(&values);
 }
