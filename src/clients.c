@@ -182,28 +182,27 @@ static struct deadline_entry *oldest_in(const struct clients *clients, size_t of
     return oldest;
 }
 
-/* Those who linger have had longer to close than those who were greeted just now. Among the latter
- * may be some who are not greeted yet: they wait for the kernel to have memory. */
-static struct conn *oldest_greeted(const struct clients *clients)
+/* Among those who were greeted just now may be some who are not greeted yet: they wait for the
+ * kernel to have memory. */
+static struct deadline_entry *oldest_just_greeted(const struct clients *clients)
+{
+    struct deadline_entry *oldest = deadline_oldest(&clients->soon);
+
+    while (oldest && oldest != &clients->soon.sentinel && conn_of(oldest)->state != CONN_GREETED)
+        oldest = oldest->next;
+    return oldest != &clients->soon.sentinel ? oldest : NULL;
+}
+
+/* Those who linger have had longer to close than those who were greeted just now. Who never speaks
+ * must not keep out those who would; but who has come just now may be about to. */
+static struct conn *oldest_dispensable(const struct clients *clients)
 {
     struct deadline_entry *oldest = oldest_in(clients, offsetof(struct lane, lingering));
 
     if (!oldest)
-        oldest = deadline_oldest(&clients->soon);
-    while (oldest && oldest != &clients->soon.sentinel && conn_of(oldest)->state != CONN_GREETED)
-        oldest = oldest->next;
-    return oldest && oldest != &clients->soon.sentinel ? conn_of(oldest) : NULL;
-}
-
-/* Who never speaks must not keep out those who would: after who has been greeted goes who has kept
- * silent for longest. */
-static struct conn *oldest_dispensable(const struct clients *clients)
-{
-    struct conn *greeted = oldest_greeted(clients);
-    struct deadline_entry *silent =
-        greeted ? NULL : oldest_in(clients, offsetof(struct lane, expecting));
-
-    return silent ? conn_of(silent) : greeted;
+        oldest = older(oldest_in(clients, offsetof(struct lane, expecting)),
+                       oldest_just_greeted(clients));
+    return oldest ? conn_of(oldest) : NULL;
 }
 
 bool clients_can_let_go(const struct clients *clients)

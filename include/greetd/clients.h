@@ -65,8 +65,9 @@ static inline bool clients_have_room(const struct clients *clients)
 /* Whether clients_let_go_oldest() would find someone. */
 bool clients_can_let_go(const struct clients *clients);
 
-/* Ends the client that was greeted longest ago and still has not closed; if there is none, the one
- * that has been expected to speak for longest. Returns false if there is none of these either. */
+/* Ends the client that has lingered for longest; if there is none, of those who were greeted just
+ * now and those who have been expected to speak the one that has waited longest. Returns false if
+ * there is none of these either. */
 bool clients_let_go_oldest(struct clients *clients, uint64_t now_usec);
 
 /* Takes FD, just accepted from the socket of LANE, and greets PEER as far as possible. There must
