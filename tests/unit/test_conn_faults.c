@@ -29,6 +29,10 @@ static struct {
     bool dribble;    /* send(2) takes one byte at a time */
 } fault;
 
+/* How the client is greeted besides. */
+static bool on_data; /* GreetOn=data */
+static bool made_up; /* a greeting with a variable */
+
 static bool strikes(enum call call)
 {
     if (fault.call != call || fault.error == 0)
