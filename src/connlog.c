@@ -85,65 +85,6 @@ static void wake(struct connlog *connlog)
         (void)eventfd_write(connlog->wake_fd, 1);
 }
 
-/* The fields of one journal entry as text; what does not fit is left out whole. */
-struct fields {
-    struct log_field fields[12];
-    size_t n;
-    size_t used;
-    char text[1536];
-};
-
-static void fields_add(struct fields *fields, const char *format, ...) _printf_(2, 3);
-static void fields_add(struct fields *fields, const char *format, ...)
-{
-    size_t room = sizeof(fields->text) - fields->used;
-    char *text = fields->text + fields->used;
-    va_list arguments;
-
-    va_start(arguments, format);
-    int length = vsnprintf(text, room, format, arguments);
-    va_end(arguments);
-    if (length < 0 || (size_t)length >= room || fields->n == ELEMENTSOF(fields->fields))
-        return;
-
-    fields->fields[fields->n++].text = text;
-    fields->used += (size_t)length + 1;
-}
-
-static void write_connection(struct connlog *connlog, unsigned worker,
-                             const struct connlog_connection *c)
-{
-    char message[LOG_MESSAGE_MAX], address[ADDRESS_TEXT_MAX];
-    struct fields fields = {.n = 0};
-
-    snprintf(message, sizeof(message), "Connection from %s", peer_format(&c->peer, address));
-    if (connlog->log->journal) {
-        fields_add(&fields, "GREETD_LISTENER=%s", c->listener);
-        fields_add(&fields, "GREETD_REMOTE_ADDR=%s", peer_format_host(&c->peer, address));
-        if (c->peer.family == AF_INET || c->peer.family == AF_INET6)
-            fields_add(&fields, "GREETD_REMOTE_PORT=%u", (unsigned)c->peer.port);
-        fields_add(&fields, "GREETD_CONNECTION=%" PRIu64, c->number);
-        fields_add(&fields, "GREETD_RESULT=%s", result_name(c->result));
-        fields_add(&fields, "GREETD_BYTES=%" PRIu64, c->bytes);
-        fields_add(&fields, "GREETD_BYTES_ACKED=%" PRIu64, c->bytes_acked);
-        fields_add(&fields, "GREETD_DURATION_USEC=%" PRIu64, c->duration_usec);
-        fields_add(&fields, "GREETD_WORKER=%u", worker);
-    }
-    log_write(connlog->log, LOG_INFO, LOG_ID_CONNECTION, message, fields.fields, fields.n);
-}
-
-static void write_exhausted(struct connlog *connlog, unsigned worker, int error)
-{
-    char message[LOG_MESSAGE_MAX], reason[128];
-    struct fields fields = {.n = 0};
-
-    snprintf(message, sizeof(message), "Accepting is paused, clients wait in the queue: %s",
-             strerror_r(error, reason, sizeof(reason)));
-    fields_add(&fields, "ERRNO=%d", error);
-    fields_add(&fields, "GREETD_WORKER=%u", worker);
-    log_write(connlog->log, LOG_WARNING, LOG_ID_EXHAUSTED, message, fields.fields, fields.n);
-}
-
 static void write_left_out(struct connlog *connlog, struct outlet *outlet, const char *what)
 {
     uint64_t left_out = atomic_load_explicit(&outlet->left_out, memory_order_relaxed);
@@ -157,22 +98,14 @@ static void write_left_out(struct connlog *connlog, struct outlet *outlet, const
     outlet->left_out_logged = left_out;
 }
 
-static void write_message(struct connlog *connlog, const struct message *message)
-{
-    struct fields fields = {.n = 0};
-
-    if (message->listener)
-        fields_add(&fields, "GREETD_LISTENER=%s", message->listener);
-    log_write(connlog->log, message->priority, message->id, message->text, fields.fields, fields.n);
-}
-
 static bool drain_messages(struct connlog *connlog)
 {
     struct message message;
     bool any = false;
 
     while (ring_pop(&connlog->messages.ring, &message)) {
-        write_message(connlog, &message);
+        connlog_entry_message(connlog->log, message.priority, message.id, message.listener,
+                              message.text);
         any = true;
     }
     write_left_out(connlog, &connlog->messages, "messages");
@@ -188,10 +121,10 @@ static bool drain_worker(struct connlog *connlog, unsigned worker)
     while (n < CONNLOG_BATCH && ring_pop(&outlet->ring, &record)) {
         switch (record.kind) {
         case RECORD_CONNECTION:
-            write_connection(connlog, worker, &record.connection);
+            connlog_entry_connection(connlog->log, worker, &record.connection);
             break;
         case RECORD_EXHAUSTED:
-            write_exhausted(connlog, worker, record.error);
+            connlog_entry_exhausted(connlog->log, worker, record.error);
             break;
         }
         n++;

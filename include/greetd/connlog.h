@@ -9,19 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "greetd/address.h"
+#include "greetd/connlog_entry.h"
 #include "greetd/log.h"
-#include "greetd/result.h"
-
-/* One client's whole story, written when its connection has ended. */
-struct connlog_connection {
-    const char *listener; /* borrowed; must stay valid until connlog_stop() */
-    struct peer peer;
-    uint64_t number; /* GREETD_CONNECTION= */
-    uint64_t duration_usec;
-    uint64_t bytes, bytes_acked; /* given to the kernel, acknowledged by the client's end */
-    enum result result;
-};
 
 struct connlog;
 

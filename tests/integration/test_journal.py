@@ -136,6 +136,9 @@ class Journal(greetd_testing.GreetdTestCase):
         entry = self.entry("Connection from unix.*")
         self.assertEqual(entry["MESSAGE"], f"Connection from unix:pid={os.getpid()},uid=0")
         self.assertEqual(entry["GREETD_RESULT"], "delivered")
+        self.assertEqual(entry["GREETD_REMOTE_ADDR"], "unix")
+        self.assertEqual(entry["GREETD_REMOTE_PID"], str(os.getpid()))
+        self.assertEqual(entry["GREETD_REMOTE_UID"], str(os.getuid()))
         self.assertNotIn("GREETD_REMOTE_PORT", entry)
 
     def test_a_client_that_reset(self):

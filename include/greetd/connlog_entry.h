@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What the log says of each thing that happens while workers run: the sentence and the fields. Only
+ * for the thread that writes the log. */
+
+#include <stdint.h>
+
+#include "greetd/log.h"
+#include "greetd/peer.h"
+#include "greetd/result.h"
+
+/* One client's whole story, written when its connection has ended. */
+struct connlog_connection {
+    const char *listener; /* borrowed; must stay valid until connlog_stop() */
+    struct peer peer;
+    uint64_t number; /* GREETD_CONNECTION= */
+    uint64_t duration_usec;
+    uint64_t bytes, bytes_acked; /* given to the kernel, acknowledged by the client's end */
+    const char *reason;          /* static: why it was refused; NULL if it was not */
+    enum result result;
+};
+
+/* Writes that WORKER had this connection. What does not apply to the peer or the result is left
+ * out: GREETD_REMOTE_PORT= of a Unix socket, whose peer has GREETD_REMOTE_PID= and
+ * GREETD_REMOTE_UID= instead, and GREETD_REASON= of what was not refused. */
+void connlog_entry_connection(struct log *log, unsigned worker,
+                              const struct connlog_connection *connection);
+
+/* Writes that WORKER has paused accepting, with ERROR (positive errno) of accept4(2). */
+void connlog_entry_exhausted(struct log *log, unsigned worker, int error);
+
+/* Writes a sentence about LISTENER (NULL if it is not about one). PRIORITY and ID as for
+ * log_write(). */
+void connlog_entry_message(struct log *log, int priority, const char *id, const char *listener,
+                           const char *message);
