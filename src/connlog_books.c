@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/connlog_books.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "greetd/deadline.h"
+#include "greetd/value.h"
+
+#define SECOND     UINT64_C(1000000)
+#define PERIOD_MAX (30 * SECOND)
+
+struct connlog_books connlog_books_open(const struct connlog_limit *limit, uint64_t now_usec)
+{
+    return (struct connlog_books){.limit = *limit, .settled_usec = now_usec};
+}
+
+static bool has_limit(const struct connlog_limit *limit)
+{
+    return limit->interval_usec > 0 && limit->burst > 0 && limit->burst != CONNLOG_BOOKS_NO_LIMIT;
+}
+
+static uint64_t interval_end(const struct connlog_books *books)
+{
+    return deadline_after(books->began_usec, books->limit.interval_usec);
+}
+
+bool connlog_books_exhausted(const struct connlog_books *books, uint64_t now_usec)
+{
+    return has_limit(&books->limit) && books->admitted >= books->limit.burst &&
+           now_usec < interval_end(books);
+}
+
+bool connlog_books_admit(struct connlog_books *books, uint64_t now_usec)
+{
+    if (connlog_books_exhausted(books, now_usec))
+        return false;
+    if (books->admitted == 0 || now_usec >= interval_end(books)) {
+        books->began_usec = now_usec;
+        books->admitted = 0;
+    }
+    books->admitted++;
+    return true;
+}
+
+static uint64_t since_announced(const struct connlog_books *books,
+                                const struct connlog_left_out *total, enum connlog_reason reason)
+{
+    return total->n[reason] - books->announced.n[reason];
+}
+
+static uint64_t count(const struct connlog_books *books, const struct connlog_left_out *total)
+{
+    uint64_t n = 0;
+
+    for (unsigned i = 0; i < CONNLOG_REASON_N; i++)
+        n += since_announced(books, total, i);
+    return n;
+}
+
+bool connlog_books_look(struct connlog_books *books, const struct connlog_left_out *total,
+                        uint64_t now_usec)
+{
+    if (count(books, total) > 0)
+        return true;
+    books->settled_usec = now_usec;
+    return false;
+}
+
+/* An interval that never ends, or none, is no reason never to speak, nor to speak all the time. */
+static uint64_t announcement_due(const struct connlog_books *books)
+{
+    uint64_t period = books->limit.interval_usec;
+
+    if (period == 0 || period > PERIOD_MAX)
+        period = PERIOD_MAX;
+    else if (period < SECOND)
+        period = SECOND;
+    return deadline_after(books->settled_usec, period);
+}
+
+bool connlog_books_due(const struct connlog_books *books, uint64_t now_usec)
+{
+    return now_usec >= announcement_due(books);
+}
+
+uint64_t connlog_books_deadline(const struct connlog_books *books, bool pending, uint64_t now_usec)
+{
+    bool exhausted = connlog_books_exhausted(books, now_usec);
+    uint64_t deadline = pending || exhausted ? announcement_due(books) : DEADLINE_NEVER;
+
+    return exhausted ? deadline_earlier(deadline, interval_end(books)) : deadline;
+}
+
+/* To the nearest second, and never none. */
+static uint64_t in_seconds(uint64_t usec)
+{
+    uint64_t seconds = (usec + SECOND / 2) / SECOND;
+
+    return (seconds > 0 ? seconds : 1) * SECOND;
+}
+
+uint64_t connlog_books_format(const struct connlog_books *books,
+                              const struct connlog_left_out *total, uint64_t now_usec, char *text,
+                              int size)
+{
+    char span[VALUE_TIME_TEXT_MAX];
+    uint64_t n = count(books, total);
+
+    snprintf(text, (size_t)size,
+             "%" PRIu64 " connection entries left out in the last %s: %" PRIu64
+             " rate limit, %" PRIu64 " ring full",
+             n, value_format_time(in_seconds(now_usec - books->settled_usec), span),
+             since_announced(books, total, CONNLOG_RATE_LIMIT),
+             since_announced(books, total, CONNLOG_RING_FULL));
+    return n;
+}
+
+void connlog_books_settle(struct connlog_books *books, const struct connlog_left_out *total,
+                          uint64_t now_usec)
+{
+    books->announced = *total;
+    books->settled_usec = now_usec;
+}
