@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <systemd/sd-journal.h>
@@ -90,6 +91,15 @@ void log_write(struct log *log, int priority, const char *id, const char *messag
         write_journal(priority, id, message, fields, n_fields);
     else
         write_line(log, message);
+}
+
+void log_write_past(const struct log *log, int priority, const char *message)
+{
+    char line[LOG_MESSAGE_MAX + sizeof("<0>\n")];
+    int length = snprintf(line, sizeof(line), "<%d>%.*s\n", priority, LOG_MESSAGE_MAX - 1, message);
+
+    if (log->journal)
+        (void)send(log->fd, line, (size_t)length, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 void log_flush(struct log *log)

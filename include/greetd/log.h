@@ -57,6 +57,11 @@ void log_init(struct log *log, int fd);
 void log_write(struct log *log, int priority, const char *id, const char *message,
                const struct log_field *fields, size_t n_fields);
 
+/* Tries to write one entry while another thread is stuck in writing to LOG; never waits. It goes by
+ * stderr, which is a stream to journald with a buffer of its own, so it has no fields. Without the
+ * journal there is no second way, and nothing is written. */
+void log_write_past(const struct log *log, int priority, const char *message);
+
 /* Writes what has been gathered. */
 void log_flush(struct log *log);
 

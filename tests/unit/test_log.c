@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "journal.h"
@@ -212,6 +213,37 @@ Test(log, waits_for_a_stderr_that_someone_made_non_blocking)
     close(fds[1]);
     pthread_join(reader, &n);
     cr_assert_eq((size_t)n, 200000);
+}
+
+Test(log, writes_past_a_thread_that_is_stuck_if_the_journal_is_there)
+{
+    static struct log log;
+    char text[256], bytes[4096] = "";
+    int ends[2];
+
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    journal_announce(ends[1], 0);
+    log_init(&log, ends[1]);
+    log_write_past(&log, LOG_NOTICE, "7 are lost");
+    read_now(ends[0], text, sizeof(text));
+    cr_assert_str_eq(text, "<5>7 are lost\n");
+
+    while (send(ends[1], bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+        ;
+    log_write_past(&log, LOG_NOTICE, "It does not wait");
+}
+
+Test(log, writes_nothing_past_a_thread_that_is_stuck_in_plain_lines)
+{
+    static struct log log;
+    char text[256];
+    int ends[2];
+
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    unsetenv("JOURNAL_STREAM");
+    log_init(&log, ends[1]);
+    log_write_past(&log, LOG_NOTICE, "7 are lost");
+    cr_assert_eq(read_now(ends[0], text, sizeof(text)), 0);
 }
 
 Test(log, goes_on_when_nobody_reads_any_more)
