@@ -322,8 +322,8 @@ static void end_threads(struct control *control, struct log *log)
 /* Returns the exit status. */
 static int run_threads(struct control *control, struct log *log)
 {
-    int r = connlog_start(&control->connlog, log, control->n_workers,
-                          config_log(control->config)->connections);
+    const struct connlog_options options = reload_log_options(control->config);
+    int r = connlog_start(&control->connlog, log, control->n_workers, &options);
 
     if (r < 0)
         return fail(log, "Failed to start the thread of the log", r);

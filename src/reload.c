@@ -11,6 +11,17 @@
 #include "greetd/metrics.h"
 #include "greetd/report.h"
 
+struct connlog_options reload_log_options(const struct config *config)
+{
+    const struct log_settings *log = config_log(config);
+
+    return (struct connlog_options){
+        .connections = log->connections,
+        .level = (int)log->level,
+        .limit = {.interval_usec = log->rate_limit_interval_usec, .burst = log->rate_limit_burst},
+    };
+}
+
 void reload_log_listening(struct connlog *connlog, const struct endpoints *endpoints,
                           const struct endpoints *before)
 {
@@ -70,10 +81,11 @@ static void put_in_force(const struct reload *reload, struct endpoints *endpoint
 {
     struct endpoints *before = endpoints_ref(reload->sockets->endpoints);
     const struct config *config = endpoints->config;
+    const struct connlog_options log_options = reload_log_options(config);
 
     sockets_change_to(reload->sockets, endpoints);
     pool_adopt(reload->pool, endpoints, prepared);
-    connlog_configure(reload->connlog, config_log(config)->connections);
+    connlog_configure(reload->connlog, &log_options);
     reload_log_listening(reload->connlog, endpoints, before);
     reload_log_unused(reload->connlog, config, reload->sockets);
     tell_what_stays(reload, config);

@@ -21,6 +21,13 @@
              .max = (most),                                                                        \
              .word = "auto",                                                                       \
              .accepts = "must be auto or a number from " #least " to " #most}
+#define NUMBER_OR_INFINITY(least, most)                                                            \
+    .kind = &field_number,                                                                         \
+    .rule = {.min = (least),                                                                       \
+             .max = (most),                                                                        \
+             .word = "infinity",                                                                   \
+             .word_value = SETTING_INFINITY,                                                       \
+             .accepts = "must be infinity or a number from " #least " to " #most}
 #define BOOLEAN .kind = &field_boolean, .rule = {.accepts = "must be yes or no"}
 /* LIST is an array of words that ends with NULL, ALL the same for the message: "a, b or c". */
 #define WORD(list, all)                                                                            \
@@ -88,6 +95,16 @@ static const struct setting settings[] = {
      .offset = OFFSET(log.connections),
      .fallback = "yes",
      BOOLEAN},
+    {.name = "RateLimitIntervalSec",
+     .sections = SECTION_LOG,
+     .offset = OFFSET(log.rate_limit_interval_usec),
+     .fallback = "30s",
+     TIME},
+    {.name = "RateLimitBurst",
+     .sections = SECTION_LOG,
+     .offset = OFFSET(log.rate_limit_burst),
+     .fallback = "5000",
+     NUMBER_OR_INFINITY(0, 4294967295)},
     {.name = "Level",
      .sections = SECTION_LOG,
      .offset = OFFSET(log.level),

@@ -31,6 +31,9 @@ struct reload {
  * configuration has come into force. */
 bool reload_go_on(struct reload *reload);
 
+/* What the [Log] settings of CONFIG say. */
+struct connlog_options reload_log_options(const struct config *config);
+
 /* Logs that clients are accepted at each of ENDPOINTS that is not one of BEFORE (NULL for none). */
 void reload_log_listening(struct connlog *connlog, const struct endpoints *endpoints,
                           const struct endpoints *before);

@@ -33,8 +33,10 @@ struct server_settings {
 
 /* [Log] */
 struct log_settings {
-    bool connections; /* Connections= */
-    unsigned level;   /* Level=, as in syslog(3): what is less urgent is not logged */
+    bool connections;                  /* Connections= */
+    uint64_t rate_limit_interval_usec; /* RateLimitIntervalSec= */
+    uint64_t rate_limit_burst;         /* RateLimitBurst= */
+    unsigned level; /* Level=, as in syslog(3): what is less urgent is not logged */
 };
 
 /* GreetOn=: what a client is greeted on */

@@ -12,6 +12,7 @@
 #include "greetd/pool.h"
 #include "manager.h"
 #include "net.h"
+#include "options.h"
 #include "place.h"
 
 struct serving {
@@ -28,7 +29,7 @@ static inline void serving_open(struct serving *s, unsigned n_workers)
 
     place_open(&s->place, 1);
     log_init(&s->log, memfd_create("log", MFD_CLOEXEC));
-    cr_assert_eq(connlog_start(&s->connlog, &s->log, n_workers, true), 0);
+    cr_assert_eq(connlog_start(&s->connlog, &s->log, n_workers, &CONNLOG_EVERYTHING), 0);
     cr_assert_eq(pool_start(&s->pool, s->place.endpoints, n_workers, 100, s->connlog), 0);
     while (pool_state(s->pool, &error) < WORKER_ACCEPTING)
         net_wait(pool_changed_fd(s->pool), POLLIN);

@@ -17,6 +17,7 @@
 #include "greetd/reload.h"
 #include "greetd/sockets.h"
 #include "net.h"
+#include "options.h"
 #include "scratch.h"
 
 #define HELLO   "Hello from server!"
@@ -170,7 +171,7 @@ static int start(struct scene *scene)
     if (r >= 0)
         r = sockets_open(&scene->sockets, scene->config, &scene->report);
     if (r >= 0)
-        r = connlog_start(&scene->connlog, &scene->log, WORKERS, true);
+        r = connlog_start(&scene->connlog, &scene->log, WORKERS, &CONNLOG_EVERYTHING);
     if (r >= 0)
         r = pool_start(&scene->pool, scene->sockets.endpoints, WORKERS, 100, scene->connlog);
     return r;

@@ -57,6 +57,8 @@ Test(config_show, is_shown_with_the_origin_of_every_setting)
              "# default\nFastOpen=no\n"
              "\n[Log]\n"
              "# default\nConnections=yes\n"
+             "# default\nRateLimitIntervalSec=30s\n"
+             "# default\nRateLimitBurst=5000\n"
              "# default\nLevel=info\n"
              "\n[Greeting]\n"
              "# %s:2\nMessage=a\n"
@@ -123,7 +125,7 @@ Test(config_show, is_the_same_when_read_again_from_what_is_shown)
         "",
         "[Server]\nListenStream=\nBacklog=1\nWorkers=3\nMaxConnections=5\n",
         "[Server]\nStopTimeoutSec=infinity\n",
-        "[Log]\nConnections=no\nLevel=emerg\n",
+        "[Log]\nConnections=no\nRateLimitIntervalSec=0\nRateLimitBurst=infinity\nLevel=emerg\n",
         "[Server]\nListenStream=80\nListenStream=@a b\nListenStream=[fe80::1]:80%lo\n",
         "[Greeting]\nMessageFile=/dev/null\n[Listener x]\nMessage=own\n[Listener y]\n",
         "[Greeting]\nMessage=own\n[Listener x]\nMessageFile=/dev/null\nListenStream=/run/x y\n",

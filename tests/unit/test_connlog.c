@@ -1,38 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 #include "greetd/connlog.h"
 
-#include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <semaphore.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "greetd/deadline.h"
 #include "greetd/util.h"
-#include "journal.h"
+#include "stuck.h"
 
 #define SECOND ((uint64_t)1000000)
 
 TestSuite(connlog, .timeout = 60);
 
-/* A log whose other end is a pipe. */
-struct scene {
-    struct log log;
-    struct connlog *connlog;
-    int pipe[2];
-};
-
 static void start(struct scene *scene, unsigned n_workers)
 {
     cr_assert_eq(pipe(scene->pipe), 0);
     log_init(&scene->log, scene->pipe[1]);
-    cr_assert_eq(connlog_start(&scene->connlog, &scene->log, n_workers, true), 0);
+    cr_assert_eq(connlog_start(&scene->connlog, &scene->log, n_workers, &CONNLOG_EVERYTHING), 0);
 }
 
 /* Ends the log and returns all it has written, to be freed. */
@@ -47,21 +37,6 @@ static char *stop(struct scene *scene)
     while ((r = read(scene->pipe[0], text + n, 64 * 1024)) > 0)
         n += (size_t)r;
     return text;
-}
-
-static void log_connection(struct scene *scene, unsigned worker, uint16_t port)
-{
-    connlog_connection(
-        scene->connlog, worker,
-        &(const struct connlog_connection){
-            .listener = "server",
-            .peer = {.family = AF_INET, .port = port, .in.s_addr = htonl(0x7f000001)},
-            .number = 7,
-            .duration_usec = 123,
-            .bytes = 18,
-            .bytes_acked = 11,
-            .result = RESULT_PARTIAL,
-        });
 }
 
 /* Reads from the pipe until it has had TEXT. */
@@ -115,49 +90,6 @@ Test(connlog, writes_without_being_stopped_and_wakes_up_again)
     free(stop(&scene));
 }
 
-/* A journal that stands still from its first entry on until it is let go, and the messages it has
- * had. */
-static struct {
-    sem_t stands_still, goes_on;
-    char messages[16 * 1024][64];
-    size_t n;
-    atomic_int n_left_out; /* messages that say that some were left out */
-} stuck;
-
-static void stick(void)
-{
-    const char *message = strstr(journal.last, "\nMESSAGE=") + strlen("\nMESSAGE=");
-
-    cr_assert_lt(stuck.n, sizeof(stuck.messages) / sizeof(stuck.messages[0]));
-    snprintf(stuck.messages[stuck.n++], sizeof(stuck.messages[0]), "%.*s",
-             (int)strcspn(message, "\n"), message);
-    if (strstr(message, "left out"))
-        atomic_fetch_add(&stuck.n_left_out, 1);
-    if (stuck.n == 1) {
-        sem_post(&stuck.stands_still);
-        sem_wait(&stuck.goes_on);
-    }
-}
-
-static void start_stuck(struct scene *scene, unsigned n_workers)
-{
-    sem_init(&stuck.stands_still, 0, 0);
-    sem_init(&stuck.goes_on, 0, 0);
-    journal.hook = stick;
-    cr_assert_eq(pipe(scene->pipe), 0);
-    journal_announce(scene->pipe[1], 0);
-    log_init(&scene->log, scene->pipe[1]);
-    cr_assert_eq(connlog_start(&scene->connlog, &scene->log, n_workers, true), 0);
-    connlog_message(scene->connlog, LOG_INFO, LOG_ID_FAILED, "It stands still");
-    sem_wait(&stuck.stands_still);
-}
-
-static void go_on_and_stop(struct scene *scene)
-{
-    sem_post(&stuck.goes_on);
-    cr_assert_eq(connlog_stop(scene->connlog, DEADLINE_NEVER), 0);
-}
-
 Test(connlog, messages_come_before_connections)
 {
     static struct scene scene;
@@ -171,69 +103,6 @@ Test(connlog, messages_come_before_connections)
     cr_assert_str_eq(stuck.messages[1], "Failed");
     cr_assert_str_eq(stuck.messages[2], "Connection from 127.0.0.1:1");
     cr_assert_str_eq(stuck.messages[3], "Connection from 127.0.0.1:2");
-}
-
-/* The sum of the numbers that the messages ending with END begin with. */
-static size_t sum_of(const char *end)
-{
-    size_t sum = 0;
-
-    for (size_t i = 0; i < stuck.n; i++)
-        if (strstr(stuck.messages[i], end))
-            sum += strtoul(stuck.messages[i], NULL, 10);
-    return sum;
-}
-
-static size_t n_with(const char *begin)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < stuck.n; i++)
-        n += strncmp(stuck.messages[i], begin, strlen(begin)) == 0;
-    return n;
-}
-
-Test(connlog, a_full_ring_never_blocks_and_what_is_left_out_is_counted)
-{
-    static struct scene scene;
-    const size_t n = 30000;
-
-    start_stuck(&scene, 2);
-    for (size_t i = 0; i < n; i++)
-        log_connection(&scene, i % 2, (uint16_t)i);
-    go_on_and_stop(&scene);
-    cr_assert_gt(n_with("Connection from"), 0);
-    cr_assert_gt(sum_of("left out"), 0);
-    cr_assert_eq(n_with("Connection from") + sum_of("left out"), n);
-}
-
-Test(connlog, what_is_left_out_is_announced_though_nothing_comes_after_it)
-{
-    static struct scene scene;
-    const size_t n = 10000;
-
-    start_stuck(&scene, 1);
-    for (size_t i = 0; i < n; i++)
-        log_connection(&scene, 0, (uint16_t)i);
-    sem_post(&stuck.goes_on);
-    /* It says so before it is told to stop. */
-    for (int left = 20000; atomic_load(&stuck.n_left_out) == 0 && left > 0; left--)
-        poll(NULL, 0, 1);
-    cr_assert_eq(atomic_load(&stuck.n_left_out), 1);
-    cr_assert_eq(connlog_stop(scene.connlog, DEADLINE_NEVER), 0);
-}
-
-/* "An entry that finds its ring full is counted and the count is logged." */
-Test(connlog, no_message_is_lost_without_a_word)
-{
-    static struct scene scene;
-    const size_t n = 500;
-
-    start_stuck(&scene, 1);
-    for (size_t i = 0; i < n; i++)
-        connlog_message(scene.connlog, LOG_INFO, LOG_ID_LISTENING, "Message %zu", i);
-    go_on_and_stop(&scene);
-    cr_assert_eq(n_with("Message ") + sum_of("left out"), n);
 }
 
 Test(connlog, tells_a_connection_with_all_its_fields)

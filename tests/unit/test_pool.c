@@ -8,6 +8,7 @@
 
 #include "greetd/deadline.h"
 #include "net.h"
+#include "options.h"
 #include "place.h"
 
 TestSuite(pool, .timeout = 120);
@@ -23,7 +24,7 @@ static void prepare(struct scene *scene, size_t n_endpoints)
 {
     place_open(&scene->place, n_endpoints);
     log_init(&scene->log, open("/dev/null", O_WRONLY | O_CLOEXEC));
-    cr_assert_eq(connlog_start(&scene->connlog, &scene->log, 8, true), 0);
+    cr_assert_eq(connlog_start(&scene->connlog, &scene->log, 8, &CONNLOG_EVERYTHING), 0);
 }
 
 static void await_state(struct scene *scene, enum worker_state state)

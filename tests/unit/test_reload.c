@@ -8,6 +8,7 @@
 #include "loaded.h"
 #include "manager.h"
 #include "net.h"
+#include "options.h"
 
 TestSuite(reload, .timeout = 60, .init = set_up, .fini = tear_down);
 
@@ -40,7 +41,7 @@ static void open_scene(struct scene *scene, const char *text)
     scene->options.path = strdup(scratch_write_text(&scratch, "greetd.conf", text));
     log_init(&scene->log, memfd_create("log", MFD_CLOEXEC));
     cr_assert_eq(sockets_open(&scene->sockets, scene->config, &report), 0);
-    cr_assert_eq(connlog_start(&scene->connlog, &scene->log, 2, false), 0);
+    cr_assert_eq(connlog_start(&scene->connlog, &scene->log, 2, &CONNLOG_NO_CONNECTIONS), 0);
     cr_assert_eq(pool_start(&scene->pool, scene->sockets.endpoints, 2, 100, scene->connlog), 0);
     while (pool_state(scene->pool, &error) < WORKER_ACCEPTING)
         net_wait(pool_changed_fd(scene->pool), POLLIN);

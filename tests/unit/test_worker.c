@@ -8,6 +8,7 @@
 
 #include "greetd/deadline.h"
 #include "net.h"
+#include "options.h"
 #include "place.h"
 
 TestSuite(worker, .timeout = 60);
@@ -29,7 +30,7 @@ static void prepare(struct scene *scene, size_t n_endpoints, size_t capacity)
         .accept.max_connections = capacity,
     };
     cr_assert_eq(metrics_init(&scene->shared.accept.metrics, 1), 0);
-    cr_assert_eq(connlog_start(&scene->shared.connlog, &scene->log, 1, true), 0);
+    cr_assert_eq(connlog_start(&scene->shared.connlog, &scene->log, 1, &CONNLOG_EVERYTHING), 0);
     cr_assert_eq(worker_init(&scene->worker, 0, capacity,
                              place_generation(&scene->place, &scene->shared.accept.metrics),
                              &scene->shared),
