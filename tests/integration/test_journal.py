@@ -1,12 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Entries in the journal's native protocol, to a journal that is the test's own socket.
-
-$JOURNAL_STREAM is described in systemd.exec(5), the protocol at
-https://systemd.io/JOURNAL_NATIVE_PROTOCOL.
-"""
+"""Entries in the journal's native protocol."""
 
 import os
-import pathlib
 import re
 import select
 import signal
@@ -14,70 +9,35 @@ import socket
 import unittest
 
 import greetd_testing
-import namespaces
+import journal
 from greetd_testing import GREETING, connect, greeted, read_to_end
 
-JOURNAL = pathlib.Path("/run/systemd/journal/socket")
 BIG = bytes(range(256)) * 32768
 
 
-def setUpModule():
-    namespaces.isolate()
-    namespaces.mount("tmpfs", "/run", "tmpfs")
-    JOURNAL.parent.mkdir(parents=True)
+setUpModule = journal.isolate
+
+ALWAYS = {
+    "GREETD_LISTENER",
+    "GREETD_REMOTE_ADDR",
+    "GREETD_REMOTE_PORT",
+    "GREETD_CONNECTION",
+    "GREETD_RESULT",
+    "GREETD_BYTES",
+    "GREETD_BYTES_ACKED",
+    "GREETD_DURATION_USEC",
+    "GREETD_WORKER",
+}
 
 
-def parse(datagram):
-    """One entry's fields; a value with newlines comes with its size instead of after a "="."""
-    fields = {}
-    while datagram:
-        line, _, datagram = datagram.partition(b"\n")
-        name, equals, value = line.partition(b"=")
-        if not equals:
-            size = int.from_bytes(datagram[:8], "little")
-            value, datagram = datagram[8 : 8 + size], datagram[8 + size + 1 :]
-        fields[name.decode()] = value.decode()
-    return fields
-
-
-class Journal(greetd_testing.GreetdTestCase):
-    def setUp(self):
-        super().setUp()
-        self.journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.addCleanup(JOURNAL.unlink)
-        self.addCleanup(self.journal.close)
-        self.journal.bind(str(JOURNAL))
-        self.journal.settimeout(greetd_testing.TIMEOUT)
-        self.stream, self.stream_end = socket.socketpair()
-        self.addCleanup(self.stream.close)
-        self.addCleanup(self.stream_end.close)
-        self.listener = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
-        self.address = self.listener.getsockname()
-
-    def serve_journal(self, **options):
-        stat = os.fstat(self.stream_end.fileno())
-        return self.serve(
-            sockets=[self.listener],
-            names=["web"],
-            stderr=self.stream_end.fileno(),
-            JOURNAL_STREAM=f"{stat.st_dev}:{stat.st_ino}",
-            **options,
-        )
-
-    def entry(self, message):
-        """The next entry whose MESSAGE= matches, and has what every entry has."""
-        while True:
-            datagram, descriptors, _, _ = socket.recv_fds(self.journal, 1 << 20, 1)
-            self.assertEqual(descriptors, [])
-            fields = parse(datagram)
-            self.assertRegex(fields["MESSAGE_ID"], "^[0-9a-f]{32}$")
-            self.assertRegex(fields["PRIORITY"], "^[0-7]$")
-            if re.fullmatch(message, fields["MESSAGE"]):
-                return fields
-
-    def connection(self, client=None):
-        port = client.getsockname()[1] if client else r"\d+"
-        return self.entry(f"Connection from 127\\.0\\.0\\.1:{port}")
+class Journal(journal.JournalTestCase):
+    def connection(self, client=None, port=r"\d+"):
+        """The entry for a connection over TCP, which has all the fields, whatever its result."""
+        port = client.getsockname()[1] if client else port
+        entry = self.entry(f"Connection from 127\\.0\\.0\\.1:{port}")
+        self.assertEqual({name for name in entry if name.startswith("GREETD_")}, ALWAYS)
+        self.assertRegex(entry["GREETD_DURATION_USEC"], r"^[1-9]\d*$")
+        return entry
 
     def assert_nothing_on_stderr(self):
         self.assertEqual(select.select([self.stream], [], [], 0)[0], [])
@@ -147,7 +107,7 @@ class Journal(greetd_testing.GreetdTestCase):
         self.assertEqual(client.recv(100), BIG[:100])
         port = client.getsockname()[1]
         client.close()
-        entry = self.entry(f"Connection from 127\\.0\\.0\\.1:{port}")
+        entry = self.connection(port=port)
         self.assertEqual(entry["GREETD_RESULT"], "reset")
         self.assertLess(int(entry["GREETD_BYTES_ACKED"]), len(BIG))
 
@@ -171,7 +131,7 @@ class Journal(greetd_testing.GreetdTestCase):
         with connect(self.address) as client:
             self.assertEqual(read_to_end(client), BIG)
             port = client.getsockname()[1]
-        entry = self.entry(f"Connection from 127\\.0\\.0\\.1:{port}")
+        entry = self.connection(port=port)
         self.assertEqual(entry["GREETD_RESULT"], "delivered")
         self.assertEqual(entry["GREETD_BYTES"], str(len(BIG)))
 

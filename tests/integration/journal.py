@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""A journal that is the test's own socket, for entries in the native protocol.
+
+$JOURNAL_STREAM is described in systemd.exec(5), the protocol at
+https://systemd.io/JOURNAL_NATIVE_PROTOCOL.
+"""
+
+import os
+import pathlib
+import re
+import socket
+
+import greetd_testing
+import namespaces
+
+JOURNAL = pathlib.Path("/run/systemd/journal/socket")
+
+
+def isolate():
+    """For setUpModule: a network and a journal of this module's own."""
+    namespaces.isolate()
+    namespaces.mount("tmpfs", "/run", "tmpfs")
+    JOURNAL.parent.mkdir(parents=True)
+
+
+def parse(datagram):
+    """One entry's fields; a value with newlines comes with its size instead of after a "="."""
+    fields = {}
+    while datagram:
+        line, _, datagram = datagram.partition(b"\n")
+        name, equals, value = line.partition(b"=")
+        if not equals:
+            size = int.from_bytes(datagram[:8], "little")
+            value, datagram = datagram[8 : 8 + size], datagram[8 + size + 1 :]
+        fields[name.decode()] = value.decode()
+    return fields
+
+
+class JournalTestCase(greetd_testing.GreetdTestCase):
+    def setUp(self):
+        super().setUp()
+        self.journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(JOURNAL.unlink)
+        self.addCleanup(self.journal.close)
+        self.journal.bind(str(JOURNAL))
+        self.journal.settimeout(greetd_testing.TIMEOUT)
+        self.stream, self.stream_end = socket.socketpair()
+        self.addCleanup(self.stream.close)
+        self.addCleanup(self.stream_end.close)
+        self.listener = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
+        self.address = self.listener.getsockname()
+
+    def serve_journal(self, *args, **options):
+        stat = os.fstat(self.stream_end.fileno())
+        return self.serve(
+            *args,
+            sockets=[self.listener],
+            names=["web"],
+            stderr=self.stream_end.fileno(),
+            JOURNAL_STREAM=f"{stat.st_dev}:{stat.st_ino}",
+            **options,
+        )
+
+    def entry(self, message):
+        """The next entry whose MESSAGE= matches, and has what every entry has."""
+        while True:
+            datagram, descriptors, _, _ = socket.recv_fds(self.journal, 1 << 20, 1)
+            self.assertEqual(descriptors, [])
+            fields = parse(datagram)
+            self.assertRegex(fields["MESSAGE_ID"], "^[0-9a-f]{32}$")
+            self.assertRegex(fields["PRIORITY"], "^[0-7]$")
+            if re.fullmatch(message, fields["MESSAGE"]):
+                return fields

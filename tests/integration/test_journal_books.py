@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: MIT
+"""Entries for connections and what was left out of them add up to the clients, exactly."""
+
+import collections
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import unittest
+
+import greetd_testing
+import journal
+from greetd_testing import GREETING, greeted
+
+setUpModule = journal.isolate
+
+LEFT_OUT = re.compile(
+    r"(\d+) connection entries left out in the last \S+( \S+)*: (\d+) rate limit, (\d+) ring full"
+)
+LOST = re.compile(
+    r"(\d+) connection entries left out: the journal did not take them before the end"
+)
+# Announced every second, so that no test has to wait long.
+EVERY_SECOND = "RateLimitIntervalSec=1s\n"
+NO_LIMIT = EVERY_SECOND + "RateLimitBurst=infinity\n"
+# More than a worker's ring and the sockets or pipes behind it hold.
+MANY = 12000
+
+
+class Books:
+    """What messages say of connections."""
+
+    def __init__(self):
+        self.entries = 0
+        self.left_out = collections.Counter()
+
+    def add(self, message):
+        if message.startswith("Connection from "):
+            self.entries += 1
+        elif match := LEFT_OUT.fullmatch(message):
+            total, _, rate_limit, ring_full = match.groups()
+            assert int(total) == int(rate_limit) + int(ring_full) > 0, message
+            self.left_out.update(rate_limit=int(rate_limit), ring_full=int(ring_full))
+        elif "left out" in message:
+            raise AssertionError(message)
+
+    def total(self):
+        return self.entries + self.left_out.total()
+
+
+class JournalBooks(journal.JournalTestCase):
+    def setUp(self):
+        super().setUp()
+        self.books = Books()
+
+    def serve_with(self, log, *args, **options):
+        config = f"[Server]\nWorkers=1\n[Log]\n{log}"
+        return self.serve_journal(*args, config=config, **options)
+
+    def greet(self, n):
+        for _ in range(n):
+            self.assertEqual(greeted(self.address), GREETING)
+
+    def greet_many(self):
+        """MANY clients; each must be greeted."""
+        expected = self.write("expected", GREETING)
+        load = [greetd_testing.load_program(), "-n", str(MANY), "-c", "64"]
+        subprocess.run(
+            [*load, str(self.address[1]), expected],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            timeout=greetd_testing.TIMEOUT,
+        )
+
+    def wait_greeted(self, greetd, n):
+        """Until N clients were greeted and all are gone, so that each is in the books or is not."""
+        greetd.wait_message("STATUS", f"Greeting 0 clients; {n} greeted, .*")
+
+    def read_books(self, n):
+        """Reads entries until N connections are accounted for."""
+        while self.books.total() < n:
+            self.books.add(self.entry(".*")["MESSAGE"])
+        self.assertEqual(self.books.total(), n)
+
+    def read_rest(self):
+        """Reads what is in the journal's socket by now."""
+        while select.select([self.journal], [], [], 0)[0]:
+            self.books.add(self.entry(".*")["MESSAGE"])
+
+    def test_past_the_limit_told_at_the_end(self):
+        greetd = self.serve_with("RateLimitIntervalSec=1h\nRateLimitBurst=20\n")
+        self.greet(100)
+        self.stop(greetd)
+        self.read_rest()
+        self.assertEqual(self.books.entries, 20)
+        self.assertEqual(self.books.left_out, {"rate_limit": 80, "ring_full": 0})
+
+    def test_past_the_limit_told_though_nobody_comes_any_more(self):
+        greetd = self.serve_with(EVERY_SECOND + "RateLimitBurst=20\n")
+        self.greet(100)
+        self.read_books(100)
+        self.assertGreater(self.books.left_out["rate_limit"], 0)
+        entry_count = self.books.total()
+        self.stop(greetd)
+        self.read_rest()
+        self.assertEqual(self.books.total(), entry_count)
+
+    def test_a_new_interval_lets_entries_through_again(self):
+        greetd = self.serve_with(EVERY_SECOND + "RateLimitBurst=1\n")
+        self.greet(2)
+        greeted_so_far = 2
+        while self.books.entries < 3:
+            self.greet(1)
+            greeted_so_far += 1
+            self.read_rest()
+        self.stop(greetd)
+        self.read_rest()
+        self.assertEqual(self.books.total(), greeted_so_far)
+
+    def test_what_was_left_out_is_a_notice_of_its_own_kind(self):
+        greetd = self.serve_with(EVERY_SECOND + "RateLimitBurst=1\n")
+        self.greet(5)
+        connection = self.entry("Connection from .*")
+        entry = self.entry(LEFT_OUT.pattern)
+        self.assertEqual(entry["PRIORITY"], "5")
+        self.assertNotEqual(entry["MESSAGE_ID"], connection["MESSAGE_ID"])
+        self.stop(greetd)
+
+    def test_a_journal_that_stands_still_and_goes_on(self):
+        greetd = self.serve_with(NO_LIMIT)
+        self.greet_many()
+        self.wait_greeted(greetd, MANY)
+        self.read_books(MANY)
+        self.assertGreater(self.books.left_out["ring_full"], 0)
+        self.assertEqual(self.books.left_out["rate_limit"], 0)
+        self.stop(greetd)
+
+    def test_a_journal_that_stands_still_under_a_limit(self):
+        greetd = self.serve_with("RateLimitIntervalSec=1h\nRateLimitBurst=2000\n")
+        self.greet_many()
+        self.wait_greeted(greetd, MANY)
+        # At least these were in a full ring, and the others are past the limit.
+        while self.books.entries < 2000:
+            self.books.add(self.entry(".*")["MESSAGE"])
+        self.stop(greetd)
+        self.read_rest()
+        self.assertEqual(self.books.entries, 2000)
+        self.assertEqual(self.books.total(), MANY)
+        self.assertGreater(self.books.left_out["ring_full"], 0)
+        self.assertGreater(self.books.left_out["rate_limit"], 0)
+
+    def test_a_journal_that_stands_still_to_the_end(self):
+        greetd = self.serve_with(NO_LIMIT)
+        self.greet_many()
+        self.stop(greetd)
+        self.read_rest()
+        said = self.stream.recv(4096).decode()
+        lost = LOST.fullmatch(said.removeprefix("<5>").removesuffix("\n"))
+        self.assertTrue(lost, said)
+        self.assertEqual(self.books.total() + int(lost[1]), MANY)
+
+    def test_a_full_pipe_that_is_read_again(self):
+        read_end, write_end = (os.fdopen(fd, mode) for fd, mode in zip(os.pipe(), ("rb", "wb")))
+        self.addCleanup(read_end.close)
+        with write_end:
+            greetd = self.serve(
+                sockets=[self.listener],
+                config=f"[Server]\nWorkers=1\n[Log]\n{NO_LIMIT}",
+                stderr=write_end.fileno(),
+            )
+        self.greet_many()
+        self.wait_greeted(greetd, MANY)
+        while self.books.total() < MANY:
+            self.books.add(read_end.readline().decode().rstrip())
+        self.assertEqual(self.books.total(), MANY)
+        self.assertGreater(self.books.left_out["ring_full"], 0)
+        self.stop(greetd)
+
+    def reload(self, greetd, log):
+        self.write("greetd.conf", f"[Server]\nWorkers=1\n[Log]\n{log}")
+        told = len(greetd.messages)
+        greetd.signal(signal.SIGHUP)
+        greetd.wait_until(
+            lambda: any("READY" in message for message in greetd.messages[told:]), "end of a reload"
+        )
+
+    def test_across_reloads(self):
+        hour = "RateLimitIntervalSec=1h\n"
+        path = self.write("greetd.conf", f"[Log]\n{hour}RateLimitBurst=10\n")
+        greetd = self.serve_journal("-c", path, config=None)
+        self.greet(50)
+        self.wait_greeted(greetd, 50)
+        self.reload(greetd, "Connections=no\n")
+        self.greet(30)
+        self.wait_greeted(greetd, 80)
+        self.reload(greetd, "Connections=yes\nLevel=notice\n")
+        self.greet(30)
+        self.wait_greeted(greetd, 110)
+        self.reload(greetd, f"{hour}RateLimitBurst=infinity\n")
+        self.greet(25)
+        self.wait_greeted(greetd, 135)
+        self.stop(greetd)
+        self.read_rest()
+        self.assertEqual(self.books.entries, 10 + 25)
+        self.assertEqual(self.books.left_out, {"rate_limit": 40, "ring_full": 0})
+
+    def test_what_is_less_urgent_than_the_level_is_left_out(self):
+        greetd = self.serve_with("Level=notice\n")
+        self.greet(5)
+        self.stop(greetd)
+        self.assertEqual(select.select([self.journal], [], [], 0)[0], [])
+
+    def test_no_entries_are_no_books(self):
+        greetd = self.serve_with("Connections=no\nRateLimitBurst=1\n")
+        self.greet(50)
+        self.stop(greetd)
+        self.read_rest()
+        self.assertEqual(self.books.total(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
