@@ -29,9 +29,9 @@ static struct {
     bool dribble;    /* send(2) takes one byte at a time */
 } fault;
 
-/* How the client is greeted besides. */
+/* How the client is greeted. */
 static bool on_data; /* GreetOn=data */
-static bool made_up; /* a greeting with a variable */
+static bool made_up; /* a greeting with a variable, which is empty */
 
 static bool strikes(enum call call)
 {
@@ -163,6 +163,7 @@ static void check_outcome(const struct seen *seen, const struct greeting *greeti
 static bool live_once(void)
 {
     static char bytes[GREETING_SIZE];
+    struct greeting_piece piece = {.size = sizeof(bytes), .variable = variable_find("metrics", 7)};
     struct accepting a;
     size_t before = descriptors_count();
     int error = fault.error;
@@ -172,7 +173,14 @@ static bool live_once(void)
     told.n = told.n_errors = 0;
     fault.error = 0;
     accepting_open(&a, 1, 2);
-    a.place.greetings[0] = (struct greeting){.bytes = bytes, .size = sizeof(bytes)};
+    a.place.greetings[0] = (struct greeting){
+        .bytes = bytes,
+        .size = sizeof(bytes),
+        .pieces = made_up ? &piece : NULL,
+        .n_pieces = made_up,
+    };
+    a.clients.newest->lanes[0].terms.expects_data = on_data;
+    a.clients.newest->lanes[0].terms.data_timeout_usec = DEADLINE_NEVER;
     int client = place_connect(&a.place, 0);
     cr_assert_eq(send(client, "hello", 5, MSG_NOSIGNAL), 5);
     fault.error = error;
@@ -218,17 +226,21 @@ ParameterizedTestParameters(conn_faults, every_call_fails_once)
 
 ParameterizedTest(struct failing *failing, conn_faults, every_call_fails_once, .timeout = 120)
 {
-    unsigned nth = 0;
-
     fault.call = failing->call;
     fault.error = failing->error;
     fault.times = failing->times;
     fault.dribble = failing->dribble;
-    do
-        fault.nth = ++nth;
-    while (live_once());
-    /* The last life was one without a fault, and there was at least one with it. */
-    cr_assert_gt(nth, failing->dribble ? GREETING_SIZE : 1);
+    for (unsigned way = 0; way < 4; way++) {
+        unsigned nth = 0;
+
+        on_data = way & 1;
+        made_up = way & 2;
+        do
+            fault.nth = ++nth;
+        while (live_once());
+        /* The last life was one without a fault, and there was at least one with it. */
+        cr_assert_gt(nth, failing->dribble ? GREETING_SIZE : 1);
+    }
 }
 
 Test(conn_faults, a_byte_at_a_time_is_as_good_as_all_at_once, .timeout = 60)
