@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+#include "greetd/exposition.h"
+
 struct pool {
     struct worker_shared shared;
     unsigned n_initialised, n_started;
@@ -19,6 +21,18 @@ struct pool {
 static size_t share_of(uint64_t max_connections, unsigned n_workers, unsigned index)
 {
     return (size_t)(max_connections / n_workers + (index < max_connections % n_workers));
+}
+
+/* What $metrics stands for, whichever worker asks. */
+static size_t write_metrics(void *context, char *buffer, size_t size)
+{
+    const struct pool *pool = context;
+    const struct exposition what = {
+        .metrics = &pool->shared.accept.metrics,
+        .log_suppressed = connlog_left_out(pool->shared.connlog),
+    };
+
+    return exposition_format(buffer, size, &what);
 }
 
 static int pool_new(struct pool **ret, unsigned n_workers, uint64_t max_connections,
@@ -34,6 +48,7 @@ static int pool_new(struct pool **ret, unsigned n_workers, uint64_t max_connecti
     pool->shared = (struct worker_shared){
         .n_workers = n_workers,
         .connlog = connlog,
+        .metrics_text = {.write = write_metrics, .context = pool},
         .accept.max_connections = max_connections,
         .accept.changed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
     };
