@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: MIT
+"""Variables in messages: what each client is told of itself, whoever it is and however it reads."""
+
+import signal
+import socket
+import subprocess
+import unittest
+
+import greetd_testing
+import namespaces
+from greetd_testing import EX_CONFIG, connect, greeted, read_to_end
+
+
+def setUpModule():
+    namespaces.isolate()
+
+
+class Variables(greetd_testing.GreetdTestCase):
+    def serve_message(self, message, *listen, more=""):
+        listen = "".join(f"ListenStream={address}\n" for address in listen or ["127.0.0.1:0"])
+        config = f"[Server]\nWorkers=1\n{listen}[Greeting]\nMessage={message}\n{more}"
+        greetd = self.serve(config=config)
+        return greetd, greetd.address()
+
+    def test_an_ipv4_client_is_told_its_address(self):
+        _, address = self.serve_message(r"$remote_addr:$remote_port\n")
+        with connect(address) as client:
+            host, port = client.getsockname()
+            self.assertEqual(read_to_end(client), f"{host}:{port}\n".encode())
+
+    def test_an_ipv6_client_is_told_its_address(self):
+        _, address = self.serve_message(r"${remote_addr} ${remote_port}", "[::1]:0")
+        with connect(address) as client:
+            port = client.getsockname()[1]
+            self.assertEqual(read_to_end(client), f"::1 {port}".encode())
+
+    def test_an_ipv4_client_of_an_ipv6_socket_is_told_its_ipv4_address(self):
+        listener = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+        self.addCleanup(listener.close)
+        self.serve("-m", "$remote_addr", sockets=[listener])
+        self.assert_greeted(("127.0.0.1", listener.getsockname()[1]), b"127.0.0.1")
+
+    def test_a_unix_client_is_told_what_nginx_tells(self):
+        _, address = self.serve_message("[$remote_addr][$remote_port]", f"{self.folder}/socket")
+        self.assert_greeted(address, b"[unix:][]")
+
+    def test_connections_are_numbered_as_in_the_log(self):
+        _, address = self.serve_message("$connection")
+        self.assertEqual([greeted(address) for _ in range(3)], [b"1", b"2", b"3"])
+
+    def test_workers_do_not_use_a_number_twice(self):
+        greetd = self.serve(
+            "-l", "127.0.0.1:0", "-m", "$connection", config="[Server]\nWorkers=4\n"
+        )
+        clients = [self.client(greetd.address()) for _ in range(200)]
+        self.assertEqual(len({read_to_end(client) for client in clients}), 200)
+
+    def test_the_host_is_named(self):
+        _, address = self.serve_message(r"$hostname\n")
+        self.assert_greeted(address, socket.gethostname().encode() + b"\n")
+
+    def test_dollars_can_be_written(self):
+        _, address = self.serve_message(r"5$$, \x24connection, $$connection")
+        self.assert_greeted(address, b"5$, $connection, $connection")
+
+    def test_nothing_is_expanded_if_not_wanted(self):
+        _, address = self.serve_message("5$ for $nobody", more="Expand=no\n")
+        self.assert_greeted(address, b"5$ for $nobody")
+
+    def test_the_command_line_has_variables_too(self):
+        greetd = self.serve("-l", "127.0.0.1:0", "--message=$connection$$")
+        self.assert_greeted(greetd.address(), b"1$")
+
+    def test_a_reload_brings_other_variables(self):
+        greetd, address = self.serve_message("$connection")
+        self.assert_greeted(address, b"1")
+        path = next(self.folder.glob("config*"))
+        path.write_text(path.read_text().replace("$connection", "now $connection"))
+        greetd.signal(signal.SIGHUP)
+        greetd.wait_until(
+            lambda: sum("READY" in message for message in greetd.messages) == 2, "second READY=1"
+        )
+        self.assert_greeted(address, b"now 2")
+
+
+class MessageFiles(greetd_testing.GreetdTestCase):
+    # Several MB, more than the kernel takes for a client that does not read.
+    LINE = "Client $connection is at ${remote_addr}.\n"
+    COUNT = 250_000
+
+    def serve_file(self, content, more="Expand=yes\n"):
+        path = self.write("message", content)
+        greetd = self.serve(
+            "-l", "127.0.0.1:0", config=f"[Server]\nWorkers=1\n[Greeting]\nMessageFile={path}\n{more}"
+        )
+        return greetd, greetd.address()
+
+    def expected(self, number):
+        return f"Client {number} is at 127.0.0.1.\n".encode() * self.COUNT
+
+    def test_a_file_is_not_expanded_unless_wanted(self):
+        _, address = self.serve_file("$nobody 5$\n", more="")
+        self.assert_greeted(address, b"$nobody 5$\n")
+
+    def test_a_file_has_variables_but_no_escapes(self):
+        _, address = self.serve_file("\\n$connection\0$$\n")
+        self.assert_greeted(address, b"\\n1\0$\n")
+
+    def test_a_big_file_is_expanded_for_quick_readers(self):
+        _, address = self.serve_file(self.LINE * self.COUNT)
+        for number in (1, 2):
+            self.assertTrue(greeted(address) == self.expected(number))
+
+    def test_slow_readers_get_all_of_what_was_made_up_for_each(self):
+        _, address = self.serve_file(self.LINE * self.COUNT)
+        clients = [self.client(address, receive_buffer=16384) for _ in range(4)]
+        received = [bytearray(client.recv(100)) for client in clients]
+        for _ in range(20):
+            for client, got in zip(clients, received):
+                got += client.recv(4096)
+        for number, (client, got) in enumerate(zip(clients, received), 1):
+            got += read_to_end(client)
+            self.assertTrue(got == self.expected(number))
+
+    def test_slow_readers_that_close_have_done_no_harm(self):
+        greetd, address = self.serve_file(self.LINE * self.COUNT)
+        for _ in range(5):
+            with connect(address, receive_buffer=4096) as client:
+                client.recv(1000)
+        self.assertTrue(greeted(address) == self.expected(6))
+        self.stop(greetd)
+
+
+class Mistakes(greetd_testing.GreetdTestCase):
+    def check(self, config, *args):
+        path = self.write("greetd.conf", config)
+        run = subprocess.run(
+            [greetd_testing.program(), "--check", "-c", path, *args],
+            capture_output=True,
+            text=True,
+            env=self.environment(),
+            check=False,
+        )
+        return run.returncode, run.stderr.replace(f"{path}:", "")
+
+    def test_unknown_variables_are_told_with_their_line_and_the_nearest_name(self):
+        bad = self.write("bad", "two lines\nand $conection")
+        status, told = self.check(
+            f"[Greeting]\nMessage=from $remote_adr\n[Listener a]\nMessageFile={bad}\nExpand=yes\n"
+            "[Listener b]\nMessage=costs 5$\n[Listener c]\nMessage=${hostname\n"
+            "[Listener d]\nMessage=$request_uri\n"
+        )
+        self.assertEqual(status, EX_CONFIG)
+        self.assertEqual(
+            told.splitlines(),
+            [
+                "2: Message=: unknown variable $remote_adr at byte 6; did you mean $remote_addr?",
+                "4: MessageFile=: unknown variable $conection at byte 15; did you mean $connection?",
+                "7: Message=: bad variable at byte 8; a $ that no name follows is written as $$",
+                "9: Message=: bad variable at byte 1; ${ must be followed by the name of a variable "
+                "and }",
+                "11: Message=: unknown variable $request_uri at byte 1",
+            ],
+        )
+
+    def test_the_command_line_is_checked_too(self):
+        status, told = self.check("", "-m", "$hostnam")
+        self.assertEqual(status, EX_CONFIG)
+        self.assertEqual(
+            told,
+            "command line: --message=: unknown variable $hostnam at byte 1; "
+            "did you mean $hostname?\n",
+        )
+
+    def test_good_variables_pass(self):
+        message = "$remote_addr $remote_port $connection $hostname $metrics $$ ${connection}"
+        self.assertEqual(self.check(f"[Greeting]\nMessage={message}\n"), (0, ""))
+
+
+if __name__ == "__main__":
+    unittest.main()
