@@ -98,7 +98,7 @@ class SystemTest(unittest.TestCase):
     def load_that_loses_nobody(self):
         """The same; all must be greeted."""
         with self.load() as outcomes:
-            yield
+            yield outcomes
         self.assertEqual(list(outcomes), ["greeted"], outcomes)
 
     @contextlib.contextmanager
