@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MIT
 """greetd-metrics.socket: there for who wants it."""
 
+import sys
+
 from case import GREETING, SystemTest
 
 ADDRESS = "127.0.0.1:9109"
 SOCKET = "greetd-metrics.socket"
 SECTION = "[Listener metrics]\nMessage=numbers\n"
+EXAMPLE = "/usr/share/doc/greeting-daemon/examples/greetd-metrics.conf"
+SCRAPE = f"import urllib.request as r; print(r.urlopen('http://{ADDRESS}/').read().decode())"
 
 
 class MetricsSocket(SystemTest):
@@ -27,6 +31,16 @@ class MetricsSocket(SystemTest):
         self.assertEqual(self.greet(ADDRESS), "numbers")
         self.assertEqual(self.greet(), GREETING)
         self.wait_for_entry(GREETD_LISTENER="metrics", GREETD_RESULT="delivered")
+
+    def test_as_its_header_says_it_answers_prometheus(self):
+        self.assertEqual(self.greet(), GREETING)
+        self.machine.run("cp", EXAMPLE, "/etc/greetd.conf.d/")
+        self.systemctl("stop", "greetd.service")
+        self.systemctl("enable", "--now", SOCKET)
+        self.assertEqual(self.greet(), GREETING)
+        told = self.finish_client(self.machine.start_on_network(sys.executable, "-c", SCRAPE))
+        self.assertIn('\ngreetd_connections_total{listener="server",result="delivered"} ', told)
+        self.assertIn("\ngreetd_greeting_seconds_count 1\n", told)
 
     def test_an_upgrade_leaves_it_alone_and_removal_ends_it(self):
         self.enable()
