@@ -1,181 +1,155 @@
 # SPDX-License-Identifier: MIT
-"""The metrics as the package ships them: over HTTP, for promtool, and for a real Prometheus."""
+"""$metrics, as packaging/greetd-metrics.conf has it answered to Prometheus."""
 
-import json
 import pathlib
 import re
+import signal
 import socket
 import subprocess
+import threading
 import time
 import unittest
-import urllib.parse
 import urllib.request
 
-import greet_testing
 import greetd_testing
 import namespaces
-import reload_testing
-from greetd_testing import TIMEOUT, connect, read_to_end
+from greetd_testing import GREETING
 
-PACKAGING = pathlib.Path(__file__).parents[2] / "packaging"
-# The section as shipped, but on a socket that greetd opens itself.
-SHIPPED = (PACKAGING / "greetd-metrics.conf").read_text() + "\nListenStream=127.0.0.1:0\n"
-CONFIG = "[Server]\nListenStream=127.0.0.1:0\n[Log]\nRateLimitBurst=100\n" + SHIPPED
-LOADED = 2000
-
-SERVER_RESULTS = r'greetd_connections_total\{listener="server",result="(\w+)"\} (\d+)'
+METRICS_CONF = pathlib.Path(__file__).parents[2] / "packaging/greetd-metrics.conf"
+SAMPLE = re.compile(r"([a-z_]+)(?:\{(.*)\})? (\S+)")
+BUCKET = "greetd_greeting_seconds_bucket"
 
 
 def setUpModule():
     namespaces.isolate()
 
 
-def number(text, sample):
-    """The value of SAMPLE, which is in TEXT once."""
-    values = re.findall(f"^{re.escape(sample)} (.+)$", text, re.MULTILINE)
-    assert len(values) == 1, (sample, text)
-    return float(values[0])
+def parse(text):
+    """The samples: numbers by name and labels as they are written, in their order."""
+    samples = {}
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            name, labels, value = SAMPLE.fullmatch(line).groups()
+            samples[name, labels] = float(value)
+    return samples
 
 
-def buckets(text):
-    """Of the histogram, the cumulated numbers in the order in which they are told."""
-    return [int(n) for n in re.findall(r'greetd_greeting_seconds_bucket\{le="[^"]+"\} (\d+)', text)]
+def total(samples, name, *parts):
+    """The sum of what is called NAME with all PARTS in its labels."""
+    return sum(value for (of, labels), value in samples.items()
+               if of == name and all(part in labels for part in parts))
 
 
-class MetricsTestCase(greet_testing.GreetTestCase, reload_testing.ReloadTestCase):
+class Metrics(greetd_testing.GreetdTestCase):
     def setUp(self):
         super().setUp()
-        self.greetd = self.serve_with(CONFIG)
-        self.address, self.metrics_address = self.greetd.address(0), self.greetd.address(1)
+        self.server = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
+        self.metrics = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
 
-    def load(self, n):
-        """Has N clients greeted, and returns what greet counted."""
-        result = self.greet("--load", "--json", "-n", str(n), "-c", "32", "--expect",
-                            greetd_testing.GREETING.decode(), "%s:%d" % self.address)
-        self.assertEqual(result.returncode, greet_testing.OK, result.stderr)
-        return json.loads(result.stdout)
-
-    def url(self):
-        return "http://%s:%d/metrics" % self.metrics_address
+    def serve_both(self, more=""):
+        return self.serve(config=METRICS_CONF.read_text() + more,
+                          sockets=[self.server, self.metrics], names=["server", "metrics"])
 
     def scrape(self):
-        with urllib.request.urlopen(self.url(), timeout=TIMEOUT) as answer:
+        url = f"http://127.0.0.1:{self.metrics.getsockname()[1]}/metrics"
+        with urllib.request.urlopen(url) as answer:
             self.assertEqual(answer.status, 200)
-            self.assertEqual(answer.headers.get_content_type(), "text/plain")
-            self.assertEqual(answer.headers.get_param("version"), "0.0.4")
+            self.assertEqual(answer.headers["Content-Type"],
+                             "text/plain; version=0.0.4; charset=utf-8")
             return answer.read().decode()
 
-    def scrape_when(self, sample, value):
-        """The metrics once SAMPLE has VALUE: who has just read a greeting may not be closed yet."""
-        deadline = time.monotonic() + TIMEOUT
-        while number(text := self.scrape(), sample) != value:
-            self.assertLess(time.monotonic(), deadline, text)
-        return text
+    def scrape_until(self, is_enough):
+        """A client is counted when it has gone, which is a moment after it has read everything."""
+        deadline = time.monotonic() + greetd_testing.TIMEOUT
+        while True:
+            samples = parse(self.scrape())
+            if is_enough(samples):
+                return samples
+            self.assertLess(time.monotonic(), deadline, samples)
 
+    def test_prometheus_reads_what_it_is_answered(self):
+        self.serve_both()
+        self.assert_greeted(self.server.getsockname())
+        checked = subprocess.run(["promtool", "check", "metrics"], input=self.scrape(), text=True,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        self.assertEqual((checked.returncode, checked.stdout), (0, ""))
 
-class Numbers(MetricsTestCase):
-    def test_curl_gets_them(self):
-        done = subprocess.run(["curl", "--silent", "--show-error", "--fail", self.url()],
-                              capture_output=True, text=True, timeout=TIMEOUT, check=True)
-        self.assertEqual(number(done.stdout, "greetd_connections_active"), 1, "curl itself")
+    def test_every_client_is_counted(self):
+        self.serve_both("[Server]\nWorkers=2\n")
+        for _ in range(20):
+            self.assert_greeted(self.server.getsockname())
+        samples = self.scrape_until(
+            lambda s: total(s, "greetd_connections_total", 'listener="server"') == 20)
+        self.assertEqual(
+            total(samples, "greetd_connections_total", 'listener="server"', 'result="delivered"'),
+            20)
+        self.assertGreaterEqual(samples["greetd_bytes_sent_total", None], 20 * len(GREETING))
+        self.assertGreaterEqual(samples["greetd_greeting_seconds_count", None], 20)
+        self.assertGreater(samples["greetd_greeting_seconds_sum", None], 0)
+        self.assertEqual(samples["greetd_workers", None], 2)
+        # Who asks is there.
+        self.assertGreaterEqual(samples["greetd_connections_active", None], 1)
 
-    def test_who_asks_nothing_is_told_nothing(self):
-        with connect(self.metrics_address) as silent:
-            silent.shutdown(socket.SHUT_WR)
-            self.assertEqual(read_to_end(silent), b"")
+    def test_who_asked_before_is_counted_as_a_client_of_its_listener(self):
+        self.serve_both()
+        samples = self.scrape_until(
+            lambda s: total(s, "greetd_connections_total", 'listener="metrics"') > 0)
+        self.assertEqual(total(samples, "greetd_connections_total", 'listener="server"'), 0)
 
-    def test_promtool_finds_nothing_to_mend(self):
-        self.load(100)
-        done = subprocess.run(["promtool", "check", "metrics"], input=self.scrape(), text=True,
-                              capture_output=True, timeout=TIMEOUT, check=False)
-        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+    def test_reloads_are_counted_and_change_no_counter(self):
+        greetd = self.serve_both("[Log]\nConnections=no\n")
+        self.assert_greeted(self.server.getsockname())
+        self.scrape_until(lambda s: total(s, "greetd_connections_total", 'listener="server"') == 1)
+        greetd.signal(signal.SIGHUP)
+        samples = self.scrape_until(
+            lambda s: total(s, "greetd_reloads_total", 'result="success"') == 1)
+        self.assertEqual(total(samples, "greetd_connections_total", 'listener="server"'), 1)
+        self.assertEqual(total(samples, "greetd_reloads_total", 'result="failure"'), 0)
 
-    def test_they_equal_what_greet_counted(self):
-        counted = self.load(LOADED)["ok"]
-        self.assertEqual(counted, LOADED)
-        # The one that is active is the one that asks.
-        text = self.scrape_when("greetd_connections_active", 1)
-        results = dict(re.findall(SERVER_RESULTS, text))
-        self.assertEqual(sum(map(int, results.values())), LOADED, text)
-        self.assertEqual(int(results["delivered"]), LOADED, results)
+    def test_entries_left_out_of_the_log_are_counted(self):
+        self.serve_both("[Log]\nRateLimitBurst=1\nRateLimitIntervalSec=1h\n")
+        for _ in range(5):
+            self.assert_greeted(self.server.getsockname())
+        self.scrape_until(lambda s: s["greetd_log_suppressed_total", None] >= 4)
 
-    def test_times_and_bytes_cover_every_greeting(self):
-        self.load(LOADED)
-        before = self.scrape()
-        self.load(LOADED)
-        after = self.scrape()
-        # In between one scrape was answered, too.
-        n = number(after, "greetd_greeting_seconds_count") \
-            - number(before, "greetd_greeting_seconds_count")
-        self.assertEqual(n, LOADED + 1)
-        self.assertEqual(buckets(after), sorted(buckets(after)))
-        self.assertEqual(buckets(after)[-1], number(after, "greetd_greeting_seconds_count"))
-        self.assertGreater(number(after, "greetd_greeting_seconds_sum"), 0)
-        sent = number(after, "greetd_bytes_sent_total") - number(before, "greetd_bytes_sent_total")
-        self.assertGreater(sent, LOADED * len(greetd_testing.GREETING) + len(before))
+    def assert_agrees(self, samples, before):
+        """No number contradicts another one of the same answer, and none goes back."""
+        buckets = [value for (name, _), value in samples.items() if name == BUCKET]
+        self.assertEqual(buckets, sorted(buckets))
+        self.assertEqual(buckets[-1], samples["greetd_greeting_seconds_count", None])
+        self.assertLessEqual(total(samples, "greetd_connections_total", 'result="delivered"'),
+                             buckets[-1])
+        self.assertGreaterEqual(samples["greetd_connections_active", None], 0)
+        for key, value in before.items():
+            if key[0].endswith("_total") or key[0] == BUCKET:
+                self.assertGreaterEqual(samples[key], value, key)
 
-    def test_what_the_log_leaves_out_is_counted(self):
-        self.load(LOADED)
-        # All have ended, and what the log made of them comes a moment later.
-        self.scrape_when("greetd_connections_active", 1)
-        deadline = time.monotonic() + TIMEOUT
-        while not (left_out := number(self.scrape(), "greetd_log_suppressed_total")) >= LOADED - 100:
-            self.assertLess(time.monotonic(), deadline, left_out)
+    def test_the_numbers_agree_while_clients_come_and_go(self):
+        self.serve_both("[Server]\nWorkers=2\n[Log]\nConnections=no\n")
+        over = threading.Event()
+        greeted = []
 
-    def test_reloads_are_counted(self):
-        self.reload(self.greetd)
-        self.reload(self.greetd, CONFIG + "Nonsense=1\n")
-        text = self.scrape()
-        self.assertEqual(number(text, 'greetd_reloads_total{result="success"}'), 1)
-        self.assertEqual(number(text, 'greetd_reloads_total{result="failure"}'), 1)
+        def come_and_go():
+            while not over.is_set():
+                greeted.append(greetd_testing.greeted(self.server.getsockname()))
 
-
-class RealPrometheus(MetricsTestCase):
-    def prometheus(self):
-        """Starts one that scrapes greetd ten times a second, and returns its address."""
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            address = "127.0.0.1:%d" % free.getsockname()[1]
-        config = self.write("prometheus.yml", "\n".join([
-            "global: {scrape_interval: 100ms, scrape_timeout: 100ms}",
-            f"rule_files: [{PACKAGING}/monitoring/greetd-rules.yml]",
-            "scrape_configs:",
-            "  - job_name: greetd",
-            "    static_configs: [{targets: ['%s:%d']}]" % self.metrics_address]))
-        log = open(self.folder / "prometheus.log", "w", encoding="utf-8")
-        self.addCleanup(log.close)
-        process = subprocess.Popen(
-            ["prometheus", f"--config.file={config}", f"--web.listen-address={address}",
-             f"--storage.tsdb.path={self.folder}/tsdb"], stdout=log, stderr=log)
-        self.addCleanup(process.wait, TIMEOUT)
-        self.addCleanup(process.terminate)
-        return process, address
-
-    def query(self, prometheus, expression):
-        """The value of EXPRESSION; None if there is none yet."""
-        process, address = prometheus
-        url = f"http://{address}/api/v1/query?" + urllib.parse.urlencode({"query": expression})
-        self.assertIsNone(process.poll(), (self.folder / "prometheus.log").read_text())
+        clients = [threading.Thread(target=come_and_go) for _ in range(4)]
+        for client in clients:
+            client.start()
+        before = {}
         try:
-            with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
-                result = json.load(answer)["data"]["result"]
-        except OSError:  # it is not up yet
-            return None
-        return float(result[0]["value"][1]) if result else None
-
-    def wait_for(self, prometheus, expression, value):
-        deadline = time.monotonic() + TIMEOUT
-        while (seen := self.query(prometheus, expression)) != value:
-            self.assertLess(time.monotonic(), deadline, (expression, seen))
-            time.sleep(0.05)
-
-    def test_it_scrapes_them(self):
-        self.load(LOADED)
-        prometheus = self.prometheus()
-        self.wait_for(prometheus, "up{job='greetd'}", 1)
-        delivered = "greetd_connections_total{listener='server',result='delivered'}"
-        self.wait_for(prometheus, delivered, LOADED)
-        self.load(LOADED)
-        self.wait_for(prometheus, delivered, 2 * LOADED)
+            for _ in range(50):
+                samples = parse(self.scrape())
+                self.assert_agrees(samples, before)
+                before = samples
+        finally:
+            over.set()
+            for client in clients:
+                client.join()
+        self.assertEqual(set(greeted), {GREETING})
+        samples = self.scrape_until(
+            lambda s: total(s, "greetd_connections_total", 'listener="server"') == len(greeted))
+        self.assert_agrees(samples, before)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+"""The metrics as the package ships them, read by curl and a real Prometheus, and compared with what
+greet has counted."""
+
+import json
+import pathlib
+import re
+import socket
+import subprocess
+import time
+import unittest
+import urllib.parse
+import urllib.request
+
+import greet_testing
+import greetd_testing
+import namespaces
+from greetd_testing import TIMEOUT, connect, read_to_end
+
+PACKAGING = pathlib.Path(__file__).parents[2] / "packaging"
+# The section as shipped, but on a socket that greetd opens itself.
+SHIPPED = (PACKAGING / "greetd-metrics.conf").read_text() + "\nListenStream=127.0.0.1:0\n"
+CONFIG = "[Server]\nListenStream=127.0.0.1:0\n" + SHIPPED
+LOADED = 2000
+
+SERVER_RESULTS = r'greetd_connections_total\{listener="server",result="(\w+)"\} (\d+)'
+
+
+def setUpModule():
+    namespaces.isolate()
+
+
+def number(text, sample):
+    """The value of SAMPLE, which is in TEXT once."""
+    values = re.findall(f"^{re.escape(sample)} (.+)$", text, re.MULTILINE)
+    assert len(values) == 1, (sample, text)
+    return float(values[0])
+
+
+class MetricsTestCase(greet_testing.GreetTestCase):
+    def setUp(self):
+        super().setUp()
+        self.greetd = self.serve(config=CONFIG)
+        self.address, self.metrics_address = self.greetd.address(0), self.greetd.address(1)
+
+    def load(self, n):
+        """Has N clients greeted, and returns what greet counted."""
+        result = self.greet("--load", "--json", "-n", str(n), "-c", "32", "--expect",
+                            greetd_testing.GREETING.decode(), "%s:%d" % self.address)
+        self.assertEqual(result.returncode, greet_testing.OK, result.stderr)
+        return json.loads(result.stdout)
+
+    def url(self):
+        return "http://%s:%d/metrics" % self.metrics_address
+
+    def scrape(self):
+        with urllib.request.urlopen(self.url(), timeout=TIMEOUT) as answer:
+            self.assertEqual(answer.status, 200)
+            self.assertEqual(answer.headers.get_content_type(), "text/plain")
+            self.assertEqual(answer.headers.get_param("version"), "0.0.4")
+            return answer.read().decode()
+
+    def scrape_when(self, sample, value):
+        """The metrics once SAMPLE has VALUE: who has just read a greeting may not be closed yet."""
+        deadline = time.monotonic() + TIMEOUT
+        while number(text := self.scrape(), sample) != value:
+            self.assertLess(time.monotonic(), deadline, text)
+        return text
+
+
+class Numbers(MetricsTestCase):
+    def test_curl_gets_them(self):
+        done = subprocess.run(["curl", "--silent", "--show-error", "--fail", self.url()],
+                              capture_output=True, text=True, timeout=TIMEOUT, check=True)
+        self.assertEqual(number(done.stdout, "greetd_connections_active"), 1, "curl itself")
+
+    def test_who_asks_nothing_is_told_nothing(self):
+        with connect(self.metrics_address) as silent:
+            silent.shutdown(socket.SHUT_WR)
+            self.assertEqual(read_to_end(silent), b"")
+
+    def test_they_equal_what_greet_counted(self):
+        counted = self.load(LOADED)["ok"]
+        self.assertEqual(counted, LOADED)
+        # The one that is active is the one that asks.
+        text = self.scrape_when("greetd_connections_active", 1)
+        results = dict(re.findall(SERVER_RESULTS, text))
+        self.assertEqual(sum(map(int, results.values())), LOADED, text)
+        self.assertEqual(int(results["delivered"]), LOADED, results)
+
+
+class RealPrometheus(MetricsTestCase):
+    def prometheus(self):
+        """Starts one that scrapes greetd ten times a second, and returns its address."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            address = "127.0.0.1:%d" % free.getsockname()[1]
+        config = self.write("prometheus.yml", "\n".join([
+            "global: {scrape_interval: 100ms, scrape_timeout: 100ms}",
+            f"rule_files: [{PACKAGING}/monitoring/greetd-rules.yml]",
+            "scrape_configs:",
+            "  - job_name: greetd",
+            "    static_configs: [{targets: ['%s:%d']}]" % self.metrics_address]))
+        log = open(self.folder / "prometheus.log", "w", encoding="utf-8")
+        self.addCleanup(log.close)
+        process = subprocess.Popen(
+            ["prometheus", f"--config.file={config}", f"--web.listen-address={address}",
+             f"--storage.tsdb.path={self.folder}/tsdb"], stdout=log, stderr=log)
+        self.addCleanup(process.wait, TIMEOUT)
+        self.addCleanup(process.terminate)
+        return process, address
+
+    def query(self, prometheus, expression):
+        """The value of EXPRESSION; None if there is none yet."""
+        process, address = prometheus
+        url = f"http://{address}/api/v1/query?" + urllib.parse.urlencode({"query": expression})
+        self.assertIsNone(process.poll(), (self.folder / "prometheus.log").read_text())
+        try:
+            with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
+                result = json.load(answer)["data"]["result"]
+        except OSError:  # it is not up yet
+            return None
+        return float(result[0]["value"][1]) if result else None
+
+    def wait_for(self, prometheus, expression, value):
+        deadline = time.monotonic() + TIMEOUT
+        while (seen := self.query(prometheus, expression)) != value:
+            self.assertLess(time.monotonic(), deadline, (expression, seen))
+            time.sleep(0.05)
+
+    def test_it_scrapes_them(self):
+        self.load(LOADED)
+        prometheus = self.prometheus()
+        self.wait_for(prometheus, "up{job='greetd'}", 1)
+        delivered = "greetd_connections_total{listener='server',result='delivered'}"
+        self.wait_for(prometheus, delivered, LOADED)
+        self.load(LOADED)
+        self.wait_for(prometheus, delivered, 2 * LOADED)
+
+
+if __name__ == "__main__":
+    unittest.main()
