@@ -148,9 +148,9 @@ static bool wait_for_entries(struct connlog *connlog)
     return true;
 }
 
-void *connlog_thread_run(void *p)
+void *connlog_thread_run(void *argument)
 {
-    struct connlog *connlog = p;
+    struct connlog *connlog = argument;
     const struct timespec nap = {.tv_nsec = CONNLOG_NAP_NSEC};
 
     while (!atomic_load(&connlog->stop)) {

@@ -69,6 +69,6 @@ struct connlog {
 /* How many connections were left out so far; for any thread. */
 struct connlog_left_out connlog_thread_left_out(const struct connlog *connlog);
 
-/* What the thread runs, with the struct connlog: until it is told to stop, and then until
- * everything is written, which it tells by ended_fd. */
-void *connlog_thread_run(void *connlog);
+/* What the thread runs; ARGUMENT is the struct connlog. Ends when it is told to stop and everything
+ * is written, which it tells by ended_fd. */
+void *connlog_thread_run(void *argument);

@@ -36,7 +36,7 @@ class Journal(journal.JournalTestCase):
         port = client.getsockname()[1] if client else port
         entry = self.entry(f"Connection from 127\\.0\\.0\\.1:{port}")
         self.assertEqual({name for name in entry if name.startswith("GREETD_")}, ALWAYS)
-        self.assertRegex(entry["GREETD_DURATION_USEC"], r"^[1-9]\d*$")
+        self.assertRegex(entry["GREETD_DURATION_USEC"], r"^\d+$")
         return entry
 
     def assert_nothing_on_stderr(self):
