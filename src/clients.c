@@ -167,18 +167,16 @@ static struct deadline_entry *older(struct deadline_entry *a, struct deadline_en
     return !b || (a && a->since_usec <= b->since_usec) ? a : b;
 }
 
-/* The one that has waited longest in the queues that lanes have at OFFSET. */
-static struct deadline_entry *oldest_in(const struct clients *clients, size_t offset)
+/* The one that has waited longest in the queues of all lanes: QUEUE_EXPECTING or _LINGERING. */
+static struct deadline_entry *oldest_in(const struct clients *clients, enum queue queue)
 {
     struct deadline_entry *oldest = NULL;
 
     for (struct generation *g = clients->newest; g; g = g->older)
         for (size_t i = 0; i < g->n_lanes; i++)
             oldest =
-                older(oldest,
-                      deadline_oldest(
-                          (const struct deadline_fifo *)(const void *)((const char *)&g->lanes[i] +
-                                                                       offset)));
+                older(oldest, deadline_oldest(queue == QUEUE_EXPECTING ? &g->lanes[i].expecting
+                                                                       : &g->lanes[i].lingering));
     return oldest;
 }
 
@@ -197,11 +195,10 @@ static struct deadline_entry *oldest_just_greeted(const struct clients *clients)
  * must not keep out those who would; but who has come just now may be about to. */
 static struct conn *oldest_dispensable(const struct clients *clients)
 {
-    struct deadline_entry *oldest = oldest_in(clients, offsetof(struct lane, lingering));
+    struct deadline_entry *oldest = oldest_in(clients, QUEUE_LINGERING);
 
     if (!oldest)
-        oldest = older(oldest_in(clients, offsetof(struct lane, expecting)),
-                       oldest_just_greeted(clients));
+        oldest = older(oldest_in(clients, QUEUE_EXPECTING), oldest_just_greeted(clients));
     return oldest ? conn_of(oldest) : NULL;
 }
 
