@@ -149,10 +149,10 @@ static int compile_file(struct greeting **ret, const struct setting_values *valu
     const char *path = values->greeting.message_file;
     const char *origin = setting_origin(values, message_of(values));
     _cleanup_(greeting_freep) struct greeting *greeting = NULL;
-    char excerpt[VALUE_EXCERPT_MAX];
 
     int r = greeting_new_from_file(&greeting, path);
     if (r < 0 && r != -ENOMEM) {
+        char excerpt[VALUE_EXCERPT_MAX];
         report_add(report, "%s: MessageFile=%s: %s", origin, value_excerpt(path, excerpt),
                    file_read_error(r));
         return -EINVAL;

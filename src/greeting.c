@@ -201,12 +201,9 @@ static int greeting_new(struct greeting **ret, struct compiler *compiler)
     struct greeting *greeting = malloc(sizeof(*greeting));
     if (!greeting)
         return -ENOMEM;
-    *greeting = (struct greeting){
-        .bytes = TAKE_PTR(compiler->bytes),
-        .size = compiler->size,
-        .pieces = TAKE_PTR(compiler->pieces),
-        .n_pieces = compiler->n_pieces,
-    };
+    *greeting = (struct greeting){.size = compiler->size, .n_pieces = compiler->n_pieces};
+    greeting->bytes = TAKE_PTR(compiler->bytes);
+    greeting->pieces = TAKE_PTR(compiler->pieces);
     *ret = greeting;
     return 0;
 }
