@@ -11,6 +11,9 @@
 #include "greetd/discard.h"
 #include "greetd/sockutil.h"
 
+/* Kept out of the way of what every client of a plain message goes through. */
+#define _rare_ __attribute__((noinline))
+
 /* A record of SOCK_SEQPACKET must fit into the socket's buffer as a whole. */
 #define CONN_RECORD_MAX ((size_t)64 * 1024)
 
@@ -132,8 +135,8 @@ static void drop_rest(struct conn *conn)
     free(rest);
 }
 
-static enum conn_next write_rest(struct conn *conn, uint64_t now_usec,
-                                 struct metrics_counters *counters)
+static _rare_ enum conn_next write_rest(struct conn *conn, uint64_t now_usec,
+                                        struct metrics_counters *counters)
 {
     const struct conn_rest *rest = conn->rest;
     enum conn_next next =
@@ -146,8 +149,8 @@ static enum conn_next write_rest(struct conn *conn, uint64_t now_usec,
 
 /* Nearly every client takes a greeting that was made up for it at once, so that it need not be kept
  * for longer than this. */
-static enum conn_next render_and_write(struct conn *conn, uint64_t now_usec,
-                                       struct metrics_counters *counters)
+static _rare_ enum conn_next render_and_write(struct conn *conn, uint64_t now_usec,
+                                              struct metrics_counters *counters)
 {
     const struct conn_terms *terms = conn->terms;
     const struct rendering *rendering = terms->rendering;
