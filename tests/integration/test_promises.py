@@ -56,7 +56,7 @@ class PromisesTestCase(greetd_testing.GreetdTestCase):
         greetd = self.serve(
             config=f"[Server]\n{server}\nListenStream=127.0.0.1:0\n[Listener special]\n"
             f"ListenStream=[::1]:0\nListenStream={self.folder}/special\n"
-            f"MessageFile={file}\n{settings}"
+            f"MessageFile={file}\n{settings}[Log]\nRateLimitBurst=infinity\n"
         )
         return greetd, *map(greetd.address, range(3))
 
