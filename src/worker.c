@@ -109,9 +109,6 @@ static void go_round(struct worker *worker)
     int r = acceptor_run(&worker->acceptor, now_usec);
     if (r < 0)
         fail(worker, r);
-    if (worker->has_mail)
-        read_mailbox(worker);
-    clients_retire(&worker->clients);
 }
 
 static uint64_t count_of(const atomic_uint_fast64_t *counter)
@@ -169,7 +166,11 @@ static void *worker_main(void *p)
 
     while (!worker->quit) {
         go_round(worker);
+        /* First this: who sees that a message was acted on sees the clients that came before it. */
         report_round(worker);
+        if (worker->has_mail)
+            read_mailbox(worker);
+        clients_retire(&worker->clients);
         advance_state(worker);
     }
 

@@ -1,9 +1,40 @@
 /* SPDX-License-Identifier: MIT */
 #include "greetd/idle.h"
 
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <time.h>
+
 #include "serving.h"
 
 TestSuite(idle, .timeout = 60);
+
+static atomic_bool stuck;
+static atomic_uint n_stuck;
+static _Thread_local bool is_main_thread;
+
+/* Takes the place of the C library's: a worker can be made to stay in it. */
+int epoll_wait(int fd, struct epoll_event *events, int n, int timeout_msec)
+{
+    if (!is_main_thread && atomic_load(&stuck)) {
+        atomic_fetch_add(&n_stuck, 1);
+        while (atomic_load(&stuck))
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    return (int)syscall(SYS_epoll_pwait, fd, events, n, timeout_msec, NULL, 0);
+}
+
+static struct pool *_Atomic watched;
+static atomic_bool seen_idle;
+
+/* The same: whoever tells the main thread something is followed by a look at what it would see. */
+int eventfd_write(int fd, eventfd_t value)
+{
+    if (watched && pool_settled(watched) && pool_idle_since(watched) != DEADLINE_NEVER)
+        atomic_store(&seen_idle, true);
+    return write(fd, &value, sizeof(value)) == sizeof(value) ? 0 : -1;
+}
 
 struct scene {
     struct serving serving;
@@ -100,6 +131,28 @@ Test(idle, stays_as_long_as_there_is_a_client)
     run(&scene, in_a_while());
     cr_assert_eq(scene.n_left, 1);
     close_scene(&scene);
+}
+
+/* A worker that has let go of the socket has told of the client whom it accepted just before. */
+Test(idle, knows_of_a_client_who_came_together_with_the_order_to_hold)
+{
+    struct serving scene;
+
+    is_main_thread = true;
+    serving_open(&scene, 1);
+    atomic_store(&stuck, true);
+    pool_prod(scene.pool);
+    NET_WAIT_UNTIL(atomic_load(&n_stuck) == 1);
+    int client = place_connect(&scene.place, 0);
+    watched = scene.pool;
+    pool_post(scene.pool, WORKER_HOLD);
+    atomic_store(&stuck, false);
+    NET_WAIT_UNTIL(pool_settled(scene.pool));
+    cr_assert_not(atomic_load(&seen_idle));
+    cr_assert_eq(pool_idle_since(scene.pool), DEADLINE_NEVER);
+    watched = NULL;
+    place_read_hello(client);
+    serving_close(&scene);
 }
 
 Test(idle, stays_for_ever_if_told_to)
