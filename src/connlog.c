@@ -198,11 +198,11 @@ void connlog_exhausted(struct connlog *connlog, unsigned worker, int error)
 
 void connlog_listening(struct connlog *connlog, const char *listener, const char *address)
 {
-    struct connlog_message message = {
-        .priority = LOG_INFO, .id = LOG_ID_LISTENING, .listener = listener};
+    struct connlog_message message = {.priority = LOG_INFO, .id = LOG_ID_LISTENING};
 
     if (!wants(connlog, message.priority))
         return;
+    snprintf(message.listener, sizeof(message.listener), "%s", listener);
     snprintf(message.text, sizeof(message.text), "Server is listening on %s", address);
     push_message(connlog, &connlog->messages, &message);
 }

@@ -93,7 +93,7 @@ void connlog_entry_message(struct log *log, int priority, const char *id, const 
 {
     struct fields fields = {.n = 0};
 
-    if (listener)
+    if (listener[0])
         fields_add(&fields, "GREETD_LISTENER=%s", listener);
     log_write(log, priority, id, message, fields.fields, fields.n);
 }

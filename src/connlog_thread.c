@@ -42,7 +42,7 @@ static void write_left_out_messages(struct connlog *connlog)
         return;
     snprintf(text, sizeof(text), "%" PRIu64 " messages left out: ring full",
              n - connlog->messages_announced);
-    connlog_entry_message(connlog->log, LOG_NOTICE, LOG_ID_LEFT_OUT, NULL, text);
+    connlog_entry_message(connlog->log, LOG_NOTICE, LOG_ID_LEFT_OUT, "", text);
     connlog->messages_announced = n;
 }
 
@@ -52,7 +52,7 @@ static void announce_left_out(struct connlog *connlog, const struct connlog_left
     char text[LOG_MESSAGE_MAX];
     uint64_t n = connlog_books_format(&connlog->books, total, now_usec, text, sizeof(text));
 
-    connlog_entry_message(connlog->log, LOG_NOTICE, LOG_ID_LEFT_OUT, NULL, text);
+    connlog_entry_message(connlog->log, LOG_NOTICE, LOG_ID_LEFT_OUT, "", text);
     connlog_books_settle(&connlog->books, total, now_usec);
     metrics_add(&connlog->accounted, n);
 }

@@ -58,8 +58,8 @@ void connlog_connection(struct connlog *connlog, unsigned worker,
  * only for the thread of that worker. */
 void connlog_exhausted(struct connlog *connlog, unsigned worker, int error);
 
-/* Logs that clients are accepted at ADDRESS on the socket called LISTENER, which is borrowed until
- * connlog_stop(); only for the main thread. */
+/* Logs that clients are accepted at ADDRESS on the socket called LISTENER; only for the main
+ * thread. */
 void connlog_listening(struct connlog *connlog, const char *listener, const char *address);
 
 /* Logs a sentence, formatted as by printf(3); only for the main thread. PRIORITY and ID as for

@@ -30,7 +30,7 @@ void connlog_entry_connection(struct log *log, unsigned worker,
 /* Writes that WORKER has paused accepting, with ERROR (positive errno) of accept4(2). */
 void connlog_entry_exhausted(struct log *log, unsigned worker, int error);
 
-/* Writes a sentence about LISTENER (NULL if it is not about one). PRIORITY and ID as for
+/* Writes a sentence about LISTENER ("" if it is not about one). PRIORITY and ID as for
  * log_write(). */
 void connlog_entry_message(struct log *log, int priority, const char *id, const char *listener,
                            const char *message);

@@ -29,7 +29,7 @@ struct connlog_record {
 struct connlog_message {
     int priority;
     const char *id;
-    const char *listener; /* NULL if it is not about one */
+    char listener[LOG_NAME_MAX]; /* "" if it is not about one */
     char text[LOG_MESSAGE_MAX];
 };
 

@@ -32,6 +32,9 @@
 /* Room for one entry's sentence, with its '\0'; a longer one is cut. */
 #define LOG_MESSAGE_MAX 512
 
+/* Room for the name of a socket, with its '\0': as long as FileDescriptorName= may be. */
+#define LOG_NAME_MAX 256
+
 struct log {
     int fd; /* borrowed: stderr */
     bool journal;

@@ -125,6 +125,6 @@ Test(connlog_entry, of_a_message_names_the_listener_it_is_about)
     cr_expect(journal_has("MESSAGE=Listening"));
     cr_expect(journal_has("PRIORITY=5"));
     cr_expect(journal_has("GREETD_LISTENER=web"));
-    connlog_entry_message(&journal_log, LOG_NOTICE, LOG_ID_LISTENING, NULL, "Listening");
+    connlog_entry_message(&journal_log, LOG_NOTICE, LOG_ID_LISTENING, "", "Listening");
     cr_expect_not(journal_has_any("GREETD_LISTENER"));
 }
