@@ -230,27 +230,44 @@ const char *value_format_time(uint64_t usec, char *buffer)
     return buffer;
 }
 
+/* How long the UTF-8 character at TEXT is in bytes (RFC 3629); 0 if there is none. */
+static size_t utf8_length(const char *text)
+{
+    const unsigned char *c = (const unsigned char *)text;
+    size_t length = c[0] < 0x80 ? 1 : c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : 4;
+
+    if ((c[0] >= 0x80 && c[0] < 0xc2) || c[0] > 0xf4)
+        return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((c[i] & 0xc0) != 0x80)
+            return 0;
+    /* Longer than it need be, a surrogate, or beyond the last one. */
+    if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] > 0x9f) ||
+        (c[0] == 0xf0 && c[1] < 0x90) || (c[0] == 0xf4 && c[1] > 0x8f))
+        return 0;
+    return length;
+}
+
+static bool is_control(char c)
+{
+    return (unsigned char)c < ' ' || c == 0x7f;
+}
+
 const char *value_excerpt(const char *text, char *buffer)
 {
     const char *end = buffer + (VALUE_EXCERPT_MAX - sizeof("\\xHH..."));
     char *p = buffer;
 
-    for (; *text != '\0' && p < end; text++) {
-        if ((unsigned char)*text < ' ' || *text == 0x7f)
-            p += sprintf(p, "\\x%02x", (unsigned char)*text);
-        else
-            *p++ = *text;
-    }
-    if (*text == '\0') {
-        *p = '\0';
-        return buffer;
-    }
+    while (*text != '\0' && p < end) {
+        size_t length = utf8_length(text);
 
-    /* No half of a UTF-8 character before the dots. */
-    while (p > buffer && (*text & 0xc0) == 0x80) {
-        text--;
-        p--;
+        if (length > 0 && !is_control(*text)) {
+            p = mempcpy(p, text, length);
+            text += length;
+        } else {
+            p += sprintf(p, "\\x%02x", (unsigned char)*text++);
+        }
     }
-    strcpy(p, "...");
+    strcpy(p, *text != '\0' ? "..." : "");
     return buffer;
 }

@@ -39,6 +39,7 @@ int value_parse_time(uint64_t *ret_usec, const char *text);
  * whole days. */
 const char *value_format_time(uint64_t usec, char *buffer);
 
-/* Writes to BUFFER (VALUE_EXCERPT_MAX bytes) as much of TEXT as a message can hold: control
- * characters as \xHH, and `...` in place of what is too long. Returns BUFFER. */
+/* Writes to BUFFER (VALUE_EXCERPT_MAX bytes) as much of TEXT as a message can hold, in UTF-8:
+ * control characters and bytes that are none as \xHH, and `...` in place of what is too long.
+ * systemd takes no status that is not UTF-8. Returns BUFFER. */
 const char *value_excerpt(const char *text, char *buffer);

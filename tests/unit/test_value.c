@@ -275,6 +275,14 @@ Test(value, shows_control_characters_by_number)
     char buffer[VALUE_EXCERPT_MAX];
 
     cr_expect_str_eq(value_excerpt("\x1b[2J\n\x7f", buffer), "\\x1b[2J\\x0a\\x7f");
+    /* Latin-1; half a character; one written too long; a surrogate; beyond the last one. */
+    cr_expect_str_eq(value_excerpt("gr\xfc\xdf", buffer), "gr\\xfc\\xdf");
+    cr_expect_str_eq(value_excerpt("\xe2\x82", buffer), "\\xe2\\x82");
+    cr_expect_str_eq(value_excerpt("\xc0\xaf", buffer), "\\xc0\\xaf");
+    cr_expect_str_eq(value_excerpt("\xed\xa0\x80", buffer), "\\xed\\xa0\\x80");
+    cr_expect_str_eq(value_excerpt("\xf4\x90\x80\x80", buffer), "\\xf4\\x90\\x80\\x80");
+    cr_expect_str_eq(value_excerpt("\xe2\x82\xac \xf0\x9f\x91\x8b", buffer),
+                     "\xe2\x82\xac \xf0\x9f\x91\x8b");
 }
 
 /* Whatever its length and wherever its two-byte characters stand, a text is cut between two of them
