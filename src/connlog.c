@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +12,7 @@
 #include "greetd/connlog_thread.h"
 #include "greetd/deadline.h"
 #include "greetd/metrics.h"
+#include "greetd/sockutil.h"
 
 /* Each about 100 bytes: what a worker may be ahead of the log. */
 #define CONNLOG_WORKER_RECORDS 4096
@@ -110,23 +109,6 @@ int connlog_start(struct connlog **ret, struct log *log, unsigned n_workers,
     return 0;
 }
 
-/* Waits for the thread to have written everything. Not by pthread_clockjoin_np(3), of which
- * ThreadSanitizer knows nothing. */
-static bool await_end(const struct connlog *connlog, uint64_t deadline_usec)
-{
-    struct pollfd ended = {.fd = connlog->ended_fd, .events = POLLIN};
-    int n;
-
-    do {
-        uint64_t now_usec = deadline_now();
-        uint64_t left_usec = deadline_usec > now_usec ? deadline_usec - now_usec : 0;
-
-        n = poll(&ended, 1,
-                 (int)deadline_earlier(left_usec / 1000 + (left_usec % 1000 > 0), INT_MAX));
-    } while (n < 0 && errno == EINTR);
-    return n > 0;
-}
-
 /* The thread is stuck, and what it has not written is going to be lost with the process. */
 static void tell_what_is_lost(const struct connlog *connlog)
 {
@@ -144,18 +126,27 @@ static void tell_what_is_lost(const struct connlog *connlog)
     log_write_past(connlog->log, LOG_NOTICE, text);
 }
 
-int connlog_stop(struct connlog *connlog, uint64_t deadline_usec)
+int connlog_end(struct connlog *connlog, uint64_t deadline_usec)
 {
     atomic_store(&connlog->stop, true);
     waker_wake(&connlog->waker);
-    if (!await_end(connlog, deadline_usec)) {
+    /* Not pthread_clockjoin_np(3), of which ThreadSanitizer knows nothing. */
+    if (!sockutil_await_readable(connlog->ended_fd, deadline_usec)) {
         tell_what_is_lost(connlog);
         return -ETIMEDOUT;
     }
 
     pthread_join(connlog->thread, NULL);
-    connlog_free(connlog);
     return 0;
+}
+
+int connlog_stop(struct connlog *connlog, uint64_t deadline_usec)
+{
+    int r = connlog_end(connlog, deadline_usec);
+
+    if (r >= 0)
+        connlog_free(connlog);
+    return r;
 }
 
 /* Returns false if there is no room. */

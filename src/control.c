@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
@@ -15,12 +14,15 @@
 #include "greetd/pool.h"
 #include "greetd/processors.h"
 #include "greetd/reload.h"
+#include "greetd/signals.h"
 #include "greetd/sockets.h"
 #include "greetd/status.h"
 #include "greetd/watchdog.h"
 
-/* At the end, how long the log may take to take what is left. */
-#define CONTROL_LOG_USEC 1000000
+/* At the end, how long workers may take to let go of their clients, and then the log to take what
+ * is left. */
+#define CONTROL_WORKERS_USEC 2000000
+#define CONTROL_LOG_USEC     1000000
 
 struct control {
     struct config *config;                /* borrowed: the one that it started with */
@@ -65,17 +67,18 @@ static int fail_running(struct connlog *connlog, const char *what, int error)
     return notify_failure(what, error);
 }
 
-static void log_report(struct log *log, const char *id, const struct report *report)
+static void log_report(struct log *log, const char *id, const struct report *report, int error)
 {
     for (size_t i = 0; i < report->n_lines; i++)
         log_print(log, LOG_ERR, id, "%s", report->lines[i]);
-    sd_notifyf(false, "STATUS=%s%s", report->n_lines > 0 ? report->lines[0] : "Out of memory",
-               report->n_mistakes > 1 ? ", and more" : "");
+    sd_notifyf(false, "STATUS=%s%s\nERRNO=%d",
+               report->n_lines > 0 ? report->lines[0] : "Out of memory",
+               report->n_mistakes > 1 ? ", and more" : "", error);
 }
 
 int control_reject(struct log *log, const struct report *report)
 {
-    log_report(log, LOG_ID_CONFIG, report);
+    log_report(log, LOG_ID_CONFIG, report, EINVAL);
     return EX_CONFIG;
 }
 
@@ -115,17 +118,29 @@ static int on_stop_timer(sd_event_source *source, uint64_t usec, void *p)
     return sd_event_exit(control->event, 0);
 }
 
+/* systemd waits for longer than TimeoutStopSec= if it is asked to. */
+static void tell_stopping(uint64_t timeout_usec)
+{
+    if (timeout_usec == DEADLINE_NEVER)
+        sd_notify(false, "STOPPING=1");
+    else
+        sd_notifyf(false, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64,
+                   deadline_after(timeout_usec, CONTROL_WORKERS_USEC + CONTROL_LOG_USEC));
+}
+
 /* Sockets of our own are closed soon, so whoever is in their queue is greeted first. */
 static int begin_stop(struct control *control)
 {
+    uint64_t timeout_usec = settings(control)->stop_timeout_usec;
+
     control->stopping = true;
-    sd_notify(false, "STOPPING=1");
+    tell_stopping(timeout_usec);
     status_stopping(&control->status);
     sockets_drop_newcomers(&control->sockets);
     pool_post(control->pool, WORKER_STOP);
     return sd_event_add_time(control->event, NULL, CLOCK_MONOTONIC,
-                             deadline_after(deadline_now(), settings(control)->stop_timeout_usec),
-                             1000, on_stop_timer, control);
+                             deadline_after(deadline_now(), timeout_usec), 1000, on_stop_timer,
+                             control);
 }
 
 static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *p)
@@ -194,7 +209,7 @@ static void become_ready(struct control *control)
 
 static void go_on_running(struct control *control)
 {
-    status_pool_changed(&control->status);
+    status_changed(&control->status);
     if (control->stopping)
         return;
     go_on_reloading(control);
@@ -219,7 +234,7 @@ static int on_pool_changed(sd_event_source *source, int fd, uint32_t events, voi
         go_on_running(control);
         return 0;
     case WORKER_DRAINING:
-        status_pool_changed(&control->status);
+        status_changed(&control->status);
         sockets_close_unused(&control->sockets);
         return 0;
     case WORKER_ENDED:
@@ -283,11 +298,8 @@ static int open_sockets(struct control *control, struct log *log)
 
     if (r >= 0)
         return 0;
-    log_report(log, LOG_ID_FAILED, &report);
-    if (r == -EBADMSG)
-        return EX_CONFIG;
-    sd_notifyf(false, "ERRNO=%d", -r);
-    return EX_OSERR;
+    log_report(log, LOG_ID_FAILED, &report, r == -EBADMSG ? EINVAL : -r);
+    return r == -EBADMSG ? EX_CONFIG : EX_OSERR;
 }
 
 /* With the log's thread running: starts the workers and stays in the event loop. */
@@ -312,11 +324,16 @@ static int serve(struct control *control)
 /* Threads end in the order in which they need each other: workers write to the log. */
 static void end_threads(struct control *control, struct log *log)
 {
-    uint64_t deadline_usec = deadline_after(deadline_now(), CONTROL_LOG_USEC);
+    bool workers_end =
+        !control->pool || pool_end(control->pool, deadline_now() + CONTROL_WORKERS_USEC) >= 0;
 
-    if (control->pool)
-        pool_end(control->pool);
-    log->abandoned = connlog_stop(control->connlog, deadline_usec) < 0;
+    if (!workers_end)
+        connlog_message(control->connlog, LOG_CRIT, LOG_ID_STUCK,
+                        "A worker does not end: leaving without it");
+    uint64_t deadline_usec = deadline_now() + CONTROL_LOG_USEC;
+    int r = workers_end ? connlog_stop(control->connlog, deadline_usec)
+                        : connlog_end(control->connlog, deadline_usec);
+    log->abandoned = r < 0 || !workers_end;
 }
 
 /* Returns the exit status. */
@@ -343,18 +360,6 @@ static int run_event_loop(struct control *control, struct log *log)
     return r < 0 ? fail(log, "Failed to prepare the event loop", r) : run_threads(control, log);
 }
 
-static sigset_t block_signals(void)
-{
-    sigset_t signals;
-
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
-    return signals;
-}
-
 int control_run(struct config *config, const struct config_options *options, struct log *log)
 {
     struct control control = {
@@ -364,7 +369,7 @@ int control_run(struct config *config, const struct config_options *options, str
     };
 
     /* From now on a stop is heard by the event loop, and all threads have it blocked. */
-    block_signals();
+    signals_block();
     /* Sockets before any other descriptor, which could take the number of one that is missing. */
     int status = open_sockets(&control, log);
 
@@ -377,12 +382,4 @@ int control_run(struct config *config, const struct config_options *options, str
     sockets_deinit(&control.sockets);
     sd_event_unref(control.event);
     return status;
-}
-
-void control_slow_down(void)
-{
-    const struct timespec pause = {.tv_sec = 1};
-    sigset_t signals = block_signals();
-
-    (void)sigtimedwait(&signals, NULL, &pause);
 }

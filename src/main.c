@@ -16,6 +16,7 @@
 #include "greetd/handover.h"
 #include "greetd/log.h"
 #include "greetd/report.h"
+#include "greetd/signals.h"
 #include "greetd/util.h"
 
 enum action { ACTION_SERVE, ACTION_CHECK, ACTION_SHOW_CONFIG, ACTION_HELP, ACTION_VERSION };
@@ -223,11 +224,13 @@ int main(int argc, char **argv)
     /* A client, or a reader of our log, that goes away is an error of write(2), not our end. */
     signal(SIGPIPE, SIG_IGN);
 
+    signals_defer_reload();
+
     /* Asked now: the sockets are not announced any more once they have been taken over. */
     bool passed_sockets = handover_any_passed();
     int status = run(&arguments, argc, argv);
 
     if (status != 0 && passed_sockets && arguments.action == ACTION_SERVE)
-        control_slow_down();
+        signals_slow_down();
     return status;
 }

@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 
 #include "greetd/exposition.h"
+#include "greetd/sockutil.h"
 
 struct pool {
     struct worker_shared shared;
@@ -132,18 +133,43 @@ int pool_start(struct pool **ret, struct endpoints *endpoints, unsigned n_worker
     return 0;
 }
 
-void pool_end(struct pool *pool)
+static bool have_ended(const struct pool *pool)
+{
+    for (unsigned i = 0; i < pool->n_started; i++)
+        if (worker_state(&pool->workers[i]) < WORKER_ENDED)
+            return false;
+    return true;
+}
+
+/* Not by pthread_clockjoin_np(3), of which ThreadSanitizer knows nothing. */
+static bool await_end(const struct pool *pool, uint64_t deadline_usec)
+{
+    int changed_fd = pool->shared.accept.changed_fd;
+    eventfd_t n;
+
+    while (!have_ended(pool)) {
+        if (!sockutil_await_readable(changed_fd, deadline_usec))
+            return false;
+        (void)eventfd_read(changed_fd, &n);
+    }
+    return true;
+}
+
+int pool_end(struct pool *pool, uint64_t deadline_usec)
 {
     pool_post(pool, WORKER_QUIT);
+    if (!await_end(pool, deadline_usec))
+        return -ETIMEDOUT;
     while (pool->n_started > 0)
         pthread_join(pool->workers[--pool->n_started].thread, NULL);
+    return 0;
 }
 
 void pool_free(struct pool *pool)
 {
     if (!pool)
         return;
-    pool_end(pool);
+    (void)pool_end(pool, DEADLINE_NEVER);
     for (unsigned i = 0; i < pool->n_initialised; i++)
         worker_deinit(&pool->workers[i]);
     metrics_deinit(&pool->shared.accept.metrics);

@@ -140,8 +140,7 @@ static void count(const struct reload *reload, enum metrics_reload how)
     metrics_add(&pool_metrics(reload->pool)->reloads[how], 1);
 }
 
-/* Returns whether another configuration is in force. */
-static bool begin(struct reload *reload)
+static void begin(struct reload *reload)
 {
     _cleanup_(report_deinit) struct report report = REPORT_NULL;
 
@@ -151,12 +150,9 @@ static bool begin(struct reload *reload)
     sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, deadline_now());
     int r = load(reload, &report);
     count(reload, r < 0 ? METRICS_RELOAD_FAILURE : METRICS_RELOAD_SUCCESS);
-    if (r < 0) {
+    reload->loaded = r >= 0;
+    if (r < 0)
         tell_failure(reload, &report, r);
-        return false;
-    }
-    tell_success(reload);
-    return true;
 }
 
 static void finish_if_settled(struct reload *reload)
@@ -164,16 +160,19 @@ static void finish_if_settled(struct reload *reload)
     if (!reload->running || !pool_settled(reload->pool))
         return;
     reload->running = false;
+    if (reload->loaded)
+        tell_success(reload);
     sd_notify(false, "READY=1");
 }
 
 bool reload_go_on(struct reload *reload)
 {
-    bool changed = false;
+    bool begins;
 
     finish_if_settled(reload);
-    if (reload->wanted && !reload->running && pool_settled(reload->pool))
-        changed = begin(reload);
+    begins = reload->wanted && !reload->running && pool_settled(reload->pool);
+    if (begins)
+        begin(reload);
     finish_if_settled(reload);
-    return changed;
+    return begins && reload->loaded;
 }

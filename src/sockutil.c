@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "greetd/deadline.h"
 #include "greetd/util.h"
 
 enum sockutil_accept sockutil_accept_class(int error)
@@ -186,4 +187,20 @@ bool sockutil_has_hung_up(int fd)
     struct pollfd poll_fd = {.fd = fd, .events = POLLRDHUP};
 
     return poll(&poll_fd, 1, 0) > 0;
+}
+
+bool sockutil_await_readable(int fd, uint64_t deadline_usec)
+{
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+    int n;
+
+    do {
+        uint64_t now_usec = deadline_now();
+        uint64_t left_usec = deadline_usec > now_usec ? deadline_usec - now_usec : 0;
+        const struct timespec left = {.tv_sec = (time_t)(left_usec / 1000000),
+                                      .tv_nsec = (long)(left_usec % 1000000) * 1000};
+
+        n = ppoll(&readable, 1, deadline_usec == DEADLINE_NEVER ? NULL : &left, NULL);
+    } while (n < 0 && errno == EINTR);
+    return n > 0;
 }

@@ -22,11 +22,14 @@ static void describe(const struct status *status, char *text, size_t size)
     uint64_t active = metrics_active(&sums);
     unsigned workers = pool_n_workers(status->pool);
 
+    const char *doing = !status->stopping ? "Greeting"
+                        : active > 0      ? "Stopping, greeting the last"
+                                          : "Stopping,";
+
     snprintf(text, size,
              "%s %" PRIu64 " client%s; %" PRIu64 " greeted, %" PRIu64 " refused; %u worker%s%s%s",
-             status->stopping ? "Stopping, greeting the last" : "Greeting", active, plural(active),
-             sums.greeted, sums.refused, workers, plural(workers), status->trouble[0] ? "; " : "",
-             status->trouble);
+             doing, active, plural(active), sums.greeted, sums.refused, workers, plural(workers),
+             status->trouble[0] ? "; " : "", status->trouble);
 }
 
 static void refresh(struct status *status)
@@ -63,7 +66,7 @@ void status_deinit(struct status *status)
     status->timer = sd_event_source_disable_unref(status->timer);
 }
 
-void status_pool_changed(struct status *status)
+void status_changed(struct status *status)
 {
     (void)sd_event_source_set_time(status->timer, status->refreshed_usec + STATUS_INTERVAL_USEC);
     (void)sd_event_source_set_enabled(status->timer, SD_EVENT_ONESHOT);
@@ -80,5 +83,5 @@ void status_trouble(struct status *status, const char *text)
     if (!text && !status->trouble[0])
         return;
     snprintf(status->trouble, sizeof(status->trouble), "%s", text ? text : "");
-    refresh(status);
+    status_changed(status);
 }

@@ -2,11 +2,9 @@
 #include "greetd/waker.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <sys/eventfd.h>
-#include <time.h>
 
-#include "greetd/deadline.h"
+#include "greetd/sockutil.h"
 #include "greetd/util.h"
 
 int waker_init(struct waker *waker)
@@ -47,14 +45,9 @@ void waker_cancel(struct waker *waker)
 
 void waker_sleep(struct waker *waker, uint64_t deadline_usec)
 {
-    uint64_t now_usec = deadline_now();
-    uint64_t left_usec = deadline_usec > now_usec ? deadline_usec - now_usec : 0;
-    const struct timespec left = {.tv_sec = (time_t)(left_usec / 1000000),
-                                  .tv_nsec = (long)(left_usec % 1000000) * 1000};
-    struct pollfd wake = {.fd = waker->fd, .events = POLLIN};
     eventfd_t n;
 
-    if (ppoll(&wake, 1, deadline_usec == DEADLINE_NEVER ? NULL : &left, NULL) > 0)
+    if (sockutil_await_readable(waker->fd, deadline_usec))
         (void)eventfd_read(waker->fd, &n);
     waker_cancel(waker);
 }

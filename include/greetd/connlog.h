@@ -49,6 +49,10 @@ uint64_t connlog_left_out(const struct connlog *connlog);
  * they are: the process is about to exit. */
 int connlog_stop(struct connlog *connlog, uint64_t deadline_usec);
 
+/* The same for a log that some thread may still use: nothing is freed in any case, and what is
+ * handed over from now on is lost. */
+int connlog_end(struct connlog *connlog, uint64_t deadline_usec);
+
 /* Logs one connection, which should be wanted; only for the thread of that worker. Its cost is a
  * copy, or while the limit is used up only that of counting. */
 void connlog_connection(struct connlog *connlog, unsigned worker,

@@ -17,12 +17,7 @@ int control_reject(struct log *log, const struct report *report);
 
 /* Serves until it is told to stop, with CONFIG first, and what OPTIONS and the files say after each
  * reload. All is borrowed. Returns the exit status: 0, EX_OSERR or EX_CONFIG; why has been logged.
- * If LOG stands still then, it is marked as abandoned: its thread goes on reading, and the process
- * should leave by _exit(2). Must be called with one thread running. */
+ * If LOG stands still then, or a worker does not end, LOG is marked as abandoned: there are threads
+ * left that use what has not been freed, and the process should leave by _exit(2). Must be called
+ * with one thread running. */
 int control_run(struct config *config, const struct config_options *options, struct log *log);
-
-/* For a start that failed although systemd passed sockets: waits for a second, or until SIGTERM. As
- * long as a client waits in the queue of such a socket systemd starts the service anew as soon as
- * it has ended (systemd.socket(5)), and a mistake that only an administrator can mend would keep
- * the machine busy. */
-void control_slow_down(void);

@@ -39,7 +39,7 @@ struct log {
     int fd; /* borrowed: stderr */
     bool journal;
     bool time_stamps;
-    bool abandoned; /* a thread is stuck in writing to it: nothing may be torn down any more */
+    bool abandoned; /* a thread that may write to it is stuck: nothing may be torn down any more */
     size_t filled;  /* of buffer */
     char buffer[16 * 1024];
 };

@@ -38,10 +38,13 @@ DEFINE_CLEANUP_FUNCTION(struct generation, pool_discard)
 /* Whether every worker has acted on all it was told. */
 bool pool_settled(const struct pool *pool);
 
-/* Ends the workers at once, with whatever clients they still have, and joins their threads. */
-void pool_end(struct pool *pool);
+/* Ends the workers at once, with whatever clients they still have, and joins their threads. Returns
+ * 0, or -ETIMEDOUT if one has not ended by DEADLINE (CLOCK_MONOTONIC microseconds): then nothing of
+ * what workers use may be freed any more, and the process should exit. */
+int pool_end(struct pool *pool, uint64_t deadline_usec);
 
-/* Does the same if it has not been done, and frees the pool. NULL is allowed. */
+/* Does the same if it has not been done, however long it takes, and frees the pool. NULL is
+ * allowed. */
 void pool_free(struct pool *pool);
 DEFINE_CLEANUP_FUNCTION(struct pool, pool_free)
 

@@ -21,7 +21,8 @@ struct reload {
     struct connlog *connlog;
     struct status *status;
     bool wanted;  /* set by whoever wants a reload, before reload_go_on() */
-    bool running; /* the workers are taking up what was loaded */
+    bool running; /* from RELOADING=1 until READY=1 */
+    bool loaded;  /* there is something new, which the workers take up meanwhile */
 };
 
 /* Begins a reload if one is wanted and the one before is over; ends one that all workers have taken

@@ -53,3 +53,7 @@ int64_t sockutil_unacknowledged(int fd, int family, int has_fin);
 /* Whether the other end has sent its end of stream, read or not, or the connection is broken
  * (POLLRDHUP in poll(2)). */
 bool sockutil_has_hung_up(int fd);
+
+/* Waits until FD, which need be no socket, is readable, or until DEADLINE (CLOCK_MONOTONIC
+ * microseconds; DEADLINE_NEVER). Returns whether it is. */
+bool sockutil_await_readable(int fd, uint64_t deadline_usec);

@@ -27,11 +27,13 @@ struct status {
 int status_start(struct status *status, sd_event *event, struct pool *pool);
 void status_deinit(struct status *status);
 
-/* pool_changed_fd() has spoken: something may have to be told. */
-void status_pool_changed(struct status *status);
+/* Something may have to be told: pool_changed_fd() has spoken. It is told when a second has passed
+ * since the last time. */
+void status_changed(struct status *status);
 
-/* greetd is stopping; tells so at once. */
+/* greetd is stopping; tells so at once, since there may be no later. */
 void status_stopping(struct status *status);
 
-/* Adds a sentence on what is wrong to the words; NULL if all is well again. Tells so at once. */
+/* Adds a sentence on what is wrong to the words; NULL if all is well again. Told as
+ * status_changed() does. */
 void status_trouble(struct status *status, const char *text);

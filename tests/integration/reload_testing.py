@@ -60,7 +60,15 @@ class ReloadTestCase(greetd_testing.GreetdTestCase):
         others = ("Server is listening on ", "Connection from ")
         said = [line for line in process.lines[told:end] if not line.startswith(others)]
         self.assertEqual(said, mistakes)
-        self.assertIn(f"; last reload failed: {mistakes[0]}", self.last_status(process))
+        said = f"; last reload failed: {mistakes[0]}"
+        process.wait_until(lambda: said in self.last_status(process), f"status {said!r}")
+
+    def wait_until_all_is_well(self, process):
+        """The status does not tell of a failed reload any more."""
+        process.wait_until(
+            lambda: "last reload failed" not in self.last_status(process), "other status"
+        )
 
     def last_status(self, process):
-        return process.values("STATUS")[-1][1]
+        told = process.values("STATUS")
+        return told[-1][1] if told else ""

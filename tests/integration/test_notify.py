@@ -2,6 +2,7 @@
 """What greetd tells systemd: sd_notify(3), daemon(7)."""
 
 import contextlib
+import errno
 import os
 import pathlib
 import re
@@ -76,6 +77,20 @@ class Notify(greetd_testing.GreetdTestCase):
         states = [k for message in greetd.messages for k in message if k in ("READY", "STOPPING")]
         self.assertEqual(states, ["READY", "STOPPING"])
 
+    def test_the_time_that_a_stop_may_take_is_asked_for(self):
+        # With what threads and the log may take at the end.
+        for timeout, asked in (("7s", 10_000_000), ("infinity", None)):
+            with self.subTest(timeout):
+                greetd = self.serve(
+                    config=f"[Server]\nListenStream=127.0.0.1:0\nStopTimeoutSec={timeout}\n"
+                )
+                self.stop(greetd)
+                told = [message for message in greetd.messages if "STOPPING" in message]
+                expected = {"STOPPING": "1"}
+                if asked:
+                    expected["EXTEND_TIMEOUT_USEC"] = str(asked)
+                self.assertEqual(told, [expected])
+
     def test_a_failure_is_told_with_its_errno(self):
         taken = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -89,6 +104,7 @@ class Notify(greetd_testing.GreetdTestCase):
         greetd = self.finish(config="[Server]\nBacklog=many\n")
         self.assertEqual(greetd.status, greetd_testing.EX_CONFIG)
         greetd.wait_message("STATUS", r".*config\d+:2: .*")
+        greetd.wait_message("ERRNO", str(errno.EINVAL))
         self.assertFalse(any("READY" in message for message in greetd.messages))
 
     def test_a_stop_while_it_starts_is_clean(self):

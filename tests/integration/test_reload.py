@@ -3,6 +3,8 @@
 nothing but the greeting."""
 
 import contextlib
+import ctypes
+import os
 import pathlib
 import re
 import select
@@ -21,6 +23,21 @@ from threads import hanging_worker, workers
 LISTEN = "[Server]\nListenStream=127.0.0.1:0\n"
 BIG_SIZE = 8 << 20  # more than the socket buffers of both ends take
 MANY = 50
+
+
+class Opened:
+    """Tells when a file is opened (inotify(7))."""
+
+    IN_OPEN = 0x20
+
+    def __init__(self, path):
+        libc = ctypes.CDLL(None)
+        self._file = os.fdopen(libc.inotify_init1(os.O_CLOEXEC), "rb", buffering=0)
+        libc.inotify_add_watch(self._file.fileno(), os.fsencode(path), self.IN_OPEN)
+
+    def wait(self):
+        self._file.read(4096)
+        self._file.close()
 
 
 def setUpModule():
@@ -146,7 +163,7 @@ class Mistakes(ReloadCase):
         self.assert_greeted(greetd.address(), b"old")
         greetd.wait_message("STATUS", "Greeting .* 1 greeted, .*; last reload failed: .*")
         self.assert_reloads(greetd, self.message("new"))
-        self.assertNotIn("last reload failed", self.last_status(greetd))
+        self.wait_until_all_is_well(greetd)
         self.assert_greeted(greetd.address(), b"new")
 
     def test_systemd_is_told_that_it_is_over(self):
@@ -273,15 +290,25 @@ class Signals(ReloadCase):
         with hanging_worker(greetd.pid, 0):
             self.configure(self.message("new", "Workers=2\n"))
             self.ask(greetd)
-            greetd.wait_line(RELOADED)
+            self.wait_told(greetd, "READY", "RELOADING")
             self.configure(self.message("newer", "Workers=2\n"))
             self.ask(greetd)
             self.wait_signal_read(greetd)
             # Not before all workers have it, and one after the other.
             self.wait_told(greetd, "READY", "RELOADING")
+            self.assertNotIn(RELOADED, greetd.lines)
         self.wait_told(greetd, "READY", "RELOADING", "READY", "RELOADING", "READY")
         for _ in range(10):
             self.assert_greeted(greetd.address(), b"newer")
+
+    def test_one_while_it_reads_its_files(self):
+        large = self.write("large", b"x" * 16 * 1024 * 1024)
+        self.configure(f"[Server]\nListenStream=127.0.0.1:0\n[Greeting]\nMessageFile={large}\n")
+        opened = Opened(self.config)
+        greetd = self.start("-c", str(self.config), config=None)
+        opened.wait()
+        self.ask(greetd)
+        self.wait_told(greetd, "READY", "RELOADING", "READY")
 
     def test_one_before_it_is_ready(self):
         greetd = self.start_with(self.message("old"))

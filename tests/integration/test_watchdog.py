@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import signal
 import socket
 import unittest
 
@@ -91,6 +92,15 @@ class Watchdog(load_testing.LoadTestCase):
         with hanging_worker(greetd.pid, 0):
             for _ in range(100):
                 self.assert_greeted(self.address)
+
+    def test_a_second_signal_ends_greetd_without_it(self):
+        greetd = self.serve_watched(WATCHDOG_USEC=None)
+        with hanging_worker(greetd.pid, 1):
+            greetd.signal(signal.SIGTERM)
+            greetd.wait_message("STOPPING", "1")
+            greetd.signal(signal.SIGTERM)
+            greetd.wait_line("A worker does not end: leaving without it")
+        self.assert_ends(greetd, 0)
 
     def test_nobody_is_fed_who_did_not_ask(self):
         for options in ({"WATCHDOG_USEC": None}, {"WATCHDOG_PID": str(os.getpid())}):

@@ -39,4 +39,7 @@ def hanging_worker(pid, number):
         os.waitpid(tid, WALL)
         yield
     finally:
-        _ptrace(PTRACE_DETACH, tid)
+        try:
+            _ptrace(PTRACE_DETACH, tid)
+        except ProcessLookupError:  # it has been killed, and is there until its end is seen
+            os.waitpid(tid, WALL)

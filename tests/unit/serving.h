@@ -38,7 +38,7 @@ static inline void serving_open(struct serving *s, unsigned n_workers)
 
 static inline void serving_close(struct serving *s)
 {
-    pool_end(s->pool);
+    cr_assert_eq(pool_end(s->pool, DEADLINE_NEVER), 0);
     cr_assert_eq(connlog_stop(s->connlog, DEADLINE_NEVER), 0);
     pool_free(s->pool);
     sd_event_unref(s->event);

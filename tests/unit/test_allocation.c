@@ -80,7 +80,7 @@ static int start(struct scene *scene)
 static void stop(struct scene *scene)
 {
     if (scene->pool)
-        pool_end(scene->pool);
+        cr_assert_eq(pool_end(scene->pool, DEADLINE_NEVER), 0);
     if (scene->connlog)
         cr_assert_eq(connlog_stop(scene->connlog, DEADLINE_NEVER), 0);
     pool_free(scene->pool);

@@ -46,7 +46,7 @@ static void start(struct scene *scene, unsigned n_workers, uint64_t max_connecti
 
 static void finish(struct scene *scene)
 {
-    pool_end(scene->pool);
+    cr_assert_eq(pool_end(scene->pool, DEADLINE_NEVER), 0);
     cr_assert_eq(connlog_stop(scene->connlog, DEADLINE_NEVER), 0);
     pool_free(scene->pool);
     place_close(&scene->place);
