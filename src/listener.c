@@ -253,6 +253,14 @@ void listener_close(struct listener *listener)
     listener->fd = util_close(listener->fd);
 }
 
+void listener_close_for_all(struct listener *listener)
+{
+    /* A TCP socket that does not listen is not in the way of one with SO_REUSEADDR, as all of ours
+     * have it (socket(7)). */
+    (void)shutdown(listener->fd, SHUT_RDWR);
+    listener_close(listener);
+}
+
 void listener_drop_newcomers(struct listener *listener)
 {
     if (listener->handed_on)

@@ -152,6 +152,55 @@ static int make_endpoints(struct endpoints **ret, struct config *config,
     return r;
 }
 
+/* Takes those of a section's addresses that sockets are open for. */
+static void match_section(const struct plan *plan, const struct config_listener *config)
+{
+    for (size_t i = 0; i < config->addresses.n; i++) {
+        _cleanup_(listener_unrefp) struct listener *listener =
+            find_available(plan, &config->addresses.addresses[i]);
+
+        if (listener)
+            endpoints_add(plan->endpoints, listener, config);
+    }
+}
+
+static void match_configured(const struct plan *plan)
+{
+    match_section(plan, config_default_listener(plan->config));
+    for (size_t i = 0; i < config_n_listeners(plan->config); i++)
+        match_section(plan, config_listener_at(plan->config, i));
+}
+
+/* Of what an earlier process has stored, systemd need keep no longer what is not used. */
+static void drop_others(struct listener_set *taken, const struct endpoints *wanted)
+{
+    for (size_t i = taken->n; i-- > 0;)
+        if (!endpoints_have(wanted, taken->at[i])) {
+            _cleanup_(listener_unrefp) struct listener *listener = listener_set_take(taken, i);
+
+            handover_unstore(listener);
+            listener_close_for_all(listener);
+        }
+}
+
+/* Closes what is TAKEN but not wanted, before anything is opened: it may be in the way of an
+ * address that is. */
+static int drop_unwanted(struct listener_set *taken, struct config *config, bool inherited)
+{
+    _cleanup_(endpoints_unrefp) struct endpoints *wanted = NULL;
+    int r = endpoints_new(&wanted, config, inherited ? taken->n : count_addresses(config));
+
+    if (r < 0)
+        return r;
+    const struct plan plan = {.endpoints = wanted, .config = config, .available = taken};
+    if (inherited)
+        match_passed(&plan);
+    else
+        match_configured(&plan);
+    drop_others(taken, wanted);
+    return 0;
+}
+
 static bool any_inherited(const struct listener_set *set)
 {
     for (size_t i = 0; i < set->n; i++)
@@ -170,12 +219,8 @@ static void renew_all(const struct endpoints *endpoints)
                                  (int)config_server(endpoints->config)->backlog);
 }
 
-/* Of what an earlier process has stored, systemd need keep no longer what is not used. */
-static void store_used(const struct endpoints *endpoints, const struct listener_set *taken)
+static void store_all(const struct endpoints *endpoints)
 {
-    for (size_t i = 0; i < taken->n; i++)
-        if (!endpoints_have(endpoints, taken->at[i]))
-            handover_unstore(taken->at[i]);
     for (size_t i = 0; i < endpoints->n; i++)
         handover_store(endpoints->at[i].listener);
 }
@@ -187,18 +232,20 @@ int sockets_open(struct sockets *sockets, struct config *config, struct report *
 
     if (r == -EBADMSG)
         return r;
+    sockets->inherited = any_inherited(&taken);
+    if (r >= 0)
+        r = drop_unwanted(&taken, config, sockets->inherited);
     if (r < 0) {
         report_add(report, "Failed to take over the sockets passed by systemd: %s",
                    strerrordesc_np(-r));
         return r;
     }
 
-    sockets->inherited = any_inherited(&taken);
     r = make_endpoints(&sockets->endpoints, config, &taken, sockets->inherited, report);
     if (r < 0)
         return r;
     renew_all(sockets->endpoints);
-    store_used(sockets->endpoints, &taken);
+    store_all(sockets->endpoints);
     return 0;
 }
 
@@ -261,8 +308,7 @@ void sockets_change_to(struct sockets *sockets, struct endpoints *endpoints)
         if (!endpoints_have(endpoints, before->at[i].listener))
             send_away(sockets, before->at[i].listener);
     renew_all(endpoints);
-    for (size_t i = 0; i < endpoints->n; i++)
-        handover_store(endpoints->at[i].listener);
+    store_all(endpoints);
     sockets->endpoints = endpoints_ref(endpoints);
     endpoints_unref(before);
 }

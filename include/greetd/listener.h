@@ -73,6 +73,10 @@ bool listener_in_use(const struct listener *listener);
 /* Closes the socket; its file is unlinked if it is ours. */
 void listener_close(struct listener *listener);
 
+/* The same, and ends it at once for whoever else has it open, too. Then its address can be listened
+ * on again, even though systemd lets go of what it kept only when it gets round to it. */
+void listener_close_for_all(struct listener *listener);
+
 /* Makes the kernel turn newcomers away from a socket that is about to be closed, while those in its
  * queue can still be accepted. Of no effect on one that is handed on: its queue is for the next
  * process. */

@@ -20,13 +20,15 @@ struct sockets {
 };
 
 /* Takes what systemd passed, or opens every ListenStream= of CONFIG that systemd has not kept since
- * an earlier process, and has systemd keep them. Returns 0; -EBADMSG if what was passed or
+ * an earlier process, and has systemd keep them. What it has kept and CONFIG does not want is
+ * closed first, and stays closed if something then fails. Returns 0; -EBADMSG if what was passed or
  * configured can't be listened on; -ENOMEM, or the negative errno of what the system refused.
  * REPORT then says what failed and where. sockets_deinit() is due in any case. */
 int sockets_open(struct sockets *sockets, struct config *config, struct report *report);
 
 /* Prepares what is to be in force under another CONFIG: addresses that are new are opened, sockets
- * that are still wanted are kept. On success *RET is the caller's reference, for
+ * that are still wanted are kept. One that is not wanted is still in force, so that an address that
+ * overlaps with its own fails with -EADDRINUSE. On success *RET is the caller's reference, for
  * sockets_change_to(); to let go of it is to go back. Errors as above; nothing has changed then. */
 int sockets_prepare(struct endpoints **ret, const struct sockets *sockets, struct config *config,
                     struct report *report);

@@ -75,6 +75,20 @@ class TakenBack(StoreCase):
         self.assert_greeted(FIRST)
         self.assert_greeted(SECOND)
 
+    def test_one_that_overlaps_with_what_is_wanted_now_is_closed_first(self):
+        steps = ["127.0.0.1:7001", "7001", "0.0.0.0:7001", "127.0.0.1:7001"]
+        for before, after in zip(steps, steps[1:]):
+            with self.subTest(before=before, after=after):
+                self.stop(self.serve_stored(f"[Server]\nListenStream={before}\n"))
+                # systemd closes its own in a while.
+                slow = [os.dup(descriptor) for descriptor in self.store.descriptors()]
+                greetd = self.serve_stored(f"[Server]\nListenStream={after}\n")
+                self.assertEqual(self.asked(greetd), [("FDSTOREREMOVE", "1"), ("FDSTORE", "1")])
+                self.assert_greeted(FIRST)
+                self.stop(greetd)
+                for descriptor in slow:
+                    os.close(descriptor)
+
     def test_the_address_decides_and_not_the_name(self):
         self.stop(self.serve_stored(LISTEN_BOTH))
         names = ["opened@127.0.0.1,7002", "opened@whatever"]

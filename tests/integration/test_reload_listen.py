@@ -135,6 +135,13 @@ class Addresses(ListenCase):
         self.wait_closed(greetd, SECOND)
         self.wait_closed(greetd, local)
 
+    def test_one_that_overlaps_with_what_is_in_force_takes_a_restart(self):
+        greetd = self.serve_with(self.addresses(FIRST))
+        self.assert_fails_to_reload(
+            greetd, self.addresses(7001), ["Failed to listen on 7001: Address already in use"]
+        )
+        self.assert_greeted(FIRST)
+
     def test_one_that_comes_back_at_once(self):
         greetd = self.serve_with(self.addresses(FIRST, SECOND))
         for _ in range(20):

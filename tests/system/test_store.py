@@ -77,6 +77,15 @@ class Store(SystemTest):
         self.assert_refused(ADDRESS)
         self.assertEqual(self.greet(SECOND), GREETING)
 
+    def test_a_restart_with_an_address_that_overlaps_with_what_was_kept(self):
+        for address in ("12345", "0.0.0.0:12345", ADDRESS):
+            with self.subTest(address=address):
+                self.listen(address)
+                self.systemctl("restart", "greetd")
+                self.assertEqual(self.greet(), GREETING)
+                self.assert_kept(1)
+                self.assertEqual(self.show("greetd.service", "NRestarts"), {"NRestarts": "0"})
+
     def test_a_stop_closes_the_port(self):
         self.assertEqual(self.greet(), GREETING)
         self.systemctl("stop", "greetd")

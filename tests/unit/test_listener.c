@@ -315,6 +315,21 @@ Test(listener, a_unix_socket_drops_newcomers_but_not_its_queue)
     scratch_deinit(&scratch);
 }
 
+Test(listener, closed_for_all_its_address_is_free_whoever_else_has_it_open)
+{
+    struct listener_set set = {0};
+    char text[ADDRESS_TEXT_MAX];
+
+    cr_assert_eq(open_text(&set, "127.0.0.1:0"), 0);
+    address_format(&set.at[0]->address, text);
+    cr_assert_geq(dup(set.at[0]->fd), 0);
+    listener_close_for_all(set.at[0]);
+    cr_assert_eq(set.at[0]->fd, -1);
+    cr_assert_eq(open_text(&set, text), 0);
+    expect_to_serve(set.at[1], &set.at[1]->address);
+    listener_set_deinit(&set);
+}
+
 Test(listener, an_inherited_socket_drops_nobody)
 {
     struct sockaddr_in address;

@@ -297,6 +297,27 @@ Test(sockets, takes_back_what_was_stored_and_lets_go_of_what_is_not_wanted)
     finish(&scene);
 }
 
+/* systemd has not closed its own yet. */
+Test(sockets, what_was_stored_does_not_stand_in_the_way_of_what_is_wanted)
+{
+    struct scene scene;
+    struct sockaddr_in address;
+    int fds[] = {net_listen(&address)};
+    char text[128];
+
+    cr_assert_eq(setsockopt(fds[0], SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)), 0);
+    snprintf(text, sizeof(text), "[Server]\nListenStream=0.0.0.0:%u\n", ntohs(address.sin_port));
+    configure(&scene, text);
+    manager_open();
+    passed_begin(fds, 1, "opened@x");
+    int r = sockets_open(&scene.sockets, scene.config, &scene.report);
+    end_passed(&scene);
+    cr_assert_eq(r, 0);
+    cr_assert_eq(scene.sockets.endpoints->n, 1);
+    cr_assert_eq(listener_at(&scene, 0)->address.in.sin_addr.s_addr, htonl(INADDR_ANY));
+    finish(&scene);
+}
+
 Test(sockets, what_a_socket_unit_passes_wins_over_what_was_stored)
 {
     struct scene scene;
