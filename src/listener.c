@@ -146,19 +146,26 @@ static int set_option(int fd, int level, int option)
     return setsockopt(fd, level, option, &(int){1}, sizeof(int)) < 0 ? -errno : 0;
 }
 
-/* A bare port means every address, of both families if the machine has both. */
-static int open_socket(struct address *address)
+static int make_socket(const struct address *address)
 {
     int fd = socket(address->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-    if (fd < 0 && errno == EAFNOSUPPORT && address->dual_stack) {
-        in_port_t port = address->in6.sin6_port;
-
-        address->in = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = port};
-        address->length = sizeof(address->in);
-        fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    }
     return fd < 0 ? -errno : fd;
+}
+
+/* A bare port means every address, of both families if the machine has both. */
+static struct address choose_family(const struct address *wanted)
+{
+    struct address address = *wanted;
+
+    if (!wanted->dual_stack)
+        return address;
+    _cleanup_close_ int fd = make_socket(wanted);
+    if (fd != -EAFNOSUPPORT)
+        return address;
+    address.in = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = wanted->in6.sin6_port};
+    address.length = sizeof(address.in);
+    return address;
 }
 
 static int set_options(int fd, const struct address *address)
@@ -202,8 +209,8 @@ static int bind_socket(int fd, const struct address *address)
 
 int listener_open(struct listener **ret, const struct address *address, int backlog)
 {
-    struct address wanted = *address;
-    _cleanup_close_ int fd = open_socket(&wanted);
+    const struct address wanted = choose_family(address);
+    _cleanup_close_ int fd = make_socket(&wanted);
     int r;
 
     if (fd < 0)
@@ -230,13 +237,15 @@ int listener_open(struct listener **ret, const struct address *address, int back
     return 0;
 }
 
-bool listener_serves(const struct listener *listener, const struct address *wanted)
+bool listener_serves(const struct listener *listener, const struct address *address)
 {
     if (listener->inherited || listener->fd < 0 || !is_reachable(listener))
         return false;
-    return address_equal(&listener->address, wanted) ||
-           (listener->chose_port && address_leaves_port(wanted) &&
-            address_equal_host(&listener->address, wanted));
+
+    const struct address wanted = choose_family(address);
+    return address_equal(&listener->address, &wanted) ||
+           (listener->chose_port && address_leaves_port(&wanted) &&
+            address_equal_host(&listener->address, &wanted));
 }
 
 int listener_renew(struct listener *listener, int backlog)

@@ -48,8 +48,8 @@ void listener_own_path(struct listener *listener);
  * are the negative errno of what failed, -ENOMEM included. */
 int listener_open(struct listener **ret, const struct address *address, int backlog);
 
-/* Whether the socket, which greetd has opened, is what opening WANTED would give. */
-bool listener_serves(const struct listener *listener, const struct address *wanted);
+/* Whether the socket, which greetd has opened, is what opening ADDRESS would give. */
+bool listener_serves(const struct listener *listener, const struct address *address);
 
 /* Makes a socket that was opened, or stored, listen (again) with BACKLOG, and undoes
  * listener_drop_newcomers(). Returns 0 or a negative errno of listen(2). */

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "denied.h"
 #include "net.h"
 #include "passed.h"
 #include "scratch.h"
@@ -27,12 +28,19 @@ static int open_one(struct listener_set *set, const struct address *address)
     return 0;
 }
 
-static int open_text(struct listener_set *set, const char *text)
+static struct address parse(const char *text)
 {
     struct address address;
     const char *why = NULL;
 
     cr_assert_eq(address_parse(&address, text, &why), 0, "%s: %s", text, why);
+    return address;
+}
+
+static int open_text(struct listener_set *set, const char *text)
+{
+    const struct address address = parse(text);
+
     return open_one(set, &address);
 }
 
@@ -137,6 +145,39 @@ Test(listener, a_bare_port_takes_clients_of_both_families)
         v6.in6.sin6_addr = in6addr_loopback;
         expect_to_serve(listener, &v6);
     }
+    listener_set_deinit(&set);
+}
+
+Test(listener, a_bare_port_without_ipv6_is_that_of_ipv4)
+{
+    struct listener_set set = {0};
+    struct address any = parse("0"), other = parse("127.0.0.1:0"), again;
+    char port[sizeof("65535")];
+
+    denied(SYS_socket, 0, AF_INET6, EAFNOSUPPORT);
+    cr_assert_eq(open_one(&set, &any), 0);
+    const struct listener *listener = set.at[0];
+    cr_assert_eq(listener->address.sa.sa_family, AF_INET);
+    cr_assert(listener_serves(listener, &any), "the kernel chose the port");
+    snprintf(port, sizeof(port), "%u", ntohs(listener->address.in.sin_port));
+    again = parse(port);
+    cr_assert(listener_serves(listener, &again));
+    cr_assert_not(listener_serves(listener, &other));
+    listener_set_deinit(&set);
+}
+
+/* Clients of IPv6 would be refused. */
+Test(listener, a_bare_port_with_ipv6_is_not_that_of_ipv4)
+{
+    struct listener_set set = {0};
+    char port[sizeof("65535")];
+
+    if (socket(AF_INET6, SOCK_STREAM, 0) < 0)
+        cr_skip_test("there is no IPv6 here");
+    cr_assert_eq(open_text(&set, "0.0.0.0:0"), 0);
+    snprintf(port, sizeof(port), "%u", ntohs(set.at[0]->address.in.sin_port));
+    const struct address bare = parse(port);
+    cr_assert_not(listener_serves(set.at[0], &bare));
     listener_set_deinit(&set);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "denied.h"
 #include "descriptors.h"
 #include "manager.h"
 #include "net.h"
@@ -202,6 +203,24 @@ Test(sockets, a_change_keeps_what_is_still_wanted_and_opens_the_rest)
     cr_assert(sockets_close_left(&scene.sockets, address));
     cr_assert(strstr(address, "-a"), "%s", address);
     cr_assert_not(sockets_close_left(&scene.sockets, address));
+    finish(&scene);
+}
+
+Test(sockets, a_bare_port_is_kept_without_ipv6)
+{
+    struct scene scene;
+    struct sockaddr_in address;
+    char text[64];
+
+    close(net_listen(&address)); /* for its port */
+    snprintf(text, sizeof(text), "[Server]\nListenStream=%u\n", ntohs(address.sin_port));
+    denied(SYS_socket, 0, AF_INET6, EAFNOSUPPORT);
+    configure(&scene, text);
+    cr_assert_eq(sockets_open(&scene.sockets, scene.config, &scene.report), 0);
+    struct listener *listener = listener_at(&scene, 0);
+    change(&scene, text);
+    cr_assert_eq(scene.sockets.endpoints->n, 1);
+    cr_assert_eq(listener_at(&scene, 0), listener);
     finish(&scene);
 }
 
