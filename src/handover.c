@@ -2,6 +2,7 @@
 #include "greetd/handover.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
@@ -13,6 +14,9 @@
 
 /* systemd takes names of up to 255 characters. */
 #define HANDOVER_NAME_MAX 256
+
+/* What stands at the end of a name that was too long. */
+#define HANDOVER_CUT_MAX sizeof("~0123456789abcdef")
 
 /* The names of passed descriptors, a list that ends in NULL. */
 static void free_names(char ***names)
@@ -49,12 +53,15 @@ static bool is_stored_name(const char *name)
 }
 
 /* What an earlier process has opened is ours like any that we open. */
-static void adopt_stored(struct listener *listener)
+static int adopt_stored(struct listener *listener, const char *name)
 {
-    listener->stored = true;
+    listener->stored_as = strdup(name);
+    if (!listener->stored_as)
+        return -ENOMEM;
     listener->handed_on = outlives_us();
     listener->chose_port = true; /* for all we know */
     listener_own_path(listener);
+    return 0;
 }
 
 static int adopt_passed(struct listener *listener, const char *name)
@@ -75,7 +82,7 @@ static int inherit_one(struct listener_set *set, int fd, const char *name, struc
     if (r >= 0)
         r = listener_new(&listener, &fd, type);
     if (r >= 0 && is_stored_name(name))
-        adopt_stored(listener);
+        r = adopt_stored(listener, name);
     else if (r >= 0)
         r = adopt_passed(listener, name);
     return r < 0 ? r : listener_set_add(set, listener);
@@ -119,34 +126,79 @@ int handover_take(struct listener_set *set, struct report *report)
     return report->n_mistakes > 0 ? -EBADMSG : n;
 }
 
-/* Written as a FDNAME= may be: of printable ASCII without a colon (sd_pid_notify_with_fds(3)). */
-static const char *store_name(const struct listener *listener, char *buffer, size_t size)
+/* What tells the address from all others, as bytes. Returns how many; BUFFER has ADDRESS_TEXT_MAX.
+ */
+static size_t address_bytes(const struct address *address, char *buffer)
 {
-    char address[ADDRESS_TEXT_MAX];
+    if (address->sa.sa_family != AF_UNIX)
+        return strlen(address_format(address, buffer));
 
-    snprintf(buffer, size, HANDOVER_PREFIX "%s", address_format(&listener->address, address));
-    for (char *colon = buffer; (colon = strchr(colon, ':'));)
-        *colon = ',';
-    return buffer;
+    size_t n = address->length - offsetof(struct sockaddr_un, sun_path);
+    memcpy(buffer, address->un.sun_path, n);
+    if (n == 0 || buffer[0] != '\0')
+        return strnlen(buffer, n);
+    buffer[0] = '@';
+    return n;
+}
+
+/* Writes N bytes as a FDNAME= may be, of printable ASCII without a colon
+ * (sd_pid_notify_with_fds(3)), and no two alike. */
+static void escape(char *buffer, const char *bytes, size_t n)
+{
+    char *p = buffer;
+
+    for (size_t i = 0; i < n; i++)
+        if (bytes[i] == ':')
+            *p++ = ',';
+        else if (bytes[i] >= ' ' && bytes[i] < 0x7f && !strchr(",\\~", bytes[i]))
+            *p++ = bytes[i];
+        else
+            p += sprintf(p, "\\x%02x", (unsigned char)bytes[i]);
+    *p = '\0';
+}
+
+/* FNV-1a, of 64 bits. */
+static uint64_t hash(const char *text)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+/* Writes the name to store an address under to BUFFER (HANDOVER_NAME_MAX bytes). */
+static void store_name(const struct address *address, char *buffer)
+{
+    char bytes[ADDRESS_TEXT_MAX], text[ADDRESS_TEXT_MAX];
+
+    escape(text, bytes, address_bytes(address, bytes));
+    size_t n = (size_t)snprintf(buffer, HANDOVER_NAME_MAX, HANDOVER_PREFIX "%s", text);
+    if (n >= HANDOVER_NAME_MAX)
+        snprintf(buffer + HANDOVER_NAME_MAX - HANDOVER_CUT_MAX, HANDOVER_CUT_MAX, "~%016" PRIx64,
+                 hash(text));
 }
 
 void handover_store(struct listener *listener)
 {
     char name[HANDOVER_NAME_MAX], text[sizeof(name) + sizeof("FDSTORE=1\nFDNAME=")];
 
-    if (listener->inherited || listener->stored)
+    if (listener->inherited || listener->stored_as)
         return;
-    snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s", store_name(listener, name, sizeof(name)));
-    listener->stored = sd_pid_notify_with_fds(0, false, text, &listener->fd, 1) > 0;
-    listener->handed_on = listener->stored && outlives_us();
+    store_name(&listener->address, name);
+    _cleanup_free_ char *stored_as = strdup(name);
+    snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s", name);
+    if (!stored_as || sd_pid_notify_with_fds(0, false, text, &listener->fd, 1) <= 0)
+        return;
+    listener->stored_as = TAKE_PTR(stored_as);
+    listener->handed_on = outlives_us();
 }
 
 void handover_unstore(struct listener *listener)
 {
-    char name[HANDOVER_NAME_MAX];
-
-    if (!listener->stored)
+    if (!listener->stored_as)
         return;
-    sd_notifyf(false, "FDSTOREREMOVE=1\nFDNAME=%s", store_name(listener, name, sizeof(name)));
-    listener->stored = listener->handed_on = false;
+    sd_notifyf(false, "FDSTOREREMOVE=1\nFDNAME=%s", listener->stored_as);
+    free(TAKE_PTR(listener->stored_as));
+    listener->handed_on = false;
 }

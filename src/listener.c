@@ -94,6 +94,7 @@ void listener_unref(struct listener *listener)
         return;
     listener_close(listener);
     free(listener->name);
+    free(listener->stored_as);
     free(listener);
 }
 

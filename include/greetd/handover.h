@@ -21,9 +21,11 @@ int handover_take(struct listener_set *set, struct report *report);
  * handover_take(). */
 bool handover_any_passed(void);
 
-/* Asks systemd to keep a socket that greetd has opened for the next process, under a name that
- * tells its address (FDSTORE=1 in sd_notify(3)). Without a service manager nothing happens. */
+/* Asks systemd to keep a socket that greetd has opened for the next process, under a name of
+ * its own that tells its address (FDSTORE=1 in sd_notify(3)). Without a service manager nothing
+ * happens. */
 void handover_store(struct listener *listener);
 
-/* Asks systemd to let go of it again (FDSTOREREMOVE=1); it is ours alone then. */
+/* Asks systemd to let go of it again, by the name under which this process or an earlier one had it
+ * stored (FDSTOREREMOVE=1); it is ours alone then. */
 void handover_unstore(struct listener *listener);

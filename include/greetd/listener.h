@@ -22,7 +22,7 @@ struct listener {
     int type;               /* SOCK_STREAM or SOCK_SEQPACKET */
     struct address address; /* that it is really bound to */
     bool inherited;         /* passed by a .socket unit, else opened by greetd */
-    bool stored;            /* systemd was asked to keep it */
+    char *stored_as;        /* owned: the name that systemd was asked to keep it under, or NULL */
     bool handed_on;  /* the next process has it too: its queue and its file are not ours to end */
     bool chose_port; /* the kernel did: ListenStream= has port 0 */
     /* Of a Unix socket's file that we made, to unlink it only while it is still ours. */

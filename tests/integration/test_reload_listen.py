@@ -112,6 +112,16 @@ class Addresses(ListenCase):
         kept = [os.fstat(descriptor).st_ino for descriptor in store.descriptors()]
         self.assertEqual(kept, [int(inode_of(address)) for address in (SECOND, THIRD)])
 
+    def test_one_that_is_removed_leaves_another_that_reads_alike_with_systemd(self):
+        store = self.fd_store()
+        greetd = self.serve_with(self.addresses("@a:b", "@a,b"), store=store)
+        kept = [os.fstat(descriptor).st_ino for descriptor in store.descriptors()]
+        self.assert_reloads(greetd, self.addresses("@a:b"))
+        self.wait_closed(greetd, "@a,b")
+        self.assertEqual(
+            [os.fstat(descriptor).st_ino for descriptor in store.descriptors()], kept[:1]
+        )
+
     def test_one_that_is_removed_is_closed_although_systemd_had_it(self):
         greetd = self.serve_with(self.addresses(FIRST, SECOND), store=self.fd_store())
         self.assert_reloads(greetd, self.addresses(FIRST))

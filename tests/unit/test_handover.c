@@ -188,6 +188,75 @@ Test(handover, has_systemd_keep_a_socket_under_its_address)
     listener_unref(listener);
 }
 
+/* The name under which the only socket at ADDRESS is stored; static. */
+static const char *name_for(const char *address)
+{
+    struct listener *listener = open_one(address);
+    static char name[sizeof(manager.last)];
+
+    handover_store(listener);
+    cr_assert(manager_hear());
+    cr_assert_eq(sscanf(manager.last, "FDSTORE=1\nFDNAME=%4095[^\n]", name), 1);
+    cr_assert_str_eq(listener->stored_as, name);
+    close(manager.passed_fd);
+    listener_unref(listener);
+    return name;
+}
+
+Test(handover, no_two_addresses_have_the_same_name)
+{
+    /* What FDNAME= can't hold, and how that is written. */
+    const char *alike[] = {"@g-%d:b",    "@g-%d,b",     "@g-%d\\x2cb", "@g-%d\\b",
+                           "@g-%d\xe4z", "@g-%d\\xe4z", "@g-%d~b",     "/tmp/g-%d:b"};
+    char names[ELEMENTSOF(alike)][sizeof(manager.last)], address[64];
+
+    manager_open();
+    for (size_t i = 0; i < ELEMENTSOF(alike); i++) {
+        snprintf(address, sizeof(address), alike[i], (int)getpid());
+        strcpy(names[i], name_for(address));
+        cr_assert_eq(strncmp(names[i], "opened@", 7), 0);
+        for (const char *p = names[i]; *p; p++)
+            cr_assert(*p >= ' ' && *p < 0x7f && *p != ':', "%s", names[i]);
+        for (size_t j = 0; j < i; j++)
+            cr_assert_str_neq(names[i], names[j]);
+    }
+}
+
+Test(handover, a_long_address_has_a_name_of_its_own_too)
+{
+    char addresses[2][108], first[sizeof(manager.last)];
+
+    manager_open();
+    for (size_t i = 0; i < 2; i++) {
+        memset(addresses[i], 0xe4, 107);
+        addresses[i][107] = '\0';
+        addresses[i][0] = '@';
+        addresses[i][106] = i == 0 ? 'a' : 'b';
+    }
+    strcpy(first, name_for(addresses[0]));
+    cr_assert_eq(strlen(first), 255, "FDNAME= takes no more");
+    const char *second = name_for(addresses[1]);
+    cr_assert_eq(strlen(second), 255);
+    cr_assert_str_neq(first, second);
+    cr_assert_str_eq(first, name_for(addresses[0]));
+}
+
+/* It may be another than we would give it: of an interface, say, whose name has changed. */
+Test(handover, lets_go_of_a_stored_socket_by_the_name_that_it_came_with)
+{
+    struct scene scene;
+    struct sockaddr_in address;
+    int fds[] = {net_listen(&address)};
+
+    manager_open();
+    inherit(&scene, fds, 1, "opened@elsewhere");
+    handover_unstore(scene.set.at[0]);
+    cr_assert(manager_hear());
+    cr_assert_str_eq(manager.last, "FDSTOREREMOVE=1\nFDNAME=opened@elsewhere");
+    cr_assert_null(scene.set.at[0]->stored_as);
+    finish(&scene);
+}
+
 Test(handover, a_socket_that_is_kept_is_for_the_next_process)
 {
     struct listener *listener = open_one("127.0.0.1:0");
@@ -220,9 +289,9 @@ Test(handover, tells_a_stored_socket_from_one_that_was_passed)
     inherit(&scene, fds, 2, "web:opened@127.0.0.1,80");
     cr_assert_eq(scene.result, 2);
     cr_assert(scene.set.at[0]->inherited);
-    cr_assert_not(scene.set.at[0]->stored);
+    cr_assert_null(scene.set.at[0]->stored_as);
     cr_assert_not(scene.set.at[1]->inherited);
-    cr_assert(scene.set.at[1]->stored);
+    cr_assert_str_eq(scene.set.at[1]->stored_as, "opened@127.0.0.1,80");
     cr_assert_null(scene.set.at[1]->name);
     finish(&scene);
 }
