@@ -83,12 +83,15 @@ static void put_in_force(const struct reload *reload, struct endpoints *endpoint
     const struct config *config = endpoints->config;
     const struct connlog_options log_options = reload_log_options(config);
 
-    sockets_change_to(reload->sockets, endpoints);
+    int r = sockets_change_to(reload->sockets, endpoints);
     pool_adopt(reload->pool, endpoints, prepared);
     connlog_configure(reload->connlog, &log_options);
     reload_log_listening(reload->connlog, endpoints, before);
     reload_log_unused(reload->connlog, config, reload->sockets);
     tell_what_stays(reload, config);
+    if (r < 0)
+        connlog_message(reload->connlog, LOG_WARNING, LOG_ID_FAILED, "Failed to set FastOpen=: %s",
+                        strerrordesc_np(-r));
     endpoints_unref(before);
 }
 

@@ -112,21 +112,6 @@ static void match_passed(const struct plan *plan)
     }
 }
 
-static int set_fast_open(const struct plan *plan)
-{
-    const struct server_settings *server = config_server(plan->config);
-
-    for (size_t i = 0; server->fast_open && i < plan->endpoints->n; i++) {
-        int r = sockutil_set_fast_open(plan->endpoints->at[i].listener->fd, (int)server->backlog);
-
-        if (r < 0) {
-            report_add(plan->report, "Failed to set FastOpen=: %s", strerrordesc_np(-r));
-            return r;
-        }
-    }
-    return 0;
-}
-
 /* Makes the endpoints for CONFIG out of what is AVAILABLE and, unless sockets were INHERITED, what
  * has to be opened. */
 static int make_endpoints(struct endpoints **ret, struct config *config,
@@ -145,8 +130,6 @@ static int make_endpoints(struct endpoints **ret, struct config *config,
         match_passed(&plan);
     else
         r = open_configured(&plan);
-    if (r >= 0)
-        r = set_fast_open(&plan);
     if (r >= 0)
         *ret = TAKE_PTR(endpoints);
     return r;
@@ -209,14 +192,29 @@ static bool any_inherited(const struct listener_set *set)
     return false;
 }
 
-/* Of sockets of our own that were open before: takes back what may have been done to them on the
- * way out, and Backlog= may be another. */
-static void renew_all(const struct endpoints *endpoints)
+/* Returns what kept FastOpen=yes from being set; a system without it has nothing to turn off. */
+static int set_fast_open(const struct endpoints *endpoints)
+{
+    const struct server_settings *server = config_server(endpoints->config);
+    int queue = server->fast_open ? (int)server->backlog : 0, r = 0;
+
+    for (size_t i = 0; r >= 0 && i < endpoints->n; i++) {
+        r = sockutil_set_fast_open(endpoints->at[i].listener->fd, queue);
+        if (queue == 0)
+            r = 0;
+    }
+    return r;
+}
+
+/* Gives all sockets the settings that are in force now. Of those of our own that were open before,
+ * it also takes back what may have been done to them on the way out. */
+static int renew_all(const struct endpoints *endpoints)
 {
     for (size_t i = 0; i < endpoints->n; i++)
         if (!endpoints->at[i].listener->inherited)
             (void)listener_renew(endpoints->at[i].listener,
                                  (int)config_server(endpoints->config)->backlog);
+    return set_fast_open(endpoints);
 }
 
 static void store_all(const struct endpoints *endpoints)
@@ -244,7 +242,11 @@ int sockets_open(struct sockets *sockets, struct config *config, struct report *
     r = make_endpoints(&sockets->endpoints, config, &taken, sockets->inherited, report);
     if (r < 0)
         return r;
-    renew_all(sockets->endpoints);
+    r = renew_all(sockets->endpoints);
+    if (r < 0) {
+        report_add(report, "Failed to set FastOpen=: %s", strerrordesc_np(-r));
+        return r;
+    }
     store_all(sockets->endpoints);
     return 0;
 }
@@ -290,27 +292,18 @@ static void send_away(struct sockets *sockets, struct listener *listener)
     (void)listener_set_add(&sockets->leaving, listener);
 }
 
-/* FastOpen= has been taken back. */
-static void unset_fast_open(const struct endpoints *endpoints)
-{
-    for (size_t i = 0; i < endpoints->n; i++)
-        (void)sockutil_set_fast_open(endpoints->at[i].listener->fd, 0);
-}
-
-void sockets_change_to(struct sockets *sockets, struct endpoints *endpoints)
+int sockets_change_to(struct sockets *sockets, struct endpoints *endpoints)
 {
     struct endpoints *before = sockets->endpoints;
 
-    if (config_server(before->config)->fast_open && !config_server(endpoints->config)->fast_open)
-        unset_fast_open(endpoints);
     call_back(&sockets->leaving, endpoints);
     for (size_t i = 0; i < before->n; i++)
         if (!endpoints_have(endpoints, before->at[i].listener))
             send_away(sockets, before->at[i].listener);
-    renew_all(endpoints);
     store_all(endpoints);
     sockets->endpoints = endpoints_ref(endpoints);
     endpoints_unref(before);
+    return renew_all(endpoints);
 }
 
 bool sockets_close_left(struct sockets *sockets, char *address)

@@ -34,8 +34,10 @@ int sockets_prepare(struct endpoints **ret, const struct sockets *sockets, struc
                     struct report *report);
 
 /* Puts ENDPOINTS, prepared by sockets_prepare(), in force. From sockets that are not wanted any
- * more newcomers are turned away; sockets_close_left() closes them. */
-void sockets_change_to(struct sockets *sockets, struct endpoints *endpoints);
+ * more newcomers are turned away; sockets_close_left() closes them. Returns 0, or the negative
+ * errno of setsockopt(2) if FastOpen=yes could not be set, without which it is in force all the
+ * same. */
+int sockets_change_to(struct sockets *sockets, struct endpoints *endpoints);
 
 /* Closes one socket that is no longer wanted and that no worker uses any more, and writes its
  * address to ADDRESS (ADDRESS_TEXT_MAX bytes). Returns false if there is none. */

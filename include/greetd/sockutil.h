@@ -39,9 +39,9 @@ int sockutil_drop_newcomers(int fd);
 void sockutil_take_newcomers(int fd);
 
 /* Lets clients send with their SYN, and be answered before the handshake is over (RFC 7413;
- * TCP_FASTOPEN in tcp(7)); up to QUEUE of them may be half through it. The greeting does not depend
- * on what is sent, so a replayed SYN does no harm. Returns 0, also for sockets that are not TCP and
- * have no need of it, or a negative errno of setsockopt(2). */
+ * TCP_FASTOPEN in tcp(7)); up to QUEUE of them may be half through it, none if it is 0. The
+ * greeting does not depend on what is sent, so a replayed SYN does no harm. Returns 0, also for
+ * sockets that are not TCP and have no need of it, or a negative errno of setsockopt(2). */
 int sockutil_set_fast_open(int fd, int queue);
 
 /* How many bytes given to the kernel the other end has not acknowledged yet; a local peer

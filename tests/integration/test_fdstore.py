@@ -114,6 +114,13 @@ class TakenBack(StoreCase):
         self.assertEqual(greetd.address(), address)
         self.assert_greeted(address)
 
+    def test_one_that_had_fast_open_has_it_no_longer(self):
+        greetd = self.serve_stored(LISTEN_SECOND + "FastOpen=yes\n")
+        with socket.socket(fileno=os.dup(self.store.descriptors()[0])) as kept:
+            self.assertGreater(kept.getsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN), 0)
+            self.restart(greetd, LISTEN_SECOND + "FastOpen=no\n")
+            self.assertEqual(kept.getsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN), 0)
+
     def test_a_listener_of_its_own(self):
         config = LISTEN_SECOND + "[Listener own]\nListenStream=127.0.0.1:7001\nMessage=own\n"
         greetd = self.serve_stored(config)

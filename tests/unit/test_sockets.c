@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -353,6 +354,84 @@ Test(sockets, what_a_socket_unit_passes_wins_over_what_was_stored)
     cr_assert_eq(scene.sockets.endpoints->n, 1);
     cr_assert_str_eq(endpoint_name(&scene.sockets.endpoints->at[0]), "web");
     cr_assert(manager_heard("FDSTOREREMOVE=1"));
+    finish(&scene);
+}
+
+static int fast_open_of(int fd)
+{
+    int queue = -1;
+    socklen_t length = sizeof(queue);
+
+    cr_assert_eq(getsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN, &queue, &length), 0);
+    return queue;
+}
+
+/* An earlier process may have had FastOpen=yes. */
+Test(sockets, a_socket_that_is_handed_over_has_fast_open_as_configured_now)
+{
+    const char *names[] = {"opened@x", "web"};
+
+    for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+        struct scene scene;
+        struct sockaddr_in address;
+        int fds[] = {net_listen(&address)};
+        char text[64];
+
+        cr_assert_eq(setsockopt(fds[0], IPPROTO_TCP, TCP_FASTOPEN, &(int){7}, sizeof(int)), 0);
+        snprintf(text, sizeof(text), "[Server]\nListenStream=127.0.0.1:%u\n",
+                 ntohs(address.sin_port));
+        configure(&scene, text);
+        passed_begin(fds, 1, names[i]);
+        int r = sockets_open(&scene.sockets, scene.config, &scene.report);
+        end_passed(&scene);
+        cr_assert_eq(r, 0);
+        cr_assert_eq(fast_open_of(fds[0]), 0);
+        finish(&scene);
+    }
+}
+
+#define FAST_OPEN "[Server]\nListenStream=\nListenStream=127.0.0.1:0\nBacklog=9\nFastOpen="
+
+Test(sockets, fast_open_changes_when_the_rest_does)
+{
+    _cleanup_(endpoints_unrefp) struct endpoints *endpoints = NULL;
+    struct scene scene;
+
+    configure(&scene, FAST_OPEN "no\n");
+    cr_assert_eq(sockets_open(&scene.sockets, scene.config, &scene.report), 0);
+    int fd = listener_at(&scene, 0)->fd;
+    cr_assert_eq(prepare(&scene, FAST_OPEN "yes\n", &endpoints), 0);
+    cr_assert_eq(fast_open_of(fd), 0, "nothing is in force yet");
+    cr_assert_eq(sockets_change_to(&scene.sockets, endpoints), 0);
+    cr_assert_eq(fast_open_of(fd), 9);
+    change(&scene, FAST_OPEN "no\n");
+    cr_assert_eq(fast_open_of(fd), 0);
+    finish(&scene);
+}
+
+Test(sockets, says_that_it_can_not_set_fast_open)
+{
+    struct scene scene;
+
+    denied(SYS_setsockopt, 2, TCP_FASTOPEN, EPERM);
+    configure(&scene, FAST_OPEN "yes\n");
+    cr_assert_eq(sockets_open(&scene.sockets, scene.config, &scene.report), -EPERM);
+    cr_assert_eq(scene.report.n_mistakes, 1);
+    cr_assert(strstr(scene.report.lines[0], "Failed to set FastOpen=: "));
+    finish(&scene);
+}
+
+Test(sockets, fast_open_that_can_not_be_set_is_no_matter_unless_it_is_wanted)
+{
+    _cleanup_(endpoints_unrefp) struct endpoints *endpoints = NULL;
+    struct scene scene;
+
+    denied(SYS_setsockopt, 2, TCP_FASTOPEN, EPERM);
+    configure(&scene, FAST_OPEN "no\n");
+    cr_assert_eq(sockets_open(&scene.sockets, scene.config, &scene.report), 0);
+    cr_assert_eq(prepare(&scene, FAST_OPEN "yes\n", &endpoints), 0);
+    cr_assert_eq(sockets_change_to(&scene.sockets, endpoints), -EPERM);
+    cr_assert_eq(scene.sockets.endpoints, endpoints);
     finish(&scene);
 }
 
