@@ -155,15 +155,23 @@ class Machine:
     @contextlib.contextmanager
     def hanging_thread(self, pid, name):
         """Makes the thread NAME of the process PID inside hang while the block runs."""
-        for file in pathlib.Path(f"/proc/{self._host_pid(pid)}/task").glob("*/comm"):
-            if file.read_text() == f"{name}\n":
-                tid = file.parent.name
+        tid = self._thread(pid, name)
         hanging = subprocess.Popen([sys.executable, HANG, tid], stdout=subprocess.PIPE, text=True)
         with hanging:
-            if hanging.stdout.readline() != "hanging\n":
-                raise CommandError(f"thread {tid} can't be made to hang")
-            yield
-            hanging.kill()
+            try:
+                if hanging.stdout.readline() != "hanging\n":
+                    raise CommandError(f"thread {name} can't be made to hang")
+                yield
+            finally:
+                hanging.kill()
+
+    def _thread(self, pid, name):
+        """What the host calls the thread NAME of the process that is PID inside."""
+        files = pathlib.Path(f"/proc/{self._host_pid(pid)}/task").glob("*/comm")
+        threads = {file.read_text().strip(): file.parent.name for file in files}
+        if name not in threads:
+            raise ProcessLookupError(f"no thread {name} in process {pid}, only {list(threads)}")
+        return threads[name]
 
     def limit_processor_time(self, pid, percent):
         """Limits the process PID inside to so much of one processor, if processors are divided in a
