@@ -23,6 +23,9 @@ HANG = pathlib.Path(__file__).with_name("hang.py")
 # Where the host divides processors, if that is not in the one hierarchy for all.
 CPU_HIERARCHY = pathlib.Path("/sys/fs/cgroup/cpu")
 
+# Where cgroup v2 is: beside the older hierarchies on a hybrid host, else alone.
+UNIFIED_HIERARCHIES = (pathlib.Path("/sys/fs/cgroup/unified"), pathlib.Path("/sys/fs/cgroup"))
+
 BOOT_TIMEOUT_SEC = 60
 COMMAND_TIMEOUT_SEC = 60
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TERM": "dumb"}
@@ -30,6 +33,10 @@ ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TE
 
 class BootError(Exception):
     """The machine did not come up; the text has its console."""
+
+
+class ProcessorTimeError(Exception):
+    """Processor time is not divided where it has to be; the text has the numbers."""
 
 
 class CommandError(Exception):
@@ -184,10 +191,12 @@ class Machine:
             (cgroup / "cpu.cfs_quota_us").write_text(str(quota_usec))
             (cgroup / "cgroup.procs").write_text(str(self._host_pid(pid)))
         else:
-            inside = self.path(f"/proc/{self._host_pid(pid)}/cgroup").read_text()
-            cgroup = pathlib.Path("/sys/fs/cgroup", inside.strip().partition("::")[2].lstrip("/"))
-        stat = cgroup / "cpu.stat"
-        return lambda: int(re.search(r"nr_throttled (\d+)", stat.read_text())[1])
+            cgroup = self.cgroup(pid)
+        return lambda: times_throttled((cgroup / "cpu.stat").read_text())
+
+    def cgroup(self, pid):
+        """The cgroup (v2) of the process PID inside."""
+        return unified_cgroup(pathlib.Path(f"/proc/{self._host_pid(pid)}/cgroup").read_text())
 
     def _host_pid(self, pid):
         """What the host calls the process that is PID inside."""
@@ -201,6 +210,22 @@ class Machine:
 
     def _joined(self, namespaces, command):
         return ["nsenter", f"--target={self._leader}", namespaces, "--", *map(str, command)]
+
+
+def unified_cgroup(memberships):
+    """Where the cgroup (v2) is that MEMBERSHIPS, the text of a /proc/PID/cgroup, has; see
+    cgroups(7)."""
+    path = re.search(r"^0::/(.*)$", memberships, re.MULTILINE)[1]
+    unified = next(root for root in UNIFIED_HIERARCHIES if (root / "cgroup.procs").exists())
+    return unified / path
+
+
+def times_throttled(stat):
+    """How often the members of a cgroup had to wait for their share; STAT is its cpu.stat."""
+    counted = re.search(r"^nr_throttled (\d+)$", stat, re.MULTILINE)
+    if not counted:
+        raise ProcessorTimeError(f"this cgroup has no share of its own to wait for:\n{stat}")
+    return int(counted[1])
 
 
 def mount(*arguments):

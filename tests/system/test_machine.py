@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What the tests rely on to see a failure."""
 
+import unittest
+
+import machine
 from case import GREETING, SystemTest
 
 
@@ -20,3 +23,28 @@ class Hanging(SystemTest):
         with self.assertRaisesRegex(ProcessLookupError, "no thread nobody in process"):
             with self.machine.hanging_thread(self.main_pid(), "nobody"):
                 self.fail("nothing hangs")
+
+
+class Cgroup(SystemTest):
+    def test_of_the_service_is_where_the_host_has_it(self):
+        self.assertEqual(self.greet(), GREETING)
+        cgroup = self.machine.cgroup(self.main_pid())
+        self.assertEqual(cgroup.name, "greetd.service")
+        self.assertIn(self.machine.name, cgroup.parts)
+        self.assertEqual(len((cgroup / "cgroup.procs").read_text().split()), 1)
+
+
+class Accounts(unittest.TestCase):
+    """What the kernel tells of a process in a hierarchy that this host may not have."""
+
+    def test_its_cgroup_is_found_whether_or_not_there_are_older_hierarchies(self):
+        [unified] = {machine.unified_cgroup(f"{older}0::/greetd-1/greetd.service\n").parent.parent
+                     for older in ("", "9:name=systemd:/\n1:cpu:/other\n")}
+        self.assertTrue((unified / "cgroup.controllers").exists(), unified)
+
+    def test_how_often_it_had_to_wait_is_counted(self):
+        self.assertEqual(machine.times_throttled("usage_usec 9\nnr_throttled 12\n"), 12)
+
+    def test_without_the_cpu_controller_that_is_an_error(self):
+        with self.assertRaisesRegex(machine.ProcessorTimeError, "usage_usec 9"):
+            machine.times_throttled("usage_usec 9\nuser_usec 8\n")
