@@ -4,6 +4,7 @@
 import contextlib
 import json
 import pathlib
+import re
 import shutil
 import sys
 import time
@@ -156,6 +157,27 @@ class SystemTest(unittest.TestCase):
             f"--- {command}\n{self.machine.run(*command.split(), check=False)}"
             for command in ("systemctl --no-pager --lines=0 status greetd.service greetd.socket",
                             "journalctl --no-pager --lines=60"))
+
+
+class StandaloneTest(SystemTest):
+    """A test of greetd without a socket unit, as an example that comes with it says how."""
+
+    EXAMPLE = "/usr/share/doc/greeting-daemon/examples/greetd-standalone.conf"
+    CONFIG = "/etc/greetd.conf.d/50-listen.conf"
+
+    def setUp(self):
+        super().setUp()
+        there, self.way_back = self.commands()
+        self.follow(there)
+
+    def commands(self):
+        """What the header of the example says to run: to change over, and to change back."""
+        text = self.machine.path(self.EXAMPLE).read_text()
+        blocks = re.findall(r"(?:^#     .*\n)+", text[:text.index("[Unit]")], re.MULTILINE)
+        return [re.sub("^#     ", "", block, flags=re.MULTILINE) for block in blocks]
+
+    def follow(self, commands):
+        self.machine.run("sh", "-e", "-c", commands)
 
 
 def end(process):

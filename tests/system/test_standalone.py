@@ -3,39 +3,22 @@
 
 import re
 
-from case import GREETING, SystemTest
+from case import GREETING, StandaloneTest
 
-EXAMPLE = "/usr/share/doc/greeting-daemon/examples/greetd-standalone.conf"
 DROP_IN = "/etc/systemd/system/greetd.service.d/60-test.conf"
-CONFIG = "/etc/greetd.conf.d/50-listen.conf"
-RESTARTS = 10
 
 
-class Standalone(SystemTest):
-    def setUp(self):
-        super().setUp()
-        self.there, self.back = self.commands()
-        self.follow(self.there)
-
-    def commands(self):
-        """What the header of the example says to run: to change over, and to change back."""
-        text = self.machine.path(EXAMPLE).read_text()
-        blocks = re.findall(r"(?:^#     .*\n)+", text[:text.index("[Unit]")], re.MULTILINE)
-        return [re.sub("^#     ", "", block, flags=re.MULTILINE) for block in blocks]
-
-    def follow(self, commands):
-        self.machine.run("sh", "-e", "-c", commands)
-
+class Standalone(StandaloneTest):
     def configure(self, drop_in, config):
         """Uncomments parts of the example, that is, and restarts."""
         self.write(DROP_IN, "[Service]\n" + drop_in)
-        self.write(CONFIG, "[Server]\n" + config)
+        self.write(self.CONFIG, "[Server]\n" + config)
         self.systemctl("daemon-reload")
         self.systemctl("restart", "greetd")
 
     def commented_out(self, first):
         """The directives of the example that follow each other from FIRST on, without their #."""
-        text = self.machine.path(EXAMPLE).read_text()
+        text = self.machine.path(self.EXAMPLE).read_text()
         return re.search(rf"^#{first}.*\n(?:^#\w+=.*\n)*", text, re.MULTILINE)[0].replace("#", "")
 
     def test_it_greets_without_the_socket_and_comes_with_the_machine(self):
@@ -46,16 +29,8 @@ class Standalone(SystemTest):
         self.assertNotIn("greetd.socket", shown["Requires"])
         self.assertEqual(shown["NFileDescriptorStore"], "1")
 
-    def test_restarts_under_load_refuse_nobody(self):
-        pids = set()
-        with self.load_that_loses_nobody():
-            for _ in range(RESTARTS):
-                self.systemctl("restart", "greetd")
-                pids.add(self.main_pid())
-        self.assertEqual(len(pids), RESTARTS)
-
     def test_going_back_to_the_socket(self):
-        self.follow(self.back)
+        self.follow(self.way_back)
         self.assertEqual(self.state("greetd.service"), "inactive")
         self.assertEqual(self.greet(), GREETING)
         self.assertEqual(self.state("greetd.socket"), "active")
