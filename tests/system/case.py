@@ -2,6 +2,7 @@
 """What the tests share: a machine with the package installed, and ways to look at it."""
 
 import contextlib
+import hashlib
 import json
 import pathlib
 import re
@@ -14,6 +15,8 @@ import machine
 
 ADDRESS = "127.0.0.1:12345"
 GREETING = "Hello from server!"
+# Fits into no buffer.
+BIG_GREETING = bytes(range(256)) * 64 * 1024
 CLIENT = pathlib.Path(__file__).with_name("client.py")
 PATIENCE_SEC = 30
 
@@ -80,6 +83,17 @@ class SystemTest(unittest.TestCase):
         client = self.start_client("greet", address)
         _, complaint = client.communicate(timeout=PATIENCE_SEC)
         self.assertIn("ConnectionRefusedError", complaint)
+
+    def hold_client(self, address=ADDRESS):
+        """A client who has begun to take BIG_GREETING."""
+        client = self.start_client("hold", address)
+        self.assertEqual(client.stdout.readline(), "connected\n")
+        return client
+
+    def release_client(self, client):
+        """Has such a client take the rest; nothing of it may be lost."""
+        digest = hashlib.sha256(BIG_GREETING).hexdigest()
+        self.assertEqual(self.finish_client(client), f"{digest}\n")
 
     def outcomes(self, client, patience_sec=2 * PATIENCE_SEC):
         """What became of a client's connections: so many of each kind."""

@@ -4,11 +4,12 @@
 import errno
 import re
 
-from case import GREETING, SystemTest
+from case import ADDRESS, GREETING, SystemTest
 from machine import CommandError
 
 UNITS = ["/lib/systemd/system/greetd.service", "/lib/systemd/system/greetd.socket"]
 EXPOSURE_MAX = 0.2
+OF_ITS_OWN = "/etc/systemd/system/greetd.service"
 NO_CAPABILITIES = "0000000000000000"
 
 
@@ -44,6 +45,15 @@ class Hardening(SystemTest):
     def test_another_program_cannot_be_run(self):
         with self.assertRaisesRegex(CommandError, "Permission denied"):
             self.machine.run("nsenter", f"--target={self.process.name}", "--mount", "/bin/true")
+
+    def test_a_network_socket_of_its_own_cannot_be_opened(self):
+        self.systemctl("stop", "greetd.socket")
+        unit = self.machine.path(UNITS[0]).read_text()
+        self.write(OF_ITS_OWN, re.sub(r"^.*=greetd\.socket\n", "", unit, flags=re.MULTILINE))
+        self.systemctl("daemon-reload")
+        self.systemctl("start", "greetd", check=False)
+        refusal = "Address family not supported by protocol"
+        self.wait_for_entry(MESSAGE=f"Failed to listen on {ADDRESS}: {refusal}")
 
     def test_its_exposure_is_low(self):
         self.assertLessEqual(self.exposure("greetd.service"), EXPOSURE_MAX)

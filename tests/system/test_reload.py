@@ -2,13 +2,17 @@
 """`systemctl reload`: another configuration as a whole, or none."""
 
 import client
-from case import ADDRESS, GREETING, SystemTest
+from case import ADDRESS, BIG_GREETING, GREETING, SystemTest
 from machine import CommandError
 
 DROP_IN = "/etc/greetd.conf.d/50-test.conf"
 CLOSED = "[Greeting]\nMessage=Closed for today.\n"
 BROKEN = "[Greeting]\n\nMesage=Closed for today.\n"
 MISTAKE = f"{DROP_IN}:3: Unknown setting Mesage= in [Greeting]; did you mean Message=?"
+FIXED_AT_START = "[Server]\nWorkers=7\nMaxConnections=99\n"
+ONE_AT_A_TIME = "[Server]\nWorkers=1\nMaxConnections=1\n"
+BIG = "[Greeting]\nMessageFile=/etc/greeting\n"
+CLIENTS = 20
 RELOADED = "Reloaded the configuration"
 
 RELOADS = 200
@@ -62,6 +66,26 @@ class Reload(SystemTest):
 
     def status_text(self):
         return self.show("greetd.service", "StatusText")["StatusText"]
+
+    def test_counts_for_those_who_wait_in_the_queue_too(self):
+        self.machine.path("/etc/greeting").write_bytes(BIG_GREETING)
+        self.write(DROP_IN, ONE_AT_A_TIME + BIG)
+        accepted = self.hold_client()
+        with self.clients_who_wait(CLIENTS):
+            self.write(DROP_IN, ONE_AT_A_TIME)
+            self.reload()
+            self.wait_for_entry(MESSAGE=RELOADED)
+            self.release_client(accepted)
+
+    def test_tells_what_needs_a_restart(self):
+        self.assertEqual(self.greet(), GREETING)
+        self.write(DROP_IN, FIXED_AT_START)
+        self.reload()
+        for what in ("Workers= stays at auto", "MaxConnections= stays at 16384"):
+            self.wait_for_entry(MESSAGE=f"{what} until the next restart", PRIORITY="5")
+        self.assertNotIn("; 7 workers", self.status_text())
+        self.systemctl("restart", "greetd")
+        self.eventually(lambda: self.assertIn("; 7 workers", self.status_text()))
 
     def test_again_and_again_under_load_gives_every_client_wholly_one_version(self):
         self.write_version(0)

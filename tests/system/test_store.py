@@ -4,11 +4,21 @@
 import errno
 import re
 
-from case import ADDRESS, GREETING, StandaloneTest
+from case import ADDRESS, BIG_GREETING, GREETING, StandaloneTest
 from machine import CommandError
 
 SECOND = "127.0.0.1:12346"
 RESTARTS = 20
+CLIENTS = 20
+
+# While it has a client of SECOND, those of ADDRESS wait.
+ONE_AT_A_TIME = f"""\
+Workers=1
+MaxConnections=1
+[Listener big]
+ListenStream={SECOND}
+MessageFile=/etc/greeting
+"""
 
 # No interface of the machine's has it (RFC 5737).
 NOT_OURS = "192.0.2.1:12345"
@@ -19,10 +29,10 @@ class Store(StandaloneTest):
         super().setUp()
         self.assert_kept(1)
 
-    def listen(self, *addresses):
+    def listen(self, *addresses, more=""):
         """Writes ListenStream= for ADDRESSES, to be read at the next reload or restart."""
         settings = "".join(f"ListenStream={address}\n" for address in addresses)
-        self.write(self.CONFIG, f"[Server]\nListenStream=\n{settings}")
+        self.write(self.CONFIG, f"[Server]\nListenStream=\n{settings}{more}")
 
     def assert_kept(self, sockets):
         """systemd keeps so many sockets for the service."""
@@ -61,6 +71,20 @@ class Store(StandaloneTest):
         self.systemctl("restart", "greetd")
         self.assert_kept(1)
         self.assertEqual(self.greet(SECOND), GREETING)
+
+    def test_who_waits_at_an_address_that_is_gone_is_greeted(self):
+        self.machine.path("/etc/greeting").write_bytes(BIG_GREETING)
+        self.listen(ADDRESS, more=ONE_AT_A_TIME)
+        self.systemctl("restart", "greetd")
+        accepted = self.hold_client(SECOND)
+        with self.clients_who_wait(CLIENTS):
+            self.listen(SECOND)
+            self.systemctl("reload", "greetd")
+            self.wait_for_entry(MESSAGE="Reloaded the configuration")
+            self.assertEqual(self.entries(MESSAGE=f"Server no longer listens on {ADDRESS}"), [])
+            self.release_client(accepted)
+        self.wait_for_entry(MESSAGE=f"Server no longer listens on {ADDRESS}")
+        self.assert_refused(ADDRESS)
 
     def test_a_restart_lets_go_of_an_address_that_is_gone(self):
         self.listen(ADDRESS, SECOND)
