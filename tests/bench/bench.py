@@ -29,6 +29,7 @@ HELD = (100, 1000, 10000)
 WARM_HELD = 1000
 OPEN_FILES = 40000  # what HAProxy wants for MaxConnections= as greetd has it
 SPEAK_BYTES = 4096
+MEMORY = pathlib.Path("/dev/shm")
 
 
 class Extent(NamedTuple):
@@ -152,12 +153,12 @@ class Bench:
         self.failures.append(str(what))
         print(f"bench: not measured: {what}", file=sys.stderr)
 
-    def start(self, kinds, programs, scratch, processor, stack):
+    def start(self, kinds, programs, folders, processor, stack):
         port = FIRST_PORT
         for kind in kinds:
             try:
                 port = free_port(port + 1)
-                site = Site(programs, scratch, port)
+                site = Site(programs, *folders, port)
                 self.servers.append(Server(kind, site, processor, stack))
             except (Unmeasured, OSError) as error:
                 self.fail(error)
@@ -196,10 +197,11 @@ class Bench:
 
     def go_round(self, number):
         """Measures everything once, in an order of its own."""
-        plain = [server for server in self.servers if server.kind.plain]
+        plain = [server for server in self.servers if server.kind.table == "plain"]
+        greeting = [server for server in self.servers if server.kind.table != "held"]
         holding = [server for server in self.servers if server.kind.holds]
         plans = [
-            [(self.measure, server, "greet") for server in plain],
+            [(self.measure, server, "greet") for server in greeting],
             [(self.measure, server, "speak") for server in plain],
             [(self.measure_held, server, n) for server in holding for n in HELD],
         ]
@@ -230,16 +232,23 @@ def end_by_signal(number, _frame):
     sys.exit(128 + number)
 
 
+def make_folder(stack, parent):
+    folder = pathlib.Path(
+        stack.enter_context(tempfile.TemporaryDirectory(prefix="greetd-", dir=parent))
+    )
+    # Workers of nginx give up root before they look for anything in there.
+    folder.chmod(0o755)
+    return folder
+
+
 def measure_all(arguments):
     server_processor, load_processor = choose_processors()
     bench = Bench(arguments.extent, Generator(arguments.programs / "greet", load_processor))
     kinds = [kind for kind in KINDS if kind.name in arguments.only]
 
     with contextlib.ExitStack() as stack:
-        scratch = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="greetd-")))
-        # Workers of nginx give up root before they look for anything in there.
-        scratch.chmod(0o755)
-        bench.start(kinds, arguments.programs, scratch, server_processor, stack)
+        folders = [make_folder(stack, None), make_folder(stack, MEMORY)]
+        bench.start(kinds, arguments.programs, folders, server_processor, stack)
         bench.run()
         rss_kib = {
             server.kind.name: {

@@ -3,6 +3,7 @@
 
 import json
 import pathlib
+import re
 import subprocess
 import textwrap
 from typing import NamedTuple
@@ -29,6 +30,12 @@ class Results(NamedTuple):
 def cost(sample):
     """Processor time of the server for one connection, in nanoseconds."""
     return sample["greet"]["server"]["nsec_per_connection"]
+
+
+def worker_cost(sample):
+    """The same without what the other threads take; greetd's workers are greetd-0, greetd-1, ..."""
+    threads = sample["greet"]["server"]["threads"]
+    return sum(nsec for name, nsec in threads.items() if re.fullmatch(r"greetd-\d+", name))
 
 
 def quantile(name):
@@ -111,6 +118,18 @@ TARGETS = [
            lambda s: s.idle_mib("greetd")),
     Target("memory of the process for a held client, bytes", 96,
            lambda s: s.bytes_per_held("greetd-held", 10000), "{:.0f}"),
+    Target("processor time of the worker, a live journal / no log", 1.05,
+           lambda s: s.ratio(worker_cost, "greetd-journal", "greetd")),
+    Target("processor time of the worker, a journal that stands still / no log", 1.05,
+           lambda s: s.ratio(worker_cost, "greetd-stalled", "greetd")),
+    Target("processor time of the worker, every entry to /dev/null / no log", 1.05,
+           lambda s: s.ratio(worker_cost, "greetd-every", "greetd")),
+    Target("processor time, every entry to /dev/null / nginx with access_log", 1.0,
+           lambda s: s.ratio(cost, "greetd-every", "nginx-log")),
+    Target("processor time, LingerSec=0, every entry to /dev/null / nginx with access_log", 1.0,
+           lambda s: s.ratio(cost, "greetd-every-nolinger", "nginx-log")),
+    Target("p99 at 128 clients, a journal that stands still / a live one", 1.1,
+           lambda s: s.ratio(quantile("p99"), "greetd-stalled", "greetd-journal")),
 ]  # fmt: skip
 
 
@@ -134,32 +153,49 @@ def show_lost(lost, total):
     return "none" if lost == 0 else f"{100 * lost / total:.1f} %"
 
 
+def kinds_of(series, name):
+    """Those of a table that were measured."""
+    return [kind for kind in KINDS if kind.table == name and series.of(cost, kind.name)]
+
+
+def median(series, figure, server, form):
+    return show(spread(series.of(figure, server).values()), form, with_range=False)
+
+
+def in_units(figure, unit):
+    return lambda sample: figure(sample) / unit
+
+
 def server_rows(series):
     yield row("server", "cost / floor", "cost / nginx", "µs of processor", "connections/s",
               "p50 ms", "p99 ms", "lost if clients speak first", "MiB idle")  # fmt: skip
     yield "|---|" + "---:|" * 8
-    for kind in KINDS:
-        if not kind.plain or not series.of(cost, kind.name):
-            continue
-        median = {
-            key: show(spread(series.of(figure, kind.name).values()), form, with_range=False)
-            for key, figure, form in [
-                ("cost", lambda s: cost(s) / 1000, "{:.1f}"),
-                ("rate", lambda s: s["greet"]["per_second"], "{:,.0f}"),
-                ("p50", lambda s: s["greet"]["usec"]["p50"] / 1000, "{:.1f}"),
-                ("p99", lambda s: s["greet"]["usec"]["p99"] / 1000, "{:.1f}"),
-            ]
-        }
+    for kind in kinds_of(series, "plain"):
         yield row(
             kind.title,
             show(series.ratio(cost, kind.name, "floor")),
             show(series.ratio(cost, kind.name, "nginx")),
-            median["cost"],
-            median["rate"],
-            median["p50"],
-            median["p99"],
+            median(series, in_units(cost, 1000), kind.name, "{:.1f}"),
+            median(series, lambda s: s["greet"]["per_second"], kind.name, "{:,.0f}"),
+            median(series, in_units(quantile("p50"), 1000), kind.name, "{:.1f}"),
+            median(series, in_units(quantile("p99"), 1000), kind.name, "{:.1f}"),
             show_lost(*series.lost(kind.name)),
             show(series.idle_mib(kind.name), "{:.1f}"),
+        )
+
+
+def log_rows(series):
+    yield row("server", "workers / no log", "cost / no log", "cost / nginx, access_log",
+              "µs of processor", "p99 ms")  # fmt: skip
+    yield "|---|" + "---:|" * 5
+    for kind in kinds_of(series, "log"):
+        yield row(
+            kind.title,
+            show(series.ratio(worker_cost, kind.name, kind.unlogged)),
+            show(series.ratio(cost, kind.name, kind.unlogged)),
+            show(series.ratio(cost, kind.name, "nginx-log")),
+            median(series, in_units(cost, 1000), kind.name, "{:.1f}"),
+            median(series, in_units(quantile("p99"), 1000), kind.name, "{:.1f}"),
         )
 
 
@@ -218,6 +254,8 @@ def table(results):
         "\n".join(server_rows(series)),
         "With clients that have had their greeting and do not close:",
         "\n".join(held_rows(series)),
+        "With a log of the connections:",
+        "\n".join(log_rows(series)),
         "What greetd aims at:",
         "\n".join(target_rows(series)),
     ]
@@ -244,7 +282,7 @@ def for_machines(results):
 
 def plot_rows(series):
     """The cheapest comes first."""
-    costs = [(series.ratio(cost, kind.name, "floor"), kind) for kind in KINDS if kind.plain]
+    costs = [(series.ratio(cost, kind.name, "floor"), kind) for kind in kinds_of(series, "plain")]
     costs = [(ratio, kind) for ratio, kind in costs if ratio]
     for ratio, kind in sorted(costs, key=lambda pair: pair[0].median):
         lost, total = series.lost(kind.name)

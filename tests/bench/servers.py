@@ -20,16 +20,19 @@ Workers=1
 [Greeting]
 LingerSec={linger}
 [Log]
-Connections=no
+{log}
 """
 
 NGINX_CONF = """load_module {module};
 daemon off;
 worker_processes 1;
-pid {scratch}/nginx.pid;
+pid {scratch}/nginx-{port}.pid;
 error_log stderr;
 events {{ worker_connections 16384; }}
 stream {{
+    log_format basic '$remote_addr [$time_local] $protocol $status $bytes_sent $bytes_received '
+                     '$session_time';
+    access_log {access_log};
     server {{
         listen 127.0.0.1:{port} backlog=4096;
         return "{greeting}";
@@ -47,6 +50,7 @@ class Site(NamedTuple):
 
     programs: pathlib.Path
     scratch: pathlib.Path
+    memory: pathlib.Path  # a folder in a tmpfs, so that no disk is measured
     port: int
 
 
@@ -56,27 +60,44 @@ def write(site, name, text):
     return path
 
 
-def greetd(linger):
+def greetd(linger="2s", log="Connections=no"):
     def command(site):
-        text = GREETD_CONF.format(port=site.port, linger=linger)
+        text = GREETD_CONF.format(port=site.port, linger=linger, log=log)
         path = write(site, f"greetd-{site.port}.conf", text)
         return [site.programs / "greetd", f"--config={path}"]
 
     return command
 
 
+def with_journal(mode, command):
+    """A mount namespace is root's to make, or that of a user namespace's root."""
+    become_root = [] if os.getuid() == 0 else ["--map-root-user"]
+    prefix = ["unshare", "--mount", *become_root, "python3", HERE / "journal.py", mode]
+    return lambda site: [*prefix, *command(site)]
+
+
+def silenced(command):
+    return lambda site: ["sh", "-c", 'exec "$@" 2>/dev/null', "sh", *command(site)]
+
+
 def floor(*options):
     return lambda site: [site.programs / "tests/bench/bench-floor", *options, str(site.port)]
 
 
-def nginx(site):
-    modules = sorted(pathlib.Path("/usr").glob("lib*/nginx/modules/ngx_stream_module.so"))
-    if not modules:
-        raise Unmeasured("nginx has no stream module")
-    text = NGINX_CONF.format(
-        module=modules[0], scratch=site.scratch, port=site.port, greeting=GREETING
-    )
-    return ["nginx", "-p", site.scratch, "-e", "stderr", "-c", write(site, "nginx.conf", text)]
+def nginx(logs=False):
+    def command(site):
+        modules = sorted(pathlib.Path("/usr").glob("lib*/nginx/modules/ngx_stream_module.so"))
+        if not modules:
+            raise Unmeasured("nginx has no stream module")
+        access_log = f"{site.memory}/access.log basic" if logs else "off"
+        text = NGINX_CONF.format(
+            module=modules[0], scratch=site.scratch, port=site.port, greeting=GREETING,
+            access_log=access_log
+        )  # fmt: skip
+        path = write(site, f"nginx-{site.port}.conf", text)
+        return ["nginx", "-p", site.scratch, "-e", "stderr", "-c", path]
+
+    return command
 
 
 def haproxy(site):
@@ -94,21 +115,38 @@ class Kind(NamedTuple):
     name: str  # for --only and the results
     title: str
     command: object  # from a Site to a command line
+    table: str = "plain"  # where it is shown: "plain" is the main comparison
     has_master: bool = False  # its only child is the one that serves
-    plain: bool = True  # greets and closes, as in the main comparison
     holds: bool = False  # keeps clients that do not close
+    unlogged: str = None  # the name of the one that differs from this only in not logging
 
+
+# So many that none is left out: what is left out costs less.
+EVERY_ENTRY = "RateLimitIntervalSec=0"
+AS_IT_COMES = "Connections=yes"
 
 KINDS = [
-    Kind("greetd", "greetd", greetd("2s")),
+    Kind("greetd", "greetd", greetd()),
     Kind("greetd-nolinger", "greetd, LingerSec=0", greetd("0")),
-    Kind("greetd-held", "greetd, LingerSec=10min", greetd("10min"), plain=False, holds=True),
+    Kind("greetd-held", "greetd, LingerSec=10min", greetd("10min"), table="held", holds=True),
     Kind("floor", "floor", floor()),
     Kind("floor-linger", "lingering floor", floor("--linger")),
-    Kind("nginx", "nginx", nginx, has_master=True),
+    Kind("nginx", "nginx", nginx(), has_master=True),
     Kind("haproxy", "HAProxy, Lua", haproxy, holds=True),
     Kind("python", "ten lines of Python", python),
-]
+    Kind("greetd-journal", "greetd, a live journal",
+         with_journal("live", greetd(log=AS_IT_COMES)),
+         table="log", has_master=True, unlogged="greetd"),
+    Kind("greetd-stalled", "greetd, a journal that stands still",
+         with_journal("stalled", greetd(log=AS_IT_COMES)),
+         table="log", has_master=True, unlogged="greetd"),
+    Kind("greetd-every", "greetd, every entry to /dev/null",
+         silenced(greetd(log=EVERY_ENTRY)), table="log", unlogged="greetd"),
+    Kind("greetd-every-nolinger", "greetd, LingerSec=0, every entry to /dev/null",
+         silenced(greetd("0", log=EVERY_ENTRY)), table="log", unlogged="greetd-nolinger"),
+    Kind("nginx-log", "nginx, access_log",
+         nginx(logs=True), table="log", has_master=True, unlogged="nginx"),
+]  # fmt: skip
 
 
 def wait_until(condition, what):

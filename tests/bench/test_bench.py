@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The arithmetic of the bench."""
+"""The arithmetic of the bench, and the journal that it runs servers with."""
 
+import subprocess
 import unittest
 
+import report
+import servers
 from ratios import Spread, ratios, spread, spread_of_ratios
 
 
@@ -35,6 +38,57 @@ class RatiosTest(unittest.TestCase):
 
     def test_without_a_common_round_there_is_none(self):
         self.assertIsNone(spread_of_ratios({1: 3}, {2: 3}))
+
+
+class WorkerCostTest(unittest.TestCase):
+    @staticmethod
+    def cost(**threads):
+        threads = {name.replace("_", "-"): nsec for name, nsec in threads.items()}
+        return report.worker_cost({"greet": {"server": {"threads": threads}}})
+
+    def test_is_that_of_all_workers_and_nobody_else(self):
+        self.assertEqual(self.cost(greetd=1, greetd_log=20, greetd_0=300, greetd_12=4000), 4300)
+
+    def test_of_who_has_no_workers_is_none(self):
+        self.assertEqual(self.cost(nginx=9), 0)
+
+
+# Has far more to say than the queue of a socket holds, and tells whether it was taken.
+SENDER = """
+import os, socket
+stat = os.fstat(2)
+assert os.environ["JOURNAL_STREAM"] == f"{stat.st_dev}:{stat.st_ino}"
+journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+journal.connect("/run/systemd/journal/socket")
+journal.settimeout(PATIENCE)
+try:
+    for _ in range(20000):
+        journal.send(b"entry")
+except TimeoutError:
+    print("full")
+else:
+    print("taken")
+"""
+
+
+class JournalTest(unittest.TestCase):
+    @staticmethod
+    def send(mode, patience):
+        command = ["python3", "-c", SENDER.replace("PATIENCE", str(patience))]
+        site = servers.Site(None, None, None, 0)
+        done = subprocess.run(
+            servers.with_journal(mode, lambda _: command)(site),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip()
+
+    def test_takes_every_entry_if_live(self):
+        self.assertEqual(self.send("live", None), "taken")
+
+    def test_takes_no_more_than_its_queue_holds_if_stalled(self):
+        self.assertEqual(self.send("stalled", 0.2), "full")
 
 
 if __name__ == "__main__":
