@@ -5,7 +5,7 @@ import contextlib
 import json
 import subprocess
 
-from servers import GREETING, Unmeasured, end, wait_until
+from servers import Unmeasured, end, wait_until
 
 CONCURRENT = 128
 HOLD_SEC = 600  # longer than any use of the held clients
@@ -18,11 +18,11 @@ class Generator:
 
     def __init__(self, greet, processor):
         self._prefix = ["taskset", "--cpu-list", str(processor), str(greet), "--load",
-                        f"--expect={GREETING}", f"--timeout={CLIENT_TIMEOUT_SEC}s"]  # fmt: skip
+                        f"--timeout={CLIENT_TIMEOUT_SEC}s"]  # fmt: skip
 
     def _start(self, server, *options):
         return subprocess.Popen(
-            [*self._prefix, *options, server.address],
+            [*self._prefix, f"--expect={server.kind.greeting}", *options, server.address],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

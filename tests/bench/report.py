@@ -199,6 +199,17 @@ def log_rows(series):
         )
 
 
+def variable_rows(series):
+    yield row("greetd with", "cost / a message without variables", "µs of processor")
+    yield "|---|" + "---:|" * 2
+    for kind in kinds_of(series, "variables"):
+        yield row(
+            kind.title,
+            show(series.ratio(cost, kind.name, "greetd")),
+            median(series, in_units(cost, 1000), kind.name, "{:.1f}"),
+        )
+
+
 def held_rows(series):
     yield row("server", "cost, 1,000 held / 100", "cost, 10,000 held / 100", "MiB, 10,000 held",
               "bytes per held client")  # fmt: skip
@@ -256,6 +267,8 @@ def table(results):
         "\n".join(held_rows(series)),
         "With a log of the connections:",
         "\n".join(log_rows(series)),
+        "With a greeting that is made up for each client:",
+        "\n".join(variable_rows(series)),
         "What greetd aims at:",
         "\n".join(target_rows(series)),
     ]

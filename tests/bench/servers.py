@@ -18,6 +18,7 @@ GREETD_CONF = """[Server]
 ListenStream=127.0.0.1:{port}
 Workers=1
 [Greeting]
+Message={message}
 LingerSec={linger}
 [Log]
 {log}
@@ -60,9 +61,9 @@ def write(site, name, text):
     return path
 
 
-def greetd(linger="2s", log="Connections=no"):
+def greetd(linger="2s", log="Connections=no", message=GREETING):
     def command(site):
-        text = GREETD_CONF.format(port=site.port, linger=linger, log=log)
+        text = GREETD_CONF.format(port=site.port, linger=linger, log=log, message=message)
         path = write(site, f"greetd-{site.port}.conf", text)
         return [site.programs / "greetd", f"--config={path}"]
 
@@ -118,6 +119,7 @@ class Kind(NamedTuple):
     table: str = "plain"  # where it is shown: "plain" is the main comparison
     has_master: bool = False  # its only child is the one that serves
     holds: bool = False  # keeps clients that do not close
+    greeting: str = GREETING
     unlogged: str = None  # the name of the one that differs from this only in not logging
 
 
@@ -146,6 +148,8 @@ KINDS = [
          silenced(greetd("0", log=EVERY_ENTRY)), table="log", unlogged="greetd-nolinger"),
     Kind("nginx-log", "nginx, access_log",
          nginx(logs=True), table="log", has_master=True, unlogged="nginx"),
+    Kind("greetd-variable", "`Message=Hello $remote_addr`",
+         greetd(message="Hello $remote_addr"), table="variables", greeting="Hello 127.0.0.1"),
 ]  # fmt: skip
 
 
@@ -217,7 +221,7 @@ class Server:
             raise Unmeasured(f"{self.kind.name} has ended: {log}")
         with contextlib.suppress(OSError):
             with socket.create_connection(("127.0.0.1", self._port), PATIENCE_SEC) as sock:
-                return sock.makefile("rb").read() == GREETING.encode()
+                return sock.makefile("rb").read() == self.kind.greeting.encode()
         return False
 
     def _serving_pid(self):
