@@ -21,8 +21,10 @@ class Generator:
                         f"--timeout={CLIENT_TIMEOUT_SEC}s"]  # fmt: skip
 
     def _start(self, server, *options):
+        greeting = server.kind.greeting
+        expect = [f"--expect={greeting}"] if greeting else []
         return subprocess.Popen(
-            [*self._prefix, f"--expect={server.kind.greeting}", *options, server.address],
+            [*self._prefix, *expect, *options, server.address],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -119,7 +119,7 @@ class Kind(NamedTuple):
     table: str = "plain"  # where it is shown: "plain" is the main comparison
     has_master: bool = False  # its only child is the one that serves
     holds: bool = False  # keeps clients that do not close
-    greeting: str = GREETING
+    greeting: str = GREETING  # None if no two are the same
     unlogged: str = None  # the name of the one that differs from this only in not logging
 
 
@@ -150,6 +150,8 @@ KINDS = [
          nginx(logs=True), table="log", has_master=True, unlogged="nginx"),
     Kind("greetd-variable", "`Message=Hello $remote_addr`",
          greetd(message="Hello $remote_addr"), table="variables", greeting="Hello 127.0.0.1"),
+    Kind("greetd-metrics", "`Message=$metrics`",
+         greetd(message="$metrics"), table="variables", greeting=None),
 ]  # fmt: skip
 
 
@@ -221,7 +223,8 @@ class Server:
             raise Unmeasured(f"{self.kind.name} has ended: {log}")
         with contextlib.suppress(OSError):
             with socket.create_connection(("127.0.0.1", self._port), PATIENCE_SEC) as sock:
-                return sock.makefile("rb").read() == self.kind.greeting.encode()
+                greeting = sock.makefile("rb").read().decode()
+                return greeting == (self.kind.greeting or greeting)
         return False
 
     def _serving_pid(self):
