@@ -104,7 +104,8 @@ static void write_connection(struct connlog *connlog, unsigned worker,
     metrics_add(&connlog->accounted, 1);
 }
 
-static bool drain_worker(struct connlog *connlog, unsigned worker)
+/* Returns how many records it took. */
+static unsigned drain_worker(struct connlog *connlog, unsigned worker)
 {
     struct connlog_outlet *outlet = &connlog->workers[worker];
     struct connlog_record record;
@@ -121,17 +122,20 @@ static bool drain_worker(struct connlog *connlog, unsigned worker)
         }
         n++;
     }
-    return n > 0;
+    return n;
 }
 
-/* Writes a batch of each ring's entries. Returns false if there were none. */
-static bool drain(struct connlog *connlog)
+/* Writes a batch of each ring's entries. Returns the size of the largest one: with CONNLOG_BATCH
+ * there may be more where it came from. */
+static unsigned drain(struct connlog *connlog)
 {
-    bool any = drain_messages(connlog);
+    unsigned most = drain_messages(connlog);
 
-    for (unsigned i = 0; i < connlog->n_workers; i++)
-        any |= drain_worker(connlog, i);
-    return any;
+    for (unsigned i = 0; i < connlog->n_workers; i++) {
+        unsigned n = drain_worker(connlog, i);
+        most = n > most ? n : most;
+    }
+    return most;
 }
 
 /* Waits until someone has put an entry into a ring, or it is time to look at the books. Returns
@@ -139,7 +143,7 @@ static bool drain(struct connlog *connlog)
 static bool wait_for_entries(struct connlog *connlog)
 {
     waker_prepare(&connlog->waker);
-    if (drain(connlog) || atomic_load(&connlog->stop)) {
+    if (drain(connlog) > 0 || atomic_load(&connlog->stop)) {
         waker_cancel(&connlog->waker);
         return false;
     }
@@ -156,13 +160,14 @@ void *connlog_thread_run(void *argument)
 
     while (!atomic_load(&connlog->stop)) {
         (void)keep_books(connlog, false);
-        if (!drain(connlog) && wait_for_entries(connlog))
+        unsigned n = drain(connlog);
+        if (n == CONNLOG_BATCH || (n == 0 && wait_for_entries(connlog)))
             continue;
         log_flush(connlog->log);
         clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
     }
 
-    while (drain(connlog))
+    while (drain(connlog) > 0)
         ;
     (void)keep_books(connlog, true);
     log_flush(connlog->log);
