@@ -172,8 +172,9 @@ static void store_name(const struct address *address, char *buffer)
 {
     char bytes[ADDRESS_TEXT_MAX], text[ADDRESS_TEXT_MAX];
 
-    escape(text, bytes, address_bytes(address, bytes));
-    size_t n = (size_t)snprintf(buffer, HANDOVER_NAME_MAX, HANDOVER_PREFIX "%s", text);
+    size_t n = address_bytes(address, bytes);
+    escape(text, bytes, n);
+    n = (size_t)snprintf(buffer, HANDOVER_NAME_MAX, HANDOVER_PREFIX "%s", text);
     if (n >= HANDOVER_NAME_MAX)
         snprintf(buffer + HANDOVER_NAME_MAX - HANDOVER_CUT_MAX, HANDOVER_CUT_MAX, "~%016" PRIx64,
                  hash(text));

@@ -10,7 +10,7 @@ CONFIG = "[Greeting]\nMessageFile=/etc/greeting\n"
 # More than greetd has by default, less than systemd has.
 STOP_TIMEOUT_SEC = 7
 
-FOR_EVER = "[Server]\nStopTimeoutSec=infinity\n"
+FOR_EVER = "[Server]\nStopTimeoutSec=infinity\n[Greeting]\nWriteTimeoutSec=infinity\n"
 UNLIMITED = "[Service]\nTimeoutStopSec=infinity\n"
 
 FORCED = "Stopping now: 1 client did not finish in time"
