@@ -310,6 +310,7 @@ static int serve(struct control *control)
 
     reload_log_listening(control->connlog, control->sockets.endpoints, NULL);
     reload_log_unused(control->connlog, control->config, &control->sockets);
+    reload_log_unkept(control->connlog, &control->sockets);
     r = pool_start(&control->pool, control->sockets.endpoints, control->n_workers,
                    server->max_connections, control->connlog);
     if (r >= 0)

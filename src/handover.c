@@ -26,13 +26,28 @@ static void free_names(char ***names)
     free(*names);
 }
 
-/* Whether what systemd was asked to keep is really there for the next process. It tells from
- * version 254 on (FileDescriptorStoreMax= in systemd.service(5)); before that the unit has to. */
-static bool outlives_us(void)
+/* How many descriptors systemd says that it keeps for the next process, 0 if it does not say. It
+ * does from version 254 on (FileDescriptorStoreMax= in systemd.service(5)); before that the unit
+ * has to. */
+static size_t announced_room(void)
 {
     const char *max = getenv("FDSTORE");
+    int n = max ? atoi(max) : 0;
 
-    return max && atoi(max) > 0;
+    return n > 0 ? (size_t)n : 0;
+}
+
+size_t handover_room(void)
+{
+    size_t announced = announced_room();
+
+    return announced > 0 ? announced : SIZE_MAX;
+}
+
+/* Whether what systemd was asked to keep is really there for the next process. */
+static bool outlives_us(void)
+{
+    return announced_room() > 0;
 }
 
 /* Whether clients can be accepted from a passed descriptor; what else it is goes to the report. */

@@ -52,6 +52,17 @@ void reload_log_unused(struct connlog *connlog, const struct config *config,
                         "IdleExitSec= has no effect: systemd passed no socket");
 }
 
+void reload_log_unkept(struct connlog *connlog, const struct sockets *sockets)
+{
+    size_t n = sockets->endpoints->n;
+
+    if (sockets->n_unkept > 0)
+        connlog_message(connlog, LOG_WARNING, LOG_ID_UNKEPT,
+                        "systemd keeps %zu of %zu sockets over a restart: "
+                        "FileDescriptorStoreMax= is too small",
+                        n - sockets->n_unkept, n);
+}
+
 static void tell_if_changed(struct connlog *connlog, const char *name, uint64_t before,
                             uint64_t after)
 {
@@ -80,6 +91,7 @@ static void put_in_force(const struct reload *reload, struct endpoints *endpoint
                          struct generation *prepared)
 {
     struct endpoints *before = endpoints_ref(reload->sockets->endpoints);
+    size_t n_unkept_before = reload->sockets->n_unkept;
     const struct config *config = endpoints->config;
     const struct connlog_options log_options = reload_log_options(config);
 
@@ -88,6 +100,8 @@ static void put_in_force(const struct reload *reload, struct endpoints *endpoint
     connlog_configure(reload->connlog, &log_options);
     reload_log_listening(reload->connlog, endpoints, before);
     reload_log_unused(reload->connlog, config, reload->sockets);
+    if (reload->sockets->n_unkept != n_unkept_before)
+        reload_log_unkept(reload->connlog, reload->sockets);
     tell_what_stays(reload, config);
     if (r < 0)
         connlog_message(reload->connlog, LOG_WARNING, LOG_ID_FAILED, "Failed to set FastOpen=: %s",

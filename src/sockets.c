@@ -217,10 +217,26 @@ static int renew_all(const struct endpoints *endpoints)
     return set_fast_open(endpoints);
 }
 
-static void store_all(const struct endpoints *endpoints)
+/* Has systemd keep our own. Returns how many it has no room for: they are ended with us. */
+static size_t store_all(const struct endpoints *endpoints)
 {
+    size_t room = handover_room(), n_stored = 0, n_unkept = 0;
+
     for (size_t i = 0; i < endpoints->n; i++)
-        handover_store(endpoints->at[i].listener);
+        n_stored += endpoints->at[i].listener->stored_as != NULL;
+    for (size_t i = 0; i < endpoints->n; i++) {
+        struct listener *listener = endpoints->at[i].listener;
+
+        if (listener->inherited || listener->stored_as)
+            continue;
+        if (n_stored >= room) {
+            n_unkept++;
+            continue;
+        }
+        handover_store(listener);
+        n_stored += listener->stored_as != NULL;
+    }
+    return n_unkept;
 }
 
 int sockets_open(struct sockets *sockets, struct config *config, struct report *report)
@@ -247,7 +263,7 @@ int sockets_open(struct sockets *sockets, struct config *config, struct report *
         report_add(report, "Failed to set FastOpen=: %s", strerrordesc_np(-r));
         return r;
     }
-    store_all(sockets->endpoints);
+    sockets->n_unkept = store_all(sockets->endpoints);
     return 0;
 }
 
@@ -300,7 +316,7 @@ int sockets_change_to(struct sockets *sockets, struct endpoints *endpoints)
     for (size_t i = 0; i < before->n; i++)
         if (!endpoints_have(endpoints, before->at[i].listener))
             send_away(sockets, before->at[i].listener);
-    store_all(endpoints);
+    sockets->n_unkept = store_all(endpoints);
     sockets->endpoints = endpoints_ref(endpoints);
     endpoints_unref(before);
     return renew_all(endpoints);

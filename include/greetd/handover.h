@@ -6,6 +6,7 @@
  * FileDescriptorStoreMax= in systemd.service(5)). */
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "greetd/listener.h"
 #include "greetd/report.h"
@@ -20,6 +21,10 @@ int handover_take(struct listener_set *set, struct report *report);
 /* Whether systemd passed anything else than what an earlier process had stored. To be asked before
  * handover_take(). */
 bool handover_any_passed(void);
+
+/* How many sockets may be stored: systemd closes what is beyond that. SIZE_MAX if it does not say,
+ * and then it may as well keep none, so that nothing is counted on. */
+size_t handover_room(void);
 
 /* Asks systemd to keep a socket that greetd has opened for the next process, under a name of
  * its own that tells its address (FDSTORE=1 in sd_notify(3)). Without a service manager nothing

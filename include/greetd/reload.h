@@ -39,6 +39,9 @@ struct connlog_options reload_log_options(const struct config *config);
 void reload_log_listening(struct connlog *connlog, const struct endpoints *endpoints,
                           const struct endpoints *before);
 
+/* Logs that systemd does not keep all sockets for the next process, if that is so. */
+void reload_log_unkept(struct connlog *connlog, const struct sockets *sockets);
+
 /* Logs which sections of CONFIG speak of no socket. */
 void reload_log_unused(struct connlog *connlog, const struct config *config,
                        const struct sockets *sockets);

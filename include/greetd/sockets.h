@@ -16,6 +16,7 @@
 struct sockets {
     struct endpoints *endpoints; /* a reference: those in force */
     struct listener_set leaving; /* no longer wanted, but workers may not have let go of them */
+    size_t n_unkept;             /* of those in force, that systemd has no room for */
     bool inherited;              /* all were passed by systemd, else greetd opened them */
 };
 

@@ -10,6 +10,7 @@ import unittest
 import greetd_testing
 import load_testing
 import namespaces
+from fdstore import FdStore
 from greetd_testing import GREETING, connect, read_to_end
 
 # The module has a network of its own, so every port is free.
@@ -19,6 +20,7 @@ LISTEN_SECOND = "[Server]\nListenStream=127.0.0.1:7002\n"
 AT_ONCE = 64
 RESTARTS = 20
 WAITING = 3000  # more than the workers can take before they hear of the signal
+UNKEPT = "systemd keeps 1 of 2 sockets over a restart: FileDescriptorStoreMax= is too small"
 KEEPS = {"FDSTORE": "64"}  # told by systemd from version 254 on, and by the unit before
 
 
@@ -229,6 +231,20 @@ class Queue(StoreCase):
         greetd = self.begin(FDSTORE="0")
         self.assert_all_greeted(self.stop_with_a_queue(greetd))
         self.assert_ends(greetd, 0)
+
+    def test_is_emptied_if_systemd_has_no_room_for_it(self):
+        self.store = FdStore(1)
+        self.addCleanup(self.store.close)
+        config = LISTEN_BOTH + "[Greeting]\nMessage=first\n"
+        greetd = self.serve_stored(config, FDSTORE="1")
+        greetd.wait_line(UNKEPT)
+        clients = self.stop_with_a_queue(greetd)
+        self.assert_all_greeted(clients)
+        self.assert_ends(greetd, 0)
+        self.assertEqual(self.store.names(), ["opened@127.0.0.1,7001"])
+        greetd = self.serve_stored(config, FDSTORE="1")
+        self.assert_greeted(FIRST, b"first")
+        self.assert_greeted(SECOND, b"first")
 
     def test_is_emptied_if_systemd_does_not_hear(self):
         greetd = self.begin(NOTIFY_SOCKET=None, **KEEPS)

@@ -122,6 +122,20 @@ class Addresses(ListenCase):
             [os.fstat(descriptor).st_ino for descriptor in store.descriptors()], kept[:1]
         )
 
+    def test_one_that_systemd_has_no_room_for_is_told_and_kept_when_it_has(self):
+        store = self.fd_store()
+        greetd = self.serve_with(self.addresses(FIRST), store=store, FDSTORE="1")
+        for _ in range(2):
+            self.assert_reloads(greetd, self.addresses(FIRST, SECOND))
+        self.assertEqual(store.names(), ["opened@127.0.0.1,7001"])
+        self.assert_reloads(greetd, self.addresses(SECOND))
+        self.assertEqual(store.names(), ["opened@127.0.0.1,7002"])
+        self.stop(greetd)
+        self.assertEqual(
+            [line for line in greetd.lines if line.startswith("systemd")],
+            ["systemd keeps 1 of 2 sockets over a restart: FileDescriptorStoreMax= is too small"],
+        )
+
     def test_one_that_is_removed_is_closed_although_systemd_had_it(self):
         greetd = self.serve_with(self.addresses(FIRST, SECOND), store=self.fd_store())
         self.assert_reloads(greetd, self.addresses(FIRST))

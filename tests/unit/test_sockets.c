@@ -435,6 +435,47 @@ Test(sockets, fast_open_that_can_not_be_set_is_no_matter_unless_it_is_wanted)
     finish(&scene);
 }
 
+Test(sockets, hands_on_as_many_as_systemd_has_room_for)
+{
+    struct scene scene;
+
+    setenv("FDSTORE", "2", 1);
+    manager_open();
+    configure(&scene, "[Server]\nListenStream=@a\nListenStream=@b\nListenStream=@c\n");
+    cr_assert_eq(sockets_open(&scene.sockets, scene.config, &scene.report), 0);
+    cr_assert_eq(scene.sockets.n_unkept, 1);
+    cr_assert(listener_at(&scene, 0)->handed_on);
+    cr_assert(listener_at(&scene, 1)->handed_on);
+    cr_assert_not(listener_at(&scene, 2)->handed_on);
+    cr_assert(manager_hear());
+    cr_assert(manager_hear());
+    cr_assert_not(manager_hear());
+
+    change(&scene, "[Server]\nListenStream=@b\nListenStream=@c\n");
+    cr_assert_eq(scene.sockets.n_unkept, 0);
+    cr_assert(listener_at(&scene, 1)->handed_on, "there is room now");
+    cr_assert(manager_hear());
+    cr_assert(strstr(manager.last, "FDSTOREREMOVE=1"));
+    cr_assert(manager_hear());
+    cr_assert(strstr(manager.last, "FDSTORE=1"));
+    finish(&scene);
+}
+
+/* Then it may keep them, but nobody counts on it. */
+Test(sockets, stores_all_and_hands_on_none_if_systemd_does_not_say)
+{
+    struct scene scene;
+
+    unsetenv("FDSTORE");
+    manager_open();
+    configure(&scene, "[Server]\nListenStream=@a\n");
+    cr_assert_eq(sockets_open(&scene.sockets, scene.config, &scene.report), 0);
+    cr_assert_eq(scene.sockets.n_unkept, 0);
+    cr_assert(manager_heard("FDSTORE=1"));
+    cr_assert_not(listener_at(&scene, 0)->handed_on);
+    finish(&scene);
+}
+
 Test(sockets, knows_whether_somebody_waits)
 {
     struct scene scene;
