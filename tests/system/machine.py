@@ -54,6 +54,12 @@ class Host:
     cgroups: list
     """A cgroup in each hierarchy where systemd looks, to make the machine's own in."""
 
+    def systemd_version(self):
+        """Of the machines' systemd."""
+        told = subprocess.run(["chroot", self.base, "systemctl", "--version"], env=ENVIRONMENT,
+                              check=True, stdout=subprocess.PIPE, text=True).stdout
+        return int(re.match(r"systemd (\d+)", told)[1])
+
 
 class Machine:
     """A booted machine; as a context manager it is stopped at the end."""
