@@ -29,6 +29,7 @@ HELD = (100, 1000, 10000)
 WARM_HELD = 1000
 OPEN_FILES = 40000  # what HAProxy wants for MaxConnections= as greetd has it
 SPEAK_BYTES = 4096
+BEFORE_SEC = 10
 MEMORY = pathlib.Path("/dev/shm")
 
 
@@ -166,6 +167,8 @@ class Bench:
     def measure(self, number, server, what, clients=0, rss_kib=None):
         speak = SPEAK_BYTES if what == "speak" else 0
         seconds = self.extent.seconds / 2 if speak else self.extent.seconds
+        if server.kind.before:
+            self.generator.run(server, server.kind.before, BEFORE_SEC)
         sample = self.generator.run(server, self.extent.connections, seconds, speak)
         self.samples.append(
             {
