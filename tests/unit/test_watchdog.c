@@ -2,29 +2,11 @@
 #include "greetd/watchdog.h"
 
 #include <inttypes.h>
-#include <stdatomic.h>
-#include <sys/epoll.h>
-#include <sys/syscall.h>
-#include <time.h>
 
+#include "hanging.h"
 #include "serving.h"
 
 TestSuite(watchdog, .timeout = 60);
-
-static atomic_bool stuck;
-static atomic_uint n_stuck;
-static _Thread_local bool is_main_thread;
-
-/* Takes the place of the C library's: a worker can be made to stay in it. */
-int epoll_wait(int fd, struct epoll_event *events, int n, int timeout_msec)
-{
-    if (!is_main_thread && atomic_load(&stuck)) {
-        atomic_fetch_add(&n_stuck, 1);
-        while (atomic_load(&stuck))
-            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-    }
-    return (int)syscall(SYS_epoll_pwait, fd, events, n, timeout_msec, NULL, 0);
-}
 
 static void ask(uint64_t timeout_usec)
 {
