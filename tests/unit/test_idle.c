@@ -11,7 +11,8 @@ TestSuite(idle, .timeout = 60);
 static struct pool *_Atomic watched;
 static atomic_bool seen_idle;
 
-/* The same: whoever tells the main thread something is followed by a look at what it would see. */
+/* Takes the place of the C library's: whoever tells the main thread something is followed by a look
+ * at what that would see. */
 int eventfd_write(int fd, eventfd_t value)
 {
     if (watched && pool_settled(watched) && pool_idle_since(watched) != DEADLINE_NEVER)
