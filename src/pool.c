@@ -158,8 +158,11 @@ static bool await_end(const struct pool *pool, uint64_t deadline_usec)
 int pool_end(struct pool *pool, uint64_t deadline_usec)
 {
     pool_post(pool, WORKER_QUIT);
-    if (!await_end(pool, deadline_usec))
+    if (!await_end(pool, deadline_usec)) {
+        for (unsigned i = 0; i < pool->n_started; i++)
+            pthread_detach(pool->workers[i].thread);
         return -ETIMEDOUT;
+    }
     while (pool->n_started > 0)
         pthread_join(pool->workers[--pool->n_started].thread, NULL);
     return 0;
