@@ -122,4 +122,4 @@ class Store(StandaloneTest):
              "ExecMainStatus": "71"}))
         self.eventually(lambda: self.assertRegex(
             self.systemctl("status", "greetd", "--no-pager", check=False),
-            rf'Status: "{re.escape(failure)}"\n\s+Error: {errno.EADDRNOTAVAIL} \(.*\)'))
+            rf'Status: "{re.escape(failure)}"\n\s+Error: (code: )?{errno.EADDRNOTAVAIL} \(.*\)'))
