@@ -23,10 +23,17 @@ static enum conn_next broken(struct conn *conn, int error)
     return CONN_CLOSE;
 }
 
+static bool is_local(const struct conn *conn)
+{
+    return conn->peer.family != AF_INET && conn->peer.family != AF_INET6;
+}
+
 /* How many bytes of the greeting the client has not acknowledged; negative if the socket can't
  * tell. */
 static int64_t unacknowledged(const struct conn *conn)
 {
+    if (conn->terms->fast_open && !is_local(conn) && sockutil_is_in_handshake(conn->fd))
+        return conn->sent;
     return sockutil_unacknowledged(conn->fd, conn->peer.family, conn->state == CONN_GREETED);
 }
 
@@ -290,11 +297,6 @@ enum conn_next conn_look(struct conn *conn, short revents, uint64_t now_usec,
         return CONN_CLOSE;
     }
     return conn_step(conn, now_usec, counters);
-}
-
-static bool is_local(const struct conn *conn)
-{
-    return conn->peer.family != AF_INET && conn->peer.family != AF_INET6;
 }
 
 /* Whether the client has taken a part of what it was sent since the last look. The kernel's buffer

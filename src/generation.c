@@ -4,8 +4,13 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+static bool has_fast_open(const struct endpoints *endpoints)
+{
+    return endpoints->config && config_server(endpoints->config)->fast_open;
+}
+
 static int init_lane(struct lane *lane, const struct endpoint *endpoint, struct metrics *metrics,
-                     unsigned worker)
+                     unsigned worker, bool fast_open)
 {
     struct metrics_listener *counted = metrics_listener(metrics, endpoint_name(endpoint));
 
@@ -21,6 +26,7 @@ static int init_lane(struct lane *lane, const struct endpoint *endpoint, struct 
         .data_timeout_usec = endpoint->config->settings.data_timeout_usec,
         .expects_data = endpoint->config->settings.greet_on == GREET_ON_DATA,
         .records = endpoint->listener->type == SOCK_SEQPACKET,
+        .fast_open = fast_open,
     };
     deadline_fifo_init(&lane->expecting);
     deadline_fifo_init(&lane->writing);
@@ -41,7 +47,8 @@ int generation_new(struct generation **ret, struct endpoints *endpoints, struct 
     generation->n_lanes = endpoints->n;
     for (size_t i = 0; i < endpoints->n; i++) {
         generation->lanes[i].generation = generation;
-        int r = init_lane(&generation->lanes[i], &endpoints->at[i], metrics, worker);
+        int r = init_lane(&generation->lanes[i], &endpoints->at[i], metrics, worker,
+                          has_fast_open(endpoints));
         if (r < 0)
             return r;
     }

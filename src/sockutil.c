@@ -171,6 +171,15 @@ void sockutil_take_newcomers(int fd)
     (void)setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &(int){0}, sizeof(int));
 }
 
+bool sockutil_is_in_handshake(int fd)
+{
+    struct tcp_info info;
+    socklen_t length = sizeof(info);
+
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 &&
+           info.tcpi_state == TCP_SYN_RECV;
+}
+
 int64_t sockutil_unacknowledged(int fd, int family, int has_fin)
 {
     int outstanding;

@@ -61,6 +61,7 @@ struct conn_terms {
     uint64_t data_timeout_usec;
     bool expects_data; /* GreetOn=data */
     bool records;      /* SOCK_SEQPACKET */
+    bool fast_open;    /* FastOpen=yes: a client may be here before its handshake is over */
 };
 
 /* The rest of a greeting that was made up for one client, who could not take all of it at once. */

@@ -44,10 +44,15 @@ void sockutil_take_newcomers(int fd);
  * sockets that are not TCP and have no need of it, or a negative errno of setsockopt(2). */
 int sockutil_set_fast_open(int fd, int queue);
 
+/* Whether the other end has not confirmed the handshake yet, and so has acknowledged nothing; only
+ * a TCP socket accepted with Fast Open can be in this state, SYN-RECEIVED (RFC 7413, 4.2). Once
+ * false it stays so. */
+bool sockutil_is_in_handshake(int fd);
+
 /* How many bytes given to the kernel the other end has not acknowledged yet; a local peer
  * acknowledges by reading. HAS_FIN says that the end of stream was sent as well, which counts as a
- * byte of TCP (RFC 9293, 3.4) but not here. Returns a negative errno where the socket can't tell
- * (SIOCOUTQ in tcp(7) and unix(7)). */
+ * byte of TCP (RFC 9293, 3.4) but not here. In a handshake the answer is 0, whatever was sent.
+ * Returns a negative errno where the socket can't tell (SIOCOUTQ in tcp(7) and unix(7)). */
 int64_t sockutil_unacknowledged(int fd, int family, int has_fin);
 
 /* Whether the other end has sent its end of stream, read or not, or the connection is broken

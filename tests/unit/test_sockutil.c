@@ -184,6 +184,15 @@ Test(sockutil, only_tcp_has_fast_open_and_others_do_not_need_it)
     cr_assert_eq(sockutil_set_fast_open(-1, 7), -EBADF);
 }
 
+Test(sockutil, only_fast_open_is_ever_in_a_handshake)
+{
+    struct net_pair tcp = net_tcp_pair(), local = net_local_pair(SOCK_STREAM);
+
+    cr_assert_not(sockutil_is_in_handshake(tcp.server));
+    cr_assert_not(sockutil_is_in_handshake(local.server));
+    cr_assert_not(sockutil_is_in_handshake(-1));
+}
+
 Test(sockutil, counts_what_is_not_acknowledged_without_the_end_of_stream)
 {
     struct net_pair pair = net_tcp_pair_with(4096);

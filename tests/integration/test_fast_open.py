@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""FastOpen=yes: a client is greeted before its handshake is over, but has nothing before that."""
+
+import contextlib
+import ctypes
+import pathlib
+import socket
+import struct
+import unittest
+
+import greetd_testing
+import journal
+from greetd_testing import GREETING, read_to_end
+
+FAST_OPEN = pathlib.Path("/proc/sys/net/ipv4/tcp_fastopen")
+# Clients and servers, neither with a cookie: the first connection will do (ip-sysctl.rst).
+WITHOUT_COOKIES = 0x1 | 0x2 | 0x4 | 0x200
+
+SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27  # asm-generic/socket.h
+BPF_RET = 0x06  # linux/bpf_common.h
+
+
+def setUpModule():
+    journal.isolate()
+    FAST_OPEN.write_text(str(WITHOUT_COOKIES), encoding="ascii")
+
+
+def deafen(client):
+    """Every packet for CLIENT is dropped: the answer to its SYN never arrives."""
+    drop_all = ctypes.create_string_buffer(struct.pack("HBBI", BPF_RET, 0, 0, 0))
+    program = struct.pack("HL", 1, ctypes.addressof(drop_all))
+    client.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+
+
+class FastOpen(journal.JournalTestCase):
+    def serve_fast_open(self, greeting):
+        self.serve_journal(
+            config=f"[Server]\nWorkers=1\nFastOpen=yes\n[Greeting]\n{greeting}"
+        )
+
+    def deaf_client(self):
+        """One that has spoken in its SYN, and does not hear the answer."""
+        client = socket.socket()
+        self.addCleanup(client.close)
+        deafen(client)
+        client.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            client.sendto(b"hello", socket.MSG_FASTOPEN, self.address)
+        return client
+
+    def connection(self, client):
+        entry = self.entry(f"Connection from 127\\.0\\.0\\.1:{client.getsockname()[1]}")
+        return entry["GREETD_RESULT"], entry["GREETD_BYTES"], entry["GREETD_BYTES_ACKED"]
+
+    def test_what_is_sent_in_the_handshake_is_not_acknowledged(self):
+        self.serve_fast_open("LingerSec=1ms\nWriteTimeoutSec=50ms\n")
+        client = self.deaf_client()
+        self.assertEqual(self.connection(client), ("unconfirmed", str(len(GREETING)), "0"))
+
+    def test_it_is_acknowledged_once_the_handshake_is_over(self):
+        self.serve_fast_open("LingerSec=infinity\n")
+        client = self.deaf_client()
+        client.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
+        client.settimeout(greetd_testing.TIMEOUT)
+        self.assertEqual(read_to_end(client), GREETING)
+        client.shutdown(socket.SHUT_WR)
+        size = str(len(GREETING))
+        self.assertEqual(self.connection(client), ("delivered", size, size))
+
+
+if __name__ == "__main__":
+    unittest.main()
