@@ -51,8 +51,11 @@ static enum conn_next finish(struct conn *conn, struct metrics_counters *counter
     conn->state = CONN_GREETED;
     conn->unacknowledged = UINT32_MAX;
 
-    /* After the client's end of stream nothing can come that a reset would answer. */
-    return conn->terms->linger_usec == 0 || conn->input_ended ? CONN_CLOSE : CONN_WAIT_SOON;
+    /* After the client's end of stream nothing can come that a reset would answer, but whether it
+     * has everything shows only when its acknowledgement has come. */
+    return conn->terms->linger_usec == 0 || (conn->input_ended && unacknowledged(conn) == 0)
+               ? CONN_CLOSE
+               : CONN_WAIT_SOON;
 }
 
 /* Waits for room, and remembers how far the client is, to see later whether it has read anything at

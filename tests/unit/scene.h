@@ -52,6 +52,15 @@ static inline enum conn_next scene_step(struct scene *scene)
     return conn_step(&scene->conn, SCENE_START, &scene->counters);
 }
 
+/* Goes on after CONN_WAIT_SOON with what poll(2) tells. */
+static inline enum conn_next scene_look(struct scene *scene)
+{
+    struct pollfd pollfd = {.fd = scene->conn.fd, .events = POLLIN};
+
+    cr_assert_geq(poll(&pollfd, 1, 0), 0);
+    return conn_look(&scene->conn, pollfd.revents, SCENE_START, &scene->counters);
+}
+
 /* Steps as the socket's events ask for it until the step returns something else than WAIT. */
 static inline enum conn_next scene_step_while(struct scene *scene, enum conn_next wait)
 {

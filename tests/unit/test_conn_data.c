@@ -94,9 +94,41 @@ Test(conn_data, and_the_end_of_stream_are_greeted)
     net_chatter(scene.pair.client, 1);
     shutdown(scene.pair.client, SHUT_WR);
     net_wait(scene.pair.server, POLLRDHUP);
-    cr_assert_eq(scene_begin(&scene), CONN_CLOSE);
+    scene_begin(&scene);
     read_hello(scene.pair.client);
     NET_WAIT_UNTIL(net_outstanding(scene.conn.fd) == 0);
+    cr_assert_eq(scene_finish(&scene).result, RESULT_DELIVERED);
+}
+
+Test(conn_data, and_the_end_of_stream_leave_time_to_acknowledge)
+{
+    const size_t size = 150 * 1000;
+    _cleanup_free_ char *bytes = malloc(size);
+    struct scene scene;
+
+    expect_data(&scene, net_tcp_pair_with(4096), net_long_greeting(size));
+    setsockopt(scene.pair.server, SOL_SOCKET, SO_SNDBUF, &(int){400 * 1000}, sizeof(int));
+    net_chatter(scene.pair.client, 1);
+    shutdown(scene.pair.client, SHUT_WR);
+    net_wait(scene.pair.server, POLLRDHUP);
+    cr_assert_eq(scene_begin(&scene), CONN_WAIT_SOON);
+    cr_assert_eq(net_read_to_end(scene.pair.client, bytes, size), (ssize_t)size);
+    NET_WAIT_UNTIL(net_outstanding(scene.conn.fd) == 0);
+    cr_assert_eq(scene_look(&scene), CONN_CLOSE);
+    cr_assert_eq(scene_finish(&scene).result, RESULT_DELIVERED);
+    free(scene.greeting.bytes);
+}
+
+/* An empty greeting has no bytes to wait for. */
+Test(conn_data, and_the_end_of_stream_are_all_if_nothing_is_left_to_acknowledge)
+{
+    struct scene scene;
+
+    expect_data(&scene, net_tcp_pair(), (struct greeting){.bytes = NULL, .size = 0});
+    net_chatter(scene.pair.client, 1);
+    shutdown(scene.pair.client, SHUT_WR);
+    net_wait(scene.pair.server, POLLRDHUP);
+    cr_assert_eq(scene_begin(&scene), CONN_CLOSE);
     cr_assert_eq(scene_finish(&scene).result, RESULT_DELIVERED);
 }
 
