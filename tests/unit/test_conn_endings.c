@@ -6,6 +6,7 @@
 #include <criterion/parameterized.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -29,6 +30,23 @@ ssize_t send(int fd, const void *bytes, size_t size, int flags)
         return -1;
     }
     return syscall(SYS_sendto, fd, bytes, size, flags, NULL, 0);
+}
+
+static bool has_hung_up(int fd)
+{
+    struct pollfd pollfd = {.fd = fd, .events = POLLIN};
+
+    return poll(&pollfd, 1, 0) > 0 && (pollfd.revents & POLLHUP);
+}
+
+/* How many bytes of a TCP socket the other end has acknowledged, by the kernel's other count. */
+static uint64_t acked_by_kernel(int fd)
+{
+    struct tcp_info info;
+    socklen_t length = sizeof(info);
+
+    cr_assert_eq(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length), 0);
+    return info.tcpi_bytes_acked;
 }
 
 /* Leaves the client in the midst of a greeting that is too long for the kernel to take. */
@@ -221,6 +239,49 @@ Test(conn_endings, let_go_after_the_linger_with_all_acknowledged_is_delivered)
     NET_WAIT_UNTIL(net_outstanding(scene.conn.fd) == 0);
     cr_assert_eq(conn_expire(&scene.conn), CONN_CLOSE);
     cr_assert_eq(scene_finish(&scene).result, RESULT_DELIVERED);
+}
+
+/* A hang-up tells that both ends have said all, not that all has arrived. */
+Test(conn_endings, a_half_close_is_no_acknowledgement)
+{
+    struct scene scene;
+
+    scene_greet_reluctant(&scene);
+    shutdown(scene.pair.client, SHUT_WR);
+    net_wait(scene.conn.fd, POLLIN);
+    cr_assert(has_hung_up(scene.conn.fd));
+    cr_assert_eq(scene_look(&scene), CONN_CLOSE);
+    struct connlog_connection story = scene_finish(&scene);
+    cr_assert_eq(story.result, RESULT_UNCONFIRMED);
+    cr_assert_lt(story.bytes_acked, story.bytes);
+    free(scene.greeting.bytes);
+}
+
+/* Tells a story while the other end acknowledges nothing, whose socket stays open meanwhile.
+ * Returns whether it was so, and *RET_ACKED is what the kernel counted. */
+static bool tell_of_reluctant(struct connlog_connection *ret_story, uint64_t *ret_acked)
+{
+    struct scene scene;
+
+    scene_greet_reluctant(&scene);
+    int fd = dup(scene.conn.fd);
+    uint64_t before = acked_by_kernel(fd);
+    *ret_story = scene_finish(&scene);
+    *ret_acked = acked_by_kernel(fd);
+    close(fd);
+    close(scene.pair.client);
+    free(scene.greeting.bytes);
+    return before == *ret_acked;
+}
+
+Test(conn_endings, the_bytes_acknowledged_are_those_that_the_kernel_counts)
+{
+    struct connlog_connection story;
+    uint64_t acked;
+
+    NET_WAIT_UNTIL(tell_of_reluctant(&story, &acked));
+    cr_assert_gt(acked, 0);
+    cr_assert_eq(story.bytes_acked, acked);
 }
 
 ParameterizedTestParameters(conn_endings, let_go_with_its_input_unread_has_its_greeting)
