@@ -71,3 +71,16 @@ Test(discard, takes_an_empty_record_for_a_byte_and_not_for_the_end)
     cr_expect_eq(discard(pair.server, true, LIMIT, &n), DISCARDED_LAST);
     cr_expect_eq(n, 1);
 }
+
+Test(discard, leaves_off_after_many_small_records)
+{
+    struct net_pair pair = net_local_pair(SOCK_SEQPACKET);
+    uint32_t n = 0;
+
+    for (int i = 0; i < 100; i++)
+        net_chatter(pair.client, 1);
+    cr_expect_eq(discard(pair.server, true, LIMIT, &n), DISCARDED_SOME);
+    cr_expect_eq(n, 64);
+    cr_expect_eq(discard(pair.server, true, LIMIT, &n), DISCARDED_ALL);
+    cr_expect_eq(n, 100);
+}
