@@ -372,8 +372,7 @@ void conn_close(struct conn *conn, uint64_t now_usec, struct connlog_connection 
         discard_input(conn) == DISCARDED_FAILED)
         (void)broken(conn, errno);
     drop_rest(conn);
-    if (ret_story)
-        tell(conn, now_usec, ret_story);
+    tell(conn, now_usec, ret_story);
 
     conn->fd = util_close(conn->fd);
     conn->state = CONN_FREE;

@@ -126,6 +126,5 @@ enum conn_next conn_expire(struct conn *conn);
 /* The client could not be waited for: it is going to be closed. */
 void conn_fail(struct conn *conn);
 
-/* Closes the socket and tells the connection's story in *RET_STORY, for the log; NULL if nobody
- * wants it, which saves a system call. */
+/* Closes the socket and tells the connection's story in *RET_STORY, for the log and the metrics. */
 void conn_close(struct conn *conn, uint64_t now_usec, struct connlog_connection *ret_story);
