@@ -17,6 +17,9 @@
 /* A record of SOCK_SEQPACKET must fit into the socket's buffer as a whole. */
 #define CONN_RECORD_MAX ((size_t)64 * 1024)
 
+/* What a field of 16 bits holds: about a minute. */
+#define CONN_SPOKE_MSEC_MAX 0xffffu
+
 static enum conn_next broken(struct conn *conn, int error)
 {
     conn->outcome = result_of_errno(error);
@@ -238,7 +241,25 @@ static enum conn_next await_data(struct conn *conn, uint64_t now_usec,
         return conn->input_ended ? CONN_CLOSE : CONN_WAIT_DATA;
     conn->state = CONN_WRITING;
     conn->progress_msec = (uint32_t)((now_usec - conn->accepted_usec) / 1000);
+    conn->spoke_msec =
+        (conn->progress_msec < CONN_SPOKE_MSEC_MAX ? conn->progress_msec : CONN_SPOKE_MSEC_MAX) &
+        CONN_SPOKE_MSEC_MAX;
     return write_greeting(conn, now_usec, counters);
+}
+
+/* Does what can be done at once for a client that is new, or may have spoken, and counts how long
+ * that took if it is greeted. Its own silence before is not our time. */
+static enum conn_next begin_greeting(struct conn *conn, uint64_t now_usec,
+                                     struct metrics_counters *counters)
+{
+    /* NOW_USEC is the same for all that is done in one round of the worker's loop. */
+    uint64_t began_usec = deadline_now();
+    enum conn_next next = conn->state == CONN_EXPECTING ? await_data(conn, now_usec, counters)
+                                                        : write_greeting(conn, now_usec, counters);
+
+    if (conn->state == CONN_GREETED)
+        metrics_add_time(counters, deadline_now() - began_usec);
+    return next;
 }
 
 /* Goes on with a client that could not be greeted at once, and counts how long that took once it
@@ -246,11 +267,13 @@ static enum conn_next await_data(struct conn *conn, uint64_t now_usec,
 static enum conn_next go_on_greeting(struct conn *conn, uint64_t now_usec,
                                      struct metrics_counters *counters)
 {
-    enum conn_next next = conn->state == CONN_EXPECTING ? await_data(conn, now_usec, counters)
-                                                        : go_on_writing(conn, now_usec, counters);
+    if (conn->state == CONN_EXPECTING)
+        return begin_greeting(conn, now_usec, counters);
 
+    enum conn_next next = go_on_writing(conn, now_usec, counters);
     if (conn->state == CONN_GREETED)
-        metrics_add_time(counters, now_usec - conn->accepted_usec);
+        metrics_add_time(counters,
+                         now_usec - conn->accepted_usec - (uint64_t)conn->spoke_msec * 1000);
     return next;
 }
 
@@ -267,14 +290,7 @@ enum conn_next conn_begin(struct conn *conn, int fd, struct peer peer,
         .outcome = RESULT_PARTIAL,
         .peer = peer,
     };
-
-    /* NOW_USEC is the same for all that is done in one round of the worker's loop. */
-    uint64_t began_usec = deadline_now();
-    enum conn_next next = terms->expects_data ? await_data(conn, now_usec, counters)
-                                              : write_greeting(conn, now_usec, counters);
-    if (conn->state == CONN_GREETED)
-        metrics_add_time(counters, deadline_now() - began_usec);
-    return next;
+    return begin_greeting(conn, now_usec, counters);
 }
 
 enum conn_next conn_step(struct conn *conn, uint64_t now_usec, struct metrics_counters *counters)

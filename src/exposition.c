@@ -121,7 +121,9 @@ static void add_times(struct text *text, const struct metrics *metrics, uint64_t
     static const char name[] = "greetd_greeting_seconds";
     uint64_t n = 0;
 
-    add_head(text, name, "histogram", "Time from accept to the end of stream sent.");
+    add_head(
+        text, name, "histogram",
+        "Time from accept, or with GreetOn=data from the first byte, to the end of stream sent.");
     for (size_t i = 0; i + 1 < METRICS_TIMES; i++) {
         n += metrics_times(metrics, i);
         add(text, "%s_bucket{le=\"", name);

@@ -93,6 +93,8 @@ struct conn {
     unsigned watched : 1;     /* of clients: epoll knows the socket */
     unsigned has_rest : 1;    /* of a greeting that was made up for this client */
     unsigned all_sent : 1;    /* the whole greeting was given to the kernel */
+    unsigned spoke_msec : 16; /* since accepted_usec: when it first spoke, if it was expected to, or
+                               * the most that fits */
     struct peer peer;
 };
 

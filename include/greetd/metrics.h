@@ -19,7 +19,7 @@
     X(greeted)       /* the whole greeting and the end of stream were given to the kernel */       \
     X(refused)       /* closed at once, by a limit or a network list */                            \
     X(bytes_sent)    /* bytes of greetings given to the kernel */                                  \
-    X(greeting_usec) /* from accept(2) to the end of stream, of all who were greeted */
+    X(greeting_usec) /* from accept(2), or the first byte waited for, to the end of stream */
 
 /* How long a greeting took is counted in buckets whose upper bounds are powers of two, 16 us to
  * 16.8 s: a time's bucket is told by its highest bit. The last one has no upper bound. */

@@ -205,6 +205,61 @@ Test(conn_data, does_not_count_as_a_greeting_that_is_not_taken)
     scene_finish(&scene);
 }
 
+/* Neither does it as time that the greeting took. */
+Test(conn_data, is_when_the_time_of_a_greeting_begins)
+{
+    struct scene scene;
+
+    expect_data(&scene, net_tcp_pair(), scene_hello());
+    cr_assert_eq(scene_begin(&scene), CONN_WAIT_DATA);
+    net_chatter(scene.pair.client, 1);
+    net_wait(scene.conn.fd, POLLIN);
+    uint64_t before = deadline_now();
+    conn_step(&scene.conn, SCENE_START + 100 * SCENE_SECOND, &scene.counters);
+    uint64_t took = deadline_now() - before;
+    cr_assert_gt(scene.counters.greeting_usec, 0);
+    cr_assert_leq(scene.counters.greeting_usec, took);
+    scene_finish(&scene);
+}
+
+struct slow_greeting {
+    uint64_t spoke_usec, ended_usec, took_usec;
+};
+
+ParameterizedTestParameters(conn_data, is_when_the_time_of_a_slow_greeting_begins)
+{
+    static struct slow_greeting greetings[] = {
+        {0, 2000000, 2000000},
+        {3000000, 5000000, 2000000},
+        {65535000, 66000000, 465000},
+        {65536000, 66000000, 465000},
+        {100000000, 100000000, 34465000}, /* more than is kept of its silence */
+    };
+    return cr_make_param_array(struct slow_greeting, greetings, ELEMENTSOF(greetings));
+}
+
+ParameterizedTest(struct slow_greeting *greeting, conn_data,
+                  is_when_the_time_of_a_slow_greeting_begins, .timeout = 60)
+{
+    struct scene scene;
+    enum conn_next next;
+    char bytes[64 * 1024];
+
+    expect_data(&scene, net_tcp_pair(), net_long_greeting(8 * 1000 * 1000));
+    cr_assert_eq(scene_begin(&scene), CONN_WAIT_DATA);
+    net_chatter(scene.pair.client, 1);
+    net_wait(scene.conn.fd, POLLIN);
+    next = conn_step(&scene.conn, SCENE_START + greeting->spoke_usec, &scene.counters);
+    cr_assert_eq(next, CONN_WAIT_WRITE);
+    while (next == CONN_WAIT_WRITE) {
+        cr_assert_gt(recv(scene.pair.client, bytes, sizeof(bytes), 0), 0);
+        next = conn_step(&scene.conn, SCENE_START + greeting->ended_usec, &scene.counters);
+    }
+    cr_assert_eq(scene.counters.greeting_usec, greeting->took_usec);
+    free(scene.greeting.bytes);
+    scene_finish(&scene);
+}
+
 Test(conn_data, brings_all_of_a_huge_greeting)
 {
     const size_t size = (size_t)12 * 1024 * 1024;
