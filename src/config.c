@@ -128,7 +128,7 @@ static bool same_message(const struct setting_values *a, const struct setting_va
            strcmp(setting_origin(a, message), setting_origin(b, message)) == 0;
 }
 
-/* A message whose escapes are known to be right. */
+/* A message whose bad escapes have been reported. */
 static int compile_text(struct greeting **ret, const struct setting_values *values,
                         struct report *report)
 {
@@ -172,7 +172,7 @@ static int compile_greeting(struct greeting **ret, const struct setting_values *
     *ret = NULL;
     int r = values->greeting.message_file ? compile_file(ret, values, report)
                                           : compile_text(ret, values, report);
-    return r == -EINVAL ? 0 : r;
+    return r == -EINVAL || r == -EFBIG ? 0 : r;
 }
 
 static int add_entry(struct config *config, const struct draft_section *section,

@@ -69,11 +69,12 @@ static int assign(struct setting_values *values, const struct setting *setting, 
     char excerpt[VALUE_EXCERPT_MAX];
     const char *why;
 
-    /* Even where another message takes its place later, a bad line is a bad line. */
+    /* Even where another message takes its place later, a bad line is a bad line. It is kept all
+     * the same: its variables are looked at once it is known whether it has any. */
     if (setting->kind == &field_message) {
         int r = greeting_check_text(text, source->origin, source->label, report);
-        if (r < 0)
-            return r == -EINVAL ? 0 : r;
+        if (r < 0 && r != -EINVAL)
+            return r == -EFBIG ? 0 : r;
     }
 
     int r = setting_assign(values, setting, text, source->origin, &why);

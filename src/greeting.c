@@ -9,11 +9,15 @@
 #include "greetd/file.h"
 #include "greetd/value.h"
 
+/* So many mistakes of one text are told, and the others counted: a file that was never meant to be
+ * expanded may have millions. */
+#define MISTAKES_MAX ((size_t)100)
+
 /* A variable as it is written: `$name` or `${name}`. */
 struct reference {
     const char *name;
     size_t length;
-    const char *end; /* behind it */
+    const char *end; /* behind it, or behind as much of it as there is */
 };
 
 /* Reads what begins with the `$` at TEXT. Returns whether it has a name, or else *ret_why. */
@@ -24,25 +28,36 @@ static bool read_reference(struct reference *ret, const char *text, const char *
     const char *name = text + 1 + in_braces;
     size_t length = variable_name_length(name, end);
 
-    *ret = (struct reference){.name = name, .length = length, .end = name + length + in_braces};
+    *ret = (struct reference){.name = name, .length = length, .end = name + length};
     if (in_braces) {
         *ret_why = "${ must be followed by the name of a variable and }";
-        return length > 0 && name + length < end && name[length] == '}';
+        if (length == 0 || ret->end == end || *ret->end != '}')
+            return false;
+        ret->end++;
+        return true;
     }
     *ret_why = "a $ that no name follows is written as $$";
     return length > 0;
 }
 
+/* Where a text is from, for what is wrong in it. */
+struct provenance {
+    const char *origin, *label;
+    struct report *report;
+};
+
 /* A text in the course of compilation. */
 struct compiler {
-    bool escapes, variables; /* whether they are replaced */
-    const char *begin, *end; /* of the text */
-    char *bytes;             /* owned */
+    bool escapes, variables;       /* whether they are replaced */
+    const char *begin, *end;       /* of the text */
+    const struct provenance *from; /* NULL: no mistake is reported */
+    char *bytes;                   /* owned */
     size_t size, capacity;
     struct greeting_piece *pieces; /* owned */
     size_t n_pieces, pieces_capacity;
     size_t piece; /* where in bytes the piece begins that is not complete yet */
-    /* The mistake that ended it. */
+    size_t n_mistakes;
+    /* The first bad escape. */
     const char *why;
     size_t offset;
 };
@@ -115,41 +130,87 @@ static int append_constant(struct compiler *compiler, const struct variable *var
     return 0;
 }
 
-static int mistake(struct compiler *compiler, const char *at, const char *why)
+/* Reports that WHAT is at AT; HINT may be NULL. */
+static void report_mistake(struct compiler *compiler, const char *at, const char *what,
+                           const char *hint)
 {
-    compiler->offset = (size_t)(at - compiler->begin);
-    compiler->why = why;
-    return -EINVAL;
+    const struct provenance *from = compiler->from;
+
+    if (++compiler->n_mistakes <= MISTAKES_MAX && from)
+        report_add(from->report, "%s: %s=: %s at byte %zu%s%s", from->origin, from->label, what,
+                   (size_t)(at - compiler->begin) + 1, hint ? "; " : "", hint ? hint : "");
 }
 
+/* Reports the escape at fault: \xHH as far as it goes, or else a backslash and one character, which
+ * in UTF-8 may be several bytes. */
+static void report_escape(struct compiler *compiler, const char *escape, const char *why)
+{
+    size_t length = strnlen(escape, 2), longest = escape[1] == 'x' ? 4 : 5;
+    char copy[5 + 1] = "", excerpt[VALUE_EXCERPT_MAX], what[VALUE_EXCERPT_MAX + 16];
+
+    while (length < longest && escape[length] != '\0' &&
+           (escape[1] == 'x' || (escape[length] & 0xc0) == 0x80))
+        length++;
+    memcpy(copy, escape, length);
+    snprintf(what, sizeof(what), "bad escape %s", value_excerpt(copy, excerpt));
+    report_mistake(compiler, escape, what, why);
+}
+
+static void report_unknown(struct compiler *compiler, const char *at,
+                           const struct reference *reference)
+{
+    char name[VALUE_EXCERPT_MAX], what[VALUE_EXCERPT_MAX + 32], hint[64];
+
+    snprintf(name, sizeof(name), "%.*s", (int)reference->length, reference->name);
+    snprintf(what, sizeof(what), "unknown variable $%s", name);
+    const char *nearest = variable_suggest(name);
+    if (nearest)
+        snprintf(hint, sizeof(hint), "did you mean $%s?", nearest);
+    report_mistake(compiler, at, what, nearest ? hint : NULL);
+}
+
+/* What is wrong is no error yet: it is reported, and left out. */
 static int compile_escape(struct compiler *compiler, const char **p)
 {
-    const char *why;
+    const char *escape = *p, *why;
     char byte;
 
-    size_t n = escape_decode(&byte, *p, &why);
-    if (n == 0)
-        return mistake(compiler, *p, why);
-    *p += n;
-    return append(compiler, &byte, 1);
+    size_t n = escape_decode(&byte, escape, &why);
+    *p += n > 0 ? n : strnlen(escape, 2);
+    if (n > 0)
+        return append(compiler, &byte, 1);
+    if (!compiler->why) {
+        compiler->why = why;
+        compiler->offset = (size_t)(escape - compiler->begin);
+    }
+    /* With variables, greeting_check_text() has told of it before. */
+    if (!compiler->variables)
+        report_escape(compiler, escape, why);
+    return 0;
 }
 
+/* The same. */
 static int compile_variable(struct compiler *compiler, const char **p)
 {
     struct reference reference;
-    const char *why;
+    const char *at = *p, *why;
 
-    if (*p + 1 < compiler->end && (*p)[1] == '$') {
+    if (at + 1 < compiler->end && at[1] == '$') {
         *p += 2;
         return append(compiler, "$", 1);
     }
-    if (!read_reference(&reference, *p, compiler->end, &why))
-        return mistake(compiler, *p, why);
+    bool is_reference = read_reference(&reference, at, compiler->end, &why);
+    *p = reference.end;
+    if (!is_reference) {
+        report_mistake(compiler, at, "bad variable", why);
+        return 0;
+    }
 
     const struct variable *variable = variable_find(reference.name, reference.length);
-    if (!variable)
-        return mistake(compiler, *p, NULL);
-    *p = reference.end;
+    if (!variable) {
+        report_unknown(compiler, at, &reference);
+        return 0;
+    }
     return variable->constant ? append_constant(compiler, variable) : end_piece(compiler, variable);
 }
 
@@ -186,6 +247,8 @@ static int compile(struct compiler *compiler)
         if (r >= 0 && p < compiler->end)
             r = compile_special(compiler, &p);
     }
+    if (r >= 0 && (compiler->why || compiler->n_mistakes > 0))
+        return -EINVAL;
     if (r >= 0 && compiler->n_pieces > 0 && compiler->piece < compiler->size)
         r = end_piece(compiler, NULL);
     return r >= 0 && compiler->size > GREETING_SIZE_MAX ? -EFBIG : r;
@@ -221,61 +284,20 @@ int greeting_new_from_text(struct greeting **ret, const char *text, const char *
     return r;
 }
 
-/* Where a text is from, for what is wrong in it. */
-struct provenance {
-    const char *origin, *label;
-    struct report *report;
-};
-
-/* Adds the mistake, with the escape at fault: \xHH as far as it goes, or else a backslash and one
- * character, which in UTF-8 may be several bytes. */
-static void report_escape(const char *escape, size_t position, const char *why,
-                          const struct provenance *from)
-{
-    size_t length = strnlen(escape, 2), longest = escape[1] == 'x' ? 4 : 5;
-    char copy[5 + 1] = "", excerpt[VALUE_EXCERPT_MAX];
-
-    while (length < longest && escape[length] != '\0' &&
-           (escape[1] == 'x' || (escape[length] & 0xc0) == 0x80))
-        length++;
-    memcpy(copy, escape, length);
-    report_add(from->report, "%s: %s=: bad escape %s at byte %zu; %s", from->origin, from->label,
-               value_excerpt(copy, excerpt), position, why);
-}
-
-static void report_variable(const struct compiler *compiler, const struct provenance *from)
-{
-    struct reference reference;
-    const char *why, *nearest;
-    char name[VALUE_EXCERPT_MAX];
-
-    if (!read_reference(&reference, compiler->begin + compiler->offset, compiler->end, &why)) {
-        report_add(from->report, "%s: %s=: bad variable at byte %zu; %s", from->origin, from->label,
-                   compiler->offset + 1, why);
-        return;
-    }
-    snprintf(name, sizeof(name), "%.*s", (int)reference.length, reference.name);
-    nearest = variable_suggest(name);
-    report_add(from->report, "%s: %s=: unknown variable $%s at byte %zu%s%s%s", from->origin,
-               from->label, name, compiler->offset + 1, nearest ? "; did you mean $" : "",
-               nearest ? nearest : "", nearest ? "?" : "");
-}
-
 /* Compiles, and reports what is wrong. */
 static int greeting_new_from(struct greeting **ret, struct compiler *compiler,
                              const struct provenance *from)
 {
+    compiler->from = from;
     int r = greeting_new(ret, compiler);
 
-    if (r == -EINVAL && compiler->begin[compiler->offset] == '$')
-        report_variable(compiler, from);
-    else if (r == -EINVAL)
-        report_escape(compiler->begin + compiler->offset, compiler->offset + 1, compiler->why,
-                      from);
+    if (compiler->n_mistakes > MISTAKES_MAX)
+        report_add(from->report, "%s: %s=: %zu more mistakes of this kind", from->origin,
+                   from->label, compiler->n_mistakes - MISTAKES_MAX);
     if (r == -EFBIG)
         report_add(from->report, "%s: %s=: must not be longer than %zu bytes", from->origin,
                    from->label, GREETING_SIZE_MAX);
-    return r == -EFBIG ? -EINVAL : r;
+    return r;
 }
 
 int greeting_check_text(const char *text, const char *origin, const char *label,

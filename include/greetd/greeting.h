@@ -29,21 +29,23 @@ struct greeting {
 };
 
 /* Compiles TEXT as written in Message=: `\n \r \t \\ \xHH` become the bytes they stand for, and
- * `$` is a character like any other. On
- * success *RET is the caller's, to be freed with greeting_free(). Errors: -EINVAL with *ret_why
- * (static text) and *ret_offset, the offset in TEXT of the escape at fault; -EFBIG past
- * GREETING_SIZE_MAX; -ENOMEM. */
+ * `$` is a character like any other. On success *RET is the caller's, to be freed with
+ * greeting_free(). Errors: -EINVAL with *ret_why (static text) and *ret_offset, the offset in TEXT
+ * of the first escape at fault; -EFBIG past GREETING_SIZE_MAX; -ENOMEM. */
 int greeting_new_from_text(struct greeting **ret, const char *text, const char **ret_why,
                            size_t *ret_offset);
 
-/* Adds to REPORT, as `ORIGIN: LABEL=: text`, what keeps TEXT from being compiled. Returns 0 if
- * nothing does, -EINVAL if something was added, or -ENOMEM. */
+/* Adds to REPORT, as `ORIGIN: LABEL=: text`, what keeps TEXT from being compiled: each mistake, or
+ * the first 100 of them and how many more there are. Returns 0 if nothing does, -EINVAL if escapes
+ * do, -EFBIG past GREETING_SIZE_MAX, or -ENOMEM. */
 int greeting_check_text(const char *text, const char *origin, const char *label,
                         struct report *report);
 
 /* The same with variables: `$name` and `${name}` become the values of variables, `$$` a `$`; a `$`
- * that an escape stands for is no variable. What is wrong is added to REPORT as `ORIGIN: LABEL=:
- * text`. Errors: -EINVAL if something was added, -ENOMEM. */
+ * that an escape stands for is no variable. What is wrong with variables is added to REPORT in the
+ * same way; what is wrong with escapes is not, since greeting_check_text() does that, for texts that
+ * are not used in the end as well. Errors: -EINVAL for a bad escape or variable; -EFBIG, which is
+ * reported, too; -ENOMEM. */
 int greeting_new_from_template(struct greeting **ret, const char *text, const char *origin,
                                const char *label, struct report *report);
 

@@ -163,6 +163,19 @@ class Mistakes(greetd_testing.GreetdTestCase):
             ],
         )
 
+    def test_all_mistakes_of_a_message_are_told_at_once(self):
+        status, told = self.check("[Greeting]\nMessage=$foo and $bar \\q ${hostnam}\n")
+        self.assertEqual(status, EX_CONFIG)
+        self.assertEqual(
+            told.splitlines(),
+            [
+                "2: Message=: bad escape \\q at byte 15; the escapes are \\n, \\r, \\t, \\\\ and \\xHH",
+                "2: Message=: unknown variable $foo at byte 1",
+                "2: Message=: unknown variable $bar at byte 10",
+                "2: Message=: unknown variable $hostnam at byte 18; did you mean $hostname?",
+            ],
+        )
+
     def test_the_command_line_is_checked_too(self):
         status, told = self.check("", "-m", "$hostnam")
         self.assertEqual(status, EX_CONFIG)

@@ -137,13 +137,14 @@ Test(config, reports_a_bad_variable_where_it_is_written)
              file);
     const char *path = scratch_write_text(&scratch, "greetd.conf", text);
     cr_assert_null(load(path));
-    cr_expect_eq(report.n_mistakes, 3);
+    cr_expect_eq(report.n_mistakes, 4);
     expect_line(0, "greetd.conf",
                 ":14: Message=: bad escape \\q at byte 1; the escapes are \\n, \\r, \\t, \\\\ and "
                 "\\xHH");
     expect_line(1, "greetd.conf",
                 ":2: Message=: unknown variable $remote_adr at byte 6; did you mean $remote_addr?");
     expect_line(2, "greetd.conf", ":6: MessageFile=: unknown variable $nobody at byte 4");
+    expect_line(3, "greetd.conf", ":14: Message=: unknown variable $nothing at byte 3");
 }
 
 Test(config, reports_a_bad_variable_on_the_command_line)

@@ -67,13 +67,12 @@ ParameterizedTestParameters(greeting, names_a_bad_escape_and_where_it_is)
         {"\\N", 0, "f:1: Message=: bad escape \\N at byte 1" ESCAPES},
         {"\\X41", 0, "f:1: Message=: bad escape \\X at byte 1" ESCAPES},
         {"\\ ", 0, "f:1: Message=: bad escape \\  at byte 1" ESCAPES},
-        {"\\\xc3\xa4 \\q", 0, "f:1: Message=: bad escape \\\xc3\xa4 at byte 1" ESCAPES},
+        {"\\\xc3\xa4 q", 0, "f:1: Message=: bad escape \\\xc3\xa4 at byte 1" ESCAPES},
         {"\\\t", 0, "f:1: Message=: bad escape \\\\x09 at byte 1" ESCAPES},
         {"\\x", 0, "f:1: Message=: bad escape \\x at byte 1" DIGITS},
         {"\\x4", 0, "f:1: Message=: bad escape \\x4 at byte 1" DIGITS},
         {"\\x4g", 0, "f:1: Message=: bad escape \\x4g at byte 1" DIGITS},
         {"a \\xg4 b", 2, "f:1: Message=: bad escape \\xg4 at byte 3" DIGITS},
-        {"\\q\\x", 0, "f:1: Message=: bad escape \\q at byte 1" ESCAPES},
     };
     return cr_make_param_array(struct mistake_row, rows, ELEMENTSOF(rows));
 }
@@ -120,7 +119,7 @@ Test(greeting, may_be_16_MiB_long_and_no_longer)
     cr_expect_eq(greeting->size, GREETING_SIZE_MAX);
 
     strcpy(text + GREETING_SIZE_MAX - 1, "\\x0aa");
-    cr_expect_eq(greeting_check_text(text, "f:1", "Message", &report), -EINVAL);
+    cr_expect_eq(greeting_check_text(text, "f:1", "Message", &report), -EFBIG);
     cr_assert_eq(report.n_lines, 1);
     cr_expect_str_eq(report.lines[0], "f:1: Message=: must not be longer than 16777216 bytes");
     report_deinit(&report);
@@ -246,7 +245,6 @@ ParameterizedTestParameters(greeting, names_a_bad_variable_and_where_it_is)
         {"$remote_addr_", 0,
          "f:1: Message=: unknown variable $remote_addr_ at byte 1; did you mean $remote_addr?"},
         {"$request_uri", 0, "f:1: Message=: unknown variable $request_uri at byte 1"},
-        {"$connection\\q", 11, "f:1: Message=: bad escape \\q at byte 12" ESCAPES},
     };
     return cr_make_param_array(struct mistake_row, rows, ELEMENTSOF(rows));
 }
@@ -352,7 +350,7 @@ Test(greeting_file, may_be_16_MiB_long_when_it_is_expanded_and_no_longer)
         memset(greeting->bytes, 'a', size + longer);
         memcpy(greeting->bytes + size + longer, "$hostname", strlen("$hostname"));
         cr_expect_eq(greeting_expand(&greeting, "f:1", "MessageFile", &report),
-                     longer ? -EINVAL : 0);
+                     longer ? -EFBIG : 0);
         if (!longer) {
             cr_expect_eq(greeting->size, GREETING_SIZE_MAX);
             greeting_free(greeting);
