@@ -73,14 +73,14 @@ static void compiler_deinit(struct compiler *compiler)
     free(compiler->pieces);
 }
 
-/* Makes room for N more bytes, of which the last need not be one of the greeting. */
+/* Makes room for N more bytes. */
 static int reserve(struct compiler *compiler, size_t n)
 {
     size_t needed = compiler->size + n, doubled = 2 * compiler->capacity;
 
     if (needed <= compiler->capacity)
         return 0;
-    if (needed > GREETING_SIZE_MAX + 1)
+    if (needed > GREETING_SIZE_MAX)
         return -EFBIG;
     char *grown = realloc(compiler->bytes, needed > doubled ? needed : doubled);
     if (!grown)
@@ -117,17 +117,13 @@ static int end_piece(struct compiler *compiler, const struct variable *variable)
     return 0;
 }
 
+/* Asked for once: the value may be another one the next time. */
 static int append_constant(struct compiler *compiler, const struct variable *variable)
 {
-    size_t length = variable->write(NULL, NULL, 0);
+    char value[VARIABLE_CONSTANT_MAX];
+    size_t length = variable->write(NULL, value, sizeof(value));
 
-    /* With room for its '\0'. */
-    int r = reserve(compiler, length + 1);
-    if (r < 0)
-        return r;
-    variable->write(NULL, compiler->bytes + compiler->size, length + 1);
-    compiler->size += length;
-    return 0;
+    return append(compiler, value, length < sizeof(value) ? length : sizeof(value) - 1);
 }
 
 /* Reports that WHAT is at AT; HINT may be NULL. */

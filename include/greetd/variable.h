@@ -4,11 +4,15 @@
 /* The variables that a greeting may hold, each a row of a table. Names and values are those of
  * nginx (ngx_stream_core_module), so that a `return` line can be moved over. */
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "greetd/peer.h"
+
+/* Room for the value of any constant variable, with its '\0'. */
+#define VARIABLE_CONSTANT_MAX (HOST_NAME_MAX + 1)
 
 /* A text that is made by someone else; WRITE works as a variable's. */
 struct variable_text {
