@@ -48,7 +48,8 @@ static void add_peer(struct fields *fields, const struct peer *peer)
         break;
     case AF_UNIX:
         fields_add(fields, "GREETD_REMOTE_PID=%" PRIu32, peer->un.pid);
-        fields_add(fields, "GREETD_REMOTE_UID=%" PRIu32, peer->un.uid);
+        if (peer_has_uid(peer))
+            fields_add(fields, "GREETD_REMOTE_UID=%" PRIu32, peer->un.uid);
         break;
     default:
         break;

@@ -9,6 +9,15 @@
 #include <stdio.h>
 #include <string.h>
 
+/* What /proc/sys/kernel/overflowuid says if nobody has changed it. It can't be read where it
+ * matters, under ProcSubset=pid. */
+#define OVERFLOW_UID 65534
+
+bool peer_has_uid(const struct peer *peer)
+{
+    return peer->un.uid != OVERFLOW_UID;
+}
+
 static struct peer peer_from_in6(const struct sockaddr_in6 *in6)
 {
     struct peer peer = {.family = AF_INET6, .port = ntohs(in6->sin6_port), .in6 = in6->sin6_addr};
@@ -82,6 +91,7 @@ const char *peer_format_host(const struct peer *peer, char *buffer)
 const char *peer_format(const struct peer *peer, char *buffer)
 {
     char host[ADDRESS_TEXT_MAX];
+    int length;
 
     peer_format_host(peer, host);
     switch (peer->family) {
@@ -95,7 +105,9 @@ const char *peer_format(const struct peer *peer, char *buffer)
         sprintf(buffer, "%s:%" PRIu32, host, peer->vm.port);
         break;
     case AF_UNIX:
-        sprintf(buffer, "unix:pid=%" PRIu32 ",uid=%" PRIu32, peer->un.pid, peer->un.uid);
+        length = sprintf(buffer, "unix:pid=%" PRIu32, peer->un.pid);
+        if (peer_has_uid(peer))
+            sprintf(buffer + length, ",uid=%" PRIu32, peer->un.uid);
         break;
     default:
         strcpy(buffer, host);

@@ -4,6 +4,7 @@
 /* The other end of a connection: what is kept of its address, and how it is written. */
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -29,6 +30,11 @@ struct peer {
     };
 };
 
+/* Whether it is known who the AF_UNIX peer is. Within a user namespace (PrivateUsers= of
+ * systemd.exec(5)) all users that have no number there are the kernel's overflow uid, and so is no
+ * one in particular (user_namespaces(7)). */
+bool peer_has_uid(const struct peer *peer);
+
 /* Keeps what is needed of the sockaddr that accept4(2) gave. IPv4 mapped to IPv6 becomes IPv4. The
  * pid and uid of an AF_UNIX peer are not in its address: the caller fills them in (unix(7),
  * SO_PEERCRED). */
@@ -39,5 +45,6 @@ struct peer peer_from_sockaddr(const struct sockaddr *sa, socklen_t length);
 const char *peer_format_host(const struct peer *peer, char *buffer);
 
 /* Writes the peer for a sentence: `192.0.2.1:54321`, `[2001:db8::1]:54321`, `vsock:3:1024`,
- * `unix:pid=7,uid=0`, and returns BUFFER (ADDRESS_TEXT_MAX bytes). */
+ * `unix:pid=7,uid=0` or, if the user is not known, `unix:pid=7`, and returns BUFFER
+ * (ADDRESS_TEXT_MAX bytes). */
 const char *peer_format(const struct peer *peer, char *buffer);

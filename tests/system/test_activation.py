@@ -35,14 +35,34 @@ class Activation(SystemTest):
         self.assertEqual(self.state("greetd.service"), "inactive")
         self.assert_refused()
 
-    def test_a_socket_with_a_name_is_greeted_as_its_listener_section_says(self):
+    def open_door(self):
         self.write("/etc/systemd/system/greetd-door.socket", DOOR_SOCKET)
         self.write("/etc/greetd.conf.d/door.conf", DOOR_GREETING)
         self.systemctl("daemon-reload")
         self.systemctl("start", "greetd-door.socket")
+
+    def test_a_socket_with_a_name_is_greeted_as_its_listener_section_says(self):
+        self.open_door()
         self.assertEqual(self.greet(self.machine.path("/run/door")), "Knock, knock.")
         self.assertEqual(self.greet(), GREETING)
         self.assertEqual(self.systemctl("is-active", "greetd.service"), "active\n")
+
+    def test_a_client_of_a_unix_socket_has_a_uid_in_the_journal_if_the_sandbox_shows_it(self):
+        self.open_door()
+        self.knock_as(1234)
+        entry = self.wait_for_entry(GREETD_REMOTE_ADDR="unix")
+        self.assertNotIn("GREETD_REMOTE_UID", entry)
+        self.assertRegex(entry["MESSAGE"], r"^Connection from unix:pid=\d+$")
+        self.drop_in("[Service]\nPrivateUsers=no\n")
+        self.systemctl("restart", "greetd")
+        self.knock_as(1234)
+        entry = self.wait_for_entry(GREETD_REMOTE_UID="1234")
+        self.assertRegex(entry["MESSAGE"], r"^Connection from unix:pid=\d+,uid=1234$")
+
+    def knock_as(self, uid):
+        greeting = self.machine.run("setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups",
+                                    "greet", "/run/door")
+        self.assertEqual(greeting, "Knock, knock.")
 
     def test_status_tells_how_many_were_greeted(self):
         for _ in range(3):

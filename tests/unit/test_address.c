@@ -286,6 +286,8 @@ Test(address, formats_the_credentials_of_a_unix_peer)
     char text[ADDRESS_TEXT_MAX];
 
     cr_expect_str_eq(peer_format(&peer, text), "unix:pid=7,uid=4294967295");
+    peer.un.uid = 65534;
+    cr_expect_str_eq(peer_format(&peer, text), "unix:pid=7");
 }
 
 Test(address, does_not_know_a_peer_whose_address_is_cut_short)
