@@ -158,7 +158,7 @@ static int compile_file(struct greeting **ret, const struct setting_values *valu
         return -EINVAL;
     }
     if (r >= 0 && values->greeting.expand)
-        r = greeting_expand(&greeting, origin, "MessageFile", report);
+        r = greeting_expand(&greeting, path, origin, "MessageFile", report);
     if (r >= 0)
         *ret = TAKE_PTR(greeting);
     return r;

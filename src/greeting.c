@@ -43,6 +43,7 @@ static bool read_reference(struct reference *ret, const char *text, const char *
 /* Where a text is from, for what is wrong in it. */
 struct provenance {
     const char *origin, *label;
+    const char *path; /* of the file that LABEL names, or NULL */
     struct report *report;
 };
 
@@ -126,15 +127,41 @@ static int append_constant(struct compiler *compiler, const struct variable *var
     return append(compiler, value, length < sizeof(value) ? length : sizeof(value) - 1);
 }
 
+/* A file's path for a message; nothing for a text that is from none. */
+static const char *excerpt_path(const struct provenance *from, char *buffer)
+{
+    return value_excerpt(from->path ? from->path : "", buffer);
+}
+
+/* Writes the number of the line of a file that AT is in as `:LINE`; nothing for a text that is from
+ * none. Returns where the line, or the text, begins. */
+static const char *format_line(const struct compiler *compiler, const char *at, char *buffer)
+{
+    const char *line = compiler->begin, *end;
+    size_t number = 1;
+
+    buffer[0] = '\0';
+    if (!compiler->from->path)
+        return line;
+    for (; (end = memchr(line, '\n', (size_t)(at - line))); line = end + 1)
+        number++;
+    sprintf(buffer, ":%zu", number);
+    return line;
+}
+
 /* Reports that WHAT is at AT; HINT may be NULL. */
 static void report_mistake(struct compiler *compiler, const char *at, const char *what,
                            const char *hint)
 {
     const struct provenance *from = compiler->from;
+    char path[VALUE_EXCERPT_MAX], number[sizeof(":18446744073709551615")];
 
-    if (++compiler->n_mistakes <= MISTAKES_MAX && from)
-        report_add(from->report, "%s: %s=: %s at byte %zu%s%s", from->origin, from->label, what,
-                   (size_t)(at - compiler->begin) + 1, hint ? "; " : "", hint ? hint : "");
+    if (++compiler->n_mistakes > MISTAKES_MAX || !from)
+        return;
+    const char *line = format_line(compiler, at, number);
+    report_add(from->report, "%s: %s=%s%s: %s at byte %zu%s%s", from->origin, from->label,
+               excerpt_path(from, path), number, what, (size_t)(at - line) + 1, hint ? "; " : "",
+               hint ? hint : "");
 }
 
 /* Reports the escape at fault: \xHH as far as it goes, or else a backslash and one character, which
@@ -284,15 +311,17 @@ int greeting_new_from_text(struct greeting **ret, const char *text, const char *
 static int greeting_new_from(struct greeting **ret, struct compiler *compiler,
                              const struct provenance *from)
 {
+    char path[VALUE_EXCERPT_MAX];
+
     compiler->from = from;
     int r = greeting_new(ret, compiler);
 
     if (compiler->n_mistakes > MISTAKES_MAX)
-        report_add(from->report, "%s: %s=: %zu more mistakes of this kind", from->origin,
-                   from->label, compiler->n_mistakes - MISTAKES_MAX);
+        report_add(from->report, "%s: %s=%s: %zu more mistakes of this kind", from->origin,
+                   from->label, excerpt_path(from, path), compiler->n_mistakes - MISTAKES_MAX);
     if (r == -EFBIG)
-        report_add(from->report, "%s: %s=: must not be longer than %zu bytes", from->origin,
-                   from->label, GREETING_SIZE_MAX);
+        report_add(from->report, "%s: %s=%s: must not be longer than %zu bytes", from->origin,
+                   from->label, excerpt_path(from, path), GREETING_SIZE_MAX);
     return r;
 }
 
@@ -302,7 +331,8 @@ int greeting_check_text(const char *text, const char *origin, const char *label,
     _cleanup_(greeting_freep) struct greeting *greeting = NULL;
     _cleanup_(compiler_deinit) struct compiler compiler = compiler_of_text(text);
 
-    return greeting_new_from(&greeting, &compiler, &(struct provenance){origin, label, report});
+    return greeting_new_from(&greeting, &compiler,
+                             &(struct provenance){origin, label, NULL, report});
 }
 
 int greeting_new_from_template(struct greeting **ret, const char *text, const char *origin,
@@ -311,17 +341,18 @@ int greeting_new_from_template(struct greeting **ret, const char *text, const ch
     _cleanup_(compiler_deinit) struct compiler compiler = compiler_of_text(text);
 
     compiler.variables = true;
-    return greeting_new_from(ret, &compiler, &(struct provenance){origin, label, report});
+    return greeting_new_from(ret, &compiler, &(struct provenance){origin, label, NULL, report});
 }
 
-int greeting_expand(struct greeting **greeting, const char *origin, const char *label,
-                    struct report *report)
+int greeting_expand(struct greeting **greeting, const char *path, const char *origin,
+                    const char *label, struct report *report)
 {
     struct greeting *plain = *greeting;
     _cleanup_(compiler_deinit) struct compiler compiler = {
         .variables = true, .begin = plain->bytes, .end = plain->bytes + plain->size};
 
-    int r = greeting_new_from(greeting, &compiler, &(struct provenance){origin, label, report});
+    int r =
+        greeting_new_from(greeting, &compiler, &(struct provenance){origin, label, path, report});
     if (r >= 0)
         greeting_free(plain);
     return r;

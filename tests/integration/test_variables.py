@@ -155,7 +155,8 @@ class Mistakes(greetd_testing.GreetdTestCase):
             told.splitlines(),
             [
                 "2: Message=: unknown variable $remote_adr at byte 6; did you mean $remote_addr?",
-                "4: MessageFile=: unknown variable $conection at byte 15; did you mean $connection?",
+                f"4: MessageFile={bad}:2: unknown variable $conection at byte 5; "
+                "did you mean $connection?",
                 "7: Message=: bad variable at byte 8; a $ that no name follows is written as $$",
                 "9: Message=: bad variable at byte 1; ${ must be followed by the name of a variable "
                 "and }",

@@ -143,7 +143,9 @@ Test(config, reports_a_bad_variable_where_it_is_written)
                 "\\xHH");
     expect_line(1, "greetd.conf",
                 ":2: Message=: unknown variable $remote_adr at byte 6; did you mean $remote_addr?");
-    expect_line(2, "greetd.conf", ":6: MessageFile=: unknown variable $nobody at byte 4");
+    snprintf(text, sizeof(text), ":6: MessageFile=%s:1: unknown variable $nobody at byte 4",
+             scratch_path(&scratch, "message"));
+    expect_line(2, "greetd.conf", text);
     expect_line(3, "greetd.conf", ":14: Message=: unknown variable $nothing at byte 3");
 }
 

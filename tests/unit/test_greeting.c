@@ -309,7 +309,7 @@ Test(greeting_file, has_variables_if_it_is_expanded_but_no_escapes)
     cr_assert_eq(
         greeting_new_from_file(&greeting, scratch_write(&scratch, "a", bytes, sizeof(bytes) - 1)),
         0);
-    cr_assert_eq(greeting_expand(&greeting, "f:1", "MessageFile", &report), 0);
+    cr_assert_eq(greeting_expand(&greeting, "/etc/motd", "f:1", "MessageFile", &report), 0);
     cr_assert_eq(greeting->n_pieces, 2);
     cr_expect_eq(greeting->pieces[0].size, 4);
     cr_expect_str_eq(greeting->pieces[0].variable->name, "connection");
@@ -325,11 +325,10 @@ Test(greeting_file, stays_as_it_is_if_it_has_a_bad_variable)
 
     cr_assert_eq(greeting_new_from_file(&greeting, scratch_write_text(&scratch, "a", "$hostnam")),
                  0);
-    cr_expect_eq(greeting_expand(&greeting, "f:1", "MessageFile", &report), -EINVAL);
+    cr_expect_eq(greeting_expand(&greeting, "/etc/motd", "f:1", "MessageFile", &report), -EINVAL);
     cr_assert_eq(report.n_lines, 1);
-    cr_expect_str_eq(
-        report.lines[0],
-        "f:1: MessageFile=: unknown variable $hostnam at byte 1; did you mean $hostname?");
+    cr_expect_str_eq(report.lines[0], "f:1: MessageFile=/etc/motd:1: unknown variable $hostnam at "
+                                      "byte 1; did you mean $hostname?");
     cr_expect_eq(greeting->size, 8);
     report_deinit(&report);
 }
@@ -349,7 +348,7 @@ Test(greeting_file, may_be_16_MiB_long_when_it_is_expanded_and_no_longer)
         greeting->bytes = malloc(greeting->size);
         memset(greeting->bytes, 'a', size + longer);
         memcpy(greeting->bytes + size + longer, "$hostname", strlen("$hostname"));
-        cr_expect_eq(greeting_expand(&greeting, "f:1", "MessageFile", &report),
+        cr_expect_eq(greeting_expand(&greeting, "/etc/motd", "f:1", "MessageFile", &report),
                      longer ? -EFBIG : 0);
         if (!longer) {
             cr_expect_eq(greeting->size, GREETING_SIZE_MAX);
@@ -357,7 +356,8 @@ Test(greeting_file, may_be_16_MiB_long_when_it_is_expanded_and_no_longer)
         }
     }
     cr_assert_eq(report.n_lines, 1);
-    cr_expect_str_eq(report.lines[0], "f:1: MessageFile=: must not be longer than 16777216 bytes");
+    cr_expect_str_eq(report.lines[0],
+                     "f:1: MessageFile=/etc/motd: must not be longer than 16777216 bytes");
     report_deinit(&report);
 }
 

@@ -91,3 +91,23 @@ Test(greeting_mistakes, are_counted_when_there_are_too_many)
     cr_expect_str_eq(report.lines[99], "f:1: Message=: bad escape \\q at byte 199" ESCAPES);
     cr_expect_str_eq(report.lines[100], "f:1: Message=: 50 more mistakes of this kind");
 }
+
+Test(greeting_mistakes, in_a_file_are_told_with_its_name_and_line)
+{
+    static const char bytes[] = "$a\n\0\n  $b $\n$";
+    static const char *const lines[] = {
+        "f:1: MessageFile=/etc/motd:1: unknown variable $a at byte 1",
+        "f:1: MessageFile=/etc/motd:3: unknown variable $b at byte 3",
+        "f:1: MessageFile=/etc/motd:3: bad variable at byte 6; a $ that no name follows is written "
+        "as $$",
+        "f:1: MessageFile=/etc/motd:4: bad variable at byte 1; a $ that no name follows is written "
+        "as $$",
+    };
+    _cleanup_(greeting_freep) struct greeting *greeting = calloc(1, sizeof(*greeting));
+
+    cr_assert_not_null(greeting);
+    greeting->size = sizeof(bytes) - 1;
+    greeting->bytes = memcpy(malloc(sizeof(bytes)), bytes, sizeof(bytes));
+    cr_expect_eq(greeting_expand(&greeting, "/etc/motd", "f:1", "MessageFile", &report), -EINVAL);
+    expect_lines(lines, ELEMENTSOF(lines));
+}
