@@ -1,22 +1,18 @@
 # SPDX-License-Identifier: MIT
 """$metrics, as packaging/greetd-metrics.conf has it answered to Prometheus."""
 
-import pathlib
-import re
 import signal
 import socket
 import subprocess
 import threading
-import time
 import unittest
-import urllib.request
 
 import greetd_testing
+import metrics_testing
 import namespaces
 from greetd_testing import GREETING
+from metrics_testing import ended, parse, total
 
-METRICS_CONF = pathlib.Path(__file__).parents[2] / "packaging/greetd-metrics.conf"
-SAMPLE = re.compile(r"([a-z_]+)(?:\{(.*)\})? (\S+)")
 BUCKET = "greetd_greeting_seconds_bucket"
 
 
@@ -24,48 +20,16 @@ def setUpModule():
     namespaces.isolate()
 
 
-def parse(text):
-    """The samples: numbers by name and labels as they are written, in their order."""
-    samples = {}
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            name, labels, value = SAMPLE.fullmatch(line).groups()
-            samples[name, labels] = float(value)
-    return samples
-
-
-def total(samples, name, *parts):
-    """The sum of what is called NAME with all PARTS in its labels."""
-    return sum(value for (of, labels), value in samples.items()
-               if of == name and all(part in labels for part in parts))
-
-
-class Metrics(greetd_testing.GreetdTestCase):
+class Metrics(metrics_testing.MetricsTestCase):
     def setUp(self):
         super().setUp()
         self.server = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
         self.metrics = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
+        self.metrics_address = self.metrics.getsockname()
 
     def serve_both(self, more=""):
-        return self.serve(config=METRICS_CONF.read_text() + more,
+        return self.serve(config=metrics_testing.METRICS_CONF + more,
                           sockets=[self.server, self.metrics], names=["server", "metrics"])
-
-    def scrape(self):
-        url = f"http://127.0.0.1:{self.metrics.getsockname()[1]}/metrics"
-        with urllib.request.urlopen(url) as answer:
-            self.assertEqual(answer.status, 200)
-            self.assertEqual(answer.headers["Content-Type"],
-                             "text/plain; version=0.0.4; charset=utf-8")
-            return answer.read().decode()
-
-    def scrape_until(self, is_enough):
-        """A client is counted when it has gone, which is a moment after it has read everything."""
-        deadline = time.monotonic() + greetd_testing.TIMEOUT
-        while True:
-            samples = parse(self.scrape())
-            if is_enough(samples):
-                return samples
-            self.assertLess(time.monotonic(), deadline, samples)
 
     def test_prometheus_reads_what_it_is_answered(self):
         self.serve_both()
@@ -78,11 +42,8 @@ class Metrics(greetd_testing.GreetdTestCase):
         self.serve_both("[Server]\nWorkers=2\n")
         for _ in range(20):
             self.assert_greeted(self.server.getsockname())
-        samples = self.scrape_until(
-            lambda s: total(s, "greetd_connections_total", 'listener="server"') == 20)
-        self.assertEqual(
-            total(samples, "greetd_connections_total", 'listener="server"', 'result="delivered"'),
-            20)
+        samples = self.scrape_until(lambda s: ended(s) == 20)
+        self.assertEqual(ended(samples, 'result="delivered"'), 20)
         self.assertGreaterEqual(samples["greetd_bytes_sent_total", None], 20 * len(GREETING))
         self.assertGreaterEqual(samples["greetd_greeting_seconds_count", None], 20)
         self.assertGreater(samples["greetd_greeting_seconds_sum", None], 0)
@@ -94,16 +55,16 @@ class Metrics(greetd_testing.GreetdTestCase):
         self.serve_both()
         samples = self.scrape_until(
             lambda s: total(s, "greetd_connections_total", 'listener="metrics"') > 0)
-        self.assertEqual(total(samples, "greetd_connections_total", 'listener="server"'), 0)
+        self.assertEqual(ended(samples), 0)
 
     def test_reloads_are_counted_and_change_no_counter(self):
         greetd = self.serve_both("[Log]\nConnections=no\n")
         self.assert_greeted(self.server.getsockname())
-        self.scrape_until(lambda s: total(s, "greetd_connections_total", 'listener="server"') == 1)
+        self.scrape_until(lambda s: ended(s) == 1)
         greetd.signal(signal.SIGHUP)
         samples = self.scrape_until(
             lambda s: total(s, "greetd_reloads_total", 'result="success"') == 1)
-        self.assertEqual(total(samples, "greetd_connections_total", 'listener="server"'), 1)
+        self.assertEqual(ended(samples), 1)
         self.assertEqual(total(samples, "greetd_reloads_total", 'result="failure"'), 0)
 
     def test_entries_left_out_of_the_log_are_counted(self):
@@ -147,8 +108,7 @@ class Metrics(greetd_testing.GreetdTestCase):
             for client in clients:
                 client.join()
         self.assertEqual(set(greeted), {GREETING})
-        samples = self.scrape_until(
-            lambda s: total(s, "greetd_connections_total", 'listener="server"') == len(greeted))
+        samples = self.scrape_until(lambda s: ended(s) == len(greeted))
         self.assert_agrees(samples, before)
 
 

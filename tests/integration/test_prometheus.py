@@ -3,8 +3,6 @@
 greet has counted."""
 
 import json
-import pathlib
-import re
 import socket
 import subprocess
 import time
@@ -14,30 +12,22 @@ import urllib.request
 
 import greet_testing
 import greetd_testing
+import metrics_testing
 import namespaces
 from greetd_testing import TIMEOUT, connect, read_to_end
+from metrics_testing import PACKAGING, ended, parse
 
-PACKAGING = pathlib.Path(__file__).parents[2] / "packaging"
 # The section as shipped, but on a socket that greetd opens itself.
-SHIPPED = (PACKAGING / "greetd-metrics.conf").read_text() + "\nListenStream=127.0.0.1:0\n"
+SHIPPED = metrics_testing.METRICS_CONF + "\nListenStream=127.0.0.1:0\n"
 CONFIG = "[Server]\nListenStream=127.0.0.1:0\n" + SHIPPED
 LOADED = 2000
-
-SERVER_RESULTS = r'greetd_connections_total\{listener="server",result="(\w+)"\} (\d+)'
 
 
 def setUpModule():
     namespaces.isolate()
 
 
-def number(text, sample):
-    """The value of SAMPLE, which is in TEXT once."""
-    values = re.findall(f"^{re.escape(sample)} (.+)$", text, re.MULTILINE)
-    assert len(values) == 1, (sample, text)
-    return float(values[0])
-
-
-class MetricsTestCase(greet_testing.GreetTestCase):
+class LoadedTestCase(metrics_testing.MetricsTestCase):
     def setUp(self):
         super().setUp()
         self.greetd = self.serve(config=CONFIG)
@@ -50,29 +40,12 @@ class MetricsTestCase(greet_testing.GreetTestCase):
         self.assertEqual(result.returncode, greet_testing.OK, result.stderr)
         return json.loads(result.stdout)
 
-    def url(self):
-        return "http://%s:%d/metrics" % self.metrics_address
 
-    def scrape(self):
-        with urllib.request.urlopen(self.url(), timeout=TIMEOUT) as answer:
-            self.assertEqual(answer.status, 200)
-            self.assertEqual(answer.headers.get_content_type(), "text/plain")
-            self.assertEqual(answer.headers.get_param("version"), "0.0.4")
-            return answer.read().decode()
-
-    def scrape_when(self, sample, value):
-        """The metrics once SAMPLE has VALUE: who has just read a greeting may not be closed yet."""
-        deadline = time.monotonic() + TIMEOUT
-        while number(text := self.scrape(), sample) != value:
-            self.assertLess(time.monotonic(), deadline, text)
-        return text
-
-
-class Numbers(MetricsTestCase):
+class Numbers(LoadedTestCase):
     def test_curl_gets_them(self):
         done = subprocess.run(["curl", "--silent", "--show-error", "--fail", self.url()],
                               capture_output=True, text=True, timeout=TIMEOUT, check=True)
-        self.assertEqual(number(done.stdout, "greetd_connections_active"), 1, "curl itself")
+        self.assertEqual(parse(done.stdout)["greetd_connections_active", None], 1, "curl itself")
 
     def test_who_asks_nothing_is_told_nothing(self):
         with connect(self.metrics_address) as silent:
@@ -83,13 +56,12 @@ class Numbers(MetricsTestCase):
         counted = self.load(LOADED)["ok"]
         self.assertEqual(counted, LOADED)
         # The one that is active is the one that asks.
-        text = self.scrape_when("greetd_connections_active", 1)
-        results = dict(re.findall(SERVER_RESULTS, text))
-        self.assertEqual(sum(map(int, results.values())), LOADED, text)
-        self.assertEqual(int(results["delivered"]), LOADED, results)
+        samples = self.scrape_until(lambda s: s["greetd_connections_active", None] == 1)
+        self.assertEqual(ended(samples), LOADED, samples)
+        self.assertEqual(ended(samples, 'result="delivered"'), LOADED, samples)
 
 
-class RealPrometheus(MetricsTestCase):
+class RealPrometheus(LoadedTestCase):
     def prometheus(self):
         """Starts one that scrapes greetd ten times a second, and returns its address."""
         with socket.create_server(("127.0.0.1", 0)) as free:

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""Asks greetd for its metrics as Prometheus does, and reads the answer."""
+
+import pathlib
+import re
+import time
+import urllib.request
+
+import greet_testing
+from greetd_testing import TIMEOUT
+
+PACKAGING = pathlib.Path(__file__).parents[2] / "packaging"
+# The section as shipped.
+METRICS_CONF = (PACKAGING / "greetd-metrics.conf").read_text()
+SAMPLE = re.compile(r"([a-z_]+)(?:\{(.*)\})? (\S+)")
+
+
+def parse(text):
+    """The samples: numbers by name and labels as they are written, in their order."""
+    samples = {}
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            name, labels, value = SAMPLE.fullmatch(line).groups()
+            assert (name, labels) not in samples, line
+            samples[name, labels] = float(value)
+    return samples
+
+
+def total(samples, name, *parts):
+    """The sum of what is called NAME with all PARTS in its labels."""
+    return sum(value for (of, labels), value in samples.items()
+               if of == name and all(part in labels for part in parts))
+
+
+def ended(samples, *parts):
+    """The clients who came to the listener `server` and have gone."""
+    return total(samples, "greetd_connections_total", 'listener="server"', *parts)
+
+
+class MetricsTestCase(greet_testing.GreetTestCase):
+    """A test whose greetd has the metrics at self.metrics_address."""
+
+    metrics_address = None
+
+    def url(self):
+        return "http://%s:%d/metrics" % self.metrics_address
+
+    def scrape(self):
+        with urllib.request.urlopen(self.url(), timeout=TIMEOUT) as answer:
+            self.assertEqual(answer.status, 200)
+            self.assertEqual(answer.headers["Content-Type"],
+                             "text/plain; version=0.0.4; charset=utf-8")
+            return answer.read().decode()
+
+    def scrape_until(self, is_enough):
+        """A client is counted when it has gone, which is a moment after it has read everything."""
+        deadline = time.monotonic() + TIMEOUT
+        while True:
+            samples = parse(self.scrape())
+            if is_enough(samples):
+                return samples
+            self.assertLess(time.monotonic(), deadline, samples)
