@@ -149,13 +149,14 @@ int connlog_stop(struct connlog *connlog, uint64_t deadline_usec)
     return r;
 }
 
-/* Returns false if there is no room. */
-static bool push(struct connlog *connlog, struct connlog_outlet *outlet, const void *element)
+/* Counts in LEFT_OUT what finds no room. Only then is the thread woken: it may have emptied the
+ * ring meanwhile, and go to sleep without knowing of it. */
+static void push(struct connlog *connlog, struct connlog_outlet *outlet, const void *element,
+                 atomic_uint_fast64_t *left_out)
 {
-    bool pushed = ring_push(&outlet->ring, element);
-
+    if (!ring_push(&outlet->ring, element))
+        metrics_add(left_out, 1);
     waker_wake(&connlog->waker);
-    return pushed;
 }
 
 void connlog_connection(struct connlog *connlog, unsigned worker,
@@ -166,17 +167,17 @@ void connlog_connection(struct connlog *connlog, unsigned worker,
     metrics_add(&outlet->connections, 1);
     if (atomic_load_explicit(&connlog->exhausted, memory_order_relaxed))
         metrics_add(&outlet->left_out[CONNLOG_RATE_LIMIT], 1);
-    else if (!push(connlog, outlet,
-                   &(const struct connlog_record){.kind = CONNLOG_RECORD_CONNECTION,
-                                                  .connection = *connection}))
-        metrics_add(&outlet->left_out[CONNLOG_RING_FULL], 1);
+    else
+        push(connlog, outlet,
+             &(const struct connlog_record){.kind = CONNLOG_RECORD_CONNECTION,
+                                            .connection = *connection},
+             &outlet->left_out[CONNLOG_RING_FULL]);
 }
 
 static void push_message(struct connlog *connlog, struct connlog_outlet *outlet,
                          const void *element)
 {
-    if (!push(connlog, outlet, element))
-        metrics_add(&outlet->messages_left_out, 1);
+    push(connlog, outlet, element, &outlet->messages_left_out);
 }
 
 void connlog_exhausted(struct connlog *connlog, unsigned worker, int error)
