@@ -14,7 +14,7 @@
 #include "greetd/metrics.h"
 #include "greetd/sockutil.h"
 
-/* Each about 100 bytes: what a worker may be ahead of the log. */
+/* What a worker may be ahead of the log, at about 100 bytes each, and the main thread, at 800. */
 #define CONNLOG_WORKER_RECORDS 4096
 #define CONNLOG_MESSAGES       1024
 
