@@ -58,25 +58,33 @@ static uint64_t count(const struct connlog_books *books, const struct connlog_le
     return n;
 }
 
+/* An interval that never ends, or none, is no reason never to speak, nor to speak all the time. */
+static uint64_t period(const struct connlog_books *books)
+{
+    uint64_t interval = books->limit.interval_usec;
+
+    if (interval == 0 || interval > PERIOD_MAX)
+        return PERIOD_MAX;
+    return interval < SECOND ? SECOND : interval;
+}
+
 bool connlog_books_look(struct connlog_books *books, const struct connlog_left_out *total,
                         uint64_t now_usec)
 {
+    bool exhausted = connlog_books_exhausted(books, now_usec);
+
+    if (books->exhausted && !exhausted)
+        books->once_more_usec = deadline_after(now_usec, period(books));
+    books->exhausted = exhausted;
     if (count(books, total) > 0)
         return true;
     books->settled_usec = now_usec;
     return false;
 }
 
-/* An interval that never ends, or none, is no reason never to speak, nor to speak all the time. */
 static uint64_t announcement_due(const struct connlog_books *books)
 {
-    uint64_t period = books->limit.interval_usec;
-
-    if (period == 0 || period > PERIOD_MAX)
-        period = PERIOD_MAX;
-    else if (period < SECOND)
-        period = SECOND;
-    return deadline_after(books->settled_usec, period);
+    return deadline_after(books->settled_usec, period(books));
 }
 
 bool connlog_books_due(const struct connlog_books *books, uint64_t now_usec)
@@ -89,7 +97,11 @@ uint64_t connlog_books_deadline(const struct connlog_books *books, bool pending,
     bool exhausted = connlog_books_exhausted(books, now_usec);
     uint64_t deadline = pending || exhausted ? announcement_due(books) : DEADLINE_NEVER;
 
-    return exhausted ? deadline_earlier(deadline, interval_end(books)) : deadline;
+    if (exhausted)
+        deadline = deadline_earlier(deadline, interval_end(books));
+    if (now_usec < books->once_more_usec)
+        deadline = deadline_earlier(deadline, books->once_more_usec);
+    return deadline;
 }
 
 /* To the nearest second, and never none. */

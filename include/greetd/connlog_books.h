@@ -35,6 +35,8 @@ struct connlog_books {
     uint64_t admitted;                 /* in that interval */
     struct connlog_left_out announced; /* from the beginning */
     uint64_t settled_usec;             /* when nothing was known that was not announced */
+    bool exhausted;                    /* when last looked at */
+    uint64_t once_more_usec;           /* when to look again after that */
 };
 
 /* Opens the books at NOW. */
@@ -53,7 +55,8 @@ bool connlog_books_look(struct connlog_books *books, const struct connlog_left_o
 
 /* When to look again, and to announce what there is to be announced, though no entry comes:
  * DEADLINE_NEVER if only a new entry can change anything. PENDING is what connlog_books_look() has
- * returned at NOW. While the limit is exhausted others may be counting what they leave out. */
+ * returned at NOW. While the limit is exhausted others may be counting what they leave out, and who
+ * learns late that it no longer is may still count something a little after that. */
 uint64_t connlog_books_deadline(const struct connlog_books *books, bool pending, uint64_t now_usec);
 
 /* Whether what there is to be announced has waited long enough: the interval of the limit, but at

@@ -167,10 +167,26 @@ Test(connlog_books, are_looked_at_again_while_exhausted)
     admitted_of(&books, 5, START + SECOND);
     connlog_books_look(&books, &(struct connlog_left_out){0}, START + 2 * SECOND);
     cr_expect_eq(connlog_books_deadline(&books, false, START + 2 * SECOND), START + 11 * SECOND);
-    cr_expect_eq(connlog_books_deadline(&books, false, START + 11 * SECOND), DEADLINE_NEVER);
 
     const struct connlog_limit endless = {.interval_usec = DEADLINE_NEVER, .burst = 5};
     books = connlog_books_open(&endless, START);
     admitted_of(&books, 5, START);
     cr_expect_eq(connlog_books_deadline(&books, false, START), START + 30 * SECOND);
+}
+
+/* Who has not learnt yet that the limit is no longer exhausted counts, and wakes nobody. */
+Test(connlog_books, are_looked_at_once_more_when_no_longer_exhausted)
+{
+    struct connlog_books books = connlog_books_open(&five_in_ten_seconds, START);
+    const uint64_t end = START + 10 * SECOND;
+    struct connlog_left_out total = left_out(0, 0);
+
+    admitted_of(&books, 5, START);
+    connlog_books_look(&books, &total, START);
+    connlog_books_look(&books, &total, end);
+    cr_expect_eq(connlog_books_deadline(&books, false, end), end + 10 * SECOND);
+    connlog_books_look(&books, &total, end + SECOND);
+    cr_expect_eq(connlog_books_deadline(&books, false, end + SECOND), end + 10 * SECOND);
+    connlog_books_look(&books, &total, end + 10 * SECOND);
+    cr_expect_eq(connlog_books_deadline(&books, false, end + 10 * SECOND), DEADLINE_NEVER);
 }
