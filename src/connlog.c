@@ -74,9 +74,9 @@ void connlog_configure(struct connlog *connlog, const struct connlog_options *op
 
 uint64_t connlog_left_out(const struct connlog *connlog)
 {
-    struct connlog_left_out sum = connlog_thread_left_out(connlog);
+    const struct connlog_left_out left_out = connlog_thread_left_out(connlog);
 
-    return sum.n[CONNLOG_RATE_LIMIT] + sum.n[CONNLOG_RING_FULL];
+    return connlog_books_sum(&left_out);
 }
 
 bool connlog_wants_connections(const struct connlog *connlog)
@@ -109,7 +109,7 @@ int connlog_start(struct connlog **ret, struct log *log, unsigned n_workers,
     return 0;
 }
 
-/* The thread is stuck, and what it has not written is going to be lost with the process. */
+/* What the thread has neither written nor announced is going to be lost with the process. */
 static void tell_what_is_lost(const struct connlog *connlog)
 {
     char text[LOG_MESSAGE_MAX];
@@ -137,6 +137,7 @@ int connlog_end(struct connlog *connlog, uint64_t deadline_usec)
     }
 
     pthread_join(connlog->thread, NULL);
+    tell_what_is_lost(connlog);
     return 0;
 }
 

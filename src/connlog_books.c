@@ -43,19 +43,23 @@ bool connlog_books_admit(struct connlog_books *books, uint64_t now_usec)
     return true;
 }
 
-static uint64_t since_announced(const struct connlog_books *books,
-                                const struct connlog_left_out *total, enum connlog_reason reason)
-{
-    return total->n[reason] - books->announced.n[reason];
-}
-
-static uint64_t count(const struct connlog_books *books, const struct connlog_left_out *total)
+uint64_t connlog_books_sum(const struct connlog_left_out *left_out)
 {
     uint64_t n = 0;
 
     for (unsigned i = 0; i < CONNLOG_REASON_N; i++)
-        n += since_announced(books, total, i);
+        n += left_out->n[i];
     return n;
+}
+
+struct connlog_left_out connlog_books_unannounced(const struct connlog_books *books,
+                                                  const struct connlog_left_out *total)
+{
+    struct connlog_left_out left_out;
+
+    for (unsigned i = 0; i < CONNLOG_REASON_N; i++)
+        left_out.n[i] = total->n[i] - books->announced.n[i];
+    return left_out;
 }
 
 /* An interval that never ends, or none, is no reason never to speak, nor to speak all the time. */
@@ -76,7 +80,7 @@ bool connlog_books_look(struct connlog_books *books, const struct connlog_left_o
     if (books->exhausted && !exhausted)
         books->once_more_usec = deadline_after(now_usec, period(books));
     books->exhausted = exhausted;
-    if (count(books, total) > 0)
+    if (connlog_books_sum(total) > connlog_books_sum(&books->announced))
         return true;
     books->settled_usec = now_usec;
     return false;
@@ -84,7 +88,10 @@ bool connlog_books_look(struct connlog_books *books, const struct connlog_left_o
 
 static uint64_t announcement_due(const struct connlog_books *books)
 {
-    return deadline_after(books->settled_usec, period(books));
+    uint64_t last_usec =
+        books->tried_usec > books->settled_usec ? books->tried_usec : books->settled_usec;
+
+    return deadline_after(last_usec, period(books));
 }
 
 bool connlog_books_due(const struct connlog_books *books, uint64_t now_usec)
@@ -112,20 +119,21 @@ static uint64_t in_seconds(uint64_t usec)
     return (seconds > 0 ? seconds : 1) * SECOND;
 }
 
-uint64_t connlog_books_format(const struct connlog_books *books,
-                              const struct connlog_left_out *total, uint64_t now_usec, char *text,
-                              int size)
+void connlog_books_format(const struct connlog_books *books,
+                          const struct connlog_left_out *left_out, uint64_t now_usec, char *text,
+                          size_t size)
 {
     char span[VALUE_TIME_TEXT_MAX];
-    uint64_t n = count(books, total);
+    int length = snprintf(text, size,
+                          "%" PRIu64 " connection entries left out in the last %s: %" PRIu64
+                          " rate limit, %" PRIu64 " ring full",
+                          connlog_books_sum(left_out),
+                          value_format_time(in_seconds(now_usec - books->settled_usec), span),
+                          left_out->n[CONNLOG_RATE_LIMIT], left_out->n[CONNLOG_RING_FULL]);
 
-    snprintf(text, (size_t)size,
-             "%" PRIu64 " connection entries left out in the last %s: %" PRIu64
-             " rate limit, %" PRIu64 " ring full",
-             n, value_format_time(in_seconds(now_usec - books->settled_usec), span),
-             since_announced(books, total, CONNLOG_RATE_LIMIT),
-             since_announced(books, total, CONNLOG_RING_FULL));
-    return n;
+    if (left_out->n[CONNLOG_NOT_TAKEN] > 0 && (size_t)length < size)
+        snprintf(text + length, size - (size_t)length, ", %" PRIu64 " not taken",
+                 left_out->n[CONNLOG_NOT_TAKEN]);
 }
 
 void connlog_books_settle(struct connlog_books *books, const struct connlog_left_out *total,
@@ -133,4 +141,9 @@ void connlog_books_settle(struct connlog_books *books, const struct connlog_left
 {
     books->announced = *total;
     books->settled_usec = now_usec;
+}
+
+void connlog_books_postpone(struct connlog_books *books, uint64_t now_usec)
+{
+    books->tried_usec = now_usec;
 }

@@ -56,7 +56,8 @@ static void add_peer(struct fields *fields, const struct peer *peer)
     }
 }
 
-void connlog_entry_connection(struct log *log, unsigned worker, const struct connlog_connection *c)
+size_t connlog_entry_connection(struct log *log, unsigned worker,
+                                const struct connlog_connection *c)
 {
     char message[LOG_MESSAGE_MAX], address[ADDRESS_TEXT_MAX];
     struct fields fields = {.n = 0};
@@ -74,10 +75,10 @@ void connlog_entry_connection(struct log *log, unsigned worker, const struct con
         fields_add(&fields, "GREETD_DURATION_USEC=%" PRIu64, c->duration_usec);
         fields_add(&fields, "GREETD_WORKER=%u", worker);
     }
-    log_write(log, LOG_INFO, LOG_ID_CONNECTION, message, fields.fields, fields.n);
+    return log_write(log, LOG_INFO, LOG_ID_CONNECTION, message, fields.fields, fields.n);
 }
 
-void connlog_entry_exhausted(struct log *log, unsigned worker, int error)
+size_t connlog_entry_exhausted(struct log *log, unsigned worker, int error)
 {
     char message[LOG_MESSAGE_MAX], reason[128];
     struct fields fields = {.n = 0};
@@ -86,15 +87,26 @@ void connlog_entry_exhausted(struct log *log, unsigned worker, int error)
              strerror_r(error, reason, sizeof(reason)));
     fields_add(&fields, "ERRNO=%d", error);
     fields_add(&fields, "GREETD_WORKER=%u", worker);
-    log_write(log, LOG_WARNING, LOG_ID_EXHAUSTED, message, fields.fields, fields.n);
+    return log_write(log, LOG_WARNING, LOG_ID_EXHAUSTED, message, fields.fields, fields.n);
 }
 
-void connlog_entry_message(struct log *log, int priority, const char *id, const char *listener,
-                           const char *message)
+size_t connlog_entry_left_out(struct log *log, const struct connlog_left_out *left_out,
+                              const char *message)
+{
+    struct fields fields = {.n = 0};
+
+    fields_add(&fields, "GREETD_LEFT_OUT_RATE_LIMIT=%" PRIu64, left_out->n[CONNLOG_RATE_LIMIT]);
+    fields_add(&fields, "GREETD_LEFT_OUT_RING_FULL=%" PRIu64, left_out->n[CONNLOG_RING_FULL]);
+    fields_add(&fields, "GREETD_LEFT_OUT_NOT_TAKEN=%" PRIu64, left_out->n[CONNLOG_NOT_TAKEN]);
+    return log_write(log, LOG_NOTICE, LOG_ID_LEFT_OUT, message, fields.fields, fields.n);
+}
+
+size_t connlog_entry_message(struct log *log, int priority, const char *id, const char *listener,
+                             const char *message)
 {
     struct fields fields = {.n = 0};
 
     if (listener[0])
         fields_add(&fields, "GREETD_LISTENER=%s", listener);
-    log_write(log, priority, id, message, fields.fields, fields.n);
+    return log_write(log, priority, id, message, fields.fields, fields.n);
 }

@@ -24,38 +24,76 @@ static uint64_t load(const atomic_uint_fast64_t *counter)
 
 struct connlog_left_out connlog_thread_left_out(const struct connlog *connlog)
 {
-    struct connlog_left_out sum = {.n[CONNLOG_RATE_LIMIT] = load(&connlog->rate_limited)};
+    struct connlog_left_out sum;
 
-    for (unsigned i = 0; i < connlog->n_workers; i++)
-        for (unsigned reason = 0; reason < CONNLOG_REASON_N; reason++)
+    for (unsigned reason = 0; reason < CONNLOG_REASON_N; reason++) {
+        sum.n[reason] = load(&connlog->left_out[reason]);
+        for (unsigned i = 0; i < connlog->n_workers; i++)
             sum.n[reason] += load(&connlog->workers[i].left_out[reason]);
+    }
     return sum;
+}
+
+/* WRITTEN more connections were given to the log, which has LOST some: perhaps others that it had
+ * gathered. Those are accounted for when they are announced. */
+static void account(struct connlog *connlog, size_t written, size_t lost)
+{
+    if (lost > 0)
+        metrics_add(&connlog->left_out[CONNLOG_NOT_TAKEN], lost);
+    metrics_add(&connlog->accounted, written - lost);
+}
+
+static void flush(struct connlog *connlog)
+{
+    account(connlog, 0, log_flush(connlog->log));
+}
+
+/* Entries for connections and others are never gathered together, so that it is known of which kind
+ * the lost ones are: flush() comes before one of the others, and this after it. Returns whether it,
+ * of which LOST were lost so far, was written. */
+static bool is_written(struct connlog *connlog, size_t lost)
+{
+    return lost + log_flush(connlog->log) == 0;
+}
+
+static bool write_message(struct connlog *connlog, const struct connlog_message *message)
+{
+    flush(connlog);
+    return is_written(connlog, connlog_entry_message(connlog->log, message->priority, message->id,
+                                                     message->listener, message->text));
 }
 
 static void write_left_out_messages(struct connlog *connlog)
 {
-    char text[LOG_MESSAGE_MAX];
+    struct connlog_message message = {.priority = LOG_NOTICE, .id = LOG_ID_UNSAID};
     uint64_t n = load(&connlog->messages.messages_left_out);
 
     for (unsigned i = 0; i < connlog->n_workers; i++)
         n += load(&connlog->workers[i].messages_left_out);
     if (n == connlog->messages_announced)
         return;
-    snprintf(text, sizeof(text), "%" PRIu64 " messages left out: ring full",
+    snprintf(message.text, sizeof(message.text), "%" PRIu64 " messages left out: ring full",
              n - connlog->messages_announced);
-    connlog_entry_message(connlog->log, LOG_NOTICE, LOG_ID_LEFT_OUT, "", text);
-    connlog->messages_announced = n;
+    if (write_message(connlog, &message))
+        connlog->messages_announced = n;
 }
 
-static void announce_left_out(struct connlog *connlog, const struct connlog_left_out *total,
+/* Returns whether that was written. */
+static bool announce_left_out(struct connlog *connlog, const struct connlog_left_out *total,
                               uint64_t now_usec)
 {
     char text[LOG_MESSAGE_MAX];
-    uint64_t n = connlog_books_format(&connlog->books, total, now_usec, text, sizeof(text));
+    struct connlog_left_out left_out = connlog_books_unannounced(&connlog->books, total);
 
-    connlog_entry_message(connlog->log, LOG_NOTICE, LOG_ID_LEFT_OUT, "", text);
+    connlog_books_format(&connlog->books, &left_out, now_usec, text, sizeof(text));
+    flush(connlog);
+    if (!is_written(connlog, connlog_entry_left_out(connlog->log, &left_out, text))) {
+        connlog_books_postpone(&connlog->books, now_usec);
+        return false;
+    }
     connlog_books_settle(&connlog->books, total, now_usec);
-    metrics_add(&connlog->accounted, n);
+    metrics_add(&connlog->accounted, connlog_books_sum(&left_out));
+    return true;
 }
 
 /* Announces what is due to be, or whatever there is if this is the END. Returns when to look
@@ -73,8 +111,7 @@ static uint64_t keep_books(struct connlog *connlog, bool end)
                           memory_order_relaxed);
     bool pending = connlog_books_look(books, &total, now_usec);
     if (pending && (end || connlog_books_due(books, now_usec))) {
-        announce_left_out(connlog, &total, now_usec);
-        pending = false;
+        pending = !announce_left_out(connlog, &total, now_usec);
     }
     return connlog_books_deadline(books, pending, now_usec);
 }
@@ -85,8 +122,7 @@ static bool drain_messages(struct connlog *connlog)
     bool any = false;
 
     while (ring_pop(&connlog->messages.ring, &message)) {
-        connlog_entry_message(connlog->log, message.priority, message.id, message.listener,
-                              message.text);
+        (void)write_message(connlog, &message);
         any = true;
     }
     write_left_out_messages(connlog);
@@ -97,11 +133,10 @@ static void write_connection(struct connlog *connlog, unsigned worker,
                              const struct connlog_connection *connection)
 {
     if (!connlog_books_admit(&connlog->books, deadline_now())) {
-        metrics_add(&connlog->rate_limited, 1);
+        metrics_add(&connlog->left_out[CONNLOG_RATE_LIMIT], 1);
         return;
     }
-    connlog_entry_connection(connlog->log, worker, connection);
-    metrics_add(&connlog->accounted, 1);
+    account(connlog, 1, connlog_entry_connection(connlog->log, worker, connection));
 }
 
 /* Returns how many records it took. */
@@ -117,7 +152,8 @@ static unsigned drain_worker(struct connlog *connlog, unsigned worker)
             write_connection(connlog, worker, &record.connection);
             break;
         case CONNLOG_RECORD_EXHAUSTED:
-            connlog_entry_exhausted(connlog->log, worker, record.error);
+            flush(connlog);
+            (void)is_written(connlog, connlog_entry_exhausted(connlog->log, worker, record.error));
             break;
         }
         n++;
@@ -147,8 +183,8 @@ static bool wait_for_entries(struct connlog *connlog)
         waker_cancel(&connlog->waker);
         return false;
     }
+    flush(connlog);
     uint64_t deadline_usec = keep_books(connlog, false);
-    log_flush(connlog->log);
     waker_sleep(&connlog->waker, deadline_usec);
     return true;
 }
@@ -163,14 +199,14 @@ void *connlog_thread_run(void *argument)
         unsigned n = drain(connlog);
         if (n == CONNLOG_BATCH || (n == 0 && wait_for_entries(connlog)))
             continue;
-        log_flush(connlog->log);
+        flush(connlog);
         clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
     }
 
     while (drain(connlog) > 0)
         ;
+    flush(connlog);
     (void)keep_books(connlog, true);
-    log_flush(connlog->log);
     (void)eventfd_write(connlog->ended_fd, 1);
     return NULL;
 }

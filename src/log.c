@@ -44,8 +44,9 @@ static struct iovec text_vector(const char *text)
     return (struct iovec){.iov_base = (char *)text, .iov_len = strlen(text)};
 }
 
-static void write_journal(int priority, const char *id, const char *message,
-                          const struct log_field *fields, size_t n_fields)
+/* Returns how many entries are lost with it. */
+static size_t write_journal(int priority, const char *id, const char *message,
+                            const struct log_field *fields, size_t n_fields)
 {
     char priority_field[sizeof("PRIORITY=") + 1], id_field[sizeof("MESSAGE_ID=") + 32];
     char message_field[sizeof("MESSAGE=") + LOG_MESSAGE_MAX];
@@ -61,13 +62,14 @@ static void write_journal(int priority, const char *id, const char *message,
     for (size_t i = 0; i < n_fields && i < LOG_FIELDS_MAX; i++)
         vectors[n++] = text_vector(fields[i].text);
 
-    (void)sd_journal_sendv(vectors, n);
+    return sd_journal_sendv(vectors, n) < 0;
 }
 
-static void write_line(struct log *log, const char *message)
+/* Returns how many lines before it are lost. */
+static size_t write_line(struct log *log, const char *message)
 {
     char line[LOG_MESSAGE_MAX + sizeof("2000-01-01 00:00:00 \n")];
-    size_t length = 0;
+    size_t length = 0, lost = 0;
 
     if (log->time_stamps) {
         time_t now = time(NULL);
@@ -79,18 +81,18 @@ static void write_line(struct log *log, const char *message)
                                message);
 
     if (log->filled + length > sizeof(log->buffer))
-        log_flush(log);
+        lost = log_flush(log);
     memcpy(log->buffer + log->filled, line, length);
     log->filled += length;
+    return lost;
 }
 
-void log_write(struct log *log, int priority, const char *id, const char *message,
-               const struct log_field *fields, size_t n_fields)
+size_t log_write(struct log *log, int priority, const char *id, const char *message,
+                 const struct log_field *fields, size_t n_fields)
 {
     if (log->journal)
-        write_journal(priority, id, message, fields, n_fields);
-    else
-        write_line(log, message);
+        return write_journal(priority, id, message, fields, n_fields);
+    return write_line(log, message);
 }
 
 void log_write_past(const struct log *log, int priority, const char *message)
@@ -102,7 +104,16 @@ void log_write_past(const struct log *log, int priority, const char *message)
         (void)send(log->fd, line, (size_t)length, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-void log_flush(struct log *log)
+static size_t count_lines(const char *text, size_t length)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < length; i++)
+        n += text[i] == '\n';
+    return n;
+}
+
+size_t log_flush(struct log *log)
 {
     size_t written = 0;
 
@@ -118,7 +129,9 @@ void log_flush(struct log *log)
             break;
         }
     }
+    size_t lost = count_lines(log->buffer + written, log->filled - written);
     log->filled = 0;
+    return lost;
 }
 
 void log_print(struct log *log, int priority, const char *id, const char *format, ...)

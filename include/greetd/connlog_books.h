@@ -10,6 +10,7 @@
  * and must not go back. */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* `infinity`, as a number of entries. */
@@ -22,7 +23,12 @@ struct connlog_limit {
 };
 
 /* Why an entry was left out. */
-enum connlog_reason { CONNLOG_RATE_LIMIT, CONNLOG_RING_FULL, CONNLOG_REASON_N };
+enum connlog_reason {
+    CONNLOG_RATE_LIMIT,
+    CONNLOG_RING_FULL,
+    CONNLOG_NOT_TAKEN, /* writing it failed */
+    CONNLOG_REASON_N,
+};
 
 /* How many entries were left out, for each reason. */
 struct connlog_left_out {
@@ -35,6 +41,7 @@ struct connlog_books {
     uint64_t admitted;                 /* in that interval */
     struct connlog_left_out announced; /* from the beginning */
     uint64_t settled_usec;             /* when nothing was known that was not announced */
+    uint64_t tried_usec;               /* when the last announcement could not be written */
     bool exhausted;                    /* when last looked at */
     uint64_t once_more_usec;           /* when to look again after that */
 };
@@ -63,12 +70,23 @@ uint64_t connlog_books_deadline(const struct connlog_books *books, bool pending,
  * least a second and at most 30. */
 bool connlog_books_due(const struct connlog_books *books, uint64_t now_usec);
 
-/* Writes the sentence about TOTAL at NOW to TEXT (SIZE bytes), as in `4133 connection entries left
- * out in the last 30s: 4120 rate limit, 13 ring full`. Returns how many it is about. */
-uint64_t connlog_books_format(const struct connlog_books *books,
-                              const struct connlog_left_out *total, uint64_t now_usec, char *text,
-                              int size);
+/* The sum for all reasons. */
+uint64_t connlog_books_sum(const struct connlog_left_out *left_out);
+
+/* How many of TOTAL, the ones from the beginning, have not been announced. */
+struct connlog_left_out connlog_books_unannounced(const struct connlog_books *books,
+                                                  const struct connlog_left_out *total);
+
+/* Writes the sentence about LEFT_OUT, which have not been announced at NOW, to TEXT (SIZE bytes),
+ * as in `4133 connection entries left out in the last 30s: 4120 rate limit, 13 ring full`, and with
+ * `, 5 not taken` if there are any. */
+void connlog_books_format(const struct connlog_books *books,
+                          const struct connlog_left_out *left_out, uint64_t now_usec, char *text,
+                          size_t size);
 
 /* That sentence has been written. */
 void connlog_books_settle(struct connlog_books *books, const struct connlog_left_out *total,
                           uint64_t now_usec);
+
+/* That sentence could not be written: it is due again as long after NOW as if it had been. */
+void connlog_books_postpone(struct connlog_books *books, uint64_t now_usec);

@@ -2,10 +2,13 @@
 #pragma once
 
 /* What the log says of each thing that happens while workers run: the sentence and the fields. Only
- * for the thread that writes the log. */
+ * for the thread that writes the log. Each returns how many entries are lost, as log_write() does.
+ */
 
+#include <stddef.h>
 #include <stdint.h>
 
+#include "greetd/connlog_books.h"
 #include "greetd/log.h"
 #include "greetd/peer.h"
 #include "greetd/result.h"
@@ -24,13 +27,17 @@ struct connlog_connection {
 /* Writes that WORKER had this connection. What does not apply to the peer or the result is left
  * out: GREETD_REMOTE_PORT= of a Unix socket, whose peer has GREETD_REMOTE_PID= and,
  * if it is known, GREETD_REMOTE_UID= instead, and GREETD_REASON= of what was not refused. */
-void connlog_entry_connection(struct log *log, unsigned worker,
-                              const struct connlog_connection *connection);
+size_t connlog_entry_connection(struct log *log, unsigned worker,
+                                const struct connlog_connection *connection);
 
 /* Writes that WORKER has paused accepting, with ERROR (positive errno) of accept4(2). */
-void connlog_entry_exhausted(struct log *log, unsigned worker, int error);
+size_t connlog_entry_exhausted(struct log *log, unsigned worker, int error);
+
+/* Writes MESSAGE, the sentence about LEFT_OUT, with the numbers as fields. */
+size_t connlog_entry_left_out(struct log *log, const struct connlog_left_out *left_out,
+                              const char *message);
 
 /* Writes a sentence about LISTENER ("" if it is not about one). PRIORITY and ID as for
  * log_write(). */
-void connlog_entry_message(struct log *log, int priority, const char *id, const char *listener,
-                           const char *message);
+size_t connlog_entry_message(struct log *log, int priority, const char *id, const char *listener,
+                             const char *message);

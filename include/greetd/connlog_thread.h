@@ -58,10 +58,10 @@ struct connlog {
     atomic_bool exhausted;
     /* What the thread writes, apart from what workers read. */
     _Alignas(RING_CACHE_LINE) struct connlog_books books;
-    uint64_t messages_announced;       /* of those left out */
-    atomic_uint_fast64_t rate_limited; /* connections that the thread has left out */
-    atomic_uint_fast64_t accounted;    /* connections that were written or announced */
-    struct connlog_outlet messages;    /* of the main thread */
+    uint64_t messages_announced;                     /* of those left out */
+    atomic_uint_fast64_t left_out[CONNLOG_REASON_N]; /* connections that the thread has left out */
+    atomic_uint_fast64_t accounted; /* connections that were written or announced */
+    struct connlog_outlet messages; /* of the main thread */
     unsigned n_workers;
     struct connlog_outlet workers[]; /* of records */
 };

@@ -23,6 +23,7 @@
 #define LOG_ID_UNKEPT        "8587dd01dfb24c7c916d40432ab5d695"
 #define LOG_ID_EXHAUSTED     "c42cbc78a48d4c7c92e5d33703c1c255"
 #define LOG_ID_LEFT_OUT      "b78902e66ba04e5ebd1abf03b5d9e725"
+#define LOG_ID_UNSAID        "24b80305043f43dbba369f161fa3b30d"
 #define LOG_ID_RELOADED      "4837c3211e474a3aad4235b158662584"
 #define LOG_ID_RELOAD_FAILED "a8d08d52124644e7bf6410fb5e1acc66"
 #define LOG_ID_NEEDS_RESTART "0fe412e729cc4bcdbb15643909b7438b"
@@ -57,17 +58,21 @@ void log_init(struct log *log, int fd);
 
 /* Writes one entry. PRIORITY is a level of syslog(3), ID one of LOG_ID_*, MESSAGE a sentence
  * without a newline; FIELDS are left out of plain lines. Lines are gathered in a buffer until it is
- * full or log_flush() is called. What can't be written is lost: there is nowhere left to say so. */
-void log_write(struct log *log, int priority, const char *id, const char *message,
-               const struct log_field *fields, size_t n_fields);
+ * full or log_flush() is called. Returns how many entries are lost: this one if the journal did not
+ * take it, or those gathered before it if there was no room left and they could not be written. An
+ * entry that finds no journal at all (ENOENT) counts as taken: sd_journal_sendv(3) does not say. */
+size_t log_write(struct log *log, int priority, const char *id, const char *message,
+                 const struct log_field *fields, size_t n_fields);
 
 /* Tries to write one entry while another thread is stuck in writing to LOG; never waits. It goes by
- * stderr, which is a stream to journald with a buffer of its own, so it has no fields. Without the
+ * stderr, which is a stream to journald with a buffer of its own, so it has no fields, and
+ * not even a MESSAGE_ID=. Without the
  * journal there is no second way, and nothing is written. */
 void log_write_past(const struct log *log, int priority, const char *message);
 
-/* Writes what has been gathered. */
-void log_flush(struct log *log);
+/* Writes what has been gathered. Returns how many entries were lost since write(2) failed; one of
+ * which a part was written counts as lost. */
+size_t log_flush(struct log *log);
 
 /* For a process with one thread: writes one entry, formatted as by printf(3), without further
  * fields, at once. */

@@ -18,6 +18,7 @@ setUpModule = journal.isolate
 
 LEFT_OUT = re.compile(
     r"(\d+) connection entries left out in the last \S+( \S+)*: (\d+) rate limit, (\d+) ring full"
+    r"(, (\d+) not taken)?"
 )
 LOST = re.compile(
     r"(\d+) connection entries left out: the journal did not take them before the end"
@@ -40,9 +41,11 @@ class Books:
         if message.startswith("Connection from "):
             self.entries += 1
         elif match := LEFT_OUT.fullmatch(message):
-            total, _, rate_limit, ring_full = match.groups()
-            assert int(total) == int(rate_limit) + int(ring_full) > 0, message
-            self.left_out.update(rate_limit=int(rate_limit), ring_full=int(ring_full))
+            total, _, rate_limit, ring_full, _, not_taken = (
+                int(group) if group and group.isdigit() else 0 for group in match.groups()
+            )
+            assert total == rate_limit + ring_full + not_taken > 0, message
+            self.left_out.update(rate_limit=rate_limit, ring_full=ring_full, not_taken=not_taken)
         elif "left out" in message:
             raise AssertionError(message)
 
@@ -95,7 +98,7 @@ class JournalBooks(journal.JournalTestCase):
         self.stop(greetd)
         self.read_rest()
         self.assertEqual(self.books.entries, 20)
-        self.assertEqual(self.books.left_out, {"rate_limit": 80, "ring_full": 0})
+        self.assertEqual(self.books.left_out, {"rate_limit": 80, "ring_full": 0, "not_taken": 0})
 
     def test_past_the_limit_told_though_nobody_comes_any_more(self):
         greetd = self.serve_with(EVERY_SECOND + "RateLimitBurst=20\n")
@@ -126,6 +129,10 @@ class JournalBooks(journal.JournalTestCase):
         entry = self.entry(LEFT_OUT.pattern)
         self.assertEqual(entry["PRIORITY"], "5")
         self.assertNotEqual(entry["MESSAGE_ID"], connection["MESSAGE_ID"])
+        rate_limit = re.fullmatch(LEFT_OUT, entry["MESSAGE"])[3]
+        self.assertEqual(entry["GREETD_LEFT_OUT_RATE_LIMIT"], rate_limit)
+        self.assertEqual(entry["GREETD_LEFT_OUT_RING_FULL"], "0")
+        self.assertEqual(entry["GREETD_LEFT_OUT_NOT_TAKEN"], "0")
         self.stop(greetd)
 
     def test_a_journal_that_stands_still_and_goes_on(self):
@@ -160,6 +167,46 @@ class JournalBooks(journal.JournalTestCase):
         lost = LOST.fullmatch(said.removeprefix("<5>").removesuffix("\n"))
         self.assertTrue(lost, said)
         self.assertEqual(self.books.total() + int(lost[1]), MANY)
+
+    def test_a_journal_that_is_gone_to_the_end(self):
+        greetd = self.serve_with("RateLimitIntervalSec=1h\nRateLimitBurst=infinity\n")
+        self.greet(1)
+        self.read_books(1)
+        self.journal.close()  # what is left of it refuses connections
+        self.greet(100)
+        self.wait_greeted(greetd, 101)
+        self.stop(greetd)
+        said = self.stream.recv(4096).decode()
+        lost = LOST.fullmatch(said.removeprefix("<5>").removesuffix("\n"))
+        self.assertTrue(lost, said)
+        self.assertEqual(int(lost[1]), 100)
+
+    def test_a_journal_that_is_gone_and_comes_back(self):
+        greetd = self.serve_with(NO_LIMIT)
+        self.journal.close()
+        self.greet(100)
+        self.wait_greeted(greetd, 100)
+        journal.JOURNAL.unlink()
+        self.journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(self.journal.close)
+        self.journal.settimeout(greetd_testing.TIMEOUT)
+        self.journal.bind(str(journal.JOURNAL))
+        self.read_books(100)
+        self.assertGreater(self.books.left_out["not_taken"], 0)
+        self.stop(greetd)
+
+    def test_a_stderr_that_takes_nothing(self):
+        with open("/dev/full", "wb", buffering=0) as full:
+            greetd = self.serve(
+                sockets=[self.listener],
+                config=f"[Greeting]\nMessage=$metrics\n[Log]\n{NO_LIMIT}",
+                stderr=full.fileno(),
+            )
+        left_out = 0
+        while left_out < 100:
+            metrics = greeted(self.address).decode()
+            left_out = int(re.search(r"^greetd_log_suppressed_total (\d+)$", metrics, re.M)[1])
+        self.stop(greetd)
 
     def test_a_full_pipe_that_is_read_again(self):
         read_end, write_end = (os.fdopen(fd, mode) for fd, mode in zip(os.pipe(), ("rb", "wb")))
@@ -204,7 +251,7 @@ class JournalBooks(journal.JournalTestCase):
         self.stop(greetd)
         self.read_rest()
         self.assertEqual(self.books.entries, 10 + 25)
-        self.assertEqual(self.books.left_out, {"rate_limit": 40, "ring_full": 0})
+        self.assertEqual(self.books.left_out, {"rate_limit": 40, "ring_full": 0, "not_taken": 0})
 
     def test_what_is_less_urgent_than_the_level_is_left_out(self):
         greetd = self.serve_with("Level=notice\n")

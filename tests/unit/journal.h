@@ -5,6 +5,7 @@
  * libsystemd. For one source of a program. */
 
 #include <criterion/criterion.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,12 +18,15 @@ static struct {
     char last[4096]; /* the last entry: its fields, each with a newline before and after it */
     size_t n;
     void (*hook)(void); /* called with each entry; NULL for none */
+    atomic_int error;   /* what it refuses each entry with (negative errno); 0 if it takes them */
 } journal;
 
 int sd_journal_sendv(const struct iovec *fields, int n)
 {
     size_t filled = 0;
 
+    if (atomic_load(&journal.error) < 0)
+        return atomic_load(&journal.error);
     for (int i = 0; i < n; i++)
         filled += (size_t)snprintf(journal.last + filled, sizeof(journal.last) - filled, "\n%.*s\n",
                                    (int)fields[i].iov_len, (const char *)fields[i].iov_base);

@@ -93,36 +93,43 @@ Test(connlog_books, take_up_another_limit)
     cr_expect_eq(admitted_of(&books, 10, START), 10);
 }
 
+static const char *sentence(const struct connlog_books *books, const struct connlog_left_out *total,
+                            uint64_t now_usec)
+{
+    static char text[256];
+    struct connlog_left_out left_out = connlog_books_unannounced(books, total);
+
+    connlog_books_format(books, &left_out, now_usec, text, sizeof(text));
+    return text;
+}
+
 Test(connlog_books, say_how_many_for_each_reason_and_in_what_time)
 {
     struct connlog_books books = connlog_books_open(&five_in_ten_seconds, START);
     struct connlog_left_out total = left_out(4120, 13);
-    char text[256];
 
     cr_expect(connlog_books_look(&books, &total, START + SECOND));
-    cr_expect_eq(
-        connlog_books_format(&books, &total, START + 30 * SECOND + 1000, text, sizeof(text)), 4133);
-    cr_expect_str_eq(text, "4133 connection entries left out in the last 30s: 4120 rate limit, "
-                           "13 ring full");
+    cr_expect_str_eq(sentence(&books, &total, START + 30 * SECOND + 1000),
+                     "4133 connection entries left out in the last 30s: 4120 rate limit, "
+                     "13 ring full");
     connlog_books_settle(&books, &total, START + 30 * SECOND);
     cr_expect_not(connlog_books_look(&books, &total, START + 40 * SECOND));
 
     total = left_out(4121, 13);
     cr_expect(connlog_books_look(&books, &total, START + 41 * SECOND));
-    cr_expect_eq(connlog_books_format(&books, &total, START + 130 * SECOND, text, sizeof(text)), 1);
-    cr_expect_str_eq(text, "1 connection entries left out in the last 1min 30s: 1 rate limit, "
-                           "0 ring full");
+    cr_expect_str_eq(sentence(&books, &total, START + 130 * SECOND),
+                     "1 connection entries left out in the last 1min 30s: 1 rate limit, "
+                     "0 ring full");
 }
 
 Test(connlog_books, never_speak_of_no_time_at_all)
 {
     struct connlog_books books = connlog_books_open(&five_in_ten_seconds, START);
     struct connlog_left_out total = left_out(0, 1);
-    char text[256];
 
-    connlog_books_format(&books, &total, START, text, sizeof(text));
-    cr_expect_str_eq(text, "1 connection entries left out in the last 1s: 0 rate limit, "
-                           "1 ring full");
+    cr_expect_str_eq(sentence(&books, &total, START),
+                     "1 connection entries left out in the last 1s: 0 rate limit, "
+                     "1 ring full");
 }
 
 struct period_row {
@@ -189,4 +196,30 @@ Test(connlog_books, are_looked_at_once_more_when_no_longer_exhausted)
     cr_expect_eq(connlog_books_deadline(&books, false, end + SECOND), end + 10 * SECOND);
     connlog_books_look(&books, &total, end + 10 * SECOND);
     cr_expect_eq(connlog_books_deadline(&books, false, end + 10 * SECOND), DEADLINE_NEVER);
+}
+
+Test(connlog_books, say_that_some_were_not_taken_only_if_some_were_not)
+{
+    struct connlog_books books = connlog_books_open(&five_in_ten_seconds, START);
+    struct connlog_left_out total = {.n = {[CONNLOG_RING_FULL] = 13, [CONNLOG_NOT_TAKEN] = 5}};
+
+    cr_expect_str_eq(sentence(&books, &total, START + SECOND),
+                     "18 connection entries left out in the last 1s: 0 rate limit, 13 ring full, "
+                     "5 not taken");
+}
+
+Test(connlog_books, announce_again_a_period_later_what_could_not_be_written)
+{
+    struct connlog_books books = connlog_books_open(&five_in_ten_seconds, START);
+    struct connlog_left_out total = left_out(0, 1);
+    const uint64_t due = START + 10 * SECOND, again = due + 10 * SECOND;
+
+    cr_expect(connlog_books_due(&books, due));
+    connlog_books_postpone(&books, due);
+    cr_expect(connlog_books_look(&books, &total, due));
+    cr_expect_eq(connlog_books_deadline(&books, true, due), again);
+    cr_expect_not(connlog_books_due(&books, again - 1));
+    cr_expect(connlog_books_due(&books, again));
+    cr_expect_str_eq(sentence(&books, &total, again), "1 connection entries left out in the last "
+                                                      "20s: 0 rate limit, 1 ring full");
 }

@@ -193,6 +193,7 @@ Test(connlog_left_out, no_message_is_lost_without_a_word)
     go_on_and_stop(&scene);
     cr_assert_gt(sum_of("messages left out"), 0);
     cr_assert_eq(n_with("Message ") + sum_of("messages left out"), n);
+    cr_assert(journal_has("MESSAGE_ID=" LOG_ID_UNSAID));
 }
 
 Test(connlog_left_out, what_is_lost_with_a_journal_that_stands_still_is_told_past_it)
@@ -207,6 +208,44 @@ Test(connlog_left_out, what_is_lost_with_a_journal_that_stands_still_is_told_pas
     for (uint16_t port = 1; port <= 5000; port++)
         log_connection(&scene, 1, port);
     cr_assert_eq(connlog_stop(scene.connlog, deadline_now()), -ETIMEDOUT);
+    cr_assert_gt(read(ends[0], text, sizeof(text) - 1), 0);
+    cr_assert_str_eq(text, "<5>5000 connection entries left out: the journal did not take them "
+                           "before the end\n");
+}
+
+Test(connlog_left_out, what_the_journal_does_not_take_is_announced_when_it_does_again)
+{
+    static struct scene scene;
+    const size_t n = 100;
+
+    start_stuck(&scene, 1);
+    journal.error = -ECONNREFUSED;
+    for (uint16_t port = 1; port <= n; port++)
+        log_connection(&scene, 0, port);
+    sem_post(&stuck.goes_on);
+    NET_WAIT_UNTIL(connlog_left_out(scene.connlog) == n);
+    journal.error = 0;
+    cr_assert_eq(connlog_stop(scene.connlog, DEADLINE_NEVER), 0);
+    cr_assert_eq(sum_of(": 0 rate limit, 0 ring full, 100 not taken"), n);
+    cr_assert(journal_has("MESSAGE_ID=" LOG_ID_LEFT_OUT));
+    cr_assert(journal_has("GREETD_LEFT_OUT_RATE_LIMIT=0"));
+    cr_assert(journal_has("GREETD_LEFT_OUT_RING_FULL=0"));
+    cr_assert(journal_has("GREETD_LEFT_OUT_NOT_TAKEN=100"));
+}
+
+Test(connlog_left_out, what_the_journal_does_not_take_to_the_end_is_told_past_it)
+{
+    static struct scene scene;
+    char text[256] = "";
+    int ends[2];
+
+    start_stuck(&scene, 1);
+    journal.error = -ECONNREFUSED;
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    scene.log.fd = ends[1];
+    for (uint16_t port = 1; port <= 5000; port++)
+        log_connection(&scene, 0, port);
+    go_on_and_stop(&scene);
     cr_assert_gt(read(ends[0], text, sizeof(text) - 1), 0);
     cr_assert_str_eq(text, "<5>5000 connection entries left out: the journal did not take them "
                            "before the end\n");

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -133,6 +134,20 @@ Test(log, sends_the_journal_all_fields_and_stderr_nothing)
     cr_assert_eq(read_now(fds[0], text, sizeof(text)), 0);
 }
 
+Test(log, tells_that_the_journal_did_not_take_an_entry)
+{
+    static struct log log;
+    int fds[2];
+
+    cr_assert_eq(pipe(fds), 0);
+    journal_announce(fds[1], 0);
+    log_init(&log, fds[1]);
+    cr_assert_eq(log_write(&log, LOG_INFO, ID, "Taken", NULL, 0), 0);
+    journal.error = -ECONNREFUSED;
+    cr_assert_eq(log_write(&log, LOG_INFO, ID, "Not taken", NULL, 0), 1);
+    cr_assert_eq(log_flush(&log), 0);
+}
+
 Test(log, flushes_when_its_buffer_is_full_and_loses_nothing)
 {
     static struct log log;
@@ -215,7 +230,8 @@ Test(log, waits_for_a_stderr_that_someone_made_non_blocking)
     cr_assert_eq((size_t)n, 200000);
 }
 
-Test(log, writes_past_a_thread_that_is_stuck_if_the_journal_is_there)
+/* By stderr's stream, which has no fields. */
+Test(log, writes_the_sentence_alone_past_a_thread_that_is_stuck_in_the_journal)
 {
     static struct log log;
     char text[256], bytes[4096] = "";
@@ -244,6 +260,36 @@ Test(log, writes_nothing_past_a_thread_that_is_stuck_in_plain_lines)
     log_init(&log, ends[1]);
     log_write_past(&log, LOG_NOTICE, "7 are lost");
     cr_assert_eq(read_now(ends[0], text, sizeof(text)), 0);
+}
+
+Test(log, counts_the_lines_that_are_lost)
+{
+    static struct log log;
+    size_t lost = 0;
+
+    unsetenv("JOURNAL_STREAM");
+    log_init(&log, open("/dev/full", O_WRONLY | O_CLOEXEC));
+    for (int i = 0; i < 10000; i++)
+        lost += log_write(&log, LOG_INFO, ID, "0123456789012345678", NULL, 0);
+    cr_assert_gt(lost, 0);
+    cr_assert_eq(lost + log_flush(&log), 10000);
+    cr_assert_eq(log_flush(&log), 0);
+}
+
+/* A file may take the beginning only. */
+Test(log, counts_what_was_written_of_a_buffer_as_written)
+{
+    static struct log log;
+    char path[] = "/tmp/greetd-test-XXXXXX";
+
+    signal(SIGXFSZ, SIG_IGN);
+    unsetenv("JOURNAL_STREAM");
+    log_init(&log, mkstemp(path));
+    unlink(path);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &(struct rlimit){.rlim_cur = 50, .rlim_max = 50}), 0);
+    for (int i = 0; i < 5; i++)
+        write_plain(&log, "0123456789012345678");
+    cr_assert_eq(log_flush(&log), 3, "there is room for two and a half");
 }
 
 Test(log, goes_on_when_nobody_reads_any_more)
