@@ -25,8 +25,8 @@ struct connlog_connection {
 };
 
 /* Writes that WORKER had this connection. What does not apply to the peer or the result is left
- * out: GREETD_REMOTE_PORT= of a Unix socket, whose peer has GREETD_REMOTE_PID= and,
- * if it is known, GREETD_REMOTE_UID= instead, and GREETD_REASON= of what was not refused. */
+ * out: GREETD_REMOTE_PORT= of a Unix socket, whose peer has GREETD_REMOTE_PID= and, if it is known,
+ * GREETD_REMOTE_UID= instead, and GREETD_REASON= of what was not refused. */
 size_t connlog_entry_connection(struct log *log, unsigned worker,
                                 const struct connlog_connection *connection);
 
