@@ -35,8 +35,8 @@ struct connlog_left_out connlog_thread_left_out(const struct connlog *connlog)
 }
 
 /* WRITTEN more connections were given to the log, which has LOST some: perhaps others that it had
- * gathered. Those are accounted for when they are announced. */
-static void account(struct connlog *connlog, size_t written, size_t lost)
+ * gathered, so that the difference may be negative. They are accounted for when announced. */
+static void account(struct connlog *connlog, uint64_t written, uint64_t lost)
 {
     if (lost > 0)
         metrics_add(&connlog->left_out[CONNLOG_NOT_TAKEN], lost);
@@ -49,8 +49,8 @@ static void flush(struct connlog *connlog)
 }
 
 /* Entries for connections and others are never gathered together, so that it is known of which kind
- * the lost ones are: flush() comes before one of the others, and this after it. Returns whether it,
- * of which LOST were lost so far, was written. */
+ * the lost ones are: flush() comes before one of the others, and this after it. LOST is what
+ * connlog_entry_*() returned for it. */
 static bool is_written(struct connlog *connlog, size_t lost)
 {
     return lost + log_flush(connlog->log) == 0;

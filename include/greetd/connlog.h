@@ -5,7 +5,8 @@
  * something to say, to the log, by one thread that does nothing else. Putting an entry into a ring
  * never blocks, never allocates and never waits for journald.
  *
- * An entry that finds its ring full is counted, and so is a connection beyond the limit. Once in a
+ * An entry that finds its ring full is counted, and so is a connection beyond the limit, or one
+ * whose entry could not be written. Once in a
  * while, and at the end, an entry says how many were left out, so that those entries and the ones
  * for connections add up to the connections that were handed to connlog_connection(), exactly. */
 
@@ -44,9 +45,10 @@ bool connlog_wants_connections(const struct connlog *connlog);
 uint64_t connlog_left_out(const struct connlog *connlog);
 
 /* Writes what is still in the rings, ends the thread and frees everything. The threads that log
- * must have ended. If the log stands still until DEADLINE (CLOCK_MONOTONIC microseconds), tries to
- * say past it how many entries are lost, returns -ETIMEDOUT and leaves the thread and its memory as
- * they are: the process is about to exit. */
+ * must have ended. If the journal refuses entries to the end, tries to say past it how many are
+ * lost. If the log stands still until DEADLINE (CLOCK_MONOTONIC microseconds), tries to say past it
+ * how many entries are lost, returns -ETIMEDOUT and leaves the thread and its memory as they are:
+ * the process is about to exit. */
 int connlog_stop(struct connlog *connlog, uint64_t deadline_usec);
 
 /* The same for a log that some thread may still use: nothing is freed in any case, and what is

@@ -64,10 +64,10 @@ void log_init(struct log *log, int fd);
 size_t log_write(struct log *log, int priority, const char *id, const char *message,
                  const struct log_field *fields, size_t n_fields);
 
-/* Tries to write one entry while another thread is stuck in writing to LOG; never waits. It goes by
- * stderr, which is a stream to journald with a buffer of its own, so it has no fields, and
- * not even a MESSAGE_ID=. Without the
- * journal there is no second way, and nothing is written. */
+/* Tries to write one entry while another thread is stuck in writing to LOG, or the journal refuses
+ * entries; never waits. It goes by stderr, which is a stream to journald with a buffer of its own,
+ * so it has no fields, and not even a MESSAGE_ID=. Without the journal there is no second way, and
+ * nothing is written. */
 void log_write_past(const struct log *log, int priority, const char *message);
 
 /* Writes what has been gathered. Returns how many entries were lost since write(2) failed; one of
