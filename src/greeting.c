@@ -58,6 +58,8 @@ struct compiler {
     size_t n_pieces, pieces_capacity;
     size_t piece; /* where in bytes the piece begins that is not complete yet */
     size_t n_mistakes;
+    const char *line; /* the one with the last mistake that was reported, and its number from 1 */
+    size_t line_number;
     /* The first bad escape. */
     const char *why;
     size_t offset;
@@ -133,20 +135,24 @@ static const char *excerpt_path(const struct provenance *from, char *buffer)
     return value_excerpt(from->path ? from->path : "", buffer);
 }
 
-/* Writes the number of the line of a file that AT is in as `:LINE`; nothing for a text that is from
- * none. Returns where the line, or the text, begins. */
-static const char *format_line(const struct compiler *compiler, const char *at, char *buffer)
+/* Goes on to the line of a file that AT is in, and writes its number as `:LINE`; a text that is
+ * from none is one line without a number. */
+static void enter_line(struct compiler *compiler, const char *at, char *buffer)
 {
-    const char *line = compiler->begin, *end;
-    size_t number = 1;
+    const char *end;
 
     buffer[0] = '\0';
+    if (!compiler->line) {
+        compiler->line = compiler->begin;
+        compiler->line_number = 1;
+    }
     if (!compiler->from->path)
-        return line;
-    for (; (end = memchr(line, '\n', (size_t)(at - line))); line = end + 1)
-        number++;
-    sprintf(buffer, ":%zu", number);
-    return line;
+        return;
+    while ((end = memchr(compiler->line, '\n', (size_t)(at - compiler->line)))) {
+        compiler->line = end + 1;
+        compiler->line_number++;
+    }
+    sprintf(buffer, ":%zu", compiler->line_number);
 }
 
 /* Reports that WHAT is at AT; HINT may be NULL. */
@@ -158,10 +164,10 @@ static void report_mistake(struct compiler *compiler, const char *at, const char
 
     if (++compiler->n_mistakes > MISTAKES_MAX || !from)
         return;
-    const char *line = format_line(compiler, at, number);
+    enter_line(compiler, at, number);
     report_add(from->report, "%s: %s=%s%s: %s at byte %zu%s%s", from->origin, from->label,
-               excerpt_path(from, path), number, what, (size_t)(at - line) + 1, hint ? "; " : "",
-               hint ? hint : "");
+               excerpt_path(from, path), number, what, (size_t)(at - compiler->line) + 1,
+               hint ? "; " : "", hint ? hint : "");
 }
 
 /* Reports the escape at fault: \xHH as far as it goes, or else a backslash and one character, which
@@ -184,6 +190,11 @@ static void report_unknown(struct compiler *compiler, const char *at,
 {
     char name[VALUE_EXCERPT_MAX], what[VALUE_EXCERPT_MAX + 32], hint[64];
 
+    /* To look for the nearest names of millions would take seconds. */
+    if (compiler->n_mistakes >= MISTAKES_MAX) {
+        compiler->n_mistakes++;
+        return;
+    }
     snprintf(name, sizeof(name), "%.*s", (int)reference->length, reference->name);
     snprintf(what, sizeof(what), "unknown variable $%s", name);
     const char *nearest = variable_suggest(name);

@@ -25,9 +25,6 @@ class MetricsSocket(SystemTest):
         self.assert_refused(ADDRESS)
         self.assertEqual(self.greet(), GREETING)
 
-    def test_systemctl_help_shows_the_man_page(self):
-        self.assertEqual(self.show(SOCKET, "Documentation")["Documentation"], "man:greetd(8)")
-
     def test_enabled_it_is_answered_by_the_section_of_its_name(self):
         self.assertEqual(self.greet(), GREETING)
         self.enable()
