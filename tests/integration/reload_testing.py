@@ -1,12 +1,22 @@
 # SPDX-License-Identifier: MIT
 """What the tests of reloads share: a configuration that changes, and the end of a reload."""
 
+import pathlib
+import re
 import signal
+import socket
 
 import greetd_testing
 
+LISTEN = "[Server]\nListenStream=127.0.0.1:0\n"
+BIG_SIZE = 8 << 20  # more than the socket buffers of both ends take
 RELOADED = "Reloaded the configuration"
 KEPT = "Reload failed, the configuration in force stays"
+
+
+def big(number):
+    """A greeting for slow readers, unlike that of any other NUMBER in every line."""
+    return (b"%015d\n" % number) * (BIG_SIZE // 16)
 
 
 class ReloadTestCase(greetd_testing.GreetdTestCase):
@@ -72,3 +82,20 @@ class ReloadTestCase(greetd_testing.GreetdTestCase):
     def last_status(self, process):
         told = process.values("STATUS")
         return told[-1][1] if told else ""
+
+    def message(self, text, more=""):
+        return f"{LISTEN}{more}[Greeting]\nMessage={text}\n"
+
+    def message_file(self, name, content, more=""):
+        return f"{LISTEN}{more}[Greeting]\nMessageFile={self.write(name, content)}\n"
+
+    def status_of(self, greetd, key):
+        """Of proc_pid_status(5), without its unit."""
+        status = pathlib.Path(f"/proc/{greetd.pid}/status").read_text(encoding="ascii")
+        return re.search(rf"^{key}:\s+(\S+)", status, re.MULTILINE)[1]
+
+    def slow_reader(self, address, whole):
+        """A client that has read so little that the rest of WHOLE can't be on its way yet."""
+        client = self.client(address, receive_buffer=8192)
+        self.assertEqual(client.recv(1000, socket.MSG_WAITALL), whole[:1000])
+        return client

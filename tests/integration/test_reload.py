@@ -3,12 +3,8 @@
 nothing but the greeting."""
 
 import contextlib
-import ctypes
-import os
-import pathlib
 import re
 import select
-import signal
 import socket
 import time
 import unittest
@@ -16,59 +12,18 @@ import unittest
 import greetd_testing
 import namespaces
 import reload_testing
-from greetd_testing import connect, greeted, read_to_end
-from reload_testing import RELOADED
-from threads import hanging_worker, workers
+from greetd_testing import connect, read_to_end
+from reload_testing import BIG_SIZE, RELOADED, big
+from threads import workers
 
-LISTEN = "[Server]\nListenStream=127.0.0.1:0\n"
-BIG_SIZE = 8 << 20  # more than the socket buffers of both ends take
 MANY = 50
-
-
-class Opened:
-    """Tells when a file is opened (inotify(7))."""
-
-    IN_OPEN = 0x20
-
-    def __init__(self, path):
-        libc = ctypes.CDLL(None)
-        self._file = os.fdopen(libc.inotify_init1(os.O_CLOEXEC), "rb", buffering=0)
-        libc.inotify_add_watch(self._file.fileno(), os.fsencode(path), self.IN_OPEN)
-
-    def wait(self):
-        self._file.read(4096)
-        self._file.close()
 
 
 def setUpModule():
     namespaces.isolate()
 
 
-def big(number):
-    """A greeting for slow readers, unlike that of any other NUMBER in every line."""
-    return (b"%015d\n" % number) * (BIG_SIZE // 16)
-
-
-class ReloadCase(reload_testing.ReloadTestCase):
-    def message(self, text, more=""):
-        return f"{LISTEN}{more}[Greeting]\nMessage={text}\n"
-
-    def message_file(self, name, content, more=""):
-        return f"{LISTEN}{more}[Greeting]\nMessageFile={self.write(name, content)}\n"
-
-    def status_of(self, greetd, key):
-        """Of proc_pid_status(5), without its unit."""
-        status = pathlib.Path(f"/proc/{greetd.pid}/status").read_text(encoding="ascii")
-        return re.search(rf"^{key}:\s+(\S+)", status, re.MULTILINE)[1]
-
-    def slow_reader(self, address, whole):
-        """A client that has read so little that the rest of WHOLE can't be on its way yet."""
-        client = self.client(address, receive_buffer=8192)
-        self.assertEqual(client.recv(1000, socket.MSG_WAITALL), whole[:1000])
-        return client
-
-
-class Reload(ReloadCase):
+class Reload(reload_testing.ReloadTestCase):
     def test_the_greeting_changes(self):
         greetd = self.serve_with(self.message("old"))
         self.assert_greeted(greetd.address(), b"old")
@@ -138,7 +93,7 @@ class Reload(ReloadCase):
         self.stop(greetd)
 
 
-class Mistakes(ReloadCase):
+class Mistakes(reload_testing.ReloadTestCase):
     def mistaken(self):
         """A file with three mistakes, and where they are."""
         content = self.message("new", "Backlog=many\n") + "LigerSec=5s\n[Lisener x]\n"
@@ -188,7 +143,7 @@ class Mistakes(ReloadCase):
         self.assert_greeted(greetd.address(), b"old")
 
 
-class Clients(ReloadCase):
+class Clients(reload_testing.ReloadTestCase):
     def test_one_in_progress_gets_wholly_what_it_began_with(self):
         greetd = self.serve_with(self.message_file("greeting", big(0)))
         clients = [self.slow_reader(greetd.address(), big(0))]
@@ -245,126 +200,7 @@ class Clients(ReloadCase):
         self.wait_resident_below(greetd, base + MANY * BIG_SIZE // 3)
 
 
-class Signals(ReloadCase):
-    def wait_told_in_pairs(self, greetd):
-        """Until the last reload is over, each having been so before the next."""
-
-        def told():
-            return [k for m in greetd.messages for k in m if k in ("READY", "RELOADING")]
-
-        greetd.wait_until(
-            lambda: told() == ["READY"] + ["RELOADING", "READY"] * (len(told()) // 2),
-            "READY=1 for each RELOADING=1",
-        )
-
-    def test_many_in_a_row(self):
-        greetd = self.serve_with(self.message("0"))
-        seen = []
-        for version in range(1, MANY):
-            self.configure(self.message(str(version)))
-            self.ask(greetd)
-            seen.append(int(greeted(greetd.address())))
-        self.assertEqual(seen, sorted(seen))
-        # That the last one has been heard is all there is to wait for.
-        deadline = time.monotonic() + greetd_testing.TIMEOUT
-        while greeted(greetd.address()) != str(MANY - 1).encode():
-            self.assertLess(time.monotonic(), deadline, "the last signal was not heeded")
-        self.wait_told_in_pairs(greetd)
-
-    def wait_told(self, greetd, *keys):
-        greetd.wait_until(
-            lambda: [k for m in greetd.messages for k in m if k in ("READY", "RELOADING")]
-            == list(keys),
-            f"{keys} from the notify socket",
-        )
-
-    def wait_signal_read(self, greetd):
-        """Until SIGHUP is not pending any more; there is no event to wait for."""
-        deadline = time.monotonic() + greetd_testing.TIMEOUT
-        while int(self.status_of(greetd, "ShdPnd"), 16) >> (signal.SIGHUP - 1) & 1:
-            self.assertLess(time.monotonic(), deadline, "the signal is not read")
-            select.select([], [], [], 0.01)
-
-    def test_one_while_another_is_under_way(self):
-        greetd = self.serve_with(self.message("old", "Workers=2\n"))
-        with hanging_worker(greetd.pid, 0):
-            self.configure(self.message("new", "Workers=2\n"))
-            self.ask(greetd)
-            self.wait_told(greetd, "READY", "RELOADING")
-            self.configure(self.message("newer", "Workers=2\n"))
-            self.ask(greetd)
-            self.wait_signal_read(greetd)
-            # Not before all workers have it, and one after the other.
-            self.wait_told(greetd, "READY", "RELOADING")
-            self.assertNotIn(RELOADED, greetd.lines)
-        self.wait_told(greetd, "READY", "RELOADING", "READY", "RELOADING", "READY")
-        for _ in range(10):
-            self.assert_greeted(greetd.address(), b"newer")
-
-    def test_one_while_it_reads_its_files(self):
-        large = self.write("large", b"x" * 16 * 1024 * 1024)
-        self.configure(f"[Server]\nListenStream=127.0.0.1:0\n[Greeting]\nMessageFile={large}\n")
-        opened = Opened(self.config)
-        greetd = self.start("-c", str(self.config), config=None)
-        opened.wait()
-        self.ask(greetd)
-        self.wait_told(greetd, "READY", "RELOADING", "READY")
-
-    def test_one_before_it_is_ready(self):
-        greetd = self.start_with(self.message("old"))
-        greetd.address()
-        self.configure(self.message("new"))
-        self.ask(greetd)
-        self.wait_told(greetd, "READY", "RELOADING", "READY")
-        self.assert_greeted(greetd.address(), b"new")
-
-    def wait_refused(self, address):
-        """Until nobody listens any more, and so every worker has heard of the stop."""
-        while True:
-            try:
-                connect(address).close()
-            except ConnectionRefusedError:
-                return
-            except ConnectionResetError:
-                pass
-
-    def test_one_during_a_stop_changes_nothing(self):
-        greetd = self.serve_with(self.message_file("big", big(0), "StopTimeoutSec=infinity\n"))
-        client = self.slow_reader(greetd.address(), big(0))
-        greetd.signal(signal.SIGTERM)
-        self.wait_refused(greetd.address())
-        self.configure(self.message("new"))
-        self.ask(greetd)
-        self.wait_signal_read(greetd)
-        self.assertEqual(read_to_end(client), big(0)[1000:])
-        client.close()
-        self.assert_ends(greetd, 0)
-        self.assertFalse(greetd.values("RELOADING"))
-
-    def test_a_stop_in_the_midst_of_reloads(self):
-        for _ in range(10):
-            greetd = self.serve_with(self.message("old"))
-            for _ in range(3):
-                self.ask(greetd)
-            self.stop(greetd)
-            told = greetd.values("RELOADING", "STOPPING")
-            self.assertEqual(told[-1], ("STOPPING", "1"))
-
-    def test_both_at_once(self):
-        greetd = self.serve_with(self.message("old"))
-        greetd.signal(signal.SIGSTOP)
-        greetd.wait_stopped()
-        client = self.client(greetd.address())
-        self.configure(self.message("new"))
-        self.ask(greetd)
-        greetd.signal(signal.SIGTERM)
-        greetd.signal(signal.SIGCONT)
-        self.assertIn(read_to_end(client), (b"old", b"new"))
-        client.close()
-        self.assert_ends(greetd, 0)
-
-
-class Activated(ReloadCase):
+class Activated(reload_testing.ReloadTestCase):
     NAMED = "[Greeting]\nMessage=common {0}\n[Listener one]\nMessage=one {0}\n"
 
     def setUp(self):
