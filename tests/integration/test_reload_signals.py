@@ -144,9 +144,10 @@ class Signals(reload_testing.ReloadTestCase):
 
     def test_both_at_once(self):
         greetd = self.serve_with(self.message("old"))
+        address = greetd.address()
         greetd.signal(signal.SIGSTOP)
         greetd.wait_stopped()
-        client = self.client(greetd.address())
+        client = self.client(address)
         self.configure(self.message("new"))
         self.ask(greetd)
         greetd.signal(signal.SIGTERM)
