@@ -109,14 +109,15 @@ class Listen(greetd_testing.GreetdTestCase):
 
     def test_the_backlog_is_as_configured(self):
         greetd = self.serve("-l", "127.0.0.1:0", config="[Server]\nBacklog=7\n")
+        address = greetd.address()
         greetd.signal(signal.SIGSTOP)
         greetd.wait_stopped()
         # The kernel takes one more than the backlog, and drops what comes after it.
         for _ in range(8):
-            self.client(greetd.address())
+            self.client(address)
         with socket.socket() as one_too_many:
             one_too_many.setblocking(False)
-            self.assertEqual(one_too_many.connect_ex(greetd.address()), errno.EINPROGRESS)
+            self.assertEqual(one_too_many.connect_ex(address), errno.EINPROGRESS)
             greetd.signal(signal.SIGCONT)
             one_too_many.settimeout(greetd_testing.TIMEOUT)
             self.assertEqual(greetd_testing.read_to_end(one_too_many), GREETING)
