@@ -68,7 +68,9 @@ class Variables(greetd_testing.GreetdTestCase):
         self.assert_greeted(address, b"5$ for $nobody")
 
     def test_the_command_line_has_variables_too(self):
-        greetd = self.serve("-l", "127.0.0.1:0", "--message=$connection$$")
+        greetd = self.serve(
+            "-l", "127.0.0.1:0", "--message=$connection$$", config="[Server]\nWorkers=1\n"
+        )
         self.assert_greeted(greetd.address(), b"1$")
 
     def test_a_reload_brings_other_variables(self):
