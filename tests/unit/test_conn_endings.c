@@ -9,28 +9,16 @@
 #include <linux/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 
 #include "greetd/conn.h"
 #include "greetd/util.h"
 #include "net.h"
 #include "scene.h"
+#include "send_error.h"
 
 #define HUGE_SIZE ((size_t)12 * 1024 * 1024)
 
 TestSuite(conn_endings, .timeout = 60);
-
-/* What the next send(2) is to fail with; 0 for the kernel's own answer. */
-static int send_error;
-
-ssize_t send(int fd, const void *bytes, size_t size, int flags)
-{
-    if (send_error) {
-        errno = send_error;
-        return -1;
-    }
-    return syscall(SYS_sendto, fd, bytes, size, flags, NULL, 0);
-}
 
 static bool has_hung_up(int fd)
 {

@@ -6,28 +6,16 @@
 #include <criterion/parameterized.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 
 #include "greetd/conn.h"
 #include "greetd/util.h"
 #include "net.h"
 #include "scene.h"
+#include "send_error.h"
 
 #define HUGE ((size_t)12 * 1024 * 1024)
 
 TestSuite(conn_rendering, .timeout = 60);
-
-/* What the next calls of send(2) fail with, if they do. */
-static int send_error;
-
-ssize_t send(int fd, const void *bytes, size_t size, int flags)
-{
-    if (send_error) {
-        errno = send_error;
-        return -1;
-    }
-    return syscall(SYS_sendto, fd, bytes, size, flags, NULL, 0);
-}
 
 /* The value of $metrics; the greeting is this and the number of the connection. */
 static struct variable_text metrics;
