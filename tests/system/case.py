@@ -116,6 +116,15 @@ class SystemTest(unittest.TestCase):
             yield outcomes
         self.assertEqual(list(outcomes), ["greeted"], outcomes)
 
+    def assert_restarts_lose_nobody(self, restarts):
+        """So many under load, each of which is another process."""
+        pids = set()
+        with self.load_that_loses_nobody():
+            for _ in range(restarts):
+                self.systemctl("restart", "greetd")
+                pids.add(self.main_pid())
+        self.assertEqual(len(pids), restarts)
+
     @contextlib.contextmanager
     def clients_who_wait(self, clients):
         """So many clients in the queue of the socket while the block runs; all must be greeted

@@ -9,12 +9,7 @@ KILLS = 25
 
 class Restart(SystemTest):
     def test_restarts_under_load_lose_no_client(self):
-        pids = set()
-        with self.load_that_loses_nobody():
-            for _ in range(RESTARTS):
-                self.systemctl("restart", "greetd")
-                pids.add(self.main_pid())
-        self.assertEqual(len(pids), RESTARTS)
+        self.assert_restarts_lose_nobody(RESTARTS)
         self.assertEqual(self.show("greetd.service", "Result"), {"Result": "success"})
 
     def test_stopping_and_starting_under_load_loses_no_client(self):

@@ -41,12 +41,7 @@ class Store(StandaloneTest):
             {"NFileDescriptorStore": str(sockets)}))
 
     def test_restarts_under_load_refuse_nobody(self):
-        pids = set()
-        with self.load_that_loses_nobody():
-            for _ in range(RESTARTS):
-                self.systemctl("restart", "greetd")
-                pids.add(self.main_pid())
-        self.assertEqual(len(pids), RESTARTS)
+        self.assert_restarts_lose_nobody(RESTARTS)
         self.assert_kept(1)
 
     def test_a_killed_service_refuses_nobody_either(self):
