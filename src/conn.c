@@ -194,6 +194,17 @@ static enum discarded discard_input(struct conn *conn)
     return discard(conn->fd, conn->terms->records, CONN_DISCARD_STEP_MAX, &conn->discarded);
 }
 
+/* Throws away what a client that has not been greeted has sent. Returns false, with errno set, if
+ * the connection is broken. */
+static bool take_input(struct conn *conn)
+{
+    enum discarded discarded = conn_reads(conn) ? discard_input(conn) : DISCARDED_ALL;
+
+    if (discarded == DISCARDED_LAST)
+        conn->input_ended = true;
+    return discarded != DISCARDED_FAILED;
+}
+
 static enum conn_next await_close(struct conn *conn)
 {
     switch (conn_reads(conn) ? discard_input(conn) : DISCARDED_ALL) {
@@ -218,12 +229,8 @@ static enum conn_next await_close(struct conn *conn)
 static enum conn_next go_on_writing(struct conn *conn, uint64_t now_usec,
                                     struct metrics_counters *counters)
 {
-    enum discarded discarded = conn_reads(conn) ? discard_input(conn) : DISCARDED_ALL;
-
-    if (discarded == DISCARDED_FAILED)
+    if (!take_input(conn))
         return broken(conn, errno);
-    if (discarded == DISCARDED_LAST)
-        conn->input_ended = true;
     return write_greeting(conn, now_usec, counters);
 }
 
@@ -231,12 +238,8 @@ static enum conn_next go_on_writing(struct conn *conn, uint64_t now_usec,
 static enum conn_next await_data(struct conn *conn, uint64_t now_usec,
                                  struct metrics_counters *counters)
 {
-    enum discarded discarded = discard_input(conn);
-
-    if (discarded == DISCARDED_FAILED)
+    if (!take_input(conn))
         return broken(conn, errno);
-    if (discarded == DISCARDED_LAST)
-        conn->input_ended = true;
     if (conn->discarded == 0)
         return conn->input_ended ? CONN_CLOSE : CONN_WAIT_DATA;
     conn->state = CONN_WRITING;

@@ -110,9 +110,8 @@ static uint64_t keep_books(struct connlog *connlog, bool end)
     atomic_store_explicit(&connlog->exhausted, connlog_books_exhausted(books, now_usec),
                           memory_order_relaxed);
     bool pending = connlog_books_look(books, &total, now_usec);
-    if (pending && (end || connlog_books_due(books, now_usec))) {
+    if (pending && (end || connlog_books_due(books, now_usec)))
         pending = !announce_left_out(connlog, &total, now_usec);
-    }
     return connlog_books_deadline(books, pending, now_usec);
 }
 
