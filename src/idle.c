@@ -28,11 +28,18 @@ static uint64_t due_usec(const struct idle *idle, uint64_t now_usec)
     return due > least_usec ? due : least_usec;
 }
 
-static void arm(struct idle *idle)
+static void arm_not_before(struct idle *idle, uint64_t least_usec)
 {
-    (void)sd_event_source_set_time(idle->timer, due_usec(idle, deadline_now()));
+    uint64_t due = due_usec(idle, deadline_now());
+
+    (void)sd_event_source_set_time(idle->timer, due > least_usec ? due : least_usec);
     (void)sd_event_source_set_enabled(
         idle->timer, idle->timeout_usec == DEADLINE_NEVER ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+}
+
+static void arm(struct idle *idle)
+{
+    arm_not_before(idle, 0);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *p)
@@ -65,7 +72,8 @@ void idle_pool_changed(struct idle *idle)
         return;
     }
     pool_post(idle->pool, WORKER_RESUME);
-    arm(idle);
+    /* A client may be in a queue that nobody can accept for want of descriptors. */
+    arm_not_before(idle, now_usec + IDLE_STAY_USEC);
 }
 
 int idle_start(struct idle *idle, sd_event *event, struct pool *pool, const struct sockets *sockets,

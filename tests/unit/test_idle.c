@@ -157,6 +157,30 @@ Test(idle, stays_for_ever_if_told_to)
     close_scene(&scene);
 }
 
+/* For want of descriptors, say: to look again at once would be to spin. */
+Test(idle, stays_for_a_while_with_a_client_that_nobody_can_accept)
+{
+    struct scene scene;
+    uint64_t due;
+    int error;
+
+    open_scene(&scene);
+    idle_set_timeout(&scene.idle, 0);
+    while (!scene.idle.holding)
+        cr_assert_gt(sd_event_run(scene.serving.event, (uint64_t)NET_BOUND_MSEC * 1000), 0);
+    NET_WAIT_UNTIL(pool_settled(scene.serving.pool));
+    place_connect(&scene.serving.place, 0);
+    is_main_thread = true;
+    atomic_store(&stuck, true);
+    (void)pool_state(scene.serving.pool, &error);
+    uint64_t before = deadline_now();
+    idle_pool_changed(&scene.idle);
+    cr_assert_eq(sd_event_source_get_time(scene.idle.timer, &due), 0);
+    cr_assert_geq(due, before + 200000);
+    atomic_store(&stuck, false);
+    close_scene(&scene);
+}
+
 /* The workers have stopped accepting, and somebody has come since. */
 Test(idle, goes_on_for_one_who_comes_at_the_last_moment)
 {
