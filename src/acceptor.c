@@ -12,8 +12,8 @@
 /* Taken from one queue before others have their turn. */
 #define ACCEPTOR_BATCH 16
 
-/* Out of descriptors, and nobody of ours can be let go: when to look whether another process has
- * freed one. */
+/* When to look again whether a paused socket can be accepted from: another process may have freed a
+ * descriptor, or another worker may be full by then. */
 #define ACCEPTOR_RETRY_USEC 8000
 
 /* Failing again within this time is the same episode, and not logged again. */
@@ -64,25 +64,31 @@ static void empty_lane(struct acceptor *acceptor, struct lane *lane)
 {
     unwatch(acceptor, lane);
     lane->emptying = lane->open;
-    lane->ready = lane->open && !acceptor->paused;
+    lane->ready = lane->open && !lane->paused;
 }
 
-/* Whoever comes next wakes another worker. That is why this happens as soon as no more can be
- * taken, and not only when someone has come: the kernel would have woken us alone, and nobody else
- * would know of that client. */
-static void pause_until(struct acceptor *acceptor, uint64_t resume_usec)
+/* A socket leaves epoll as soon as its next client could not be taken, and not only when that
+ * client has come: otherwise the kernel might wake this worker alone, and no other would learn of
+ * the client. */
+static void pause_lane(struct acceptor *acceptor, struct lane *lane, uint64_t now_usec)
 {
-    acceptor->paused = true;
-    acceptor->resume_usec = resume_usec;
+    if (!lane->open)
+        return;
+    acceptor->left_epoll |= lane->watched;
+    unwatch(acceptor, lane);
+    lane->paused = true;
+    acceptor->resume_usec = now_usec + ACCEPTOR_RETRY_USEC;
     acceptor->n_ended_at_pause = acceptor->clients->n_ended;
+}
+
+static void pause_all(struct acceptor *acceptor, uint64_t now_usec)
+{
     FOR_EACH_LANE (lane, acceptor)
-        unwatch(acceptor, lane);
+        pause_lane(acceptor, lane, now_usec);
 }
 
 int acceptor_start(struct acceptor *acceptor)
 {
-    acceptor->paused = false;
-    acceptor->resume_usec = DEADLINE_NEVER;
     FOR_EACH_LANE (lane, acceptor) {
         int r = watch(acceptor, lane);
         if (r < 0)
@@ -103,42 +109,53 @@ static void log_episode(struct acceptor *acceptor, int error, uint64_t now_usec)
 
 /* Out of descriptors or memory. The queue stays readable, so a level-triggered loop that only came
  * back would spin; an edge-triggered one would never be told again. Here the oldest client that has
- * had its greeting makes room; if there is none, the sockets leave epoll until a client of ours
- * goes, or a short timer looks whether someone else has freed a descriptor. Returns whether to try
- * again at once. */
-static bool make_room(struct acceptor *acceptor, int error, uint64_t now_usec)
+ * its greeting makes room; if there is none, the sockets leave epoll, other workers try to make
+ * room among their clients, and a short timer looks whether a descriptor is free again. */
+static void make_room(struct acceptor *acceptor, int error, uint64_t now_usec)
 {
     log_episode(acceptor, error, now_usec);
-    if (clients_let_go_oldest(acceptor->clients, now_usec))
-        return true;
-    pause_until(acceptor, now_usec + ACCEPTOR_RETRY_USEC);
-    return false;
+    if (!clients_evict_oldest(acceptor->clients, now_usec))
+        pause_all(acceptor, now_usec);
+}
+
+/* How many places each worker keeps free for listeners that have no client there, so that the slow
+ * clients of one listener can't shut out those of another: one for each listener but the first, if
+ * that is less than half of all. */
+static size_t n_places_kept(const struct acceptor *acceptor)
+{
+    const struct acceptor_shared *shared = acceptor->shared;
+    size_t n_lanes = acceptor->clients->newest->n_lanes;
+
+    return 2 * n_lanes <= shared->max_connections / shared->metrics.n ? n_lanes - 1 : 0;
 }
 
 /* Every worker has a share of MaxConnections=. One whose share is used up leaves newcomers to the
  * others as long as these have room; so it need not know of them for each client, only now. */
 static bool pool_is_full(const struct acceptor *acceptor)
 {
-    const struct metrics_sums sums = metrics_sum(&acceptor->shared->metrics);
+    const struct acceptor_shared *shared = acceptor->shared;
+    const struct metrics_sums sums = metrics_sum(&shared->metrics);
 
-    return metrics_active(&sums) >= acceptor->shared->max_connections;
+    return metrics_active(&sums) + shared->metrics.n * n_places_kept(acceptor) >=
+           shared->max_connections;
 }
 
-/* At MaxConnections=, who was greeted longest ago is let go for the next. */
-static bool can_take_one_more(const struct acceptor *acceptor)
+/* Whether LANE may take one more without evicting another. */
+static bool has_room(const struct acceptor *acceptor, const struct lane *lane)
 {
-    return clients_have_room(acceptor->clients) ||
-           (clients_can_let_go(acceptor->clients) && pool_is_full(acceptor));
+    const struct clients *clients = acceptor->clients;
+
+    if (clients->n + clients->newest->n_lanes <= clients->capacity)
+        return true;
+    return clients->n + (lane->n_clients > 0 ? n_places_kept(acceptor) : 0) < clients->capacity;
 }
 
-/* The next ones go to other workers; if all are still being greeted everywhere, they wait in the
- * queue. The others fill up without telling us, so this has to be looked at again. */
-static bool pause_if_full(struct acceptor *acceptor, uint64_t now_usec)
+/* At MaxConnections= the oldest client that has its greeting is evicted for the next. */
+static bool can_take_one_more(const struct acceptor *acceptor, const struct lane *lane,
+                              uint64_t now_usec)
 {
-    if (can_take_one_more(acceptor))
-        return false;
-    pause_until(acceptor, now_usec + ACCEPTOR_RETRY_USEC);
-    return true;
+    return has_room(acceptor, lane) ||
+           (clients_can_evict(acceptor->clients, now_usec) && pool_is_full(acceptor));
 }
 
 static struct peer identify_peer(int fd, const struct sockaddr *sa, socklen_t length)
@@ -155,20 +172,26 @@ static struct peer identify_peer(int fd, const struct sockaddr *sa, socklen_t le
     return peer;
 }
 
-/* accept4(2) looks for a descriptor before it looks into the queue, so its errors do not tell.
- * Leaves errno as it is. */
-static bool somebody_waits(const struct lane *lane)
+static bool has_pending(const struct lane *lane)
 {
     struct pollfd poll_fd = {.fd = lane->listener->fd, .events = POLLIN};
-    int error = errno;
-    bool waits = poll(&poll_fd, 1, 0) > 0;
 
-    errno = error;
-    return waits;
+    return poll(&poll_fd, 1, 0) > 0;
 }
 
-/* Accepts and greets one client, who can be taken. Returns 0, whether it was there or not, or what
- * accept4(2) failed with. */
+/* accept4(2) looks for a descriptor, and asks a security module, before it looks into the queue, so
+ * that these errors are no sign of a client. */
+static int why_not_accepted(const struct lane *lane, int error)
+{
+    enum sockutil_accept class = sockutil_accept_class(error);
+
+    return (class == SOCKUTIL_ACCEPT_EXHAUSTED || class == SOCKUTIL_ACCEPT_DENIED) &&
+                   !has_pending(lane)
+               ? -EAGAIN
+               : -error;
+}
+
+/* Accepts and greets one client, which can be taken. Returns 0, or what accept4(2) failed with. */
 static int accept_one(struct acceptor *acceptor, struct lane *lane, uint64_t now_usec)
 {
     union {
@@ -178,40 +201,74 @@ static int accept_one(struct acceptor *acceptor, struct lane *lane, uint64_t now
     socklen_t length = sizeof(address);
     int fd = accept4(lane->listener->fd, &address.sa, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-    if (fd < 0 && sockutil_accept_class(errno) == SOCKUTIL_ACCEPT_EXHAUSTED)
-        return somebody_waits(lane) ? -errno : -EAGAIN;
     if (fd < 0)
-        return -errno;
-    if (!clients_have_room(acceptor->clients))
-        (void)clients_let_go_oldest(acceptor->clients, now_usec);
+        return why_not_accepted(lane, errno);
+    if (!has_room(acceptor, lane))
+        (void)clients_evict_oldest(acceptor->clients, now_usec);
     clients_admit(acceptor->clients, lane, fd, identify_peer(fd, &address.sa, length), now_usec);
     return 0;
+}
+
+/* Acts on what accept4(2) failed with. Returns it if the socket has become useless, else 0. */
+static int follow_error(struct acceptor *acceptor, struct lane *lane, int error, uint64_t now_usec)
+{
+    switch (sockutil_accept_class(error)) {
+    case SOCKUTIL_ACCEPT_EMPTY:
+        lane->ready = false;
+        if (lane->emptying)
+            close_lane(acceptor, lane);
+        return 0;
+    case SOCKUTIL_ACCEPT_NEXT:
+        metrics_add_accept_error(acceptor->clients->counters, error);
+        return 0;
+    case SOCKUTIL_ACCEPT_DENIED:
+        metrics_add_accept_error(acceptor->clients->counters, error);
+        log_episode(acceptor, error, now_usec);
+        pause_lane(acceptor, lane, now_usec);
+        return 0;
+    case SOCKUTIL_ACCEPT_EXHAUSTED:
+        metrics_add_accept_error(acceptor->clients->counters, error);
+        make_room(acceptor, error, now_usec);
+        return 0;
+    case SOCKUTIL_ACCEPT_BROKEN:
+        break;
+    }
+    return -error;
 }
 
 static int accept_batch(struct acceptor *acceptor, struct lane *lane, uint64_t now_usec)
 {
     for (unsigned n = 0; n < ACCEPTOR_BATCH && lane->ready; n++) {
-        if (pause_if_full(acceptor, now_usec))
+        if (!can_take_one_more(acceptor, lane, now_usec)) {
+            pause_lane(acceptor, lane, now_usec);
             return 0;
+        }
         int r = accept_one(acceptor, lane, now_usec);
-        if (r == 0)
-            continue;
-        switch (sockutil_accept_class(-r)) {
-        case SOCKUTIL_ACCEPT_EMPTY:
-            lane->ready = false;
-            if (lane->emptying)
-                close_lane(acceptor, lane);
-            break;
-        case SOCKUTIL_ACCEPT_NEXT:
-            metrics_add_accept_error(acceptor->clients->counters, -r);
-            break;
-        case SOCKUTIL_ACCEPT_EXHAUSTED:
-            metrics_add_accept_error(acceptor->clients->counters, -r);
-            if (!make_room(acceptor, -r, now_usec))
-                return 0;
-            break;
-        case SOCKUTIL_ACCEPT_BROKEN:
+        if (r < 0)
+            r = follow_error(acceptor, lane, -r, now_usec);
+        if (r < 0)
             return r;
+    }
+    return 0;
+}
+
+/* Begins with the lane whose turn it is, which is the one behind that which has last had a client
+ * accepted: while places are few, the first listener would have them all. */
+static int accept_from_all(struct acceptor *acceptor, uint64_t now_usec)
+{
+    size_t first = acceptor->turn;
+
+    for (unsigned pass = 0; pass < 2; pass++) {
+        size_t i = 0;
+
+        FOR_EACH_LANE (lane, acceptor) {
+            uint64_t n_before = acceptor->clients->last_number;
+            int r = (i++ < first) == pass ? accept_batch(acceptor, lane, now_usec) : 0;
+
+            if (r < 0)
+                return r;
+            if (acceptor->clients->last_number != n_before)
+                acceptor->turn = i;
         }
     }
     return 0;
@@ -220,55 +277,70 @@ static int accept_batch(struct acceptor *acceptor, struct lane *lane, uint64_t n
 static bool is_due(const struct acceptor *acceptor, uint64_t now_usec)
 {
     return acceptor->resume_usec <= now_usec ||
-           acceptor->clients->n_ended != acceptor->n_ended_at_pause;
+           (acceptor->resume_usec != DEADLINE_NEVER &&
+            acceptor->clients->n_ended != acceptor->n_ended_at_pause);
 }
 
-/* Has every queue looked into, as long as epoll does not do it for us. */
-static void try_all(struct acceptor *acceptor)
+/* Has the queues of paused sockets looked into once more. Whether that is of use shows in
+ * accept_batch(). */
+static void try_paused(struct acceptor *acceptor)
 {
-    acceptor->paused = false;
     acceptor->resume_usec = DEADLINE_NEVER;
     FOR_EACH_LANE (lane, acceptor)
-        lane->ready = lane->open;
+        if (lane->paused) {
+            lane->paused = false;
+            lane->ready = lane->open;
+        }
 }
 
-/* After a pause: epoll may have no room either, as yet. */
+/* Has epoll report what is not known to be in a queue already, as far as it could be taken. While
+ * descriptors or places are short, a try costs one system call and leaves epoll alone. */
 static int watch_again(struct acceptor *acceptor, uint64_t now_usec)
 {
-    int r = acceptor_start(acceptor);
-
-    if (r != -ENOMEM && r != -ENOSPC)
-        return r;
-    pause_until(acceptor, now_usec + ACCEPTOR_RETRY_USEC);
-    return 0;
-}
-
-static int accept_from_all(struct acceptor *acceptor, uint64_t now_usec)
-{
     FOR_EACH_LANE (lane, acceptor) {
-        int r = accept_batch(acceptor, lane, now_usec);
-        if (r < 0)
+        if (!lane->open || lane->paused || lane->ready)
+            continue;
+        int r = can_take_one_more(acceptor, lane, now_usec) ? watch(acceptor, lane) : -ENOSPC;
+
+        if (r == -ENOMEM || r == -ENOSPC)
+            pause_lane(acceptor, lane, now_usec);
+        else if (r < 0)
             return r;
     }
     return 0;
 }
 
-/* While descriptors are short, a try costs one accept4(2) and leaves epoll alone. */
+/* A client may have been announced to this worker alone before the socket left its epoll. */
+static void ask_others_to_look(struct acceptor *acceptor)
+{
+    if (!acceptor->left_epoll)
+        return;
+    acceptor->left_epoll = false;
+    FOR_EACH_LANE (lane, acceptor)
+        if (lane->paused && has_pending(lane)) {
+            (void)eventfd_write(acceptor->shared->look_fd, 1);
+            return;
+        }
+}
+
 int acceptor_run(struct acceptor *acceptor, uint64_t now_usec)
 {
     if (acceptor->held)
         return 0;
-
-    bool resuming =
-        acceptor->paused && is_due(acceptor, now_usec) && !pause_if_full(acceptor, now_usec);
-    if (resuming)
-        try_all(acceptor);
+    if (is_due(acceptor, now_usec))
+        try_paused(acceptor);
     int r = accept_from_all(acceptor, now_usec);
-    if (r >= 0 && resuming && !acceptor->paused)
+    if (r >= 0)
         r = watch_again(acceptor, now_usec);
-    if (!acceptor->paused)
-        (void)pause_if_full(acceptor, now_usec);
+    ask_others_to_look(acceptor);
     return r;
+}
+
+void acceptor_look_again(struct acceptor *acceptor)
+{
+    try_paused(acceptor);
+    FOR_EACH_LANE (lane, acceptor)
+        lane->ready = lane->open;
 }
 
 void acceptor_announce(struct acceptor *acceptor, size_t lane)
@@ -290,30 +362,27 @@ uint64_t acceptor_next_deadline(const struct acceptor *acceptor)
 
 int acceptor_adopt(struct acceptor *acceptor, struct generation *generation)
 {
-    struct generation *before = acceptor->clients->newest;
-
-    for (size_t i = 0; i < before->n_lanes; i++) {
-        struct lane *lane = &before->lanes[i];
-
+    /* Also of older generations, which still empty the queue of a socket that was not wanted for a
+     * while. */
+    FOR_EACH_LANE (lane, acceptor)
         if (endpoints_have(generation->endpoints, lane->listener))
             close_lane(acceptor, lane);
         else
             empty_lane(acceptor, lane);
-    }
     clients_adopt(acceptor->clients, generation);
-    return acceptor->paused ? 0 : watch_again(acceptor, deadline_now());
+    return acceptor->held ? 0 : watch_again(acceptor, deadline_now());
 }
 
 void acceptor_hold(struct acceptor *acceptor)
 {
-    pause_until(acceptor, DEADLINE_NEVER);
+    pause_all(acceptor, 0);
     acceptor->held = true;
 }
 
 void acceptor_resume(struct acceptor *acceptor)
 {
     acceptor->held = false;
-    acceptor->resume_usec = 0;
+    acceptor_look_again(acceptor);
 }
 
 void acceptor_close(struct acceptor *acceptor)

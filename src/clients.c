@@ -9,7 +9,17 @@
 /* How many are looked at with one system call. */
 #define CLIENTS_LOOK_BATCH 64
 
-enum queue { QUEUE_NONE, QUEUE_SOON, QUEUE_EXPECTING, QUEUE_WRITING, QUEUE_LINGERING };
+/* How many of those greeted just now are looked at for one that can be evicted. */
+#define CLIENTS_EVICT_LOOKS 16
+
+enum queue {
+    QUEUE_NONE,
+    QUEUE_SOON,
+    QUEUE_EXPECTING,
+    QUEUE_WRITING,
+    QUEUE_ACKNOWLEDGING,
+    QUEUE_LINGERING,
+};
 
 static struct conn *conn_of(struct deadline_entry *entry)
 {
@@ -46,7 +56,7 @@ static void end_client(struct clients *clients, struct conn *conn, uint64_t now_
         connlog_connection(clients->connlog, clients->worker, &story);
     metrics_add(&lane->counters->results[story.result], 1);
     metrics_add(&clients->counters->ended, 1);
-    lane->generation->n_clients--;
+    lane->n_clients--;
 
     conn->entry.next = clients->vacant;
     clients->vacant = &conn->entry;
@@ -68,7 +78,7 @@ static void unwatch(struct clients *clients, struct conn *conn)
     conn->watched = false;
 }
 
-/* Has epoll announce EVENTS of the client. Returns false if it has no room for one more. */
+/* Has epoll report EVENTS of the client. Returns false if epoll has no room for one more. */
 static bool watch(struct clients *clients, struct conn *conn, uint32_t events)
 {
     struct epoll_event event = {
@@ -77,88 +87,99 @@ static bool watch(struct clients *clients, struct conn *conn, uint32_t events)
     };
     int operation = conn->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
 
-    if (epoll_ctl(clients->epoll_fd, operation, conn->fd, &event) < 0) {
-        conn_fail(conn);
+    if (epoll_ctl(clients->epoll_fd, operation, conn->fd, &event) < 0)
         return false;
-    }
     conn->watched = true;
     return true;
 }
 
+/* Starts the timeout of QUEUE, or starts it anew for a client that has made progress. */
+static void wait_on(struct conn *conn, enum queue queue, struct deadline_fifo *fifo,
+                    uint64_t now_usec)
+{
+    if (conn->queue != queue || conn->progressed)
+        wait_in(conn, queue, fifo, now_usec);
+    conn->progressed = false;
+}
+
 static bool await_data(struct clients *clients, struct conn *conn, uint64_t now_usec)
 {
-    if (conn->queue == QUEUE_EXPECTING)
-        return true;
-    if (!watch(clients, conn, EPOLLIN))
+    if (conn->queue != QUEUE_EXPECTING && !watch(clients, conn, EPOLLIN))
         return false;
-    wait_in(conn, QUEUE_EXPECTING, &lane_of(conn)->expecting, now_usec);
+    wait_on(conn, QUEUE_EXPECTING, &lane_of(conn)->expecting, now_usec);
     return true;
 }
 
 static bool await_write(struct clients *clients, struct conn *conn, uint64_t now_usec)
 {
-    if (!watch(clients, conn, EPOLLOUT | (conn_reads(conn) ? EPOLLIN : 0)))
+    if (!watch(clients, conn, EPOLLOUT | (conn->input_ended ? 0 : EPOLLIN)))
         return false;
-    if (conn->queue != QUEUE_WRITING || conn->progressed)
-        wait_in(conn, QUEUE_WRITING, &lane_of(conn)->writing, now_usec);
-    conn->progressed = false;
+    wait_on(conn, QUEUE_WRITING, &lane_of(conn)->writing, now_usec);
     return true;
 }
 
-/* Past the bound of its input, of interest is only that the client goes. */
-static bool watch_close(struct clients *clients, struct conn *conn)
+/* The acknowledgement of our end of stream, and the reading of a local client, are reported only as
+ * an edge: an end of stream in both directions is a hang-up at every look (poll(2)). Input that was
+ * left unread needs another edge. */
+static bool await_acknowledgement(struct clients *clients, struct conn *conn, uint64_t now_usec)
 {
-    return (conn->watched && conn_reads(conn)) ||
-           watch(clients, conn, conn_reads(conn) ? EPOLLIN : EPOLLRDHUP);
+    if ((conn->queue != QUEUE_ACKNOWLEDGING || conn->more_input) &&
+        !watch(clients, conn, EPOLLIN | EPOLLOUT | EPOLLET))
+        return false;
+    wait_on(conn, QUEUE_ACKNOWLEDGING, &lane_of(conn)->acknowledging, now_usec);
+    return true;
 }
 
 static bool await_close(struct clients *clients, struct conn *conn, uint64_t now_usec)
 {
-    if (!watch_close(clients, conn))
+    if (conn->queue != QUEUE_LINGERING && !watch(clients, conn, EPOLLIN))
         return false;
-    if (conn->queue == QUEUE_NONE || conn->queue == QUEUE_SOON)
-        wait_in(conn, QUEUE_LINGERING, &lane_of(conn)->lingering, now_usec);
+    wait_on(conn, QUEUE_LINGERING, &lane_of(conn)->lingering, now_usec);
     return true;
 }
 
-/* As long as it takes a part of what it has been sent, now and then, a greeted client is as one
- * that is written to. */
-static bool await_acknowledgement(struct clients *clients, struct conn *conn, uint64_t now_usec)
+static bool await_soon(struct clients *clients, struct conn *conn, uint64_t now_usec)
 {
-    if (!watch_close(clients, conn))
-        return false;
-    wait_in(conn, QUEUE_WRITING, &lane_of(conn)->writing, now_usec);
+    unwatch(clients, conn);
+    wait_in(conn, QUEUE_SOON, &clients->soon, now_usec);
     return true;
+}
+
+/* Epoll has no room for one more: the client is looked at again without it. */
+static bool await_room(struct clients *clients, struct conn *conn, uint64_t now_usec)
+{
+    if (now_usec < conn_deadline_usec(conn))
+        return await_soon(clients, conn, now_usec);
+    conn_fail(conn);
+    return false;
+}
+
+static bool await_next(struct clients *clients, struct conn *conn, enum conn_next next,
+                       uint64_t now_usec)
+{
+    switch (next) {
+    case CONN_WAIT_DATA:
+        return await_data(clients, conn, now_usec);
+    case CONN_WAIT_WRITE:
+        return await_write(clients, conn, now_usec);
+    case CONN_WAIT_SOON:
+        return await_soon(clients, conn, now_usec);
+    case CONN_WAIT_ACKNOWLEDGEMENT:
+        return await_acknowledgement(clients, conn, now_usec);
+    case CONN_WAIT_CLOSE:
+        return await_close(clients, conn, now_usec);
+    case CONN_CLOSE:
+        break;
+    }
+    return false;
 }
 
 /* The one place that acts on what a client's step returned. */
 static void follow(struct clients *clients, struct conn *conn, enum conn_next next,
                    uint64_t now_usec)
 {
-    bool waiting = false;
-
-    switch (next) {
-    case CONN_WAIT_DATA:
-        waiting = await_data(clients, conn, now_usec);
-        break;
-    case CONN_WAIT_WRITE:
-        waiting = await_write(clients, conn, now_usec);
-        break;
-    case CONN_WAIT_SOON:
-        unwatch(clients, conn);
-        wait_in(conn, QUEUE_SOON, &clients->soon, now_usec);
-        waiting = true;
-        break;
-    case CONN_WAIT_CLOSE:
-        waiting = await_close(clients, conn, now_usec);
-        break;
-    case CONN_WAIT_ACKNOWLEDGEMENT:
-        waiting = await_acknowledgement(clients, conn, now_usec);
-        break;
-    case CONN_CLOSE:
-        break;
-    }
-    if (!waiting)
+    if (next == CONN_CLOSE ||
+        (!await_next(clients, conn, next, now_usec) && !await_room(clients, conn, now_usec)))
         end_client(clients, conn, now_usec);
 }
 
@@ -167,49 +188,72 @@ static struct deadline_entry *older(struct deadline_entry *a, struct deadline_en
     return !b || (a && a->since_usec <= b->since_usec) ? a : b;
 }
 
+#define FOR_EACH_LANE(lane, clients)                                                               \
+    for (const struct generation *_g = (clients)->newest; _g; _g = _g->older)                      \
+        for (const struct lane *lane = _g->lanes; lane < _g->lanes + _g->n_lanes; lane++)
+
 /* The one that has waited longest in the queues of all lanes: QUEUE_EXPECTING or _LINGERING. */
 static struct deadline_entry *oldest_in(const struct clients *clients, enum queue queue)
 {
     struct deadline_entry *oldest = NULL;
 
-    for (struct generation *g = clients->newest; g; g = g->older)
-        for (size_t i = 0; i < g->n_lanes; i++)
-            oldest =
-                older(oldest, deadline_oldest(queue == QUEUE_EXPECTING ? &g->lanes[i].expecting
-                                                                       : &g->lanes[i].lingering));
+    FOR_EACH_LANE (lane, clients)
+        oldest = older(oldest, deadline_oldest(queue == QUEUE_EXPECTING ? &lane->expecting
+                                                                        : &lane->lingering));
     return oldest;
 }
 
-/* Among those who were greeted just now may be some who are not greeted yet: they wait for the
- * kernel to have memory. */
+/* The oldest of those greeted just now that can be evicted, as nearly every one can. Some may not
+ * be greeted yet: they wait for the kernel to have memory. */
 static struct deadline_entry *oldest_just_greeted(const struct clients *clients)
 {
-    struct deadline_entry *oldest = deadline_oldest(&clients->soon);
+    struct deadline_entry *entry = clients->soon.sentinel.next;
 
-    while (oldest && oldest != &clients->soon.sentinel && conn_of(oldest)->state != CONN_GREETED)
-        oldest = oldest->next;
-    return oldest != &clients->soon.sentinel ? oldest : NULL;
+    for (unsigned n = 0; n < CLIENTS_EVICT_LOOKS && entry != &clients->soon.sentinel; n++) {
+        if (conn_is_evictable(conn_of(entry)))
+            return entry;
+        entry = entry->next;
+    }
+    return NULL;
 }
 
-/* Those who linger have had longer to close than those who were greeted just now. Who never speaks
- * must not keep out those who would; but who has come just now may be about to. */
-static struct conn *oldest_dispensable(const struct clients *clients)
+/* The oldest that can be evicted of those that have not acknowledged everything; a client that has
+ * acknowledged nothing for LingerSec= may be gone without a word. */
+static struct deadline_entry *oldest_acknowledging(const struct clients *clients, uint64_t now_usec)
+{
+    struct deadline_entry *oldest = NULL;
+
+    FOR_EACH_LANE (lane, clients) {
+        struct deadline_entry *entry = deadline_oldest(&lane->acknowledging);
+
+        if (entry && (deadline_next(&lane->acknowledging, lane->terms.linger_usec) <= now_usec ||
+                      conn_is_evictable(conn_of(entry))))
+            oldest = older(oldest, entry);
+    }
+    return oldest;
+}
+
+/* A lingering client has had longer to close than one greeted just now. A client that never speaks
+ * must not keep out those that would; but one that has come just now may be about to. */
+static struct conn *oldest_evictable(const struct clients *clients, uint64_t now_usec)
 {
     struct deadline_entry *oldest = oldest_in(clients, QUEUE_LINGERING);
 
     if (!oldest)
         oldest = older(oldest_in(clients, QUEUE_EXPECTING), oldest_just_greeted(clients));
+    if (!oldest)
+        oldest = oldest_acknowledging(clients, now_usec);
     return oldest ? conn_of(oldest) : NULL;
 }
 
-bool clients_can_let_go(const struct clients *clients)
+bool clients_can_evict(const struct clients *clients, uint64_t now_usec)
 {
-    return oldest_dispensable(clients);
+    return oldest_evictable(clients, now_usec);
 }
 
-bool clients_let_go_oldest(struct clients *clients, uint64_t now_usec)
+bool clients_evict_oldest(struct clients *clients, uint64_t now_usec)
 {
-    struct conn *oldest = oldest_dispensable(clients);
+    struct conn *oldest = oldest_evictable(clients, now_usec);
 
     /* It may have spoken by now: then it gets what the kernel takes at once, which nearly always is
      * the whole greeting. */
@@ -227,7 +271,7 @@ void clients_admit(struct clients *clients, struct lane *lane, int fd, struct pe
     uint64_t number = clients->last_number++ * clients->n_workers + clients->worker + 1;
 
     metrics_add(&clients->counters->accepted, 1);
-    lane->generation->n_clients++;
+    lane->n_clients++;
     follow(clients, conn,
            conn_begin(conn, fd, peer, &lane->terms, number, now_usec, clients->counters), now_usec);
 }
@@ -245,7 +289,7 @@ static void expire_queue(struct clients *clients, struct deadline_fifo *fifo, ui
     while (deadline_next(fifo, timeout_usec) <= now_usec) {
         struct conn *conn = conn_of(deadline_oldest(fifo));
 
-        follow(clients, conn, conn_expire(conn), now_usec);
+        follow(clients, conn, conn_expire(conn, now_usec), now_usec);
     }
 }
 
@@ -256,7 +300,8 @@ static void expire_expecting(struct clients *clients, struct lane *lane, uint64_
         struct conn *conn = conn_of(deadline_oldest(&lane->expecting));
         enum conn_next next = conn_step(conn, now_usec, clients->counters);
 
-        follow(clients, conn, next == CONN_WAIT_DATA ? conn_expire(conn) : next, now_usec);
+        follow(clients, conn, next == CONN_WAIT_DATA ? conn_expire(conn, now_usec) : next,
+               now_usec);
     }
 }
 
@@ -284,6 +329,7 @@ static void expire_lane(struct clients *clients, struct lane *lane, uint64_t now
 {
     expire_expecting(clients, lane, now_usec);
     expire_queue(clients, &lane->writing, lane->terms.write_timeout_usec, now_usec);
+    expire_queue(clients, &lane->acknowledging, lane->terms.write_timeout_usec, now_usec);
     expire_queue(clients, &lane->lingering, lane->terms.linger_usec, now_usec);
 }
 
@@ -299,20 +345,19 @@ void clients_expire(struct clients *clients, uint64_t now_usec)
 static uint64_t lane_deadline(const struct lane *lane)
 {
     const struct conn_terms *terms = &lane->terms;
+    uint64_t next = deadline_next(&lane->expecting, terms->data_timeout_usec);
 
-    return deadline_earlier(
-        deadline_next(&lane->expecting, terms->data_timeout_usec),
-        deadline_earlier(deadline_next(&lane->writing, terms->write_timeout_usec),
-                         deadline_next(&lane->lingering, terms->linger_usec)));
+    next = deadline_earlier(next, deadline_next(&lane->writing, terms->write_timeout_usec));
+    next = deadline_earlier(next, deadline_next(&lane->acknowledging, terms->write_timeout_usec));
+    return deadline_earlier(next, deadline_next(&lane->lingering, terms->linger_usec));
 }
 
 uint64_t clients_next_deadline(const struct clients *clients)
 {
     uint64_t next = deadline_next(&clients->soon, CONN_SOON_USEC);
 
-    for (const struct generation *g = clients->newest; g; g = g->older)
-        for (size_t i = 0; i < g->n_lanes; i++)
-            next = deadline_earlier(next, lane_deadline(&g->lanes[i]));
+    FOR_EACH_LANE (lane, clients)
+        next = deadline_earlier(next, lane_deadline(lane));
     return next;
 }
 

@@ -14,16 +14,24 @@
 /* Kept out of the way of what every client of a plain message goes through. */
 #define _rare_ __attribute__((noinline))
 
-/* A record of SOCK_SEQPACKET must fit into the socket's buffer as a whole. */
+/* A record of SOCK_SEQPACKET must fit into the socket's buffer as a whole (wmem_default in
+ * socket(7)). */
 #define CONN_RECORD_MAX ((size_t)64 * 1024)
-
-/* What a field of 16 bits holds: about a minute. */
-#define CONN_SPOKE_MSEC_MAX 0xffffu
 
 static enum conn_next broken(struct conn *conn, int error)
 {
     conn->outcome = result_of_errno(error);
     return CONN_CLOSE;
+}
+
+static uint32_t msec_since_accepted(const struct conn *conn, uint64_t now_usec)
+{
+    return (uint32_t)((now_usec - conn->accepted_usec) / 1000);
+}
+
+static uint64_t progress_usec(const struct conn *conn)
+{
+    return conn->accepted_usec + (uint64_t)conn->progress_msec * 1000;
 }
 
 static bool is_local(const struct conn *conn)
@@ -54,8 +62,8 @@ static enum conn_next finish(struct conn *conn, struct metrics_counters *counter
     conn->state = CONN_GREETED;
     conn->unacknowledged = UINT32_MAX;
 
-    /* After the client's end of stream nothing can come that a reset would answer, but whether it
-     * has everything shows only when its acknowledgement has come. */
+    /* After the client's end of stream nothing can come that a reset would answer, but the client
+     * has everything only when its acknowledgement has come. */
     return conn->terms->linger_usec == 0 || (conn->input_ended && unacknowledged(conn) == 0)
                ? CONN_CLOSE
                : CONN_WAIT_SOON;
@@ -72,12 +80,20 @@ static enum conn_next await_write(struct conn *conn)
     return CONN_WAIT_WRITE;
 }
 
-/* The kernel has no memory, and epoll would not tell when it has some again. */
+uint64_t conn_deadline_usec(const struct conn *conn)
+{
+    const struct conn_terms *terms = conn->terms;
+    uint64_t timeout_usec = conn->state == CONN_EXPECTING ? terms->data_timeout_usec
+                            : conn->acknowledged          ? terms->linger_usec
+                                                          : terms->write_timeout_usec;
+
+    return deadline_after(progress_usec(conn), timeout_usec);
+}
+
+/* The kernel has no memory, and epoll does not report when it has some again. */
 static enum conn_next await_memory(struct conn *conn, uint64_t now_usec)
 {
-    uint64_t progress_usec = conn->accepted_usec + (uint64_t)conn->progress_msec * 1000;
-
-    if (now_usec < deadline_after(progress_usec, conn->terms->write_timeout_usec))
+    if (now_usec < conn_deadline_usec(conn))
         return CONN_WAIT_SOON;
     conn->outcome = RESULT_TIMEOUT;
     return CONN_CLOSE;
@@ -89,10 +105,13 @@ static ssize_t send_part(struct conn *conn, const char *bytes, size_t begin, siz
 {
     size_t left = end - conn->sent;
     size_t size = conn->terms->records && left > CONN_RECORD_MAX ? CONN_RECORD_MAX : left;
+    ssize_t n;
+
     /* MSG_MORE holds the last segment back for the end of stream to go with it (TCP_CORK in
      * tcp(7)). */
-    ssize_t n = send(conn->fd, bytes + (conn->sent - begin), size, MSG_MORE | MSG_NOSIGNAL);
-
+    do
+        n = send(conn->fd, bytes + (conn->sent - begin), size, MSG_MORE | MSG_NOSIGNAL);
+    while (n < 0 && errno == EMSGSIZE && conn->terms->records && (size /= 2) > 0);
     return n < 0 ? -errno : n;
 }
 
@@ -107,7 +126,7 @@ static inline enum conn_next write_bytes(struct conn *conn, const char *bytes, s
         if (n >= 0) {
             conn->sent += (uint32_t)n;
             conn->progressed = true;
-            conn->progress_msec = (uint32_t)((now_usec - conn->accepted_usec) / 1000);
+            conn->progress_msec = msec_since_accepted(conn, now_usec);
             metrics_add(&counters->bytes_sent, (uint64_t)n);
         } else if (n == -EAGAIN) {
             return await_write(conn);
@@ -189,39 +208,61 @@ static enum conn_next write_greeting(struct conn *conn, uint64_t now_usec,
                           : render_and_write(conn, now_usec, counters);
 }
 
-static enum discarded discard_input(struct conn *conn)
-{
-    return discard(conn->fd, conn->terms->records, CONN_DISCARD_STEP_MAX, &conn->discarded);
-}
-
-/* Throws away what a client that has not been greeted has sent. Returns false, with errno set, if
- * the connection is broken. */
+/* Throws away what the client has sent. Returns false, with errno set, if the connection is broken.
+ */
 static bool take_input(struct conn *conn)
 {
-    enum discarded discarded = conn_reads(conn) ? discard_input(conn) : DISCARDED_ALL;
+    uint32_t n = 0;
+    enum discarded discarded =
+        conn->input_ended ? DISCARDED_ALL
+                          : discard(conn->fd, conn->terms->records, CONN_DISCARD_STEP_MAX, &n);
 
+    conn->more_input = discarded == DISCARDED_SOME;
     if (discarded == DISCARDED_LAST)
         conn->input_ended = true;
+    if (n > 0)
+        conn->progressed = true;
     return discarded != DISCARDED_FAILED;
 }
 
-static enum conn_next await_close(struct conn *conn)
+/* Whether fewer bytes are OUTSTANDING than at the last look. */
+static bool has_acknowledged_more(struct conn *conn, int64_t outstanding)
 {
-    switch (conn_reads(conn) ? discard_input(conn) : DISCARDED_ALL) {
-    case DISCARDED_LAST:
-        conn->input_ended = true;
-        return CONN_CLOSE;
-    case DISCARDED_FAILED:
-        return broken(conn, errno);
-    case DISCARDED_ALL:
-    case DISCARDED_SOME:
-        break;
-    }
-    /* A client that has sent more than anyone would is let go; its greeting, once acknowledged,
-     * can't be overtaken by a reset any more. */
-    return conn_reads(conn) || (unacknowledged(conn) > 0 && !sockutil_has_hung_up(conn->fd))
-               ? CONN_WAIT_CLOSE
-               : CONN_CLOSE;
+    if (outstanding < 0 || outstanding >= conn->unacknowledged)
+        return false;
+    conn->unacknowledged = (uint32_t)outstanding;
+    conn->progressed = true;
+    return true;
+}
+
+/* Begins to linger, or goes on. */
+static enum conn_next linger(struct conn *conn, uint64_t now_usec)
+{
+    uint64_t most_usec = conn->terms->linger_usec > CONN_LINGER_MAX_USEC ? conn->terms->linger_usec
+                                                                         : CONN_LINGER_MAX_USEC;
+
+    if (!conn->acknowledged)
+        conn->progress_msec = msec_since_accepted(conn, now_usec);
+    conn->acknowledged = true;
+    return conn->input_ended || now_usec >= deadline_after(progress_usec(conn), most_usec)
+               ? CONN_CLOSE
+               : CONN_WAIT_CLOSE;
+}
+
+/* What a client waits for that has been greeted and of which there is no input. */
+static enum conn_next await_end(struct conn *conn, uint64_t now_usec)
+{
+    int64_t outstanding = conn->acknowledged ? 0 : unacknowledged(conn);
+
+    if (outstanding <= 0)
+        return linger(conn, now_usec);
+    (void)has_acknowledged_more(conn, outstanding);
+    return CONN_WAIT_ACKNOWLEDGEMENT;
+}
+
+static enum conn_next go_on_after_greeting(struct conn *conn, uint64_t now_usec)
+{
+    return take_input(conn) ? await_end(conn, now_usec) : broken(conn, errno);
 }
 
 /* A client that sends a lot before it reads is stuck in its own write while we are in ours: its
@@ -240,13 +281,10 @@ static enum conn_next await_data(struct conn *conn, uint64_t now_usec,
 {
     if (!take_input(conn))
         return broken(conn, errno);
-    if (conn->discarded == 0)
+    if (!conn->progressed)
         return conn->input_ended ? CONN_CLOSE : CONN_WAIT_DATA;
     conn->state = CONN_WRITING;
-    conn->progress_msec = (uint32_t)((now_usec - conn->accepted_usec) / 1000);
-    conn->spoke_msec =
-        (conn->progress_msec < CONN_SPOKE_MSEC_MAX ? conn->progress_msec : CONN_SPOKE_MSEC_MAX) &
-        CONN_SPOKE_MSEC_MAX;
+    conn->spoke_msec = conn->progress_msec = msec_since_accepted(conn, now_usec);
     return write_greeting(conn, now_usec, counters);
 }
 
@@ -299,7 +337,7 @@ enum conn_next conn_begin(struct conn *conn, int fd, struct peer peer,
 enum conn_next conn_step(struct conn *conn, uint64_t now_usec, struct metrics_counters *counters)
 {
     assert(conn->state != CONN_FREE);
-    return conn->state == CONN_GREETED ? await_close(conn)
+    return conn->state == CONN_GREETED ? go_on_after_greeting(conn, now_usec)
                                        : go_on_greeting(conn, now_usec, counters);
 }
 
@@ -309,7 +347,7 @@ enum conn_next conn_look(struct conn *conn, short revents, uint64_t now_usec,
     if (conn->state != CONN_GREETED)
         return conn_step(conn, now_usec, counters);
     if (revents == 0)
-        return CONN_WAIT_CLOSE;
+        return await_end(conn, now_usec);
     /* Both ends of stream are there and ours is acknowledged, so that the connection is over:
      * whatever is left unread, close(2) sends no reset any more (RFC 9293, 3.10.4). */
     if ((revents & (POLLHUP | POLLERR)) == POLLHUP &&
@@ -321,33 +359,28 @@ enum conn_next conn_look(struct conn *conn, short revents, uint64_t now_usec,
     return conn_step(conn, now_usec, counters);
 }
 
-/* Whether the client has taken a part of what it was sent since the last look. The kernel's buffer
- * has room for more only when a good part of it is free, and a slow client may have made progress
- * long before. */
-static bool has_progressed(struct conn *conn)
+/* A greeted client that has read a part of its greeting is looked for here and not by epoll, which
+ * reports only that all of it is acknowledged, or that a good part of the kernel's buffer is free.
+ */
+enum conn_next conn_expire(struct conn *conn, uint64_t now_usec)
 {
-    int64_t outstanding = unacknowledged(conn);
-
-    if (outstanding < 0 || outstanding >= conn->unacknowledged)
-        return false;
-    conn->unacknowledged = (uint32_t)outstanding;
-    conn->progressed = true;
-    return true;
-}
-
-enum conn_next conn_expire(struct conn *conn)
-{
+    if (conn->acknowledged)
+        return CONN_CLOSE;
     if (conn->state == CONN_GREETED) {
-        /* What a local client has not read yet stays readable after close(2). Over TCP the rest
-         * would still be delivered, but lost to a reset if the client sends anything. */
-        return !is_local(conn) && unacknowledged(conn) > 0 && has_progressed(conn)
-                   ? CONN_WAIT_ACKNOWLEDGEMENT
-                   : CONN_CLOSE;
+        enum conn_next next = await_end(conn, now_usec);
+
+        return next == CONN_WAIT_ACKNOWLEDGEMENT && !conn->progressed ? CONN_CLOSE : next;
     }
-    if (conn->state == CONN_WRITING && has_progressed(conn))
+    if (conn->state == CONN_WRITING && has_acknowledged_more(conn, unacknowledged(conn)))
         return CONN_WAIT_WRITE;
     conn->outcome = RESULT_TIMEOUT;
     return CONN_CLOSE;
+}
+
+bool conn_is_evictable(const struct conn *conn)
+{
+    return conn->state == CONN_GREETED && (conn->acknowledged || is_local(conn) ||
+                                           unacknowledged(conn) <= CONN_EVICT_UNACKNOWLEDGED_MAX);
 }
 
 void conn_fail(struct conn *conn)
@@ -386,9 +419,9 @@ static void tell(const struct conn *conn, uint64_t now_usec, struct connlog_conn
 
 void conn_close(struct conn *conn, uint64_t now_usec, struct connlog_connection *ret_story)
 {
-    /* Whoever is let go before it has closed: to close on unread input would reset it. */
-    if (conn->state == CONN_GREETED && conn->terms->linger_usec > 0 && conn_reads(conn) &&
-        discard_input(conn) == DISCARDED_FAILED)
+    /* A client that is dropped before it closes may have unread input; closing then would send a
+     * reset. */
+    if (conn->state == CONN_GREETED && conn->terms->linger_usec > 0 && !take_input(conn))
         (void)broken(conn, errno);
     drop_rest(conn);
     tell(conn, now_usec, ret_story);

@@ -30,6 +30,7 @@ static int init_lane(struct lane *lane, const struct endpoint *endpoint, struct 
     };
     deadline_fifo_init(&lane->expecting);
     deadline_fifo_init(&lane->writing);
+    deadline_fifo_init(&lane->acknowledging);
     deadline_fifo_init(&lane->lingering);
     lane->open = true;
     return 0;
@@ -67,7 +68,7 @@ void generation_free(struct generation *generation)
 bool generation_in_use(const struct generation *generation)
 {
     for (size_t i = 0; i < generation->n_lanes; i++)
-        if (generation->lanes[i].open)
+        if (generation->lanes[i].open || generation->lanes[i].n_clients > 0)
             return true;
-    return generation->n_clients > 0;
+    return false;
 }

@@ -8,11 +8,11 @@
 
 #include "greetd/util.h"
 
-/* Of descriptors and memory, which are ours to mend, and then of the network, passed on from a
- * client that is gone: see "Error handling" in accept(2). */
+/* Of descriptors, memory and permission, which are ours to mend, and then of the network, passed on
+ * from a client that is gone: see "Error handling" in accept(2). */
 static const int accept_errors[METRICS_ACCEPT_ERRORS] = {
-    EMFILE,      ENFILE,    ENOBUFS, ENOMEM,       ECONNABORTED, EPROTO,      EPERM,     ENETDOWN,
-    ENOPROTOOPT, EHOSTDOWN, ENONET,  EHOSTUNREACH, EOPNOTSUPP,   ENETUNREACH, ETIMEDOUT,
+    EMFILE,   ENFILE,      ENOBUFS,   ENOMEM, EPERM,        EACCES,     ECONNABORTED, EPROTO,
+    ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH,  ETIMEDOUT,
 };
 
 int metrics_accept_error(size_t index)

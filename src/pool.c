@@ -52,8 +52,9 @@ static int pool_new(struct pool **ret, unsigned n_workers, uint64_t max_connecti
         .metrics_text = {.write = write_metrics, .context = pool},
         .accept.max_connections = max_connections,
         .accept.changed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+        .accept.look_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
     };
-    if (pool->shared.accept.changed_fd < 0)
+    if (pool->shared.accept.changed_fd < 0 || pool->shared.accept.look_fd < 0)
         return -errno;
     pool->n_rounds_prodded = calloc(n_workers, sizeof(uint64_t));
     if (!pool->n_rounds_prodded)
@@ -177,6 +178,7 @@ void pool_free(struct pool *pool)
         worker_deinit(&pool->workers[i]);
     metrics_deinit(&pool->shared.accept.metrics);
     util_close(pool->shared.accept.changed_fd);
+    util_close(pool->shared.accept.look_fd);
     free(pool->n_rounds_prodded);
     free(pool);
 }

@@ -23,7 +23,6 @@ enum sockutil_accept sockutil_accept_class(int error)
     case ECONNABORTED:
     case EINTR:
     case EPROTO:
-    case EPERM: /* a firewall rule forbids this one */
     case ENETDOWN:
     case ENOPROTOOPT:
     case EHOSTDOWN:
@@ -33,6 +32,9 @@ enum sockutil_accept sockutil_accept_class(int error)
     case ENETUNREACH:
     case ETIMEDOUT:
         return SOCKUTIL_ACCEPT_NEXT;
+    case EACCES: /* the client stays in the queue then, so that to try at once would be to spin */
+    case EPERM:
+        return SOCKUTIL_ACCEPT_DENIED;
     case EMFILE:
     case ENFILE:
     case ENOBUFS:

@@ -75,6 +75,9 @@ static void dispatch(struct worker *worker, uint64_t source, uint64_t now_usec)
     case SOURCE_LISTENER:
         acceptor_announce(&worker->acceptor, source_index(source));
         break;
+    case SOURCE_LOOK:
+        acceptor_look_again(&worker->acceptor);
+        break;
     case SOURCE_CLIENT:
         clients_step(&worker->clients, source_index(source), now_usec);
         break;
@@ -132,13 +135,13 @@ static void tell_of_activity(struct worker *worker)
 static void report_round(struct worker *worker)
 {
     const struct metrics_counters *counters = worker->clients.counters;
-    uint64_t n_accepted = count_of(&counters->accepted), n_ended = count_of(&counters->ended);
+    uint64_t n_events =
+        count_of(&counters->accepted) + count_of(&counters->greeted) + count_of(&counters->ended);
 
     atomic_store_explicit(&worker->n_rounds, count_of(&worker->n_rounds) + 1, memory_order_relaxed);
-    if (n_accepted == worker->n_accepted_seen && n_ended == worker->n_ended_seen)
+    if (n_events == worker->n_events_seen)
         return;
-    worker->n_accepted_seen = n_accepted;
-    worker->n_ended_seen = n_ended;
+    worker->n_events_seen = n_events;
     atomic_store_explicit(&worker->idle_since_usec,
                           worker->clients.n > 0 ? DEADLINE_NEVER : deadline_now(),
                           memory_order_release);
@@ -180,9 +183,16 @@ static void *worker_main(void *p)
     return NULL;
 }
 
+/* Has epoll report that FD, an eventfd, was written. */
+static int watch(const struct worker *worker, int fd, uint32_t events, enum endpoint_source source)
+{
+    struct epoll_event event = {.events = events, .data.u64 = source_pack(source, 0)};
+
+    return epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
 static int init_mailbox(struct worker *worker)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.u64 = source_pack(SOURCE_MAILBOX, 0)};
     int r = ring_init(&worker->mailbox, WORKER_MAILBOX_SIZE, sizeof(struct worker_message));
 
     if (r < 0)
@@ -190,9 +200,11 @@ static int init_mailbox(struct worker *worker)
     worker->mailbox_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (worker->mailbox_fd < 0)
         return -errno;
-    if (epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, worker->mailbox_fd, &event) < 0)
-        return -errno;
-    return 0;
+    r = watch(worker, worker->mailbox_fd, EPOLLIN, SOURCE_MAILBOX);
+    if (r < 0)
+        return r;
+    /* Nobody reads this one: each write is an edge for every worker. */
+    return watch(worker, worker->shared->accept.look_fd, EPOLLIN | EPOLLET, SOURCE_LOOK);
 }
 
 int worker_init(struct worker *worker, unsigned index, size_t capacity,

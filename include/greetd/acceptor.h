@@ -2,8 +2,8 @@
 #pragma once
 
 /* The listening sockets as one worker has them. Each is in the worker's epoll with EPOLLEXCLUSIVE,
- * so that a new client wakes one worker and not all. When no more clients can be taken they leave
- * epoll, and clients wait in the kernel's queue, or go to another worker. Only the worker's own
+ * so that a new client wakes one worker and not all. A socket whose clients this worker can't take
+ * leaves epoll, and they go to another worker or wait in the kernel's queue. Only the worker's own
  * thread comes here. */
 
 #include <stdatomic.h>
@@ -24,15 +24,17 @@ struct acceptor_shared {
      * it. */
     atomic_uint_fast64_t exhausted_usec;
     int changed_fd; /* borrowed: an eventfd, written when the last worker has let go of a socket */
+    int look_fd; /* borrowed: an eventfd, written to have every worker call acceptor_look_again() */
 };
 
 struct acceptor {
-    int epoll_fd;            /* borrowed: the worker's */
-    struct clients *clients; /* borrowed; its generations have the sockets */
-    bool held;               /* by acceptor_hold() */
-    bool paused;
-    uint64_t resume_usec;           /* paused until then, at the latest; else DEADLINE_NEVER */
-    uint64_t n_ended_at_pause;      /* of clients_n_ended: whether someone has gone since */
+    int epoll_fd;                   /* borrowed: the worker's */
+    struct clients *clients;        /* borrowed; its generations have the sockets */
+    bool held;                      /* by acceptor_hold() */
+    bool left_epoll;                /* a socket did since the others were last asked to look */
+    uint64_t resume_usec;           /* when to try paused sockets again; else DEADLINE_NEVER */
+    uint64_t n_ended_at_pause;      /* of clients_n_ended: whether a client has ended since */
+    size_t turn;                    /* which lane is the first to be accepted from */
     struct acceptor_shared *shared; /* borrowed */
 };
 
@@ -57,9 +59,13 @@ void acceptor_resume(struct acceptor *acceptor);
 /* Remembers that epoll has announced clients at lane number LANE of the newest generation. */
 void acceptor_announce(struct acceptor *acceptor, size_t lane);
 
-/* Accepts and greets a few of the clients that wait, and takes accepting up again if it was paused
- * and may go on. Must come after all events of the same epoll_wait(2) have been seen: to take a
- * client may mean to let another go, of whom an event would still speak. Returns 0, or a negative
+/* Looks into every queue, paused or not, in the next acceptor_run(): another worker can't take a
+ * client that epoll has announced to it alone. */
+void acceptor_look_again(struct acceptor *acceptor);
+
+/* Accepts and greets a few of the clients that wait, and takes accepting up again where it was
+ * paused and may go on. Must come after all events of the same epoll_wait(2) have been seen: taking
+ * a client may mean evicting another, of which an event would still speak. Returns 0, or a negative
  * errno if a socket has become useless. */
 int acceptor_run(struct acceptor *acceptor, uint64_t now_usec);
 

@@ -56,19 +56,20 @@ void clients_retire(struct clients *clients);
 /* Frees the table, the rendering and all generations. No client must be left. */
 void clients_deinit(struct clients *clients);
 
-/* Whether one more can be taken without letting another go. */
+/* Whether one more can be taken without evicting another. */
 static inline bool clients_have_room(const struct clients *clients)
 {
     return clients->n < clients->capacity;
 }
 
-/* Whether clients_let_go_oldest() would find someone. */
-bool clients_can_let_go(const struct clients *clients);
+/* Whether clients_evict_oldest() would find a client. */
+bool clients_can_evict(const struct clients *clients, uint64_t now_usec);
 
-/* Ends the client that has lingered for longest; if there is none, of those who were greeted just
- * now and those who have been expected to speak the one that has waited longest. Returns false if
- * there is none of these either. */
-bool clients_let_go_oldest(struct clients *clients, uint64_t now_usec);
+/* Ends the client that has lingered for longest. If none lingers, ends the one that has waited
+ * longest of those greeted just now and those expected to speak, or else the oldest that is still
+ * to acknowledge a little of its greeting, or has acknowledged nothing for LingerSec=. Returns
+ * false if there is none of these either. */
+bool clients_evict_oldest(struct clients *clients, uint64_t now_usec);
 
 /* Takes FD, just accepted from the socket of LANE, and greets PEER as far as possible. There must
  * be room. */

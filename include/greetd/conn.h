@@ -3,15 +3,16 @@
 
 /* The life of one client, from accept(2) to close(2):
  *
- *     [expecting ──▶] writing ──▶ greeted ──▶ closed
+ *     [expecting ──▶] writing ──▶ greeted ──▶ acknowledged ──▶ closed
  *
- * With GreetOn=data a client is expected to say something first, within DataTimeoutSec=; what it
- * says is thrown away like all input. If it closes instead it is not greeted. While writing, the
- * greeting is given to the kernel; with its last byte goes the end of stream
- * (shutdown(2)). A greeted client is expected to close; until it does, or LingerSec= is over,
- * whatever it sends is read and thrown away. Only then is the socket closed: to close it on unread
- * input would make the kernel send a reset, and a reset may overtake the greeting; see
- * RFC 1122, 4.2.2.13.
+ * With GreetOn=data a client is expected to send something first, within DataTimeoutSec=; like all
+ * input it is thrown away. If the client closes instead it is not greeted. While writing, the
+ * greeting is given to the kernel; with its last byte goes the end of stream (shutdown(2)). A
+ * greeted client has WriteTimeoutSec= to acknowledge a part of the greeting or to send something,
+ * again and again. A client that has acknowledged everything is expected to close; each time it
+ * sends something it has LingerSec= more, up to CONN_LINGER_MAX_USEC. Its socket is closed only
+ * then: closing on unread input would make the kernel send a reset, and a reset may overtake the
+ * greeting; see RFC 1122, 4.2.2.13.
  *
  * A step does what can be done without waiting and returns what to wait for. It knows nothing of
  * epoll, queues and timers, which are the business of clients. */
@@ -29,18 +30,24 @@
  * told of them: long enough that, of many clients who keep the machine busy, most have closed. */
 #define CONN_SOON_USEC 20000
 
-/* Input that is thrown away: at one step, so that a flood can't keep the worker from others, and in
- * all. */
+/* Input that is thrown away at one step, so that a flood can't keep the worker from others. */
 #define CONN_DISCARD_STEP_MAX ((uint32_t)64 * 1024)
-#define CONN_DISCARD_MAX      ((uint32_t)16 * 1024 * 1024)
+
+/* What may be on its way to a client that is evicted: no more than the kernel of a client that
+ * reads nothing takes at first. */
+#define CONN_EVICT_UNACKNOWLEDGED_MAX 65536
+
+/* A client that goes on sending after it has acknowledged its greeting is closed after this, or
+ * after LingerSec= if that is longer (lingering_time of nginx). */
+#define CONN_LINGER_MAX_USEC ((uint64_t)30 * 1000000)
 
 /* What to do next with a client; the one switch over it, in clients, owns every consequence. */
 enum conn_next {
     CONN_WAIT_DATA,  /* wait until it sends something, at most DataTimeoutSec= */
     CONN_WAIT_WRITE, /* wait until it takes more (or sends something), at most WriteTimeoutSec= */
     CONN_WAIT_SOON,  /* look again after CONN_SOON_USEC */
-    CONN_WAIT_CLOSE, /* wait until it sends something or closes, at most LingerSec= */
-    CONN_WAIT_ACKNOWLEDGEMENT, /* the same, at most WriteTimeoutSec= */
+    CONN_WAIT_ACKNOWLEDGEMENT, /* wait until it has all, at most WriteTimeoutSec= */
+    CONN_WAIT_CLOSE,           /* wait until it sends something or closes, at most LingerSec= */
     CONN_CLOSE,                /* it is over */
 };
 
@@ -79,22 +86,24 @@ struct conn {
         uint64_t number;        /* GREETD_CONNECTION=, unless has_rest */
         struct conn_rest *rest; /* owned, if has_rest */
     };
-    uint64_t accepted_usec;   /* CLOCK_MONOTONIC */
-    uint32_t progress_msec;   /* since accepted_usec: when it last took a part of the greeting */
-    uint32_t sent;            /* bytes of the greeting given to the kernel */
-    uint32_t discarded;       /* bytes of input thrown away */
-    uint32_t unacknowledged;  /* of those sent, at the last look for progress */
-    int fd;                   /* owned */
-    unsigned state : 2;       /* enum conn_state */
-    unsigned outcome : 3;     /* enum result, as far as it is known before the end */
-    unsigned input_ended : 1; /* the client has sent its end of stream */
-    unsigned progressed : 1;  /* bytes were written; who starts a timeout for it clears this */
-    unsigned queue : 3;       /* of clients: which queue it waits in */
-    unsigned watched : 1;     /* of clients: epoll knows the socket */
-    unsigned has_rest : 1;    /* of a greeting that was made up for this client */
-    unsigned all_sent : 1;    /* the whole greeting was given to the kernel */
-    unsigned spoke_msec : 16; /* since accepted_usec: when it first spoke, if it was expected to, or
-                               * the most that fits */
+    uint64_t accepted_usec;    /* CLOCK_MONOTONIC */
+    uint32_t spoke_msec;       /* since accepted_usec: when it first spoke, if it was expected to */
+    uint32_t progress_msec;    /* since accepted_usec: when it last took a part of the greeting, or
+                                * had acknowledged everything */
+    uint32_t sent;             /* bytes of the greeting given to the kernel */
+    uint32_t unacknowledged;   /* of those sent, at the last look for progress */
+    int fd;                    /* owned */
+    unsigned state : 2;        /* enum conn_state */
+    unsigned outcome : 3;      /* enum result, as far as it is known before the end */
+    unsigned input_ended : 1;  /* the client has sent its end of stream */
+    unsigned more_input : 1;   /* the last step left some of its input unread */
+    unsigned progressed : 1;   /* it took, acknowledged or sent something; clients clears this when
+                                * it starts a timeout anew */
+    unsigned all_sent : 1;     /* the whole greeting was given to the kernel */
+    unsigned acknowledged : 1; /* and the client has all of it */
+    unsigned has_rest : 1;     /* of a greeting that was made up for this client */
+    unsigned queue : 3;        /* of clients: which queue it waits in */
+    unsigned watched : 1;      /* of clients: epoll knows the socket */
     struct peer peer;
 };
 
@@ -115,15 +124,17 @@ enum conn_next conn_step(struct conn *conn, uint64_t now_usec, struct metrics_co
 enum conn_next conn_look(struct conn *conn, short revents, uint64_t now_usec,
                          struct metrics_counters *counters);
 
-/* Whether what the client sends is still read. Past a bound, or its end of stream, it is not. */
-static inline bool conn_reads(const struct conn *conn)
-{
-    return !conn->input_ended && conn->discarded < CONN_DISCARD_MAX;
-}
-
 /* Called when the time of one of CONN_WAIT_DATA, _WRITE, _CLOSE or _ACKNOWLEDGEMENT is over:
  * whether to wait once more, because the client is slow but does read, or to give up. */
-enum conn_next conn_expire(struct conn *conn);
+enum conn_next conn_expire(struct conn *conn, uint64_t now_usec);
+
+/* When the present wait would be over if it had begun with the client's last progress. */
+uint64_t conn_deadline_usec(const struct conn *conn);
+
+/* Whether a greeted client can be closed at once. What it has not acknowledged is still delivered
+ * after close(2) unless the client sends something; but much of it would stay in the kernel's
+ * memory for a client that does not read, which nobody would count any more. */
+bool conn_is_evictable(const struct conn *conn);
 
 /* The client could not be waited for: it is going to be closed. */
 void conn_fail(struct conn *conn);

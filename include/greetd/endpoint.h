@@ -48,7 +48,7 @@ bool endpoints_have(const struct endpoints *endpoints, const struct listener *li
 const char *endpoint_name(const struct endpoint *endpoint);
 
 /* What an epoll event of a worker is about. */
-enum endpoint_source { SOURCE_MAILBOX, SOURCE_LISTENER, SOURCE_CLIENT };
+enum endpoint_source { SOURCE_MAILBOX, SOURCE_LOOK, SOURCE_LISTENER, SOURCE_CLIENT };
 
 /* For epoll_data.u64: the kind of source, and which one of it. */
 static inline uint64_t source_pack(enum endpoint_source source, size_t index)

@@ -22,18 +22,19 @@ struct lane {
     struct conn_terms terms;
     struct metrics_listener_counters *counters; /* borrowed: this worker's */
     /* Of clients. */
-    struct deadline_fifo expecting, writing, lingering;
+    size_t n_clients;
+    struct deadline_fifo expecting, writing, acknowledging, lingering;
     /* Of the acceptor. */
     bool open;     /* still to be accepted from */
     bool watched;  /* epoll knows it; only so in the newest generation */
     bool ready;    /* there may be clients in its queue */
-    bool emptying; /* is let go as soon as its queue is empty */
+    bool paused;   /* clients are left in its queue until acceptor->resume_usec */
+    bool emptying; /* is closed as soon as its queue is empty */
 };
 
 struct generation {
     struct generation *older;    /* the one before, as long as that is in use */
     struct endpoints *endpoints; /* a reference */
-    size_t n_clients;            /* of all its lanes */
     size_t n_lanes;
     struct lane lanes[];
 };

@@ -2,7 +2,7 @@
 #pragma once
 
 /* What is counted. Every worker has counters of its own, on cache lines of its own, and is the only
- * one to write them; whoever wants a number adds them up. */
+ * one to write them; a reader adds them up. */
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -27,7 +27,7 @@
 #define METRICS_TIME_FIRST_USEC 16
 
 /* Kinds of failure of accept4(2), as metrics_accept_error() lists them. */
-#define METRICS_ACCEPT_ERRORS 15
+#define METRICS_ACCEPT_ERRORS 16
 
 struct metrics_counters {
 #define METRICS_FIELD(name) atomic_uint_fast64_t name;

@@ -11,6 +11,7 @@
 enum sockutil_accept {
     SOCKUTIL_ACCEPT_EMPTY,     /* nobody is waiting: come back when epoll says so */
     SOCKUTIL_ACCEPT_NEXT,      /* this client is gone already; the next one may be there */
+    SOCKUTIL_ACCEPT_DENIED,    /* a security module forbids it: pause, then try again */
     SOCKUTIL_ACCEPT_EXHAUSTED, /* out of descriptors or memory: pause, then try again */
     SOCKUTIL_ACCEPT_BROKEN,    /* the socket itself is of no more use */
 };

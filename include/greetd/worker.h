@@ -63,8 +63,8 @@ struct worker {
     struct clients clients;
     struct acceptor acceptor;
     bool has_mail, quit;
-    uint64_t n_accepted_seen, n_ended_seen; /* at the end of the last round */
-    int error; /* negative errno, for WORKER_FAILED; settled once the state is seen */
+    uint64_t n_events_seen; /* clients accepted, greeted and ended by the end of the last round */
+    int error;              /* negative errno, for WORKER_FAILED; settled once the state is seen */
     /* enum worker_state. Released by the thread, so that who sees it sees what led there. */
     atomic_int state;
     /* How many messages it has acted on. Released, as the state. */

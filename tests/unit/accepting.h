@@ -31,6 +31,7 @@ static inline void accepting_open(struct accepting *a, size_t n_endpoints, size_
     a->shared = (struct acceptor_shared){
         .max_connections = capacity,
         .changed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+        .look_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
     };
     cr_assert_eq(metrics_init(&a->shared.metrics, 1), 0);
     const struct clients_worker worker = {
@@ -48,6 +49,7 @@ static inline void accepting_close(struct accepting *a)
     clients_deinit(&a->clients);
     metrics_deinit(&a->shared.metrics);
     close(a->shared.changed_fd);
+    close(a->shared.look_fd);
     place_close(&a->place);
 }
 
@@ -83,6 +85,12 @@ static inline int accepting_go_round(struct accepting *a, uint64_t now_usec)
     accepting_hear(a, now_usec);
     clients_expire(&a->clients, now_usec);
     return acceptor_run(&a->acceptor, now_usec);
+}
+
+/* Whether some of the queues are left alone until later. */
+static inline bool accepting_is_paused(const struct accepting *a)
+{
+    return a->acceptor.resume_usec != DEADLINE_NEVER;
 }
 
 /* Has N clients come to the first endpoint. */

@@ -130,6 +130,15 @@ static inline int net_outstanding(int fd)
     return outstanding;
 }
 
+/* How many bytes can be read at once. */
+static inline int net_unread(int fd)
+{
+    int unread = -1;
+
+    cr_assert_eq(ioctl(fd, FIONREAD, &unread), 0);
+    return unread;
+}
+
 /* Reads exactly SIZE bytes. */
 static inline void net_read(int fd, char *buffer, size_t size)
 {

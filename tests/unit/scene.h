@@ -61,7 +61,8 @@ static inline enum conn_next scene_look(struct scene *scene)
     return conn_look(&scene->conn, pollfd.revents, SCENE_START, &scene->counters);
 }
 
-/* Steps as the socket's events ask for it until the step returns something else than WAIT. */
+/* Steps as the socket's events ask for it until the step returns something else than WAIT, or,
+ * while waiting for the close, than to wait for the acknowledgement. */
 static inline enum conn_next scene_step_while(struct scene *scene, enum conn_next wait)
 {
     enum conn_next next;
@@ -69,7 +70,7 @@ static inline enum conn_next scene_step_while(struct scene *scene, enum conn_nex
     do {
         net_wait(scene->conn.fd, wait == CONN_WAIT_WRITE ? POLLIN | POLLOUT : POLLIN);
         next = scene_step(scene);
-    } while (next == wait);
+    } while (next == wait || (wait == CONN_WAIT_CLOSE && next == CONN_WAIT_ACKNOWLEDGEMENT));
     return next;
 }
 

@@ -128,7 +128,7 @@ Test(acceptor, leaves_newcomers_to_others_while_these_have_room)
     accepting_connect(&scene, 2);
     cr_assert_eq(accepting_go_round(&scene, ACCEPTING_START), 0);
     cr_assert_eq(scene.clients.n, 2);
-    cr_assert(scene.acceptor.paused);
+    cr_assert(accepting_is_paused(&scene));
     place_connect(&scene.place, 0);
     cr_assert_eq(accepting_go_round(&scene, acceptor_next_deadline(&scene.acceptor)), 0);
     cr_assert_eq(told.n, 0);
@@ -156,7 +156,7 @@ Test(acceptor, lets_the_oldest_go_when_full)
     cr_assert_eq(told.n, 3);
     for (size_t i = 0; i < 3; i++)
         cr_assert_eq(told.stories[i].number, i + 1);
-    cr_assert_not(scene.acceptor.paused);
+    cr_assert_not(accepting_is_paused(&scene));
     accepting_close(&scene);
 }
 
@@ -165,20 +165,20 @@ Test(acceptor, pauses_while_full_and_goes_on_when_someone_has_gone)
     struct accepting scene;
     int first = accepting_fill(&scene, 2);
 
-    cr_assert(scene.acceptor.paused, "another worker must hear of the next one");
+    cr_assert(accepting_is_paused(&scene), "another worker must hear of the next one");
     int second = place_connect(&scene.place, 1);
     cr_assert_eq(accepting_hear(&scene, ACCEPTING_START), 0);
     /* Looks again before long, in case others have filled up; here nothing has changed by then. */
     uint64_t again = acceptor_next_deadline(&scene.acceptor);
     cr_assert_gt(again, ACCEPTING_START);
     cr_assert_eq(acceptor_run(&scene.acceptor, again), 0);
-    cr_assert(scene.acceptor.paused);
+    cr_assert(accepting_is_paused(&scene));
     cr_assert_eq(scene.clients.n, 1);
 
     net_reset(first);
     NET_WAIT_UNTIL((accepting_hear(&scene, ACCEPTING_START), scene.clients.n == 0));
     cr_assert_eq(acceptor_run(&scene.acceptor, ACCEPTING_START), 0);
-    cr_assert_not(scene.acceptor.paused);
+    cr_assert_not(accepting_is_paused(&scene));
     place_read_hello(second);
     accepting_close(&scene);
 }
@@ -246,7 +246,7 @@ Test(acceptor, pauses_without_spinning_when_out_of_descriptors)
     cr_assert_eq(accepting_hear(&scene, now), 1);
     cr_assert_eq(acceptor_run(&scene.acceptor, now), 0);
     for (int i = 0; i < 5; i++) {
-        cr_assert(scene.acceptor.paused);
+        cr_assert(accepting_is_paused(&scene));
         cr_assert_eq(acceptor_next_deadline(&scene.acceptor), now + RETRY);
         cr_assert_eq(accepting_hear(&scene, now), 0);
         now += RETRY;
@@ -259,7 +259,7 @@ Test(acceptor, pauses_without_spinning_when_out_of_descriptors)
     leave_descriptors(2);
     cr_assert_eq(accepting_go_round(&scene, now + RETRY), 0);
     cr_assert_eq(scene.clients.n, 1);
-    cr_assert_not(scene.acceptor.paused);
+    cr_assert_not(accepting_is_paused(&scene));
     place_read_hello(client);
     accepting_close(&scene);
 }
@@ -303,9 +303,9 @@ static void exhaust(struct accepting *scene, uint64_t now_usec)
     accept_failures = 1;
     scene->clients.newest->lanes[0].ready = true;
     cr_assert_eq(acceptor_run(&scene->acceptor, now_usec), 0);
-    cr_assert(scene->acceptor.paused);
+    cr_assert(accepting_is_paused(scene));
     cr_assert_eq(acceptor_run(&scene->acceptor, now_usec + RETRY), 0);
-    cr_assert_not(scene->acceptor.paused);
+    cr_assert_not(accepting_is_paused(scene));
     /* Nobody is to be there the next time who could be let go. */
     clients_abandon(&scene->clients, now_usec + RETRY);
 }
@@ -337,7 +337,7 @@ Test(acceptor, an_episode_that_another_worker_has_just_logged_is_the_same)
 
 ParameterizedTestParameters(acceptor, passes_over_a_client_that_is_gone)
 {
-    static int errors[] = {ECONNABORTED, EPROTO, EINTR, ENETDOWN, EHOSTUNREACH, EPERM};
+    static int errors[] = {ECONNABORTED, EPROTO, EINTR, ENETDOWN, EHOSTUNREACH};
     return cr_make_param_array(int, errors, ELEMENTSOF(errors));
 }
 
@@ -353,6 +353,193 @@ ParameterizedTest(int *error, acceptor, passes_over_a_client_that_is_gone, .time
     cr_assert_eq(told.n_errors, 0);
     cr_assert_eq(n_accept_errors(&scene, *error), *error == EINTR ? 0 : 3);
     place_read_hello(client);
+    accepting_close(&scene);
+}
+
+ParameterizedTestParameters(acceptor, tries_again_later_what_a_security_module_denies)
+{
+    static int errors[] = {EACCES, EPERM};
+    return cr_make_param_array(int, errors, ELEMENTSOF(errors));
+}
+
+/* The client stays in the queue. */
+ParameterizedTest(int *error, acceptor, tries_again_later_what_a_security_module_denies,
+                  .timeout = 60)
+{
+    struct accepting scene;
+
+    accepting_open(&scene, 1, 8);
+    place_connect(&scene.place, 0);
+    cr_assert_eq(accepting_go_round(&scene, ACCEPTING_START), 0);
+    int client = place_connect(&scene.place, 0);
+    accept_error = *error;
+    accept_failures = 1;
+    cr_assert_eq(accepting_go_round(&scene, ACCEPTING_START), 0);
+    cr_assert_eq(told.n_errors, 1);
+    cr_assert_eq(told.errors[0], *error);
+    cr_assert_eq(n_accept_errors(&scene, *error), 1);
+    cr_assert_eq(told.n, 0, "nobody is evicted for it");
+    cr_assert_eq(acceptor_next_deadline(&scene.acceptor), ACCEPTING_START + RETRY);
+    cr_assert_eq(accepting_go_round(&scene, ACCEPTING_START + RETRY), 0);
+    place_read_hello(client);
+    accepting_close(&scene);
+}
+
+/* A security module is asked even if no client is there. */
+Test(acceptor, does_not_pause_for_a_denial_that_concerns_nobody)
+{
+    struct accepting scene;
+
+    accepting_open(&scene, 1, 8);
+    accept_error = EACCES;
+    accept_failures = 1;
+    acceptor_look_again(&scene.acceptor);
+    cr_assert_eq(acceptor_run(&scene.acceptor, ACCEPTING_START), 0);
+    cr_assert_not(accepting_is_paused(&scene));
+    cr_assert_eq(told.n_errors, 0);
+    accepting_close(&scene);
+}
+
+/* How often other workers were asked to look. */
+static eventfd_t n_asked(const struct accepting *scene)
+{
+    eventfd_t n = 0;
+
+    return eventfd_read(scene->shared.look_fd, &n) == 0 ? n : 0;
+}
+
+/* Epoll has woken this worker alone: without a word nobody would take that client before some time
+ * has passed. */
+Test(acceptor, asks_others_to_take_a_client_that_it_leaves_to_them)
+{
+    struct accepting scene;
+
+    accepting_open(&scene, 1, 2);
+    accepting_connect(&scene, 2);
+    cr_assert_eq(accepting_go_round(&scene, ACCEPTING_START), 0);
+    cr_assert_not(accepting_is_paused(&scene), "all places are taken, two can be evicted");
+    scene.shared.max_connections = 4;
+    place_connect(&scene.place, 0);
+    cr_assert_eq(accepting_go_round(&scene, ACCEPTING_START), 0);
+    cr_assert(accepting_is_paused(&scene));
+    cr_assert_eq(n_asked(&scene), 1);
+
+    /* Once is enough: while it is paused epoll announces no client to it. */
+    for (uint64_t i = 1; i < 4; i++) {
+        cr_assert_eq(accepting_go_round(&scene, ACCEPTING_START + i * RETRY), 0);
+        cr_assert(accepting_is_paused(&scene));
+    }
+    acceptor_look_again(&scene.acceptor);
+    cr_assert_eq(acceptor_run(&scene.acceptor, ACCEPTING_START + 4 * RETRY), 0);
+    cr_assert_eq(n_asked(&scene), 0);
+    cr_assert_eq(told.n, 0);
+    accepting_close(&scene);
+}
+
+Test(acceptor, asks_nobody_when_the_queue_is_empty)
+{
+    struct accepting scene;
+
+    accepting_open(&scene, 1, 2);
+    scene.shared.max_connections = 4;
+    accepting_connect(&scene, 2);
+    cr_assert_eq(accepting_go_round(&scene, ACCEPTING_START), 0);
+    cr_assert(accepting_is_paused(&scene));
+    cr_assert_eq(n_asked(&scene), 0);
+    accepting_close(&scene);
+}
+
+/* Another worker may have a client to evict. */
+Test(acceptor, asks_others_when_out_of_descriptors)
+{
+    struct accepting scene;
+
+    accepting_open(&scene, 1, 8);
+    place_connect(&scene.place, 0);
+    leave_descriptors(0);
+    cr_assert_eq(accepting_go_round(&scene, ACCEPTING_START), 0);
+    cr_assert(accepting_is_paused(&scene));
+    cr_assert_eq(n_asked(&scene), 1);
+    cr_assert_eq(accepting_go_round(&scene, ACCEPTING_START + RETRY), 0);
+    cr_assert_eq(n_asked(&scene), 0);
+    accepting_close(&scene);
+}
+
+/* Though epoll has announced nothing, and this worker has not paused. */
+Test(acceptor, looks_again_when_another_asks_for_it)
+{
+    struct accepting scene;
+
+    accepting_open(&scene, 2, 8);
+    int client = place_connect(&scene.place, 1);
+    acceptor_look_again(&scene.acceptor);
+    cr_assert_eq(acceptor_next_deadline(&scene.acceptor), 0);
+    cr_assert_eq(acceptor_run(&scene.acceptor, ACCEPTING_START), 0);
+    place_read_hello(client);
+    accepting_close(&scene);
+}
+
+/* Ends one client after the other, with a place for only one, and returns which listener each of
+ * the others came to. */
+static void take_turns(struct accepting *scene, size_t n, size_t *ret_turns)
+{
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t n_first = scene->clients.newest->lanes[0].n_clients;
+        cr_assert_eq(scene->clients.n, 1);
+        ret_turns[i] = n_first == 1 ? 0 : 1;
+        clients_abandon(&scene->clients, ACCEPTING_START);
+        cr_assert_eq(acceptor_run(&scene->acceptor, ACCEPTING_START), 0);
+    }
+}
+
+Test(acceptor, gives_each_listener_its_turn_while_places_are_few)
+{
+    struct accepting scene;
+    size_t turns[6];
+
+    accepting_fill(&scene, 2);
+    place_make_huge(&scene.place, 1);
+    accepting_connect(&scene, 4);
+    place_connect(&scene.place, 1);
+    place_connect(&scene.place, 1);
+    take_turns(&scene, 6, turns);
+    cr_assert_arr_eq(turns, ((size_t[]){0, 1, 0, 1, 0, 0}), sizeof(turns));
+    accepting_close(&scene);
+}
+
+/* Slow clients of one listener must not shut out those of another. */
+Test(acceptor, keeps_a_place_for_a_listener_that_has_no_client)
+{
+    struct accepting scene;
+
+    accepting_open(&scene, 2, 4);
+    place_make_huge(&scene.place, 0);
+    accepting_connect(&scene, 5);
+    cr_assert_eq(accepting_go_round(&scene, ACCEPTING_START), 0);
+    cr_assert_eq(scene.clients.n, 3);
+    cr_assert(accepting_is_paused(&scene));
+    int client = place_connect(&scene.place, 1);
+    cr_assert_eq(accepting_hear(&scene, ACCEPTING_START), 1, "this listener is not paused");
+    cr_assert_eq(acceptor_run(&scene.acceptor, ACCEPTING_START), 0);
+    cr_assert_eq(scene.clients.n, 4);
+    place_read_hello(client);
+    accepting_close(&scene);
+}
+
+/* With the last of the other places a lingering client is evicted. */
+Test(acceptor, evicts_where_only_a_kept_place_is_free)
+{
+    struct accepting scene;
+
+    accepting_open(&scene, 2, 4);
+    accepting_connect(&scene, 4);
+    NET_WAIT_UNTIL((accepting_go_round(&scene, ACCEPTING_START), told.n > 0));
+    cr_assert_eq(scene.clients.n, 3);
+    cr_assert_eq(told.stories[0].number, 1);
+    place_connect(&scene.place, 1);
+    cr_assert_eq(accepting_go_round(&scene, ACCEPTING_START), 0);
+    cr_assert_eq(scene.clients.n, 4);
+    cr_assert_eq(told.n, 1);
     accepting_close(&scene);
 }
 

@@ -93,6 +93,26 @@ Test(acceptor_adopt, a_socket_that_has_gone_is_let_go_once_its_queue_is_empty)
     accepting_close(&scene);
 }
 
+/* The address was not wanted for a while, and its queue not empty yet. */
+Test(acceptor_adopt, an_address_that_is_wanted_again_has_the_newest_greeting)
+{
+    struct accepting scene;
+
+    accepting_open(&scene, 2, 64);
+    accepting_connect(&scene, ACCEPTING_BATCH + 4);
+    cr_assert_eq(acceptor_adopt(&scene.acceptor, renewed(&scene, 1, 1, "new")), 0);
+    cr_assert_eq(acceptor_run(&scene.acceptor, START), 0);
+    cr_assert_eq(scene.clients.n, ACCEPTING_BATCH);
+    cr_assert_eq(acceptor_adopt(&scene.acceptor, renewed(&scene, 0, 1, "newest")), 0);
+    int client = place_connect(&scene.place, 0);
+    for (int round = 0; scene.clients.n < ACCEPTING_BATCH + 5; round++) {
+        cr_assert_lt(round, 4);
+        cr_assert_eq(accepting_go_round(&scene, START), 0);
+    }
+    expect_text(client, "newest");
+    accepting_close(&scene);
+}
+
 Test(acceptor_adopt, a_pause_goes_on_and_ends_as_it_would_have)
 {
     struct accepting scene;

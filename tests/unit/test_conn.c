@@ -45,6 +45,7 @@ ParameterizedTest(int *kind, conn, greets_and_is_delivered, .timeout = 60)
     cr_assert_eq(net_read_to_end(scene.pair.client, text, sizeof(text)),
                  (ssize_t)strlen(SCENE_HELLO));
     cr_assert_arr_eq(text, SCENE_HELLO, strlen(SCENE_HELLO));
+    NET_WAIT_UNTIL(net_outstanding(scene.conn.fd) == 0);
     cr_assert_eq(scene_step(&scene), CONN_WAIT_CLOSE);
     close(scene.pair.client);
     cr_assert_eq(scene_step_while(&scene, CONN_WAIT_CLOSE), CONN_CLOSE);
@@ -143,11 +144,9 @@ ParameterizedTest(size_t *size, conn, greets_who_speaks_first, .timeout = 60)
     scene_set(&scene, net_tcp_pair(), scene_hello());
     net_chatter(scene.pair.client, *size);
     cr_assert_eq(scene_begin(&scene), CONN_WAIT_SOON);
-    while (scene.conn.discarded < *size) {
-        net_wait(scene.conn.fd, POLLIN);
-        cr_assert_eq(scene_step(&scene), CONN_WAIT_CLOSE);
-    }
-    cr_assert_eq(scene.conn.discarded, *size);
+    NET_WAIT_UNTIL(net_outstanding(scene.conn.fd) == 0 && net_outstanding(scene.pair.client) == 0);
+    cr_assert_eq(scene_step(&scene), CONN_WAIT_CLOSE);
+    cr_assert_eq(net_unread(scene.conn.fd), 0);
     cr_assert_eq(net_read_to_end(scene.pair.client, text, sizeof(text)),
                  (ssize_t)strlen(SCENE_HELLO));
     close(scene.pair.client);
@@ -155,45 +154,66 @@ ParameterizedTest(size_t *size, conn, greets_who_speaks_first, .timeout = 60)
     cr_assert_eq(scene_finish(&scene).result, RESULT_DELIVERED);
 }
 
-/* Sends on and on, in between steps, until the connection is given up or told to wait for long. */
-static enum conn_next flood(struct scene *scene)
-{
-    static char bytes[64 * 1024];
-    enum conn_next next;
+/* More than the bound of input that would once have ended the client. */
+#define FLOOD ((size_t)40 * 1024 * 1024)
 
-    do {
-        (void)send(scene->pair.client, bytes, sizeof(bytes), MSG_NOSIGNAL | MSG_DONTWAIT);
-        uint32_t before = scene->conn.discarded;
-        next = scene_step(scene);
-        cr_assert_leq(scene->conn.discarded - before, CONN_DISCARD_STEP_MAX + 16 * 1024);
-    } while (next != CONN_CLOSE && conn_reads(&scene->conn));
-    return next;
+/* Sends SIZE bytes, in between steps that read a bounded part of them, each of which is to return
+ * NEXT. */
+static void flood(struct scene *scene, size_t size, enum conn_next next)
+{
+    static char bytes[512 * 1024];
+
+    while (size > 0) {
+        size_t part = size < sizeof(bytes) ? size : sizeof(bytes);
+        ssize_t n = send(scene->pair.client, bytes, part, MSG_NOSIGNAL | MSG_DONTWAIT);
+        size -= n > 0 ? (size_t)n : 0;
+        int before = net_unread(scene->conn.fd);
+        cr_assert_eq(scene_step(scene), next);
+        cr_assert_geq(net_unread(scene->conn.fd), before - (int)CONN_DISCARD_STEP_MAX - 16 * 1024);
+    }
 }
 
-Test(conn, ends_a_flood_once_the_greeting_is_acknowledged)
+Test(conn, ends_a_flood_once_the_time_to_linger_is_over)
 {
     struct scene scene;
     char text[64];
 
     scene_set(&scene, net_tcp_pair(), scene_hello());
     cr_assert_eq(scene_begin(&scene), CONN_WAIT_SOON);
-    flood(&scene);
-    cr_assert_leq(scene.conn.discarded, CONN_DISCARD_MAX + CONN_DISCARD_STEP_MAX + 16 * 1024);
     NET_WAIT_UNTIL(net_outstanding(scene.conn.fd) == 0);
-    cr_assert_eq(scene_step(&scene), CONN_CLOSE);
+    flood(&scene, FLOOD, CONN_WAIT_CLOSE);
+    const uint64_t end = SCENE_START + CONN_LINGER_MAX_USEC;
+    cr_assert_eq(conn_step(&scene.conn, end - 1, &scene.counters), CONN_WAIT_CLOSE);
+    cr_assert_eq(conn_step(&scene.conn, end, &scene.counters), CONN_CLOSE);
     cr_assert_eq(scene_finish(&scene).result, RESULT_DELIVERED);
     net_read(scene.pair.client, text, strlen(SCENE_HELLO));
 }
 
-Test(conn, bears_a_flood_until_the_linger_is_over_if_nothing_is_acknowledged)
+Test(conn, a_flood_may_last_for_a_longer_linger)
+{
+    struct scene scene;
+
+    scene_set(&scene, net_tcp_pair(), scene_hello());
+    scene.terms.linger_usec = 2 * CONN_LINGER_MAX_USEC;
+    cr_assert_eq(scene_begin(&scene), CONN_WAIT_SOON);
+    NET_WAIT_UNTIL(net_outstanding(scene.conn.fd) == 0);
+    cr_assert_eq(scene_step(&scene), CONN_WAIT_CLOSE);
+    const uint64_t end = SCENE_START + 2 * CONN_LINGER_MAX_USEC;
+    cr_assert_eq(conn_step(&scene.conn, end - 1, &scene.counters), CONN_WAIT_CLOSE);
+    cr_assert_eq(conn_step(&scene.conn, end, &scene.counters), CONN_CLOSE);
+    scene_finish(&scene);
+}
+
+/* Its input is progress, too. */
+Test(conn, bears_a_flood_as_long_as_the_greeting_is_not_acknowledged)
 {
     struct scene scene;
 
     scene_greet_reluctant(&scene);
-    flood(&scene);
-    cr_assert_eq(scene_step(&scene), CONN_WAIT_CLOSE);
-    cr_assert_eq(conn_expire(&scene.conn), CONN_WAIT_ACKNOWLEDGEMENT);
-    cr_assert_eq(conn_expire(&scene.conn), CONN_CLOSE);
+    flood(&scene, FLOOD, CONN_WAIT_ACKNOWLEDGEMENT);
+    cr_assert(scene.conn.progressed);
+    scene.conn.progressed = false;
+    cr_assert_eq(conn_expire(&scene.conn, SCENE_START + 3600 * SCENE_SECOND), CONN_CLOSE);
     cr_assert_eq(scene_finish(&scene).result, RESULT_UNCONFIRMED);
     free(scene.greeting.bytes);
 }
@@ -267,12 +287,10 @@ Test(conn, takes_the_input_of_a_client_that_writes_before_it_reads)
     struct scene scene;
 
     scene_set(&scene, net_tcp_pair(), net_long_greeting(size));
-    net_chatter(scene.pair.client, 60000);
     cr_assert_eq(scene_begin(&scene), CONN_WAIT_WRITE);
-    while (scene.conn.discarded < 60000) {
-        net_wait(scene.conn.fd, POLLIN);
-        cr_assert_eq(scene_step(&scene), CONN_WAIT_WRITE);
-    }
+    scene.conn.progressed = false;
+    flood(&scene, FLOOD, CONN_WAIT_WRITE);
+    cr_assert(scene.conn.progressed, "its time must start anew");
     cr_assert_eq(read_slowly(&scene, CONN_WAIT_WRITE, bytes, size), CONN_WAIT_SOON);
     cr_assert_eq(memcmp(bytes, scene.greeting.bytes, size), 0);
     free(scene.greeting.bytes);
@@ -305,7 +323,7 @@ Test(conn, a_half_close_amid_the_greeting_costs_nothing)
     shutdown(scene.pair.client, SHUT_WR);
     net_wait(scene.conn.fd, POLLIN);
     cr_assert_eq(scene_step(&scene), CONN_WAIT_WRITE);
-    cr_assert_not(conn_reads(&scene.conn));
+    cr_assert(scene.conn.input_ended);
     enum conn_next next = read_slowly(&scene, CONN_WAIT_WRITE, bytes, 64 * 1024);
     cr_assert_eq(memcmp(bytes, scene.greeting.bytes, size), 0);
     NET_WAIT_UNTIL(net_outstanding(scene.conn.fd) == 0);

@@ -55,7 +55,6 @@ ParameterizedTest(int *kind, conn_data, is_waited_for, .timeout = 60)
     net_chatter(scene.pair.client, 3);
     net_wait(scene.conn.fd, POLLIN);
     cr_assert_eq(scene_step(&scene), CONN_WAIT_SOON);
-    cr_assert_eq(scene.conn.discarded, 3);
     read_hello(scene.pair.client);
     close(scene.pair.client);
     cr_assert_eq(scene_step_while(&scene, CONN_WAIT_CLOSE), CONN_CLOSE);
@@ -185,7 +184,7 @@ ParameterizedTest(size_t *size, conn_data, that_never_comes_is_not_waited_for_fo
     expect_data(&scene, net_tcp_pair(),
                 (struct greeting){.bytes = (char *)SCENE_HELLO, .size = *size});
     cr_assert_eq(scene_begin(&scene), CONN_WAIT_DATA);
-    cr_assert_eq(conn_expire(&scene.conn), CONN_CLOSE);
+    cr_assert_eq(conn_expire(&scene.conn, SCENE_START), CONN_CLOSE);
     cr_assert_eq(scene_finish(&scene).result, RESULT_TIMEOUT);
     cr_assert_eq(net_read_to_end(scene.pair.client, text, 1), 0);
 }
@@ -231,9 +230,7 @@ ParameterizedTestParameters(conn_data, is_when_the_time_of_a_slow_greeting_begin
     static struct slow_greeting greetings[] = {
         {0, 2000000, 2000000},
         {3000000, 5000000, 2000000},
-        {65535000, 66000000, 465000},
-        {65536000, 66000000, 465000},
-        {100000000, 100000000, 34465000}, /* more than is kept of its silence */
+        {100000000, 101000000, 1000000},
     };
     return cr_make_param_array(struct slow_greeting, greetings, ELEMENTSOF(greetings));
 }

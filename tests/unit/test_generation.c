@@ -50,7 +50,7 @@ Test(generation, is_in_use_while_it_has_a_client_or_a_socket)
     cr_assert(generation_in_use(generation));
     generation->lanes[1].open = false;
     cr_assert_not(generation_in_use(generation));
-    generation->n_clients = 1;
+    generation->lanes[0].n_clients = 1;
     cr_assert(generation_in_use(generation));
     generation_free(generation);
     metrics_deinit(&metrics);

@@ -120,6 +120,30 @@ Test(pool, holds_as_many_clients_as_it_may_and_lets_the_others_wait)
     free(bytes);
 }
 
+/* Epoll may wake the worker that has no room. */
+Test(pool, takes_a_newcomer_as_long_as_any_worker_has_room)
+{
+    struct scene scene;
+    int clients[2];
+
+    prepare(&scene, 1);
+    scene.place.configs[0].settings.linger_usec = DEADLINE_NEVER;
+    start(&scene, 2, 2);
+    for (size_t i = 0; i < 2; i++) {
+        clients[i] = net_connect(&scene.place.addresses[0]);
+        place_read_hello(dup(clients[i]));
+    }
+    for (size_t i = 0; i < 40; i++) {
+        uint64_t n = pool_sums(scene.pool).ended;
+
+        close(clients[i % 2]);
+        NET_WAIT_UNTIL(pool_sums(scene.pool).ended > n);
+        clients[i % 2] = net_connect(&scene.place.addresses[0]);
+        place_read_hello(dup(clients[i % 2]));
+    }
+    finish(&scene);
+}
+
 Test(pool, is_as_far_as_its_slowest_worker)
 {
     struct scene scene;
