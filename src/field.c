@@ -226,8 +226,13 @@ static void print_path(const struct field_rule *rule, const void *field, const c
     const char *path = *(char *const *)field;
     (void)rule;
 
-    if (path)
-        print_assignment(name, path, origin, stream);
+    if (!path)
+        return;
+
+    /* A backslash at the end would join the next line, but not with a blank behind it. */
+    bool ends_in_backslash = path[strlen(path) - 1] == '\\';
+    print_origin(origin, stream);
+    fprintf(stream, "%s=%s%s\n", name, path, ends_in_backslash ? " " : "");
 }
 
 static void clear_addresses(void *field)

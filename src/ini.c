@@ -7,60 +7,70 @@
 
 #define BYTE_ORDER_MARK "\xef\xbb\xbf"
 
-/* One line of the file, without the white space around it. */
+/* One line of the file, without its end. */
 struct line {
     const char *text;
     size_t length;
 };
 
-static bool is_space(char c)
+static bool is_line_end(char c)
 {
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+    return c == '\n' || c == '\r';
 }
 
-static struct line strip(const char *text, size_t length)
+static bool is_blank(char c)
 {
-    while (length > 0 && is_space(text[0])) {
-        text++;
-        length--;
-    }
-    while (length > 0 && is_space(text[length - 1]))
-        length--;
-    return (struct line){text, length};
+    return c == ' ' || c == '\t';
 }
 
 /* Strips a string in place. */
 static char *strip_string(char *string)
 {
-    struct line line = strip(string, strlen(string));
+    size_t length;
 
-    string += line.text - string;
-    string[line.length] = '\0';
+    while (is_blank(*string))
+        string++;
+    length = strlen(string);
+    while (length > 0 && is_blank(string[length - 1]))
+        length--;
+    string[length] = '\0';
     return string;
 }
 
+static void skip_byte_order_mark(struct ini *ini)
+{
+    size_t length = strlen(BYTE_ORDER_MARK);
+
+    if ((size_t)(ini->end - ini->next) >= length && memcmp(ini->next, BYTE_ORDER_MARK, length) == 0)
+        ini->next += length;
+}
+
+/* A line ends with LF or CR, or with both in either order. */
 static bool next_line(struct ini *ini, struct line *ret)
 {
-    size_t left = (size_t)(ini->end - ini->next), mark = strlen(BYTE_ORDER_MARK);
-
-    if (ini->line == 0 && left >= mark && memcmp(ini->next, BYTE_ORDER_MARK, mark) == 0) {
-        ini->next += mark;
-        left -= mark;
-    }
-    if (left == 0)
+    if (ini->line == 0)
+        skip_byte_order_mark(ini);
+    if (ini->next == ini->end)
         return false;
 
-    const char *newline = memchr(ini->next, '\n', left);
-    size_t length = newline ? (size_t)(newline - ini->next) : left;
-    *ret = strip(ini->next, length);
-    ini->next += newline ? length + 1 : length;
+    const char *end = ini->next;
+    while (end < ini->end && !is_line_end(*end))
+        end++;
+    *ret = (struct line){ini->next, (size_t)(end - ini->next)};
+    if (ini->end - end >= 2 && is_line_end(end[1]) && end[1] != end[0])
+        end++;
+    ini->next = end < ini->end ? end + 1 : end;
     ini->line++;
     return true;
 }
 
 static bool is_comment(struct line line)
 {
-    return line.length > 0 && (line.text[0] == '#' || line.text[0] == ';');
+    size_t n = 0;
+
+    while (n < line.length && is_blank(line.text[n]))
+        n++;
+    return n < line.length && (line.text[n] == '#' || line.text[n] == ';');
 }
 
 static bool is_continued(struct line line)

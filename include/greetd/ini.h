@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Reads text in the syntax of systemd.syntax(7), one section header or assignment at a time. Pure:
- * the text is in memory, and what a section or a key means is the caller's business.
+/* Reads text in the syntax of systemd.syntax(7), one section header or assignment at a time. The
+ * text is the caller's, and so is the meaning of a section or a key.
  *
  *     struct ini ini = INI_INIT(bytes, size);
  *     struct ini_entry entry;
@@ -10,9 +10,11 @@
  *         ...
  *     ini_deinit(&ini);
  *
- * A backslash at the end of a line joins the next one that is not a comment to it. Two of them do
- * not, nor does any even number: the first escapes the second, as systemd reads it too. Nothing
- * else is interpreted: no quotes, no escapes, no comments after a value. */
+ * A line ends with LF or CR, or with both in either order. A backslash at its very end becomes a
+ * blank, and the next line that is not a comment is joined to it, with its own blanks. An even
+ * number of backslashes joins nothing: each pair is an escaped backslash. Nothing else is
+ * interpreted: no quotes, no escapes, no comments after a value. All this is as systemd does it;
+ * tests/integration/test_syntax.py compares the two and lists where they differ. */
 
 #include <stdbool.h>
 #include <stddef.h>

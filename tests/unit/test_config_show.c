@@ -141,7 +141,7 @@ Test(config_show, is_the_same_when_read_again_from_what_is_shown)
         "[Greeting]\nMessage=$$ $remote_addr\n[Listener x]\nMessageFile=/dev/null\n",
         "[Greeting]\nMessageFile=/dev/null\nExpand=yes\n[Listener x]\nMessage=$connection\n",
         "[Greeting]\nMessage=\\x00\\xff\\r\\n\\t\xff\xfe\n",
-        "[Greeting]\nMessage=a\rb\tc\x01\n",
+        "[Greeting]\nMessage=a\vb\tc\x01\n",
         "[Listener a b=c]#/\\]\nListenStream=1\n[Listener ;]\n[Listener Server]\n",
     };
 
@@ -150,6 +150,18 @@ Test(config_show, is_the_same_when_read_again_from_what_is_shown)
         expect_same_when_read_again(config);
         config_unref(config);
     }
+}
+
+/* A backslash at the very end of a line would join the next one to it. */
+Test(config_show, is_the_same_when_read_again_if_a_path_ends_in_a_backslash)
+{
+    char text[256];
+
+    snprintf(text, sizeof(text), "[Greeting]\nMessageFile=%s \n",
+             scratch_write_text(&scratch, "file\\", ""));
+    struct config *config = load_text(text);
+    expect_same_when_read_again(config);
+    config_unref(config);
 }
 
 /* The command line can say what no line of a file can. */

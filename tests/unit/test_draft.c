@@ -120,7 +120,7 @@ Test(draft, reports_all_mistakes_with_their_lines)
         "/etc/greetd.conf:3: Backlog=many: must be a number from 1 to 2147483647\n"
         "/etc/greetd.conf:4: LingerSec= belongs in [Greeting], not [Server]\n"
         "/etc/greetd.conf:7: Unknown setting LigerSec= in [Greeting]; did you mean LingerSec=?\n"
-        "/etc/greetd.conf:8: Message=: bad escape \\q at byte 3; the escapes are \\n, \\r, \\t, "
+        "/etc/greetd.conf:8: Message=: bad escape \\q at byte 5; the escapes are \\n, \\r, \\t, "
         "\\\\ and \\xHH\n"
         "/etc/greetd.conf:10: MessageFile=relative: must be an absolute path\n"
         "/etc/greetd.conf:11: Neither [Section] nor Setting=value: foo\n"

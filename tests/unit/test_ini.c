@@ -59,6 +59,8 @@ ParameterizedTestParameters(ini, reads_the_syntax_of_systemd)
         {"[A]\nk=v", "1 [A]|2 k=v|"},
         {"[A]\nk=v\n", "1 [A]|2 k=v|"},
         {"[A]\r\nk=v\r\n", "1 [A]|2 k=v|"},
+        {"[A]\rk=v\r\rl=w", "1 [A]|2 k=v|4 l=w|"},
+        {"[A]\n\rk=v\n\r\n\rl=w\n\n\r\nm=x", "1 [A]|2 k=v|4 l=w|7 m=x|"},
         {"\n\n[A]\n\nk=v\n", "3 [A]|5 k=v|"},
         {"\t [A] \t\n \tk \t= \tv \t\n", "1 [A]|2 k=v|"},
         {"[Listener a b]\n", "1 [Listener a b]|"},
@@ -97,11 +99,14 @@ ParameterizedTest(struct row *row, ini, takes_for_a_comment_only_what_begins_a_l
 ParameterizedTestParameters(ini, joins_lines_after_a_backslash)
 {
     static struct row rows[] = {
-        {"[A]\nk=v 2 \\\n    w\nl=x\n", "1 [A]|2 k=v 2  w|4 l=x|"},
-        {"[A]\nk=v\\\n# c\n; c\n  w\nl=x\n", "1 [A]|2 k=v w|6 l=x|"},
+        {"[A]\nk=v 2 \\\n    w\nl=x\n", "1 [A]|2 k=v 2      w|4 l=x|"},
+        {"[A]\nk=v\\\n# c\n; c\n  w\nl=x\n", "1 [A]|2 k=v   w|6 l=x|"},
         {"[A]\nk=a\\\nb\\\nc\n", "1 [A]|2 k=a b c|"},
         {"[A]\r\nk=a\\\r\nb\r\n", "1 [A]|2 k=a b|"},
-        {"[A]\nk=a\\ \nb\n", "1 [A]|2 k=a b|"},
+        {"[A]\nk=a\\ \nl=b\n", "1 [A]|2 k=a\\|3 l=b|"},
+        {"[A]\r\nk=a\\\t\r\nl=b\r\n", "1 [A]|2 k=a\\|3 l=b|"},
+        {"[A]\rk=a\\\rb\r", "1 [A]|2 k=a b|"},
+        {"[A]\nk=a\\\n \t\nl=x\n", "1 [A]|2 k=a|4 l=x|"},
         {"[A]\nk=a\\\n\nl=x\n", "1 [A]|2 k=a|4 l=x|"},
         {"[A]\nk=a\\", "1 [A]|2 k=a|"},
         {"[A]\nk=a\\\n", "1 [A]|2 k=a|"},
@@ -130,7 +135,7 @@ ParameterizedTestParameters(ini, leaves_quotes_and_escapes_alone)
         {"[A]\nk=' v '\n", "1 [A]|2 k=' v '|"},
         {"[A]\nk=a\\nb\\x41\n", "1 [A]|2 k=a\\nb\\x41|"},
         {"[A]\nk=a\tb  c\n", "1 [A]|2 k=a\tb  c|"},
-        {"[A]\nk=a\rb\vc\f\n", "1 [A]|2 k=a\rb\vc\f|"},
+        {"[A]\nk=a\vb\f\n", "1 [A]|2 k=a\vb\f|"},
         {"[A]\nk=\xc3\xa4\xff\n", "1 [A]|2 k=\xc3\xa4\xff|"},
     };
     return cr_make_param_array(struct row, rows, ELEMENTSOF(rows));
@@ -233,7 +238,7 @@ Test(ini, joins_any_number_of_lines)
  * that reading ends, without a step outside of the text and with entries in the order of lines. */
 Test(ini, reads_any_text_to_its_end)
 {
-    static const char alphabet[] = {'[', ']', '=', '\\', '#', '\n', ' ', 'a', '\0'};
+    static const char alphabet[] = {'[', ']', '=', '\\', '#', '\n', '\r', ' ', 'a', '\0'};
     const size_t length = 6;
     size_t n_texts = 1;
 
