@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "greet/dial.h"
+#include "greet/output.h"
 #include "greetd/deadline.h"
 #include "greetd/util.h"
 #include "greetd/value.h"
@@ -42,15 +43,19 @@ static void explain_address(const struct fetch *fetch)
     }
 }
 
+static bool is_overdue(const struct fetch *fetch)
+{
+    return fetch->due_usec <= deadline_now();
+}
+
 /* Waits for one of EVENTS, or with none for a moment, at most until the connection's time is over.
  * Returns those that came, or -ETIMEDOUT. */
 static int wait_for(const struct fetch *fetch, short events)
 {
-    uint64_t due = deadline_after(fetch->began_usec, fetch->options->timeout_usec);
     struct pollfd poll_fd = {.fd = events ? fetch->fd : -1, .events = events};
 
     for (;;) {
-        uint64_t now = deadline_now(), left;
+        uint64_t due = fetch->due_usec, now = deadline_now(), left;
         int n;
 
         if (now >= due)
@@ -72,7 +77,7 @@ static void send_more(struct fetch *fetch)
 {
     const struct fetch_options *options = fetch->options;
 
-    while (!fetch->broken && fetch->sent < options->send_size) {
+    while (!fetch->broken && fetch->sent < options->send_size && !is_overdue(fetch)) {
         ssize_t n = dial_send(fetch->fd, options->send ? options->send + fetch->sent : NULL,
                               options->send_size - fetch->sent);
         if (n == -EAGAIN)
@@ -117,6 +122,8 @@ static int try_address(struct fetch *fetch)
     int r;
 
     fetch->began_usec = deadline_now();
+    fetch->due_usec = deadline_after(fetch->began_usec, fetch->options->timeout_usec);
+    output_limit(fetch->options->timeout_usec);
     explain_address(fetch);
     r = start(fetch);
     if (r >= 0)
@@ -147,12 +154,24 @@ int fetch_open(struct fetch *fetch, const struct fetch_options *options,
     return r;
 }
 
+/* Waits until there may be something to read, and sends meanwhile. */
+static int wait_and_send(struct fetch *fetch)
+{
+    bool sending = !fetch->broken && fetch->sent < fetch->options->send_size;
+    int events = wait_for(fetch, sending ? POLLIN | POLLOUT : POLLIN);
+
+    if (events >= 0 && sending && (events & POLLOUT))
+        send_more(fetch);
+    return events;
+}
+
 ssize_t fetch_read(struct fetch *fetch, char *buffer, size_t size)
 {
-    for (;;) {
-        bool sending = !fetch->broken && fetch->sent < fetch->options->send_size;
+    int r = 0;
+
+    /* Time may have passed elsewhere, such as in writing what the last call has read. */
+    while (r >= 0 && !is_overdue(fetch)) {
         ssize_t n = recv(fetch->fd, buffer, size, 0);
-        int events;
 
         if (n == 0 && fetch->broken == -ECONNRESET)
             return -ECONNRESET;
@@ -166,20 +185,10 @@ ssize_t fetch_read(struct fetch *fetch, char *buffer, size_t size)
             explain(fetch, "receiving failed: %s", strerror(errno));
             return n;
         }
-        events = wait_for(fetch, sending ? POLLIN | POLLOUT : POLLIN);
-        if (events < 0) {
-            explain(fetch, "giving up");
-            return events;
-        }
-        if (sending && (events & POLLOUT))
-            send_more(fetch);
+        r = wait_and_send(fetch);
     }
-}
-
-/* The time was over, and not that the kernel had waited long enough for a sign of life. */
-static bool is_overdue(const struct fetch *fetch)
-{
-    return deadline_after(fetch->began_usec, fetch->options->timeout_usec) <= deadline_now();
+    explain(fetch, "giving up");
+    return r < 0 ? r : -ETIMEDOUT;
 }
 
 void fetch_report(const struct fetch *fetch, int error, struct report *report)
@@ -191,6 +200,7 @@ void fetch_report(const struct fetch *fetch, int error, struct report *report)
     value_format_time(fetch->options->timeout_usec, span);
     if (fetch->received > 0)
         snprintf(after, sizeof(after), ", after %" PRIu64 " bytes", fetch->received);
+    /* Else the kernel has waited long enough for a sign of life. */
     if (error == -ETIMEDOUT && is_overdue(fetch))
         report_add(report, "%s: no %s within %s%s", address, missing, span, after);
     else
@@ -200,4 +210,5 @@ void fetch_report(const struct fetch *fetch, int error, struct report *report)
 void fetch_deinit(struct fetch *fetch)
 {
     fetch->fd = util_close(fetch->fd);
+    output_limit(DEADLINE_NEVER);
 }

@@ -23,7 +23,7 @@ struct fetch {
     const struct fetch_options *options; /* borrowed */
     struct address address;              /* the one that is, or was last, tried */
     int fd;                              /* -1 if there is none */
-    uint64_t began_usec;                 /* CLOCK_MONOTONIC, when this address was begun with */
+    uint64_t began_usec, due_usec;       /* CLOCK_MONOTONIC: the time that this address has */
     size_t sent;
     uint64_t received;
     int broken; /* the negative errno that ended the sending but not yet the reading, or 0 */
@@ -31,7 +31,8 @@ struct fetch {
 
 /* Tries the addresses in their order until one can be connected to, and begins to send. Returns 0,
  * with a fetch that fetch_deinit() ends. Else the negative errno of the last one, with a line for
- * each address in REPORT, `ADDRESS: reason`; the fetch needs no end then. */
+ * each address in REPORT, `ADDRESS: reason`; the fetch needs no end then. Each address sets
+ * output_limit() to its time, and only fetch_deinit() removes it. */
 int fetch_open(struct fetch *fetch, const struct fetch_options *options,
                const struct resolve_list *list, struct report *report);
 

@@ -16,6 +16,7 @@
 #include "greet/output.h"
 #include "greet/probe.h"
 #include "greet/resolve.h"
+#include "greetd/deadline.h"
 #include "greetd/file.h"
 #include "greetd/greeting.h"
 
@@ -105,6 +106,7 @@ static enum exit_status connect_to_server(const struct arguments *arguments)
 
     if (load_expected(&expected, arguments) < 0)
         return EXIT_STATUS_UNABLE;
+    output_limit(arguments->timeout_usec);
     if (arguments->explain && resolve_is_name(arguments->address))
         fprintf(stderr, "looking up %s\n", arguments->address);
     r = resolve(&list, arguments->address, arguments->timeout_usec, &why);
@@ -112,6 +114,7 @@ static enum exit_status connect_to_server(const struct arguments *arguments)
         message("%s: %s", arguments->address, why);
         return r == -EINVAL || r == -ENOMEM ? EXIT_STATUS_UNABLE : EXIT_STATUS_LOST;
     }
+    output_limit(DEADLINE_NEVER);
     return arguments->action == ARGUMENTS_LOAD ? load_run(arguments, &list, expected)
                                                : probe_run(arguments, &list, expected);
 }

@@ -4,10 +4,15 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "greet/json.h"
+#include "greetd/deadline.h"
 #include "greetd/util.h"
+
+#define LIMIT_AGAIN_USEC 100000
 
 static const struct {
     const char *name, *key;
@@ -19,20 +24,40 @@ static const struct {
     {"max", "max", 1, 1},
 };
 
-int output_bytes(int fd, const char *bytes, size_t size)
+static void on_alarm(int signal)
+{
+    (void)signal;
+}
+
+/* The signal comes again and again: the first one may come just before the wait that it should
+ * interrupt. */
+void output_limit(uint64_t after_usec)
+{
+    const struct sigaction action = {.sa_handler = on_alarm}; /* without SA_RESTART */
+    struct itimerval timer = {0};
+
+    sigaction(SIGALRM, &action, NULL);
+    if (after_usec != DEADLINE_NEVER) {
+        timer.it_value.tv_sec = (time_t)(after_usec / 1000000);
+        timer.it_value.tv_usec = (suseconds_t)(after_usec % 1000000);
+        timer.it_interval.tv_usec = LIMIT_AGAIN_USEC;
+    }
+    setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+int output_bytes(int fd, const char *bytes, size_t size, uint64_t due_usec)
 {
     while (size > 0) {
         ssize_t n = write(fd, bytes, size);
 
-        if (n < 0 && errno == EAGAIN) {
-            struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
-            poll(&poll_fd, 1, -1);
-        } else if (n < 0 && errno != EINTR) {
+        if (n < 0 && errno == EAGAIN)
+            poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
+        else if (n < 0 && errno != EINTR)
             return -errno;
-        } else if (n > 0) {
-            bytes += n;
-            size -= (size_t)n;
-        }
+        bytes += n > 0 ? n : 0;
+        size -= n > 0 ? (size_t)n : 0;
+        if (size > 0 && deadline_now() >= due_usec)
+            return -ETIMEDOUT;
     }
     return 0;
 }

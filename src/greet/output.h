@@ -18,9 +18,15 @@ struct output_load {
     const struct schedstat *server; /* the processor time it used meanwhile, if pid is known */
 };
 
-/* Writes all SIZE bytes to FD, waiting if it is non-blocking. Returns 0 or a negative errno of
- * write(2). */
-int output_bytes(int fd, const char *bytes, size_t size);
+/* From AFTER_USEC microseconds on, a write(2) or poll(2) of this thread that has to wait fails with
+ * EINTR, after a tenth of a second at the latest. DEADLINE_NEVER removes the limit, which is the
+ * process's interval timer with SIGALRM. */
+void output_limit(uint64_t after_usec);
+
+/* Writes all SIZE bytes to FD, waiting if it is non-blocking. Gives up at DUE_USEC
+ * (CLOCK_MONOTONIC), for which the caller has to set output_limit() too. Returns 0, -ETIMEDOUT, or
+ * a negative errno of write(2). */
+int output_bytes(int fd, const char *bytes, size_t size, uint64_t due_usec);
 
 /* Prints for a person. */
 void output_text(FILE *stream, const struct output_load *load);

@@ -10,6 +10,7 @@
 #include "greet/fetch.h"
 #include "greet/message.h"
 #include "greet/output.h"
+#include "greetd/value.h"
 
 #define BUFFER_SIZE ((size_t)64 * 1024)
 
@@ -27,7 +28,7 @@ static bool take(struct probe *probe, const char *bytes, size_t size)
     bool right = !probe->expect.greeting || expect_bytes(&probe->expect, bytes, size);
 
     if (!quiet)
-        probe->write_error = output_bytes(STDOUT_FILENO, bytes, size);
+        probe->write_error = output_bytes(STDOUT_FILENO, bytes, size, probe->fetch.due_usec);
     return probe->write_error == 0 && (right || !quiet);
 }
 
@@ -52,16 +53,26 @@ static enum exit_status say_wrong(const struct probe *probe, const char *how)
     return EXIT_STATUS_WRONG;
 }
 
+static enum exit_status say_unwritten(const struct probe *probe)
+{
+    char span[VALUE_TIME_TEXT_MAX];
+
+    value_format_time(probe->arguments->timeout_usec, span);
+    if (probe->write_error == -ETIMEDOUT)
+        message("Failed to write to standard output within %s", span);
+    else
+        message("Failed to write to standard output: %s", strerror(-probe->write_error));
+    return EXIT_STATUS_UNABLE;
+}
+
 /* What to make of it, from the first cause on. */
 static enum exit_status judge(const struct probe *probe, int error)
 {
     _cleanup_(report_deinit) struct report report = REPORT_NULL;
     char how[EXPECT_TEXT_MAX];
 
-    if (probe->write_error < 0) {
-        message("Failed to write to standard output: %s", strerror(-probe->write_error));
-        return EXIT_STATUS_UNABLE;
-    }
+    if (probe->write_error < 0)
+        return say_unwritten(probe);
     if (probe->expect.wrong) {
         expect_explain(&probe->expect, how);
         return say_wrong(probe, how);

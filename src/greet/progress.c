@@ -3,8 +3,11 @@
 
 #include <inttypes.h>
 
-#define PERIOD_USEC  1000000
-#define CLEAR_TO_END "\033[K" /* ECMA-48, Erase in Line */
+#include "greet/output.h"
+
+#define PERIOD_USEC   1000000
+#define PATIENCE_USEC 1000
+#define CLEAR_TO_END  "\033[K" /* ECMA-48, Erase in Line */
 
 struct progress progress_begin(FILE *terminal, uint64_t total)
 {
@@ -28,16 +31,22 @@ void progress_print(struct progress *progress, uint64_t finished, uint64_t lost,
     if (now < progress->due_usec)
         return;
     progress->due_usec = now + PERIOD_USEC;
+    /* A terminal that takes no more must not hold up the run. */
+    output_limit(PATIENCE_USEC);
     fprintf(progress->terminal,
             "\r%" PRIu64 " of %" PRIu64 " connections, %" PRIu64 " not ok, %" PRIu32
             " open, %.0f per second" CLEAR_TO_END,
             finished, progress->total, lost, open,
             (double)finished * 1e6 / (double)(now - progress->begun_usec));
     fflush(progress->terminal);
+    output_limit(DEADLINE_NEVER);
 }
 
 void progress_end(struct progress *progress)
 {
-    if (progress->terminal)
-        fputs("\r" CLEAR_TO_END, progress->terminal);
+    if (!progress->terminal)
+        return;
+    output_limit(PATIENCE_USEC);
+    fputs("\r" CLEAR_TO_END, progress->terminal);
+    output_limit(DEADLINE_NEVER);
 }

@@ -3,9 +3,11 @@
 
 import os
 import pathlib
+import pty
 import re
 import socket
 import subprocess
+import time
 import unittest
 
 import greet_testing
@@ -152,6 +154,79 @@ class Lost(greet_testing.GreetTestCase):
             silent.bind(("127.0.0.1", 53))
             why = "the name server does not answer in time"
             self.check("nowhere.test:80", why, "-t", "200ms")
+
+
+class Timeout(greet_testing.GreetTestCase):
+    """It is kept however long the output takes; without it none of these would end."""
+
+    def endless(self):
+        def say_on(client):
+            while True:
+                client.sendall(bytes(65536))
+
+        return self.server(say_on)[1]
+
+    def pipe(self):
+        """The end to write to of a pipe that nobody reads."""
+        read_end, write_end = os.pipe()
+        self.addCleanup(os.close, read_end)
+        self.addCleanup(os.close, write_end)
+        return write_end
+
+    def terminal(self):
+        """One that hangs: nobody reads what is written to it."""
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        self.addCleanup(os.close, theirs)
+        return theirs
+
+    def end(self, *args, **streams):
+        process = self.begin("-t", "300ms", *args, **streams)
+        _, said = process.communicate(timeout=greetd_testing.TIMEOUT)
+        return process.returncode, said
+
+    def test_a_slow_standard_output(self):
+        """The next bytes have always come by the time that the last ones are written."""
+        read_end, write_end = os.pipe()
+        process = self.begin("-t", "300ms", self.endless(), stdout=write_end)
+        os.close(write_end)
+        with open(read_end, "rb", buffering=0) as stream:
+            hung_up = time.monotonic() + greetd_testing.TIMEOUT
+            while stream.read(1) and time.monotonic() < hung_up:
+                pass
+            self.assertFalse(stream.read(1))
+        self.assertIn(process.wait(greetd_testing.TIMEOUT), (LOST, UNABLE))
+
+    def test_a_stuck_standard_output(self):
+        address = self.endless()
+        non_blocking = self.pipe()
+        os.set_blocking(non_blocking, False)
+        for stdout in (self.pipe(), non_blocking, self.terminal()):
+            status, said = self.end(address, stdout=stdout)
+            why = b"greet: Failed to write to standard output within 300ms\n"
+            self.assertEqual((status, said), (UNABLE, why))
+
+    def fill(self, stuck):
+        os.set_blocking(stuck, False)
+        with self.assertRaises(BlockingIOError):
+            while True:
+                os.write(stuck, bytes(4096))
+        os.set_blocking(stuck, True)
+
+    def test_a_stuck_standard_error(self):
+        self.own_hosts("127.0.0.1 here.test\n")
+        address = self.endless()
+        named = address.replace("127.0.0.1", "here.test")
+        for stuck in (self.pipe(), self.terminal()):
+            self.fill(stuck)
+            for to in (address, named):
+                status, _ = self.end("--explain", "-q", to, stderr=stuck)
+                self.assertEqual(status, LOST)
+
+    def test_the_same_stuck_pipe_for_both(self):
+        stuck = self.pipe()
+        status, _ = self.end(self.endless(), stdout=stuck, stderr=stuck)
+        self.assertEqual(status, UNABLE)
 
 
 class Names(greet_testing.GreetTestCase):

@@ -10,6 +10,7 @@ import re
 import resource
 import signal
 import socket
+import termios
 import threading
 import time
 import unittest
@@ -366,6 +367,17 @@ class Interrupted(LoadTestCase):
         figures = self.finish_load(process)
         self.assert_counts(figures, ok=30)
         self.assertEqual((figures["unfinished"], figures["interrupted"]), (0, True))
+
+    def test_a_terminal_that_hangs_holds_nothing_up(self):
+        """Without a limit of its own the run would wait for it in the first line of progress."""
+        _, address = self.server(say)
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        self.addCleanup(os.close, theirs)
+        termios.tcflow(theirs, termios.TCOOFF)
+        args = ("-n", "13", "--rate", "10", *EXPECT, address)
+        process = self.begin("--load", "--json", *args, stderr=theirs)
+        self.assert_counts(self.finish_load(process), ok=13)
 
     def test_without_a_terminal_there_is_no_progress(self):
         _, address = self.server(say)
