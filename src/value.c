@@ -230,8 +230,7 @@ const char *value_format_time(uint64_t usec, char *buffer)
     return buffer;
 }
 
-/* How long the UTF-8 character at TEXT is in bytes (RFC 3629); 0 if there is none. */
-static size_t utf8_length(const char *text)
+size_t value_utf8_length(const char *text)
 {
     const unsigned char *c = (const unsigned char *)text;
     size_t length = c[0] < 0x80 ? 1 : c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : 4;
@@ -259,7 +258,7 @@ const char *value_excerpt(const char *text, char *buffer)
     char *p = buffer;
 
     while (*text != '\0' && p < end) {
-        size_t length = utf8_length(text);
+        size_t length = value_utf8_length(text);
 
         if (length > 0 && !is_control(*text)) {
             p = mempcpy(p, text, length);

@@ -5,6 +5,7 @@
  * it. White space around a value is not skipped: the reader of the file has done that. */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* `infinity`, as a number, a size or microseconds. */
@@ -38,6 +39,9 @@ int value_parse_time(uint64_t *ret_usec, const char *text);
  * it, with nothing lost, and returns BUFFER. The largest unit is the week: months and years are not
  * whole days. */
 const char *value_format_time(uint64_t usec, char *buffer);
+
+/* How long the UTF-8 character at TEXT is in bytes (RFC 3629); 0 if there is none. */
+size_t value_utf8_length(const char *text);
 
 /* Writes to BUFFER (VALUE_EXCERPT_MAX bytes) as much of TEXT as a message can hold, in UTF-8:
  * control characters and bytes that are none as \xHH, and `...` in place of what is too long.
