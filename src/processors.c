@@ -3,7 +3,6 @@
 
 #include <limits.h>
 #include <sched.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,43 +15,19 @@ static void fclosep(FILE **file)
 }
 #define _cleanup_fclose_ _cleanup_(fclosep)
 
-/* Reads one line of the file DIRECTORY/NAME, without its newline. */
-static bool read_line(const char *directory, const char *name, char *line, int size)
-{
-    char path[PATH_MAX];
-
-    if (snprintf(path, sizeof(path), "%s/%s", directory, name) >= (int)sizeof(path))
-        return false;
-
-    _cleanup_fclose_ FILE *file = fopen(path, "re");
-    if (!file || !fgets(line, size, file))
-        return false;
-    line[strcspn(line, "\n")] = '\0';
-    return true;
-}
-
-static unsigned whole_processors(long long quota, long long period)
-{
-    if (quota <= 0 || period <= 0)
-        return 0;
-    return (unsigned)((quota + period - 1) / period);
-}
-
 /* The limit that one group's directory sets, 0 if none. */
 static unsigned quota_of_group(const char *directory)
 {
-    char line[64], period_line[64];
+    char path[PATH_MAX];
     long long quota, period;
 
-    if (read_line(directory, "cpu.max", line, sizeof(line))) {
-        if (sscanf(line, "%lld %lld", &quota, &period) == 2)
-            return whole_processors(quota, period);
-    } else if (read_line(directory, "cpu.cfs_quota_us", line, sizeof(line)) &&
-               read_line(directory, "cpu.cfs_period_us", period_line, sizeof(period_line))) {
-        if (sscanf(line, "%lld", &quota) == 1 && sscanf(period_line, "%lld", &period) == 1)
-            return whole_processors(quota, period);
-    }
-    return 0;
+    if (snprintf(path, sizeof(path), "%s/cpu.max", directory) >= (int)sizeof(path))
+        return 0;
+    _cleanup_fclose_ FILE *file = fopen(path, "re");
+    /* Without a limit the first word is `max`. */
+    if (!file || fscanf(file, "%lld %lld", &quota, &period) != 2 || quota <= 0 || period <= 0)
+        return 0;
+    return (unsigned)((quota + period - 1) / period);
 }
 
 static unsigned smaller_quota(unsigned a, unsigned b)
@@ -63,7 +38,7 @@ static unsigned smaller_quota(unsigned a, unsigned b)
 }
 
 /* The tightest limit of the group GROUP ("/a/b") and all above it, in the hierarchy mounted at
- * ROOT. */
+ * ROOT. In a container GROUP may be the host's name for it, and its limit is that of ROOT. */
 static unsigned quota_of_path(const char *root, const char *group)
 {
     char directory[PATH_MAX];
@@ -81,60 +56,27 @@ static unsigned quota_of_path(const char *root, const char *group)
     }
 }
 
-/* Whether the comma-separated LIST names the controller `cpu`. */
-static bool names_cpu(const char *list)
-{
-    for (const char *p = list; p; p = strchr(p, ',')) {
-        p += *p == ',';
-        if (strncmp(p, "cpu", 3) == 0 && (p[3] == ',' || p[3] == '\0'))
-            return true;
-    }
-    return false;
-}
-
-/* One line of /proc/PID/cgroup, "hierarchy:controllers:path": v2 has no controllers, v1 has a mount
- * for each list of them, and where both are in use v2 is found at unified/. */
-static unsigned quota_of_line(char *line, const char *cgroup_root)
-{
-    char root[PATH_MAX];
-    char *controllers = strchr(line, ':');
-    char *path = controllers ? strchr(++controllers, ':') : NULL;
-    unsigned quota = 0;
-
-    if (!path)
-        return 0;
-    *path++ = '\0';
-    path[strcspn(path, "\n")] = '\0';
-
-    if (*controllers == '\0') {
-        snprintf(root, sizeof(root), "%s/unified", cgroup_root);
-        quota = smaller_quota(quota_of_path(cgroup_root, path), quota_of_path(root, path));
-    } else if (names_cpu(controllers)) {
-        snprintf(root, sizeof(root), "%s/%s", cgroup_root, controllers);
-        quota = quota_of_path(root, path);
-    }
-    return quota;
-}
-
 unsigned processors_quota(const char *proc_cgroup, const char *cgroup_root)
 {
-    char line[PATH_MAX + 64];
-    unsigned quota = 0;
+    static const char unified[] = "0::"; /* the hierarchy of cgroup v2 */
+    char line[PATH_MAX + sizeof(unified)];
 
     _cleanup_fclose_ FILE *file = fopen(proc_cgroup, "re");
-    if (!file)
-        return 0;
-    while (fgets(line, sizeof(line), file))
-        quota = smaller_quota(quota, quota_of_line(line, cgroup_root));
-    return quota;
+    while (file && fgets(line, sizeof(line), file)) {
+        line[strcspn(line, "\n")] = '\0';
+        if (strncmp(line, unified, strlen(unified)) == 0)
+            return quota_of_path(cgroup_root, line + strlen(unified));
+    }
+    return 0;
 }
 
 unsigned processors_available(void)
 {
-    cpu_set_t set;
+    /* The kernel refuses a mask that is smaller than its own, and a single cpu_set_t has room for
+     * no more than 1024 processors. This is four times as many as Linux can be built for. */
+    cpu_set_t set[32];
     unsigned quota = processors_quota("/proc/self/cgroup", "/sys/fs/cgroup");
-    unsigned affinity =
-        sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+    int affinity = sched_getaffinity(0, sizeof(set), set) == 0 ? CPU_COUNT_S(sizeof(set), set) : 1;
 
-    return smaller_quota(affinity > 0 ? affinity : 1, quota);
+    return smaller_quota(affinity > 0 ? (unsigned)affinity : 1, quota);
 }

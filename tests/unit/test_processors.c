@@ -2,11 +2,15 @@
 #include "greetd/processors.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 TestSuite(processors, .timeout = 60);
 
@@ -125,58 +129,14 @@ Test(processors, the_root_of_the_mount_limits_too)
     cr_assert_eq(quota(&tree), 1);
 }
 
-Test(processors, a_quota_of_v1_is_found_by_its_controller)
-{
-    struct tree tree;
-
-    plant(&tree, "5:cpuset:/a\n4:cpu,cpuacct:/a/b\n1:name=systemd:/a\n");
-    set(&tree, "/cpu,cpuacct/a/b", "cpu.cfs_quota_us", "250000\n");
-    set(&tree, "/cpu,cpuacct/a/b", "cpu.cfs_period_us", "100000\n");
-    set(&tree, "/cpuset/a", "cpu.cfs_quota_us", "100000\n");
-    set(&tree, "/cpuset/a", "cpu.cfs_period_us", "100000\n");
-    cr_assert_eq(quota(&tree), 3);
-}
-
-Test(processors, the_controller_may_be_named_last)
-{
-    struct tree tree;
-
-    plant(&tree, "4:cpuacct,cpu:/a\n");
-    set(&tree, "/cpuacct,cpu/a", "cpu.cfs_quota_us", "100000\n");
-    set(&tree, "/cpuacct,cpu/a", "cpu.cfs_period_us", "100000\n");
-    cr_assert_eq(quota(&tree), 1);
-}
-
-Test(processors, minus_one_is_no_quota)
-{
-    struct tree tree;
-
-    plant(&tree, "4:cpu,cpuacct:/a\n");
-    set(&tree, "/cpu,cpuacct/a", "cpu.cfs_quota_us", "-1\n");
-    set(&tree, "/cpu,cpuacct/a", "cpu.cfs_period_us", "100000\n");
-    cr_assert_eq(quota(&tree), 0);
-}
-
-Test(processors, a_quota_of_v1_above_limits_too)
-{
-    struct tree tree;
-
-    plant(&tree, "4:cpu,cpuacct:/a/b\n");
-    set(&tree, "/cpu,cpuacct/a/b", "cpu.cfs_quota_us", "-1\n");
-    set(&tree, "/cpu,cpuacct/a/b", "cpu.cfs_period_us", "100000\n");
-    set(&tree, "/cpu,cpuacct/a", "cpu.cfs_quota_us", "200000\n");
-    set(&tree, "/cpu,cpuacct/a", "cpu.cfs_period_us", "100000\n");
-    cr_assert_eq(quota(&tree), 2);
-}
-
-Test(processors, a_hybrid_tree_is_searched_in_both_halves)
+/* On a host with both versions the controller of processors is with the older one. */
+Test(processors, the_group_is_that_of_v2)
 {
     struct tree tree;
 
     plant(&tree, "4:cpu,cpuacct:/a\n0::/b\n");
-    set(&tree, "/cpu,cpuacct/a", "cpu.cfs_quota_us", "800000\n");
-    set(&tree, "/cpu,cpuacct/a", "cpu.cfs_period_us", "100000\n");
-    set(&tree, "/unified/b", "cpu.max", "600000 100000\n");
+    set(&tree, "/a", "cpu.max", "100000 100000\n");
+    set(&tree, "/b", "cpu.max", "600000 100000\n");
     cr_assert_eq(quota(&tree), 6);
 }
 
@@ -185,7 +145,6 @@ Test(processors, what_is_missing_limits_nothing)
     struct tree tree;
 
     plant(&tree, "4:cpu,cpuacct:/a\n0::/b\n");
-    set(&tree, "/cpu,cpuacct/a", "cpu.cfs_quota_us", "100000\n");
     cr_assert_eq(quota(&tree), 0);
     cr_assert_eq(processors_quota("/nonexistent", "/nonexistent"), 0);
 }
@@ -196,7 +155,34 @@ Test(processors, what_makes_no_sense_limits_nothing)
 
     plant(&tree, "\nnonsense\n4:cpu\n0::/a\n");
     set(&tree, "/a", "cpu.max", "100000 0\n");
+    set(&tree, "", "cpu.max", "100000\n");
     cr_assert_eq(quota(&tree), 0);
+}
+
+/* As a kernel that is built for so many processors, of which the process may use N; 0: as ours. */
+static struct {
+    size_t built_for, n;
+} kernel;
+
+int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *mask)
+{
+    CPU_ZERO_S(size, mask);
+    if (kernel.built_for == 0)
+        return syscall(SYS_sched_getaffinity, pid, size, mask) < 0 ? -1 : 0;
+    if (size * CHAR_BIT < kernel.built_for) {
+        errno = EINVAL;
+        return -1;
+    }
+    for (size_t i = 0; i < kernel.n; i++)
+        CPU_SET_S(kernel.built_for - 1 - i, size, mask);
+    return 0;
+}
+
+Test(processors, all_are_available_on_the_largest_machine)
+{
+    kernel.built_for = 8192;
+    kernel.n = 2000;
+    cr_assert_eq(processors_available(), 2000);
 }
 
 Test(processors, no_more_are_available_than_affinity_allows)
