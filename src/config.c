@@ -151,6 +151,8 @@ static int compile_file(struct greeting **ret, const struct setting_values *valu
     _cleanup_(greeting_freep) struct greeting *greeting = NULL;
 
     int r = greeting_new_from_file(&greeting, path);
+    if (file_report_shortage(path, r, report))
+        return r;
     if (r < 0 && r != -ENOMEM) {
         char excerpt[VALUE_EXCERPT_MAX];
         report_add(report, "%s: MessageFile=%s: %s", origin, value_excerpt(path, excerpt),

@@ -36,6 +36,8 @@ static int read_one(struct config_files *files, const char *path, bool required,
     int r = file_read(&bytes, &size, path, CONFIG_FILES_SIZE_MAX);
     if (r == -ENOMEM || (r == -ENOENT && !required))
         return r == -ENOMEM ? r : 0;
+    if (file_report_shortage(path, r, report))
+        return r;
     if (r < 0) {
         report_add(report, "%s: %s", path, file_read_error(r));
         return 0;
@@ -72,14 +74,15 @@ static int read_drop_in(struct config_files *files, const char *directory, const
 static int read_directory(struct config_files *files, const char *directory, struct report *report)
 {
     struct dirent **entries;
-    int r = 0;
 
     int n = scandir(directory, &entries, is_drop_in, compare_names);
-    if (n < 0 && errno == ENOMEM)
-        return -ENOMEM;
-    if (n < 0) {
-        if (errno != ENOENT)
-            report_add(report, "%s: %s", directory, strerror(errno));
+    int r = n < 0 ? -errno : 0;
+    if (r == -ENOENT)
+        return 0;
+    if (r == -ENOMEM || file_report_shortage(directory, r, report))
+        return r;
+    if (r < 0) {
+        report_add(report, "%s: %s", directory, strerror(-r));
         return 0;
     }
 

@@ -76,10 +76,12 @@ static void log_report(struct log *log, const char *id, const struct report *rep
                report->n_mistakes > 1 ? ", and more" : "", error);
 }
 
-int control_reject(struct log *log, const struct report *report)
+int control_reject(struct log *log, const struct report *report, int error)
 {
-    log_report(log, LOG_ID_CONFIG, report, EINVAL);
-    return EX_CONFIG;
+    bool mistaken = error == -EBADMSG;
+
+    log_report(log, mistaken ? LOG_ID_CONFIG : LOG_ID_FAILED, report, mistaken ? EINVAL : -error);
+    return mistaken ? EX_CONFIG : EX_OSERR;
 }
 
 /* Starting */

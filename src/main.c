@@ -165,10 +165,10 @@ static int act(const struct arguments *arguments)
     if (r == -ENOMEM)
         return complain_memory();
     if (r < 0 && arguments->action == ACTION_SERVE)
-        return control_reject(&log, &report);
+        return control_reject(&log, &report, r);
     if (r < 0) {
         print_report(&report);
-        return EX_CONFIG;
+        return r == -EBADMSG ? EX_CONFIG : EX_OSERR;
     }
 
     switch (arguments->action) {

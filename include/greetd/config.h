@@ -43,7 +43,8 @@ int config_check_options(const struct config_options *options, struct report *re
 /* Reads the file, PATH.d/<name>.conf in name order, and then the command line. Every mistake is
  * added to REPORT as `PATH:LINE: text` (a mistake on the command line as `command line: text`); any
  * at all makes the whole fail. On success *RET is a snapshot with one reference, the caller's.
- * Errors: -EBADMSG when REPORT has the mistakes, of which it then has at least one; -ENOMEM. */
+ * Errors: -EBADMSG when REPORT has the mistakes, of which it then has at least one; -EMFILE or
+ * -ENFILE, of which REPORT tells too; -ENOMEM. */
 int config_load(struct config **ret, const struct config_options *options, struct report *report);
 
 struct config *config_ref(struct config *config);

@@ -29,7 +29,7 @@ struct config_files {
  * order of strcmp(3); hidden files are left out. A symbolic link counts as what it leads to; one to
  * /dev/null hides nothing but reads as empty. What can't be read is added to REPORT as `PATH: text`
  * and left out of *RET, which is the caller's to give to config_files_deinit(), even on failure.
- * Errors: -ENOMEM. */
+ * Errors: -ENOMEM; -EMFILE or -ENFILE, of which REPORT tells too. */
 int config_files_read(struct config_files *ret, const char *path, bool required,
                       struct report *report);
 

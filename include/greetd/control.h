@@ -12,8 +12,9 @@
 /* Exit statuses besides 0, EX_OSERR (71) and EX_CONFIG (78). */
 #define CONTROL_EXIT_USAGE 2
 
-/* Logs the mistakes in REPORT and tells systemd of them. Returns the exit status for them. */
-int control_reject(struct log *log, const struct report *report);
+/* Logs what is in REPORT and tells systemd of it, for the ERROR that config_load() returned.
+ * Returns the exit status: EX_CONFIG for mistakes, else EX_OSERR. */
+int control_reject(struct log *log, const struct report *report, int error);
 
 /* Serves until it is told to stop, with CONFIG first, and what OPTIONS and the files say after each
  * reload. All is borrowed. Returns the exit status: 0, EX_OSERR or EX_CONFIG; why has been logged.

@@ -4,6 +4,7 @@ nothing but the greeting."""
 
 import contextlib
 import re
+import resource
 import select
 import socket
 import time
@@ -109,6 +110,20 @@ class Mistakes(reload_testing.ReloadTestCase):
             greetd.wait_line(f"{re.escape(place)}.+")
         self.assertNotIn(RELOADED, greetd.lines)
         self.assert_greeted(greetd.address(), b"old")
+
+    def test_no_descriptors_are_no_mistake_in_the_file(self):
+        greetd = self.serve_with(self.message("old"))
+        soft, hard = resource.prlimit(greetd.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(greetd.pid, resource.RLIMIT_NOFILE, (greetd.n_descriptors(), hard))
+        self.configure(self.message("new"))
+        self.ask(greetd)
+        greetd.wait_line(reload_testing.KEPT)
+        why = r"Too many open files \(no mistake in the file\)"
+        greetd.wait_line(f"Failed to read {self.config}: {why}")
+        self.assertFalse([line for line in greetd.lines if line.startswith(str(self.config))])
+        resource.prlimit(greetd.pid, resource.RLIMIT_NOFILE, (soft, hard))
+        self.assert_reloads(greetd)
+        self.assert_greeted(greetd.address(), b"new")
 
     def test_status_tells_until_a_good_one(self):
         greetd = self.serve_with(self.message("old"))
