@@ -37,6 +37,12 @@ class Result(unittest.TestResult):
         super().addFailure(test, err)
         self.tell_failure(test, self.failures[-1][1])
 
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err:
+            is_failure = issubclass(err[0], test.failureException)
+            self.tell_failure(test, (self.failures if is_failure else self.errors)[-1][1])
+
     def tell_failure(self, test, traceback):
         self.passed_before = False
         print(traceback, flush=True)
