@@ -126,6 +126,15 @@ class SystemTest(unittest.TestCase):
         self.assertEqual(len(pids), restarts)
 
     @contextlib.contextmanager
+    def polled(self, address):
+        """A client of ADDRESS every 20 ms while the block runs. Yields a dictionary that in the end
+        tells what became of them."""
+        poller, outcomes = self.start_client("poll", address), {}
+        self.assertEqual(poller.stdout.readline(), "started\n")
+        yield outcomes
+        outcomes.update(self.outcomes(poller))
+
+    @contextlib.contextmanager
     def clients_who_wait(self, clients):
         """So many clients in the queue of the socket while the block runs; all must be greeted
         in the end."""

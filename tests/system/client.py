@@ -7,12 +7,14 @@
     client.py crowd ADDRESS CLIENTS           so many at once
     client.py load ADDRESS CLIENTS            so many at a time, until standard input ends
     client.py versions ADDRESS CLIENTS TIMES  the same, at least TIMES connections in all
+    client.py poll ADDRESS                    one every 20 ms that closes at once, until standard
+                                              input ends
     client.py aim ADDRESS TIMES USEC          one after the other, each just when the service leaves
                                               since nobody has come, for about USEC
 
 ADDRESS is HOST:PORT or the path of a Unix socket. All but the first two say at the end what became
-of all connections, as JSON. `load` prints `started` when every client has been greeted once, `hold`
-and `crowd` print `connected`. `versions` takes any greeting of version() and prints the newest
+of all connections, as JSON. `load` prints `started` when every client has been greeted once, `poll`
+after its first client; `hold` and `crowd` print `connected`. `versions` takes any greeting of version() and prints the newest
 number it has met, each time there is a newer one, and what became of a client who was not greeted,
 at once.
 """
@@ -20,6 +22,7 @@ at once.
 import collections
 import hashlib
 import json
+import select
 import socket
 import sys
 import threading
@@ -29,6 +32,8 @@ GREETING = b"Hello from server!"
 PATIENCE_SEC = 30
 LOAD_SEC_MAX = 600
 LOAD_CONNECTIONS_MAX = 500_000
+
+POLL_SEC = 0.02
 
 NUMBER_BYTES = 16
 VERSION_BYTES = 256 * 1024
@@ -178,6 +183,19 @@ def crowd(address, clients):
     tell(collections.Counter(outcome_of(lambda c=client: receive(c)) for client in sockets))
 
 
+def poll(address):
+    outcomes = collections.Counter()
+    while not outcomes or not select.select([sys.stdin], [], [], POLL_SEC)[0]:
+        try:
+            connect(address).close()
+            outcomes["connected"] += 1
+        except OSError as error:
+            outcomes[type(error).__name__] += 1
+        if outcomes.total() == 1:
+            print("started", flush=True)
+    tell(outcomes)
+
+
 def aim(address, times, usec):
     outcomes = collections.Counter()
     for _ in range(times):
@@ -199,7 +217,7 @@ def main(what, address, *arguments):
     elif what == "versions":
         VersionLoad(address, *numbers).run()
     else:
-        {"hold": hold, "crowd": crowd, "aim": aim}[what](address, *numbers)
+        {"hold": hold, "crowd": crowd, "poll": poll, "aim": aim}[what](address, *numbers)
 
 
 if __name__ == "__main__":

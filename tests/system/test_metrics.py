@@ -7,8 +7,10 @@ from case import GREETING, SystemTest
 
 ADDRESS = "127.0.0.1:9109"
 SOCKET = "greetd-metrics.socket"
+UNITS = (SOCKET, "greetd.socket", "greetd.service")
 SECTION = "[Listener metrics]\nMessage=numbers\n"
 EXAMPLE = "/usr/share/doc/greeting-daemon/examples/greetd-metrics.conf"
+RESTARTS = 3
 SCRAPE = f"import urllib.request as r; print(r.urlopen('http://{ADDRESS}/').read().decode())"
 
 
@@ -17,6 +19,17 @@ class MetricsSocket(SystemTest):
         self.write("/etc/greetd.conf.d/metrics.conf", SECTION)
         self.systemctl("stop", "greetd.service")
         self.systemctl("enable", "--now", SOCKET)
+
+    def assert_all_inactive(self, load_state):
+        for unit in UNITS:
+            self.assertEqual((unit, self.show(unit, "LoadState", "ActiveState")),
+                             (unit, {"LoadState": load_state, "ActiveState": "inactive"}))
+        self.assert_refused()
+        self.assert_refused(ADDRESS)
+
+    def assert_both_answer(self):
+        self.assertEqual(self.greet(), GREETING)
+        self.assertEqual(self.greet(ADDRESS), "numbers")
 
     def test_the_package_neither_enables_nor_starts_it(self):
         enabled = self.systemctl("is-enabled", SOCKET, check=False)
@@ -50,6 +63,28 @@ class MetricsSocket(SystemTest):
         self.assertEqual(self.greet(ADDRESS), "numbers")
         self.machine.run("dpkg", "--remove", "greeting-daemon")
         self.assert_refused(ADDRESS)
+
+    def test_an_upgrade_while_it_is_scraped_refuses_nobody(self):
+        self.enable()
+        with self.polled(ADDRESS) as outcomes:
+            self.install()
+        self.assertEqual(list(outcomes), ["connected"], outcomes)
+        self.assert_both_answer()
+
+    def test_stopping_the_servers_socket_stops_everything_while_it_is_scraped(self):
+        self.enable()
+        with self.polled(ADDRESS):
+            self.systemctl("stop", "greetd.socket")
+            self.assert_all_inactive("loaded")
+        self.systemctl("start", "greetd.socket")
+        self.assert_both_answer()
+
+    def test_restarting_the_servers_socket_while_it_is_scraped(self):
+        self.enable()
+        with self.polled(ADDRESS):
+            for _ in range(RESTARTS):
+                self.systemctl("restart", "greetd.socket")
+                self.assert_both_answer()
 
     def test_the_section_without_the_socket_does_no_harm(self):
         self.write("/etc/greetd.conf.d/metrics.conf", SECTION)
