@@ -64,6 +64,26 @@ class MetricsSocket(SystemTest):
         self.machine.run("dpkg", "--remove", "greeting-daemon")
         self.assert_refused(ADDRESS)
 
+    def assert_removal_while_scraped(self, removal):
+        self.enable()
+        with self.polled(ADDRESS):
+            self.machine.run("dpkg", removal, "greeting-daemon")
+            self.assert_all_inactive("not-found")
+            self.install()
+            self.assertEqual(self.greet(), GREETING)
+
+    def test_installed_again_it_is_still_enabled(self):
+        self.enable()
+        self.machine.run("dpkg", "--remove", "greeting-daemon")
+        self.install()
+        self.assert_both_answer()
+
+    def test_removal_while_it_is_scraped_leaves_nothing_and_installing_again_works(self):
+        self.assert_removal_while_scraped("--remove")
+
+    def test_a_purge_while_it_is_scraped_leaves_nothing_and_installing_again_works(self):
+        self.assert_removal_while_scraped("--purge")
+
     def test_an_upgrade_while_it_is_scraped_refuses_nobody(self):
         self.enable()
         with self.polled(ADDRESS) as outcomes:

@@ -14,6 +14,15 @@ Description: the login manager of that name
 """
 
 
+OWN_ADDRESS = "127.0.0.1:7001"
+OWN_SOCKET = f"""\
+[Socket]
+ListenStream={OWN_ADDRESS}
+Service=greetd.service
+TriggerLimitIntervalSec=0
+"""
+
+
 class Package(SystemTest):
     def programs(self):
         """The names of all processes in the machine."""
@@ -70,7 +79,18 @@ class Package(SystemTest):
                              {"LoadState": "not-found", "ActiveState": "inactive"})
         self.assertTrue(self.machine.path("/etc/greetd.conf").exists())
 
+    def test_removal_ends_the_sockets_that_an_administrator_has_made_for_it(self):
+        self.write("/etc/systemd/system/own.socket", OWN_SOCKET)
+        self.systemctl("daemon-reload")
+        self.systemctl("start", "own.socket")
+        with self.polled(OWN_ADDRESS):
+            self.machine.run("dpkg", "--remove", "greeting-daemon")
+            self.assert_refused(OWN_ADDRESS)
+            self.install()
+            self.assertEqual(self.greet(), GREETING)
+
     def test_a_purge_leaves_no_trace(self):
+        self.systemctl("enable", "--now", "greetd-metrics.socket")
         self.assertEqual(self.greet(), GREETING)
         self.machine.run("dpkg", "--purge", "greeting-daemon")
         left = self.machine.run("find", "/etc", "/usr", "/var/lib/systemd", "/run/systemd",
