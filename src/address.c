@@ -10,7 +10,7 @@
 
 #define WHY_GRAMMAR   "an address is PORT, IPv4:PORT, [IPv6]:PORT, /path, @abstract or vsock:CID:PORT"
 #define WHY_PORT      "a port is a number from 0 to 65535, without leading zeros"
-#define WHY_INTERFACE "there is no network interface of this name"
+#define WHY_INTERFACE "a network interface has a number from 1 on, or a name of up to 15 characters"
 
 /* Reads the LENGTH characters at DIGITS as a decimal number of at most 32 bits. As in systemd there
  * is no leading zero, which elsewhere would make it octal. */
@@ -88,50 +88,59 @@ static const char *parse_in(struct address *address, const char *text)
     return NULL;
 }
 
-/* Reads an interface's name or number. */
-static const char *parse_scope(struct sockaddr_in6 *in6, const char *text, size_t length)
+/* As the kernel has it, and without the control characters that a line could not hold. */
+static bool is_interface_name(const char *name)
 {
-    char name[IF_NAMESIZE];
+    for (const char *p = name; *p; p++)
+        if ((unsigned char)*p <= ' ' || *p == 0x7f || *p == '/' || *p == ':')
+            return false;
+    return name[0] != '\0';
+}
+
+/* Reads an interface's name or number. */
+static const char *parse_scope(struct address *address, const char *text, size_t length)
+{
+    struct sockaddr_in6 *in6 = &address->in6;
 
     if (!IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr))
         return "only a link-local IPv6 address has an interface";
-    if (parse_decimal(text, length, UINT32_MAX, &in6->sin6_scope_id) && in6->sin6_scope_id > 0)
-        return NULL;
-    if (!copy_text(name, sizeof(name), text, length))
+    if (parse_decimal(text, length, UINT32_MAX, &in6->sin6_scope_id))
+        return in6->sin6_scope_id > 0 ? NULL : WHY_INTERFACE;
+    if (!copy_text(address->interface, sizeof(address->interface), text, length) ||
+        !is_interface_name(address->interface))
         return WHY_INTERFACE;
-    in6->sin6_scope_id = if_nametoindex(name);
-    return in6->sin6_scope_id > 0 ? NULL : WHY_INTERFACE;
+    return NULL;
 }
 
 /* Reads what stands in the brackets: `IPv6` or `IPv6%interface`. */
-static const char *parse_in6_host(struct sockaddr_in6 *in6, const char *text, size_t length)
+static const char *parse_in6_host(struct address *address, const char *text, size_t length)
 {
     const char *percent = memchr(text, '%', length);
     size_t host_length = percent ? (size_t)(percent - text) : length;
     char host[INET6_ADDRSTRLEN];
 
     if (!copy_text(host, sizeof(host), text, host_length) ||
-        inet_pton(AF_INET6, host, &in6->sin6_addr) != 1)
+        inet_pton(AF_INET6, host, &address->in6.sin6_addr) != 1)
         return "what stands in the brackets is not an IPv6 address";
     if (percent)
-        return parse_scope(in6, percent + 1, length - host_length - 1);
+        return parse_scope(address, percent + 1, length - host_length - 1);
     return NULL;
 }
 
 /* Reads what stands after the brackets: `:PORT` or `:PORT%interface`. */
-static const char *parse_in6_port(struct sockaddr_in6 *in6, const char *text)
+static const char *parse_in6_port(struct address *address, const char *text)
 {
     if (text[0] != ':')
         return "the port is missing; write [IPv6]:PORT";
 
     const char *port = text + 1, *percent = strchrnul(port, '%');
-    if (!parse_port(port, (size_t)(percent - port), &in6->sin6_port))
+    if (!parse_port(port, (size_t)(percent - port), &address->in6.sin6_port))
         return WHY_PORT;
     if (*percent == '\0')
         return NULL;
-    if (in6->sin6_scope_id > 0)
+    if (address->in6.sin6_scope_id > 0 || address->interface[0] != '\0')
         return "the interface is given twice";
-    return parse_scope(in6, percent + 1, strlen(percent + 1));
+    return parse_scope(address, percent + 1, strlen(percent + 1));
 }
 
 static const char *parse_in6(struct address *address, const char *text)
@@ -144,8 +153,8 @@ static const char *parse_in6(struct address *address, const char *text)
     if (!bracket)
         return "the closing bracket is missing";
 
-    const char *why = parse_in6_host(&address->in6, host, (size_t)(bracket - host));
-    return why ? why : parse_in6_port(&address->in6, bracket + 1);
+    const char *why = parse_in6_host(address, host, (size_t)(bracket - host));
+    return why ? why : parse_in6_port(address, bracket + 1);
 }
 
 static const char *parse_vsock(struct address *address, const char *text)
@@ -220,6 +229,18 @@ int address_parse(struct address *ret, const char *text, const char **ret_why)
         return -EINVAL;
     }
     *ret = address;
+    return 0;
+}
+
+int address_find_interface(struct address *address)
+{
+    if (address->interface[0] == '\0')
+        return 0;
+    unsigned index = if_nametoindex(address->interface);
+    if (index == 0)
+        return -errno;
+    address->in6.sin6_scope_id = index;
+    address->interface[0] = '\0';
     return 0;
 }
 
@@ -315,7 +336,8 @@ bool address_equal(const struct address *a, const struct address *b)
 
     struct peer p = peer_from_sockaddr(&a->sa, a->length);
     struct peer q = peer_from_sockaddr(&b->sa, b->length);
-    return equal_host(&p, &q) && equal_port(&p, &q) && !leaves_port(&p);
+    return strcmp(a->interface, b->interface) == 0 && equal_host(&p, &q) && equal_port(&p, &q) &&
+           !leaves_port(&p);
 }
 
 bool address_leaves_port(const struct address *address)

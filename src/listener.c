@@ -155,18 +155,23 @@ static int make_socket(const struct address *address)
 }
 
 /* A bare port means every address, of both families if the machine has both. */
-static struct address choose_family(const struct address *wanted)
+static void choose_family(struct address *address)
 {
-    struct address address = *wanted;
-
-    if (!wanted->dual_stack)
-        return address;
-    _cleanup_close_ int fd = make_socket(wanted);
+    if (!address->dual_stack)
+        return;
+    _cleanup_close_ int fd = make_socket(address);
     if (fd != -EAFNOSUPPORT)
-        return address;
-    address.in = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = wanted->in6.sin6_port};
-    address.length = sizeof(address.in);
-    return address;
+        return;
+    address->in = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = address->in6.sin6_port};
+    address->length = sizeof(address->in);
+}
+
+/* What bind(2) has to be given for ADDRESS on this machine, as it is now. */
+static int resolve(struct address *ret, const struct address *address)
+{
+    *ret = *address;
+    choose_family(ret);
+    return address_find_interface(ret);
 }
 
 static int set_options(int fd, const struct address *address)
@@ -210,10 +215,12 @@ static int bind_socket(int fd, const struct address *address)
 
 int listener_open(struct listener **ret, const struct address *address, int backlog)
 {
-    const struct address wanted = choose_family(address);
-    _cleanup_close_ int fd = make_socket(&wanted);
-    int r;
+    struct address wanted;
+    int r = resolve(&wanted, address);
 
+    if (r < 0)
+        return r;
+    _cleanup_close_ int fd = make_socket(&wanted);
     if (fd < 0)
         return fd;
     r = set_options(fd, &wanted);
@@ -240,10 +247,11 @@ int listener_open(struct listener **ret, const struct address *address, int back
 
 bool listener_serves(const struct listener *listener, const struct address *address)
 {
-    if (listener->inherited || listener->fd < 0 || !is_reachable(listener))
-        return false;
+    struct address wanted;
 
-    const struct address wanted = choose_family(address);
+    if (listener->inherited || listener->fd < 0 || !is_reachable(listener) ||
+        resolve(&wanted, address) < 0)
+        return false;
     return address_equal(&listener->address, &wanted) ||
            (listener->chose_port && address_leaves_port(&wanted) &&
             address_equal_host(&listener->address, &wanted));

@@ -220,6 +220,8 @@ static int resolve_address(struct resolve_list *ret, const char *text, const cha
     if (r < 0)
         return r;
     *ret_why = check_destination(&address);
+    if (!*ret_why && address_find_interface(&address) < 0)
+        *ret_why = "there is no network interface of this name";
     if (*ret_why)
         return -EINVAL;
     if (address.dual_stack)

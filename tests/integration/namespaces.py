@@ -12,6 +12,7 @@ import struct
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
 MS_REC, MS_PRIVATE, MNT_DETACH = 0x4000, 0x40000, 0x2
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1
+SIOCSIFADDR = 0x8916
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _isolated = False
@@ -43,6 +44,14 @@ def _loopback_up():
         request = fcntl.ioctl(s, SIOCGIFFLAGS, struct.pack("16sH22x", b"lo", 0))
         flags = struct.unpack("16sH22x", request)[1]
         fcntl.ioctl(s, SIOCSIFFLAGS, struct.pack("16sH22x", b"lo", flags | IFF_UP))
+
+
+def add_address(address):
+    """Gives lo an IPv6 address."""
+    request = struct.pack("=16sIi", socket.inet_pton(socket.AF_INET6, address), 64,
+                          socket.if_nametoindex("lo"))
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
+        fcntl.ioctl(s, SIOCSIFADDR, request)  # struct in6_ifreq
 
 
 def _inherit_nothing():

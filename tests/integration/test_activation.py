@@ -105,6 +105,11 @@ class Activation(greetd_testing.GreetdTestCase):
         self.assertFalse(elsewhere.exists())
         self.assert_greeted(listener.getsockname())
 
+    def test_an_address_that_is_not_used_may_have_an_interface_that_is_not_there(self):
+        listener = self.inet()
+        self.serve(config="[Server]\nListenStream=[fe80::1%eth9]:80\n", sockets=[listener])
+        self.assert_greeted(listener.getsockname())
+
     def test_inherited_sockets_win_over_a_listeners_own_listenstream(self):
         listener = self.inet()
         elsewhere = self.folder / "elsewhere"

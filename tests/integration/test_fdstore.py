@@ -132,6 +132,15 @@ class TakenBack(StoreCase):
         self.assert_greeted(FIRST, b"own")
         self.assert_greeted(SECOND)
 
+    def test_a_link_local_address(self):
+        namespaces.add_address("fe80::1")
+        config = "[Server]\nListenStream=[fe80::1%lo]:7001\n"
+        greetd = self.serve_stored(config)
+        before = self.kept()
+        self.restart(greetd, config)
+        self.assertEqual(self.kept(), before)
+        self.assert_greeted(("fe80::1", 7001, 0, socket.if_nametoindex("lo")))
+
     def test_an_address_on_the_command_line(self):
         greetd = self.serve_stored("", "-l", "127.0.0.1:7001")
         before = self.kept()

@@ -34,6 +34,18 @@ class Listen(greetd_testing.GreetdTestCase):
     def test_an_address_of_another_host(self):
         self.assert_fails("192.0.2.1:80", "Cannot assign requested address")
 
+    def test_an_interface_that_is_not_there_yet(self):
+        for address in ("[fe80::1%eth9]:80", "[fe80::1]:80%eth9"):
+            with self.subTest(address):
+                self.assert_fails(address, "No such device")
+                self.assert_ends(self.finish("--check", "-l", address), 0)
+
+    def test_a_link_local_address(self):
+        namespaces.add_address("fe80::1")
+        greetd = self.serve("-l", "[fe80::1%lo]:7002")
+        greetd.wait_line(r"Server is listening on \[fe80::1%lo\]:7002")
+        self.assert_greeted(("fe80::1", 7002, 0, socket.if_nametoindex("lo")))
+
     def test_a_port_for_root_only(self):
         self.set_sysctl("ipv4/ip_unprivileged_port_start", "1024")
         wrapper = os.environ.get("GREETD_WRAPPER", "")

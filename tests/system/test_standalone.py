@@ -4,6 +4,7 @@
 import re
 
 from case import GREETING, StandaloneTest
+from machine import CommandError
 
 DROP_IN = "/etc/systemd/system/greetd.service.d/60-test.conf"
 
@@ -15,6 +16,16 @@ class Standalone(StandaloneTest):
         self.write(self.CONFIG, "[Server]\n" + config)
         self.systemctl("daemon-reload")
         self.systemctl("restart", "greetd")
+
+    def restart_and_fail(self):
+        with self.assertRaises(CommandError):
+            self.systemctl("restart", "greetd")
+        self.eventually(lambda: self.assertEqual(
+            self.show("greetd.service", "ActiveState", "SubState", "ExecMainStatus"),
+            {"ActiveState": "activating", "SubState": "auto-restart", "ExecMainStatus": "71"}))
+
+    def on_network(self, *command):
+        self.finish_client(self.machine.start_on_network(*command))
 
     def commented_out(self, first):
         """The directives of the example that follow each other from FIRST on, without their #."""
@@ -48,6 +59,14 @@ class Standalone(StandaloneTest):
         self.systemctl("restart", "greetd")
         self.assertEqual(self.machine.path("/run/greetd/socket").stat().st_ino, before)
         self.assertEqual(self.greet(self.machine.path("/run/greetd/socket")), GREETING)
+
+    def test_an_interface_that_comes_later(self):
+        self.write(self.CONFIG, "[Server]\nListenStream=[fe80::1%eth9]:12345\n")
+        self.restart_and_fail()
+        self.on_network("ip", "address", "add", "fe80::1/64", "dev", "lo", "nodad")
+        self.on_network("ip", "link", "property", "add", "dev", "lo", "altname", "eth9")
+        self.wait_for_entry(MESSAGE="Server is listening on [fe80::1%lo]:12345")
+        self.assertEqual(self.greet("fe80::1%lo:12345"), GREETING)
 
     def test_systemd_finds_nothing_to_say_about_the_unit(self):
         told = self.machine.run("systemd-analyze", "verify", "--man=no", "greetd.service")

@@ -24,6 +24,15 @@ static struct address parse(const char *text)
     return address;
 }
 
+/* The same, with its interface found. */
+static struct address parse_here(const char *text)
+{
+    struct address address = parse(text);
+
+    cr_assert_eq(address_find_interface(&address), 0, "%s", text);
+    return address;
+}
+
 ParameterizedTestParameters(address, reads_every_form_of_ListenStream)
 {
     static struct row rows[] = {
@@ -53,7 +62,7 @@ ParameterizedTestParameters(address, reads_every_form_of_ListenStream)
 
 ParameterizedTest(struct row *row, address, reads_every_form_of_ListenStream)
 {
-    struct address address = parse(row->text);
+    struct address address = parse_here(row->text);
     char text[ADDRESS_TEXT_MAX];
 
     cr_expect_str_eq(address_format(&address, text), row->expected);
@@ -92,10 +101,11 @@ ParameterizedTestParameters(address, says_what_is_wrong_with_a_text)
         {"[::1 ]:80", "not an IPv6 address"},
         {"[1:2:3:4:5:6:7:8:9:10:11:12:13:14:15:16:17:18:19:20]:80", "not an IPv6 address"},
         {"[::1]:80%lo", "only a link-local"},
-        {"[fe80::1%]:80", "no network interface"},
-        {"[fe80::1%0]:80", "no network interface"},
-        {"[fe80::1]:80%no-such", "no network interface"},
-        {"[fe80::1]:80%a-name-longer-than-any-interface-has", "no network interface"},
+        {"[fe80::1%]:80", "a network interface has"},
+        {"[fe80::1%0]:80", "a network interface has"},
+        {"[fe80::1]:80%a:b", "a network interface has"},
+        {"[fe80::1]:80%a\nb", "a network interface has"},
+        {"[fe80::1]:80%sixteen-letters.", "a network interface has"},
         {"[fe80::1%lo]:80%lo", "given twice"},
         {"run/greetd.sock", "must be absolute"},
         {"./greetd.sock", "must be absolute"},
@@ -158,6 +168,18 @@ Test(address, is_as_the_kernel_wants_it)
     cr_expect_eq(abstract.length, offsetof(struct sockaddr_un, sun_path) + 3);
 }
 
+Test(address, finds_an_interface_that_is_there)
+{
+    struct address named = parse("[fe80::1]:80%lo"), numbered = parse("[fe80::1%1]:80");
+    struct address none = parse("[fe80::1%no-such]:80");
+
+    cr_expect_eq(address_find_interface(&named), 0);
+    cr_expect(address_equal(&named, &numbered));
+    cr_expect_eq(address_find_interface(&none), -ENODEV);
+    cr_expect_eq(address_find_interface(&numbered), 0);
+    cr_expect_eq(numbered.in6.sin6_scope_id, 1);
+}
+
 Test(address, is_dual_stack_only_as_a_bare_port)
 {
     cr_expect(parse("80").dual_stack);
@@ -208,7 +230,9 @@ ParameterizedTestParameters(address, tells_whether_two_are_the_same_place)
         {"127.0.0.1:0", "127.0.0.1:0", false},
         {"[::1]:80", "[0:0::1]:80", true},
         {"[::1]:0", "[::1]:0", false},
-        {"[fe80::1%1]:80", "[fe80::1]:80%lo", true},
+        {"[fe80::1%eth9]:80", "[fe80::1]:80%eth9", true},
+        {"[fe80::1%eth9]:80", "[fe80::1%eth8]:80", false},
+        {"[fe80::1%1]:80", "[fe80::1%lo]:80", false},
         {"[fe80::1%1]:80", "[fe80::1%2]:80", false},
         {"[fe80::1%1]:80", "[fe80::1]:80", false},
         {"/run/a", "/run/a", true},
@@ -272,7 +296,7 @@ ParameterizedTestParameters(address, formats_a_peer_with_and_without_its_port)
 
 ParameterizedTest(struct peer_row *row, address, formats_a_peer_with_and_without_its_port)
 {
-    struct address address = parse(row->text);
+    struct address address = parse_here(row->text);
     struct peer peer = peer_from_sockaddr(&address.sa, address.length);
     char text[ADDRESS_TEXT_MAX];
 
