@@ -21,6 +21,8 @@ struct config {
     struct draft draft;             /* complete, and never changed again */
     struct listener_entry *entries; /* owned: for [Greeting], then for each [Listener NAME] */
     size_t n_entries;
+    size_t n_refused; /* of the mistakes, files that the system did not let us read */
+    int refusal;      /* why not, of the last one: a negative errno */
 };
 
 static int config_new(struct config **ret)
@@ -143,8 +145,14 @@ static int compile_text(struct greeting **ret, const struct setting_values *valu
                                       report);
 }
 
-static int compile_file(struct greeting **ret, const struct setting_values *values,
-                        struct report *report)
+/* What is wrong with the file itself, as file_read() has it. All else is the system's refusal. */
+static bool is_bad_file(int error)
+{
+    return error == -EINVAL || error == -EISDIR || error == -EFBIG;
+}
+
+static int compile_file(struct greeting **ret, struct config *config,
+                        const struct setting_values *values, struct report *report)
 {
     const char *path = values->greeting.message_file;
     const char *origin = setting_origin(values, message_of(values));
@@ -157,6 +165,10 @@ static int compile_file(struct greeting **ret, const struct setting_values *valu
         char excerpt[VALUE_EXCERPT_MAX];
         report_add(report, "%s: MessageFile=%s: %s", origin, value_excerpt(path, excerpt),
                    file_read_error(r));
+        if (!is_bad_file(r)) {
+            config->n_refused++;
+            config->refusal = r;
+        }
         return -EINVAL;
     }
     if (r >= 0 && values->greeting.expand)
@@ -168,11 +180,11 @@ static int compile_file(struct greeting **ret, const struct setting_values *valu
 
 /* Compiles the greeting of VALUES. What is wrong with it is a mistake of the line that has it; *RET
  * is NULL then. */
-static int compile_greeting(struct greeting **ret, const struct setting_values *values,
-                            struct report *report)
+static int compile_greeting(struct greeting **ret, struct config *config,
+                            const struct setting_values *values, struct report *report)
 {
     *ret = NULL;
-    int r = values->greeting.message_file ? compile_file(ret, values, report)
+    int r = values->greeting.message_file ? compile_file(ret, config, values, report)
                                           : compile_text(ret, values, report);
     return r == -EINVAL || r == -EFBIG ? 0 : r;
 }
@@ -185,7 +197,7 @@ static int add_entry(struct config *config, const struct draft_section *section,
     struct listener_entry *entry = &config->entries[config->n_entries];
 
     if (is_default || !same_message(&section->values, &sections[DRAFT_GREETING].values)) {
-        int r = compile_greeting(&entry->greeting, &section->values, report);
+        int r = compile_greeting(&entry->greeting, config, &section->values, report);
         if (r < 0)
             return r;
     }
@@ -264,8 +276,9 @@ int config_load(struct config **ret, const struct config_options *options, struc
         return r;
 
     draft_report_duplicates(&config->draft, report);
-    if (report->n_mistakes > n_mistakes)
-        return -EBADMSG;
+    n_mistakes = report->n_mistakes - n_mistakes;
+    if (n_mistakes > 0)
+        return n_mistakes == config->n_refused ? config->refusal : -EBADMSG;
     *ret = TAKE_PTR(config);
     return 0;
 }

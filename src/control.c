@@ -67,21 +67,16 @@ static int fail_running(struct connlog *connlog, const char *what, int error)
     return notify_failure(what, error);
 }
 
-static void log_report(struct log *log, const char *id, const struct report *report, int error)
-{
-    for (size_t i = 0; i < report->n_lines; i++)
-        log_print(log, LOG_ERR, id, "%s", report->lines[i]);
-    sd_notifyf(false, "STATUS=%s%s\nERRNO=%d",
-               report->n_lines > 0 ? report->lines[0] : "Out of memory",
-               report->n_mistakes > 1 ? ", and more" : "", error);
-}
-
 int control_reject(struct log *log, const struct report *report, int error)
 {
-    bool mistaken = error == -EBADMSG;
+    bool is_mistake = error == -EBADMSG;
 
-    log_report(log, mistaken ? LOG_ID_CONFIG : LOG_ID_FAILED, report, mistaken ? EINVAL : -error);
-    return mistaken ? EX_CONFIG : EX_OSERR;
+    for (size_t i = 0; i < report->n_lines; i++)
+        log_print(log, LOG_ERR, is_mistake ? LOG_ID_CONFIG : LOG_ID_FAILED, "%s", report->lines[i]);
+    sd_notifyf(false, "STATUS=%s%s\nERRNO=%d",
+               report->n_lines > 0 ? report->lines[0] : "Out of memory",
+               report->n_mistakes > 1 ? ", and more" : "", is_mistake ? EINVAL : -error);
+    return is_mistake ? EX_CONFIG : EX_OSERR;
 }
 
 /* Starting */
@@ -298,10 +293,7 @@ static int open_sockets(struct control *control, struct log *log)
     _cleanup_(report_deinit) struct report report = REPORT_NULL;
     int r = sockets_open(&control->sockets, control->config, &report);
 
-    if (r >= 0)
-        return 0;
-    log_report(log, LOG_ID_FAILED, &report, r == -EBADMSG ? EINVAL : -r);
-    return r == -EBADMSG ? EX_CONFIG : EX_OSERR;
+    return r < 0 ? control_reject(log, &report, r) : 0;
 }
 
 /* With the log's thread running: starts the workers and stays in the event loop. */

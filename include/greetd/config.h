@@ -44,7 +44,8 @@ int config_check_options(const struct config_options *options, struct report *re
  * added to REPORT as `PATH:LINE: text` (a mistake on the command line as `command line: text`); any
  * at all makes the whole fail. On success *RET is a snapshot with one reference, the caller's.
  * Errors: -EBADMSG when REPORT has the mistakes, of which it then has at least one; -EMFILE or
- * -ENFILE, of which REPORT tells too; -ENOMEM. */
+ * -ENFILE, of which REPORT has a line too; what open(2) or read(2) returned for a MessageFile= if
+ * REPORT has nothing else, so that the same configuration may do later; -ENOMEM. */
 int config_load(struct config **ret, const struct config_options *options, struct report *report);
 
 struct config *config_ref(struct config *config);

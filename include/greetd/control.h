@@ -12,8 +12,8 @@
 /* Exit statuses besides 0, EX_OSERR (71) and EX_CONFIG (78). */
 #define CONTROL_EXIT_USAGE 2
 
-/* Logs what is in REPORT and tells systemd of it, for the ERROR that config_load() returned.
- * Returns the exit status: EX_CONFIG for mistakes, else EX_OSERR. */
+/* Logs what REPORT has of a start that failed with ERROR, and notifies systemd. Returns the exit
+ * status: EX_CONFIG if ERROR is -EBADMSG, for mistakes; else EX_OSERR, to be tried again. */
 int control_reject(struct log *log, const struct report *report, int error);
 
 /* Serves until it is told to stop, with CONFIG first, and what OPTIONS and the files say after each

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Files, drop-ins, mistakes and the command line."""
 
+import errno
 import re
 import unittest
 
 import greetd_testing
 import namespaces
-from greetd_testing import EX_CONFIG, EX_USAGE
+from greetd_testing import EX_CONFIG, EX_OSERR, EX_USAGE
 
 FIVE_MISTAKES = """\
 # a comment
@@ -175,6 +176,23 @@ class Config(greetd_testing.GreetdTestCase):
         self.assertRegex(
             greetd.lines[0], rf"^{re.escape(path)}:2: .*/missing/file.*No such file or directory"
         )
+
+    def test_a_missing_message_file_is_worth_another_try(self):
+        greetd = self.finish(config="[Greeting]\nMessageFile=/missing/file\n")
+        self.assert_ends(greetd, EX_OSERR)
+        self.assertRegex(greetd.lines[0], r":2: .*/missing/file.*No such file or directory")
+        self.assertEqual(greetd.values("ERRNO"), [("ERRNO", str(errno.ENOENT))])
+
+    def test_a_mistake_beside_a_missing_message_file_is_not(self):
+        self.assert_ends(
+            self.finish(config="[Server]\nBacklog=0\n[Greeting]\nMessageFile=/missing/file\n"),
+            EX_CONFIG,
+        )
+
+    def test_a_message_file_that_is_no_file_is_a_mistake(self):
+        greetd = self.finish(config=f"[Greeting]\nMessageFile={self.folder}\n")
+        self.assert_ends(greetd, EX_CONFIG)
+        self.assertRegex(greetd.lines[0], "Is a directory")
 
     def test_a_message_file_over_the_limit_is_a_mistake(self):
         file = self.write("big", b"")

@@ -68,6 +68,13 @@ class Standalone(StandaloneTest):
         self.wait_for_entry(MESSAGE="Server is listening on [fe80::1%lo]:12345")
         self.assertEqual(self.greet("fe80::1%lo:12345"), GREETING)
 
+    def test_a_message_file_that_comes_later(self):
+        self.write(self.CONFIG, "[Greeting]\nMessageFile=/etc/greeting\n")
+        self.restart_and_fail()
+        self.write("/etc/greeting", "there now")
+        self.eventually(lambda: self.assertEqual(self.state("greetd.service"), "active"))
+        self.assertEqual(self.greet(), "there now")
+
     def test_systemd_finds_nothing_to_say_about_the_unit(self):
         told = self.machine.run("systemd-analyze", "verify", "--man=no", "greetd.service")
         self.assertEqual(told, "")

@@ -177,6 +177,27 @@ Test(config, reports_a_message_file_that_cant_be_read_where_it_is_named)
     expect_line(2, "greetd.conf", ":5: MessageFile=/dev/zero: Not a regular file");
 }
 
+/* Such a file may be there at the next try; what else is wrong stays wrong. */
+Test(config, tells_what_the_system_refused_from_mistakes)
+{
+    static const struct {
+        const char *text;
+        int error;
+    } rows[] = {
+        {"[Greeting]\nMessageFile=/nonexistent\n[Listener x]\nMessageFile=/none\n", -ENOENT},
+        {"[Greeting]\nMessageFile=/nonexistent\n[Listener x]\nMessageFile=/\n", -EBADMSG},
+        {"[Greeting]\nMessageFile=/dev/zero\n", -EBADMSG},
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+        struct config_options options = {
+            .path = scratch_write_text(&scratch, "greetd.conf", rows[i].text)};
+        struct config *config = NULL;
+
+        cr_expect_eq(config_load(&config, &options, &report), rows[i].error, "%s", rows[i].text);
+    }
+}
+
 Test(config, does_not_read_a_message_file_that_is_not_in_force)
 {
     struct config *config = load_text("[Greeting]\nMessageFile=/nonexistent\nMessage=a\n");
