@@ -5,18 +5,15 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
 #include "greetd/sockutil.h"
 
-/* What the name of a stored socket begins with; its address follows. */
+/* What the name of a stored socket begins with; the kernel's number for the socket follows. */
 #define HANDOVER_PREFIX "opened@"
 
-/* systemd takes names of up to 255 characters. */
-#define HANDOVER_NAME_MAX 256
-
-/* What stands at the end of a name that was too long. */
-#define HANDOVER_CUT_MAX sizeof("~0123456789abcdef")
+#define HANDOVER_NAME_MAX sizeof(HANDOVER_PREFIX "18446744073709551615")
 
 /* The names of passed descriptors, a list that ends in NULL. */
 static void free_names(char ***names)
@@ -141,69 +138,27 @@ int handover_take(struct listener_set *set, struct report *report)
     return report->n_mistakes > 0 ? -EBADMSG : n;
 }
 
-/* What tells the address from all others, as bytes. Returns how many; BUFFER has ADDRESS_TEXT_MAX.
- */
-static size_t address_bytes(const struct address *address, char *buffer)
+/* Writes the name to store a socket under to BUFFER (HANDOVER_NAME_MAX bytes). The kernel gives each
+ * socket a cookie of its own, so no two names are alike, those of earlier processes included. */
+static bool store_name(int fd, char *buffer)
 {
-    if (address->sa.sa_family != AF_UNIX)
-        return strlen(address_format(address, buffer));
+    uint64_t cookie;
+    socklen_t length = sizeof(cookie);
 
-    size_t n = address->length - offsetof(struct sockaddr_un, sun_path);
-    memcpy(buffer, address->un.sun_path, n);
-    if (n == 0 || buffer[0] != '\0')
-        return strnlen(buffer, n);
-    buffer[0] = '@';
-    return n;
-}
-
-/* Writes N bytes as a FDNAME= may be, of printable ASCII without a colon
- * (sd_pid_notify_with_fds(3)), and no two alike. */
-static void escape(char *buffer, const char *bytes, size_t n)
-{
-    char *p = buffer;
-
-    for (size_t i = 0; i < n; i++)
-        if (bytes[i] == ':')
-            *p++ = ',';
-        else if (bytes[i] >= ' ' && bytes[i] < 0x7f && !strchr(",\\~", bytes[i]))
-            *p++ = bytes[i];
-        else
-            p += sprintf(p, "\\x%02x", (unsigned char)bytes[i]);
-    *p = '\0';
-}
-
-/* FNV-1a, of 64 bits. */
-static uint64_t hash(const char *text)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-    for (; *text; text++)
-        hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
-/* Writes the name to store an address under to BUFFER (HANDOVER_NAME_MAX bytes). */
-static void store_name(const struct address *address, char *buffer)
-{
-    char bytes[ADDRESS_TEXT_MAX], text[ADDRESS_TEXT_MAX];
-
-    size_t n = address_bytes(address, bytes);
-    escape(text, bytes, n);
-    n = (size_t)snprintf(buffer, HANDOVER_NAME_MAX, HANDOVER_PREFIX "%s", text);
-    if (n >= HANDOVER_NAME_MAX)
-        snprintf(buffer + HANDOVER_NAME_MAX - HANDOVER_CUT_MAX, HANDOVER_CUT_MAX, "~%016" PRIx64,
-                 hash(text));
+    if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) < 0)
+        return false;
+    sprintf(buffer, HANDOVER_PREFIX "%" PRIu64, cookie);
+    return true;
 }
 
 void handover_store(struct listener *listener)
 {
     char name[HANDOVER_NAME_MAX], text[sizeof(name) + sizeof("FDSTORE=1\nFDNAME=")];
 
-    if (listener->inherited || listener->stored_as)
+    if (listener->inherited || listener->stored_as || !store_name(listener->fd, name))
         return;
-    store_name(&listener->address, name);
     _cleanup_free_ char *stored_as = strdup(name);
-    snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s", name);
+    sprintf(text, "FDSTORE=1\nFDNAME=%s", name);
     if (!stored_as || sd_pid_notify_with_fds(0, false, text, &listener->fd, 1) <= 0)
         return;
     listener->stored_as = TAKE_PTR(stored_as);

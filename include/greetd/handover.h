@@ -26,9 +26,8 @@ bool handover_any_passed(void);
  * and then it may as well keep none, so that nothing is counted on. */
 size_t handover_room(void);
 
-/* Asks systemd to keep a socket that greetd has opened for the next process, under a name of
- * its own that tells its address (FDSTORE=1 in sd_notify(3)). Without a service manager nothing
- * happens. */
+/* Asks systemd to keep a socket that greetd has opened for the next process, under a name that no
+ * other socket has (FDSTORE=1 in sd_notify(3)). Without a service manager nothing happens. */
 void handover_store(struct listener *listener);
 
 /* Asks systemd to let go of it again, by the name under which this process or an earlier one had it

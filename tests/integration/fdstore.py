@@ -2,6 +2,7 @@
 """systemd's side of the file descriptor store, FileDescriptorStoreMax= in systemd.service(5)."""
 
 import os
+import socket
 
 
 class FdStore:
@@ -14,6 +15,10 @@ class FdStore:
 
     def names(self):
         return [name for name, _ in self._kept]
+
+    def addresses(self):
+        """Where the sockets listen."""
+        return [address_of(descriptor) for descriptor in self.descriptors()]
 
     def descriptors(self):
         return [descriptor for _, descriptor in self._kept]
@@ -38,3 +43,8 @@ class FdStore:
             if condition(name):
                 os.close(descriptor)
         self._kept = [kept for kept in self._kept if not condition(kept[0])]
+
+
+def address_of(descriptor):
+    with socket.socket(fileno=os.dup(descriptor)) as listener:
+        return listener.getsockname()
