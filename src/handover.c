@@ -71,7 +71,6 @@ static int adopt_stored(struct listener *listener, const char *name)
     if (!listener->stored_as)
         return -ENOMEM;
     listener->handed_on = outlives_us();
-    listener->chose_port = true; /* for all we know */
     listener_own_path(listener);
     return 0;
 }
@@ -138,8 +137,9 @@ int handover_take(struct listener_set *set, struct report *report)
     return report->n_mistakes > 0 ? -EBADMSG : n;
 }
 
-/* Writes the name to store a socket under to BUFFER (HANDOVER_NAME_MAX bytes). The kernel gives each
- * socket a cookie of its own, so no two names are alike, those of earlier processes included. */
+/* Writes the name to store a socket under to BUFFER (HANDOVER_NAME_MAX bytes). The kernel gives
+ * each socket a cookie of its own, so no two names are alike, those of earlier processes included.
+ */
 static bool store_name(int fd, char *buffer)
 {
     uint64_t cookie;

@@ -25,33 +25,13 @@ static size_t count_addresses(const struct config *config)
     return n;
 }
 
-static bool section_names(const struct config_listener *section, const struct listener *listener)
-{
-    for (size_t i = 0; i < section->addresses.n; i++)
-        if (address_equal(&section->addresses.addresses[i], &listener->address))
-            return true;
-    return false;
-}
-
-/* Whether the configuration names the very address, so that it is not for one that leaves the port
- * to the kernel. */
-static bool is_named(const struct config *config, const struct listener *listener)
-{
-    bool named = section_names(config_default_listener(config), listener);
-
-    for (size_t i = 0; i < config_n_listeners(config) && !named; i++)
-        named = section_names(config_listener_at(config, i), listener);
-    return named;
-}
-
 /* A socket that is open already and is what WANTED asks for; NULL if there is none. */
 static struct listener *find_available(const struct plan *plan, const struct address *wanted)
 {
     for (size_t i = 0; i < plan->available->n; i++) {
         struct listener *listener = plan->available->at[i];
 
-        if (listener_serves(listener, wanted) && !endpoints_have(plan->endpoints, listener) &&
-            (!address_leaves_port(wanted) || !is_named(plan->config, listener)))
+        if (listener_serves(listener, wanted) && !endpoints_have(plan->endpoints, listener))
             return listener_ref(listener);
     }
     return NULL;

@@ -24,7 +24,7 @@ struct listener {
     bool inherited;         /* passed by a .socket unit, else opened by greetd */
     char *stored_as;        /* owned: the name that systemd was asked to keep it under, or NULL */
     bool handed_on;  /* the next process has it too: its queue and its file are not ours to end */
-    bool chose_port; /* the kernel did: ListenStream= has port 0 */
+    bool chose_port; /* the kernel did in this process: ListenStream= has port 0 */
     /* Of a Unix socket's file that we made, to unlink it only while it is still ours. */
     dev_t path_device;
     ino_t path_inode;

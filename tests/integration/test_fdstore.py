@@ -109,13 +109,14 @@ class TakenBack(StoreCase):
         self.serve_stored(LISTEN_SECOND, **KEEPS)
         self.assertEqual(read_to_end(client), GREETING)
 
-    def test_a_port_that_the_kernel_chose(self):
+    def test_a_port_that_the_kernel_chose_is_closed(self):
         config = "[Server]\nListenStream=127.0.0.1:0\n"
         greetd = self.serve_stored(config)
-        address = greetd.address()
+        before = self.kept()
         greetd = self.restart(greetd, config)
-        self.assertEqual(greetd.address(), address)
-        self.assert_greeted(address)
+        self.assertEqual(self.asked(greetd), [("FDSTOREREMOVE", "1"), ("FDSTORE", "1")])
+        self.assertNotEqual(self.kept(), before)
+        self.assertEqual(self.store.addresses(), [greetd.address()])
 
     def test_one_that_had_fast_open_has_it_no_longer(self):
         greetd = self.serve_stored(LISTEN_SECOND + "FastOpen=yes\n")
