@@ -28,6 +28,7 @@ struct control {
     struct config *config;                /* borrowed: the one that it started with */
     const struct config_options *options; /* borrowed */
     struct sockets sockets;
+    struct report opening; /* what happened when they were opened */
     struct connlog *connlog;
     struct pool *pool;
     sd_event *event;
@@ -290,10 +291,16 @@ static void stop_watching(struct control *control)
 
 static int open_sockets(struct control *control, struct log *log)
 {
-    _cleanup_(report_deinit) struct report report = REPORT_NULL;
-    int r = sockets_open(&control->sockets, control->config, &report);
+    int r = sockets_open(&control->sockets, control->config, &control->opening);
 
-    return r < 0 ? control_reject(log, &report, r) : 0;
+    return r < 0 ? control_reject(log, &control->opening, r) : 0;
+}
+
+static void log_unusable(const struct control *control)
+{
+    for (size_t i = 0; i < control->opening.n_lines; i++)
+        connlog_message(control->connlog, LOG_WARNING, LOG_ID_UNUSABLE, "%s",
+                        control->opening.lines[i]);
 }
 
 /* With the log's thread running: starts the workers and stays in the event loop. */
@@ -302,6 +309,7 @@ static int serve(struct control *control)
     const struct server_settings *server = settings(control);
     int r;
 
+    log_unusable(control);
     reload_log_listening(control->connlog, control->sockets.endpoints, NULL);
     reload_log_unused(control->connlog, control->config, &control->sockets);
     reload_log_unkept(control->connlog, &control->sockets);
@@ -375,6 +383,7 @@ int control_run(struct config *config, const struct config_options *options, str
         return status;
     pool_free(control.pool);
     sockets_deinit(&control.sockets);
+    report_deinit(&control.opening);
     sd_event_unref(control.event);
     return status;
 }

@@ -47,6 +47,11 @@ static bool outlives_us(void)
     return announced_room() > 0;
 }
 
+static bool is_stored_name(const char *name)
+{
+    return strncmp(name, HANDOVER_PREFIX, strlen(HANDOVER_PREFIX)) == 0;
+}
+
 /* Whether clients can be accepted from a passed descriptor; what else it is goes to the report. */
 static bool is_usable(int fd, const char *name, int *ret_type, struct report *report)
 {
@@ -54,14 +59,14 @@ static bool is_usable(int fd, const char *name, int *ret_type, struct report *re
 
     if (sockutil_check_listening(fd, ret_type, &what) >= 0)
         return true;
-    report_add(report, "Descriptor %d (%s) passed by systemd can't be used: it is %s", fd, name,
-               what);
+    report_add(report, "Descriptor %d (%s) %s by systemd can't be used: it is %s", fd, name,
+               is_stored_name(name) ? "kept" : "passed", what);
     return false;
 }
 
-static bool is_stored_name(const char *name)
+static void unstore(const char *name)
 {
-    return strncmp(name, HANDOVER_PREFIX, strlen(HANDOVER_PREFIX)) == 0;
+    sd_notifyf(false, "FDSTOREREMOVE=1\nFDNAME=%s", name);
 }
 
 /* What an earlier process has opened is ours like any that we open. */
@@ -82,13 +87,23 @@ static int adopt_passed(struct listener *listener, const char *name)
     return listener->name ? 0 : -ENOMEM;
 }
 
+/* The store is only a cache: what is in it can be opened anew. */
+static int reject(int fd, const char *name)
+{
+    if (!is_stored_name(name))
+        return -EBADMSG;
+    unstore(name);
+    close(fd);
+    return 0;
+}
+
 static int inherit_one(struct listener_set *set, int fd, const char *name, struct report *report)
 {
     _cleanup_(listener_unrefp) struct listener *listener = NULL;
     int type, r;
 
     if (!is_usable(fd, name, &type, report))
-        return 0;
+        return reject(fd, name);
     r = sockutil_set_nonblocking(fd);
     if (r >= 0)
         r = listener_new(&listener, &fd, type);
@@ -124,17 +139,21 @@ static void report_unusable(struct report *report)
 int handover_take(struct listener_set *set, struct report *report)
 {
     _cleanup_(free_names) char **names = NULL;
-    int n = sd_listen_fds_with_names(false, &names);
+    int n = sd_listen_fds_with_names(false, &names), result = n;
 
-    if (n == -EBADF)
+    if (n == -EBADF) {
         report_unusable(report);
+        return -EBADMSG;
+    }
     for (int i = 0; i < n; i++) {
         int r = inherit_one(set, SD_LISTEN_FDS_START + i, names[i], report);
-        if (r < 0)
+        if (r < 0 && r != -EBADMSG)
             return r;
+        if (r < 0)
+            result = r;
     }
     (void)sd_listen_fds(true);
-    return report->n_mistakes > 0 ? -EBADMSG : n;
+    return result;
 }
 
 /* Writes the name to store a socket under to BUFFER (HANDOVER_NAME_MAX bytes). The kernel gives
@@ -169,7 +188,7 @@ void handover_unstore(struct listener *listener)
 {
     if (!listener->stored_as)
         return;
-    sd_notifyf(false, "FDSTOREREMOVE=1\nFDNAME=%s", listener->stored_as);
+    unstore(listener->stored_as);
     free(TAKE_PTR(listener->stored_as));
     listener->handed_on = false;
 }

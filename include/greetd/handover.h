@@ -13,9 +13,9 @@
 
 /* Takes the sockets that systemd passed (sd_listen_fds_with_names(3)), makes them non-blocking and
  * removes the variables that announce them from the environment. Those that an earlier process had
- * stored are marked as such and not as inherited. Returns how many there are, 0 if none was passed;
- * -EBADMSG if some can't be used, each of which is then named in REPORT; or what failed. SET must
- * be empty. */
+ * stored are marked as such and not as inherited; one that can't be used is named in REPORT and
+ * taken out of the store. Returns how many were passed, those included; -EBADMSG if another can't
+ * be used, each of which is then named in REPORT; or what failed. SET must be empty. */
 int handover_take(struct listener_set *set, struct report *report);
 
 /* Whether systemd passed anything else than what an earlier process had stored. To be asked before

@@ -21,6 +21,7 @@
 #define LOG_ID_FAILED        "24e7acf4e3a044569f07659530bb33ef"
 #define LOG_ID_UNUSED        "9f5d913f6a92418c8977c3d21174b2b0"
 #define LOG_ID_UNKEPT        "8587dd01dfb24c7c916d40432ab5d695"
+#define LOG_ID_UNUSABLE      "26442902938c470388fe24ddd1b8c15b"
 #define LOG_ID_EXHAUSTED     "c42cbc78a48d4c7c92e5d33703c1c255"
 #define LOG_ID_LEFT_OUT      "b78902e66ba04e5ebd1abf03b5d9e725"
 #define LOG_ID_UNSAID        "24b80305043f43dbba369f161fa3b30d"

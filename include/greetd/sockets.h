@@ -22,9 +22,10 @@ struct sockets {
 
 /* Takes what systemd passed, or opens every ListenStream= of CONFIG that systemd has not kept since
  * an earlier process, and has systemd keep them. What it has kept and CONFIG does not want is
- * closed first, and stays closed if something then fails. Returns 0; -EBADMSG if what was passed or
- * configured can't be listened on; -ENOMEM, or the negative errno of what the system refused.
- * REPORT then says what failed and where. sockets_deinit() is due in any case. */
+ * closed first, and stays closed if something then fails. Returns 0, when REPORT has what to warn
+ * of: sockets that were kept and can't be used; -EBADMSG if what was passed or configured can't be
+ * listened on; -ENOMEM, or the negative errno of what the system refused. REPORT then says what
+ * failed and where. sockets_deinit() is due in any case. */
 int sockets_open(struct sockets *sockets, struct config *config, struct report *report);
 
 /* Prepares what is to be in force under another CONFIG: addresses that are new are opened, sockets

@@ -100,6 +100,17 @@ class TakenBack(StoreCase):
         self.assert_greeted(FIRST)
         self.assert_greeted(SECOND)
 
+    def test_one_that_is_of_no_use_is_opened_anew(self):
+        self.stop(self.serve_stored(LISTEN_BOTH))
+        with socket.socket(fileno=os.dup(self.store.descriptors()[0])) as kept:
+            kept.shutdown(socket.SHUT_RDWR)
+        greetd = self.serve_stored(LISTEN_BOTH)
+        greetd.wait_line(r"Descriptor 3 \(opened@\d+\) kept by systemd .*: it is a socket that .*")
+        self.assertEqual(self.asked(greetd), [("FDSTOREREMOVE", "1"), ("FDSTORE", "1")])
+        self.assertEqual(sorted(self.store.addresses()), [FIRST, SECOND])
+        self.assert_greeted(FIRST)
+        self.assert_greeted(SECOND)
+
     def test_after_a_kill(self):
         greetd = self.serve_stored(LISTEN_SECOND, **KEEPS)
         self.freeze(greetd)

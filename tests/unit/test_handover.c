@@ -115,6 +115,27 @@ Test(handover, names_each_descriptor_that_is_of_no_use)
     finish(&scene);
 }
 
+/* The store is a cache: what is in it may be opened anew. */
+Test(handover, takes_what_is_of_no_use_out_of_the_store)
+{
+    struct scene scene;
+    struct sockaddr_in address;
+    int fds[] = {socket(AF_INET, SOCK_STREAM, 0), net_listen(&address)};
+
+    manager_open();
+    inherit(&scene, fds, 2, "opened@1:opened@2");
+    cr_assert_eq(scene.result, 2);
+    cr_assert_eq(scene.set.n, 1);
+    cr_assert_str_eq(scene.set.at[0]->stored_as, "opened@2");
+    cr_assert_eq(scene.report.n_lines, 1);
+    cr_assert(strstr(scene.report.lines[0], "Descriptor 3 (opened@1)"));
+    cr_assert(strstr(scene.report.lines[0], "does not listen"));
+    cr_assert(manager_hear());
+    cr_assert_str_eq(manager.last, "FDSTOREREMOVE=1\nFDNAME=opened@1");
+    cr_assert_not(manager_hear());
+    finish(&scene);
+}
+
 Test(handover, names_a_descriptor_that_is_not_there)
 {
     struct scene scene;
