@@ -70,6 +70,14 @@ const struct server_settings *config_server(const struct config *config)
     return &config->draft.sections[DRAFT_SERVER].values.server;
 }
 
+const char *config_server_origin(const struct config *config, const char *name)
+{
+    const char *origin = setting_origin(&config->draft.sections[DRAFT_SERVER].values,
+                                        setting_find(name, SECTION_SERVER));
+
+    return strcmp(origin, FIELD_ORIGIN_DEFAULT) == 0 ? NULL : origin;
+}
+
 const struct log_settings *config_log(const struct config *config)
 {
     return &config->draft.sections[DRAFT_LOG].values.log;

@@ -36,6 +36,30 @@ void reload_log_listening(struct connlog *connlog, const struct endpoints *endpo
     }
 }
 
+static void log_ignored_addresses(struct connlog *connlog, const struct config_listener *listener)
+{
+    const struct setting_addresses *list = &listener->addresses;
+
+    for (size_t i = 0; i < list->n; i++)
+        if (list->origins[i])
+            connlog_message(connlog, LOG_NOTICE, LOG_ID_UNUSED,
+                            "%s: ListenStream=%s has no effect: systemd passed the sockets",
+                            list->origins[i], list->texts[i]);
+}
+
+/* Of what the files say of listening, what is for the socket units to say. */
+static void log_ignored_listening(struct connlog *connlog, const struct config *config)
+{
+    const char *backlog = config_server_origin(config, "Backlog");
+
+    if (backlog)
+        connlog_message(connlog, LOG_NOTICE, LOG_ID_UNUSED,
+                        "%s: Backlog= has no effect: systemd passed the sockets", backlog);
+    log_ignored_addresses(connlog, config_default_listener(config));
+    for (size_t i = 0; i < config_n_listeners(config); i++)
+        log_ignored_addresses(connlog, config_listener_at(config, i));
+}
+
 void reload_log_unused(struct connlog *connlog, const struct config *config,
                        const struct sockets *sockets)
 {
@@ -47,9 +71,12 @@ void reload_log_unused(struct connlog *connlog, const struct config *config,
                             "No socket is named %s: [Listener %s] is not used", listener->name,
                             listener->name);
     }
-    if (!sockets->inherited && config_server(config)->idle_exit_usec != DEADLINE_NEVER)
-        connlog_message(connlog, LOG_WARNING, LOG_ID_UNUSED,
-                        "IdleExitSec= has no effect: systemd passed no socket");
+    if (sockets->inherited)
+        log_ignored_listening(connlog, config);
+    else if (config_server(config)->idle_exit_usec != DEADLINE_NEVER)
+        connlog_message(connlog, LOG_NOTICE, LOG_ID_UNUSED,
+                        "%s: IdleExitSec= has no effect: systemd passed no socket",
+                        config_server_origin(config, "IdleExitSec"));
 }
 
 void reload_log_unkept(struct connlog *connlog, const struct sockets *sockets)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "greetd/handover.h"
 #include "greetd/sockutil.h"
@@ -172,11 +173,11 @@ static bool any_inherited(const struct listener_set *set)
     return false;
 }
 
-/* Returns what kept FastOpen=yes from being set; a system without it has nothing to turn off. */
+/* Returns what kept FastOpen=yes from being set; a system without it has nothing to turn off. The
+ * queue for it is part of that of listen(2), whose length is Backlog= or what the .socket says. */
 static int set_fast_open(const struct endpoints *endpoints)
 {
-    const struct server_settings *server = config_server(endpoints->config);
-    int queue = server->fast_open ? (int)server->backlog : 0, r = 0;
+    int queue = config_server(endpoints->config)->fast_open ? SOMAXCONN : 0, r = 0;
 
     for (size_t i = 0; r >= 0 && i < endpoints->n; i++) {
         r = sockutil_set_fast_open(endpoints->at[i].listener->fd, queue);

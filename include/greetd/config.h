@@ -55,6 +55,10 @@ DEFINE_CLEANUP_FUNCTION(struct config, config_unref)
 /* [Server], borrowed from the snapshot. */
 const struct server_settings *config_server(const struct config *config);
 
+/* Where the setting NAME of [Server] was set, as `PATH:LINE` or `command line`; NULL if it has its
+ * default. Borrowed. */
+const char *config_server_origin(const struct config *config, const char *name);
+
 /* [Log], borrowed from the snapshot. */
 const struct log_settings *config_log(const struct config *config);
 

@@ -42,6 +42,6 @@ void reload_log_listening(struct connlog *connlog, const struct endpoints *endpo
 /* Logs that systemd does not keep all sockets for the next process, if that is so. */
 void reload_log_unkept(struct connlog *connlog, const struct sockets *sockets);
 
-/* Logs which sections of CONFIG speak of no socket. */
+/* Logs which sections and settings of CONFIG have no effect on SOCKETS. */
 void reload_log_unused(struct connlog *connlog, const struct config *config,
                        const struct sockets *sockets);

@@ -105,6 +105,31 @@ class Activation(greetd_testing.GreetdTestCase):
         self.assertFalse(elsewhere.exists())
         self.assert_greeted(listener.getsockname())
 
+    def test_what_the_file_says_of_listening_in_vain_is_told_with_its_line(self):
+        config = (
+            "[Server]\nBacklog=7\nListenStream=80\nListenStream=@b\n"
+            "[Listener four]\nListenStream=[::1]:81\n"
+        )
+        listener = self.inet()
+        greetd = self.serve(config=config, sockets=[listener], names=["four"])
+        self.assert_greeted(listener.getsockname())
+        self.stop(greetd)
+        why = "has no effect: systemd passed the sockets"
+        self.assertEqual(
+            [line.rpartition("/config")[2].partition(":")[2] for line in greetd.lines if why in line],
+            [
+                f"2: Backlog= {why}",
+                f"3: ListenStream=80 {why}",
+                f"4: ListenStream=@b {why}",
+                f"6: ListenStream=[::1]:81 {why}",
+            ],
+        )
+
+    def test_defaults_of_listening_are_nothing_to_tell_of(self):
+        greetd = self.serve(sockets=[self.inet()])
+        self.stop(greetd)
+        self.assertNotIn("no effect", "\n".join(greetd.lines))
+
     def test_an_address_that_is_not_used_may_have_an_interface_that_is_not_there(self):
         listener = self.inet()
         self.serve(config="[Server]\nListenStream=[fe80::1%eth9]:80\n", sockets=[listener])

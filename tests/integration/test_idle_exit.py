@@ -93,7 +93,7 @@ class IdleExit(greetd_testing.GreetdTestCase):
 
     def test_it_has_no_effect_without_activation(self):
         greetd = self.serve("-l", "127.0.0.1:0", config="[Server]\nIdleExitSec=1ms\n", **WATCHED)
-        greetd.wait_line("IdleExitSec= has no effect: systemd passed no socket")
+        greetd.wait_line(r".*/config\d*:\d+: IdleExitSec= has no effect: systemd passed no socket")
         self.pass_time(greetd)
         self.assertFalse(greetd.values("STOPPING"))
         self.stop(greetd)
@@ -103,7 +103,7 @@ class IdleExit(greetd_testing.GreetdTestCase):
         config = "[Server]\nListenStream=127.0.0.1:7001\nIdleExitSec=1ms\n"
         self.stop(self.serve(config=config, store=store))
         greetd = self.serve(config=config, store=store, **WATCHED)
-        greetd.wait_line("IdleExitSec= has no effect: systemd passed no socket")
+        greetd.wait_line(r".*/config\d*:\d+: IdleExitSec= has no effect: systemd passed no socket")
         self.pass_time(greetd)
         self.assertFalse(greetd.values("STOPPING"))
         self.stop(greetd)
