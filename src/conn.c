@@ -208,8 +208,9 @@ static enum conn_next write_greeting(struct conn *conn, uint64_t now_usec,
                           : render_and_write(conn, now_usec, counters);
 }
 
-/* Throws away what the client has sent. Returns false, with errno set, if the connection is broken.
- */
+/* Throws away what the client has sent. It is no progress between the first byte that was waited
+ * for and the last that is acknowledged: a client that only sends would hold its place for ever.
+ * Returns false, with errno set, if the connection is broken. */
 static bool take_input(struct conn *conn)
 {
     uint32_t n = 0;
@@ -220,7 +221,7 @@ static bool take_input(struct conn *conn)
     conn->more_input = discarded == DISCARDED_SOME;
     if (discarded == DISCARDED_LAST)
         conn->input_ended = true;
-    if (n > 0)
+    if (n > 0 && (conn->state == CONN_EXPECTING || conn->acknowledged))
         conn->progressed = true;
     return discarded != DISCARDED_FAILED;
 }

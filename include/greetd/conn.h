@@ -8,11 +8,11 @@
  * With GreetOn=data a client is expected to send something first, within DataTimeoutSec=; like all
  * input it is thrown away. If the client closes instead it is not greeted. While writing, the
  * greeting is given to the kernel; with its last byte goes the end of stream (shutdown(2)). A
- * greeted client has WriteTimeoutSec= to acknowledge a part of the greeting or to send something,
- * again and again. A client that has acknowledged everything is expected to close; each time it
- * sends something it has LingerSec= more, up to CONN_LINGER_MAX_USEC. Its socket is closed only
- * then: closing on unread input would make the kernel send a reset, and a reset may overtake the
- * greeting; see RFC 1122, 4.2.2.13.
+ * greeted client has WriteTimeoutSec= to acknowledge a part of the greeting, again and again. A
+ * client that has acknowledged everything is expected to close; each time it sends something it has
+ * LingerSec= more, up to CONN_LINGER_MAX_USEC. Its socket is closed only then: closing on unread
+ * input would make the kernel send a reset, and a reset may overtake the greeting; see RFC
+ * 1122, 4.2.2.13.
  *
  * A step does what can be done without waiting and returns what to wait for. It knows nothing of
  * epoll, queues and timers, which are the business of clients. */
@@ -97,8 +97,8 @@ struct conn {
     unsigned outcome : 3;      /* enum result, as far as it is known before the end */
     unsigned input_ended : 1;  /* the client has sent its end of stream */
     unsigned more_input : 1;   /* the last step left some of its input unread */
-    unsigned progressed : 1;   /* it took, acknowledged or sent something; clients clears this when
-                                * it starts a timeout anew */
+    unsigned progressed : 1;   /* in what it is waited for; clients clears this when it starts a
+                                  timeout anew */
     unsigned all_sent : 1;     /* the whole greeting was given to the kernel */
     unsigned acknowledged : 1; /* and the client has all of it */
     unsigned has_rest : 1;     /* of a greeting that was made up for this client */

@@ -130,6 +130,17 @@ static inline int net_outstanding(int fd)
     return outstanding;
 }
 
+/* Waits until the other end, which does not read, acknowledges no more. */
+static inline void net_await_full(int fd)
+{
+    int outstanding;
+
+    do {
+        outstanding = net_outstanding(fd);
+        poll(NULL, 0, 50);
+    } while (net_outstanding(fd) != outstanding);
+}
+
 /* How many bytes can be read at once. */
 static inline int net_unread(int fd)
 {

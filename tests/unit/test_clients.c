@@ -369,6 +369,7 @@ static int admit_reluctant(struct scene *scene, bool half_closed, uint64_t now_u
     clients_admit(&scene->clients, &scene->clients.newest->lanes[0], pair.server, pair.peer,
                   now_usec);
     cr_assert_eq(scene->metrics.workers->greeted, 1);
+    net_await_full(pair.server);
     clients_expire(&scene->clients, now_usec + CONN_SOON_USEC);
     cr_assert_eq(clients_next_deadline(&scene->clients),
                  now_usec + CONN_SOON_USEC + 30 * PLACE_SECOND);
@@ -447,7 +448,7 @@ Test(clients, takes_all_input_of_one_that_does_not_read)
     net_chatter(client, 4 * CONN_DISCARD_STEP_MAX);
     NET_WAIT_UNTIL((step_until_quiet(&scene, START + PLACE_SECOND),
                     net_unread(scene.clients.table[0].fd) == 0 && net_outstanding(client) == 0));
-    cr_assert_eq(clients_next_deadline(&scene.clients), START + 31 * PLACE_SECOND);
+    cr_assert_eq(clients_next_deadline(&scene.clients), START + CONN_SOON_USEC + 30 * PLACE_SECOND);
     free(scene.place.greetings[0].bytes);
     close_scene(&scene);
 }

@@ -184,12 +184,8 @@ Test(conn_endings, a_client_that_reads_nothing_times_out)
     struct scene scene;
 
     stop_midway(&scene, net_tcp_pair_with(4096));
-    int settled;
-    do {
-        settled = net_outstanding(scene.conn.fd);
-        poll(NULL, 0, 50);
-    } while (net_outstanding(scene.conn.fd) != settled);
-    scene.conn.unacknowledged = (uint32_t)settled;
+    net_await_full(scene.conn.fd);
+    scene.conn.unacknowledged = (uint32_t)net_outstanding(scene.conn.fd);
 
     cr_assert_eq(conn_expire(&scene.conn, SCENE_START), CONN_CLOSE);
     struct connlog_connection story = scene_finish(&scene);
