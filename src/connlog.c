@@ -109,15 +109,22 @@ int connlog_start(struct connlog **ret, struct log *log, unsigned n_workers,
     return 0;
 }
 
-/* What the thread has neither written nor announced is going to be lost with the process. */
-static void tell_what_is_lost(const struct connlog *connlog)
+/* How many entries the thread has neither written nor announced. The thread and a stuck worker may
+ * go on while their counters are read, so the difference may be negative. */
+static uint64_t count_lost(const struct connlog *connlog)
 {
-    char text[LOG_MESSAGE_MAX];
-    uint64_t n = 0;
+    uint64_t accounted = atomic_load(&connlog->accounted), handed_over = 0;
 
     for (unsigned i = 0; i < connlog->n_workers; i++)
-        n += atomic_load(&connlog->workers[i].connections);
-    n -= atomic_load(&connlog->accounted);
+        handed_over += atomic_load(&connlog->workers[i].connections);
+    return handed_over > accounted ? handed_over - accounted : 0;
+}
+
+static void log_lost_entries(const struct connlog *connlog)
+{
+    char text[LOG_MESSAGE_MAX];
+    uint64_t n = count_lost(connlog);
+
     if (n == 0)
         return;
     snprintf(
@@ -132,12 +139,12 @@ int connlog_end(struct connlog *connlog, uint64_t deadline_usec)
     waker_wake(&connlog->waker);
     /* Not pthread_clockjoin_np(3), of which ThreadSanitizer knows nothing. */
     if (!sockutil_await_readable(connlog->ended_fd, deadline_usec)) {
-        tell_what_is_lost(connlog);
+        log_lost_entries(connlog);
         return -ETIMEDOUT;
     }
 
     pthread_join(connlog->thread, NULL);
-    tell_what_is_lost(connlog);
+    log_lost_entries(connlog);
     return 0;
 }
 

@@ -213,6 +213,22 @@ Test(connlog_left_out, what_is_lost_with_a_journal_that_stands_still_is_told_pas
                            "before the end\n");
 }
 
+/* A worker that is stuck, and not for good, goes on while the log's counters are read. */
+Test(connlog_left_out, what_is_lost_is_no_huge_number_while_others_go_on_counting)
+{
+    static struct scene scene;
+    char text[256] = "";
+    int ends[2];
+
+    start_stuck(&scene, 1);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    scene.log.fd = ends[1];
+    log_connection(&scene, 0, 1);
+    metrics_add(&scene.connlog->accounted, 2);
+    cr_assert_eq(connlog_end(scene.connlog, deadline_now()), -ETIMEDOUT);
+    cr_assert_eq(read(ends[0], text, sizeof(text) - 1), -1, "%s", text);
+}
+
 Test(connlog_left_out, what_the_journal_does_not_take_is_announced_when_it_does_again)
 {
     static struct scene scene;
