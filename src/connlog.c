@@ -74,9 +74,7 @@ void connlog_configure(struct connlog *connlog, const struct connlog_options *op
 
 uint64_t connlog_left_out(const struct connlog *connlog)
 {
-    const struct connlog_left_out left_out = connlog_thread_left_out(connlog);
-
-    return connlog_books_sum(&left_out);
+    return connlog_thread_left_out(connlog);
 }
 
 bool connlog_wants_connections(const struct connlog *connlog)
@@ -99,7 +97,7 @@ int connlog_start(struct connlog **ret, struct log *log, unsigned n_workers,
     if (r < 0)
         return r;
     connlog_configure(connlog, options);
-    connlog->books = connlog_books_open(&options->limit, deadline_now());
+    connlog->books = connlog_books_open(&options->limit);
     r = pthread_create(&connlog->thread, NULL, connlog_thread_run, connlog);
     if (r > 0)
         return -r;
@@ -174,12 +172,12 @@ void connlog_connection(struct connlog *connlog, unsigned worker,
 
     metrics_add(&outlet->connections, 1);
     if (atomic_load_explicit(&connlog->exhausted, memory_order_relaxed))
-        metrics_add(&outlet->left_out[CONNLOG_RATE_LIMIT], 1);
+        metrics_add(&outlet->left_out, 1);
     else
         push(connlog, outlet,
              &(const struct connlog_record){.kind = CONNLOG_RECORD_CONNECTION,
                                             .connection = *connection},
-             &outlet->left_out[CONNLOG_RING_FULL]);
+             &outlet->left_out);
 }
 
 static void push_message(struct connlog *connlog, struct connlog_outlet *outlet,

@@ -90,14 +90,13 @@ size_t connlog_entry_exhausted(struct log *log, unsigned worker, int error)
     return log_write(log, LOG_WARNING, LOG_ID_EXHAUSTED, message, fields.fields, fields.n);
 }
 
-size_t connlog_entry_left_out(struct log *log, const struct connlog_left_out *left_out,
-                              const char *message)
+size_t connlog_entry_left_out(struct log *log, uint64_t n)
 {
+    char message[LOG_MESSAGE_MAX];
     struct fields fields = {.n = 0};
 
-    fields_add(&fields, "GREETD_LEFT_OUT_RATE_LIMIT=%" PRIu64, left_out->n[CONNLOG_RATE_LIMIT]);
-    fields_add(&fields, "GREETD_LEFT_OUT_RING_FULL=%" PRIu64, left_out->n[CONNLOG_RING_FULL]);
-    fields_add(&fields, "GREETD_LEFT_OUT_NOT_TAKEN=%" PRIu64, left_out->n[CONNLOG_NOT_TAKEN]);
+    snprintf(message, sizeof(message), "%" PRIu64 " connection entries left out", n);
+    fields_add(&fields, "GREETD_LEFT_OUT=%" PRIu64, n);
     return log_write(log, LOG_NOTICE, LOG_ID_LEFT_OUT, message, fields.fields, fields.n);
 }
 

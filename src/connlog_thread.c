@@ -22,24 +22,20 @@ static uint64_t load(const atomic_uint_fast64_t *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-struct connlog_left_out connlog_thread_left_out(const struct connlog *connlog)
+uint64_t connlog_thread_left_out(const struct connlog *connlog)
 {
-    struct connlog_left_out sum;
+    uint64_t n = load(&connlog->left_out);
 
-    for (unsigned reason = 0; reason < CONNLOG_REASON_N; reason++) {
-        sum.n[reason] = load(&connlog->left_out[reason]);
-        for (unsigned i = 0; i < connlog->n_workers; i++)
-            sum.n[reason] += load(&connlog->workers[i].left_out[reason]);
-    }
-    return sum;
+    for (unsigned i = 0; i < connlog->n_workers; i++)
+        n += load(&connlog->workers[i].left_out);
+    return n;
 }
 
 /* WRITTEN more connections were given to the log, which has LOST some: perhaps others that it had
  * gathered, so that the difference may be negative. They are accounted for when announced. */
 static void account(struct connlog *connlog, uint64_t written, uint64_t lost)
 {
-    if (lost > 0)
-        metrics_add(&connlog->left_out[CONNLOG_NOT_TAKEN], lost);
+    metrics_add(&connlog->left_out, lost);
     metrics_add(&connlog->accounted, written - lost);
 }
 
@@ -78,41 +74,40 @@ static void write_left_out_messages(struct connlog *connlog)
         connlog->messages_announced = n;
 }
 
-/* Returns whether that was written. */
-static bool announce_left_out(struct connlog *connlog, const struct connlog_left_out *total,
-                              uint64_t now_usec)
+/* What could not be written is announced with the next report. */
+static void announce_left_out(struct connlog *connlog, uint64_t n)
 {
-    char text[LOG_MESSAGE_MAX];
-    struct connlog_left_out left_out = connlog_books_unannounced(&connlog->books, total);
-
-    connlog_books_format(&connlog->books, &left_out, now_usec, text, sizeof(text));
     flush(connlog);
-    if (!is_written(connlog, connlog_entry_left_out(connlog->log, &left_out, text))) {
-        connlog_books_postpone(&connlog->books, now_usec);
-        return false;
-    }
-    connlog_books_settle(&connlog->books, total, now_usec);
-    metrics_add(&connlog->accounted, connlog_books_sum(&left_out));
-    return true;
+    if (!is_written(connlog, connlog_entry_left_out(connlog->log, n)))
+        return;
+    connlog->books.announced += n;
+    metrics_add(&connlog->accounted, n);
 }
 
-/* Announces what is due to be, or whatever there is if this is the END. Returns when to look
- * again. */
-static uint64_t keep_books(struct connlog *connlog, bool end)
+/* Takes up the limit in force and announces what is due to be. Returns when to do so again. */
+static uint64_t keep_books(struct connlog *connlog)
 {
     struct connlog_books *books = &connlog->books;
     uint64_t now_usec = deadline_now();
-    struct connlog_left_out total = connlog_thread_left_out(connlog);
 
     books->limit = (struct connlog_limit){.interval_usec = load(&connlog->interval_usec),
                                           .burst = load(&connlog->burst)};
     /* Before anything is written, which may take long. */
     atomic_store_explicit(&connlog->exhausted, connlog_books_exhausted(books, now_usec),
                           memory_order_relaxed);
-    bool pending = connlog_books_look(books, &total, now_usec);
-    if (pending && (end || connlog_books_due(books, now_usec)))
-        pending = !announce_left_out(connlog, &total, now_usec);
-    return connlog_books_deadline(books, pending, now_usec);
+    uint64_t n = connlog_books_report(books, connlog_thread_left_out(connlog), now_usec);
+    if (n > 0)
+        announce_left_out(connlog, n);
+    return connlog_books_deadline(books, now_usec);
+}
+
+static void close_books(struct connlog *connlog)
+{
+    uint64_t n = connlog_thread_left_out(connlog) - connlog->books.announced;
+
+    flush(connlog);
+    if (n > 0)
+        announce_left_out(connlog, n);
 }
 
 static bool drain_messages(struct connlog *connlog)
@@ -132,7 +127,7 @@ static void write_connection(struct connlog *connlog, unsigned worker,
                              const struct connlog_connection *connection)
 {
     if (!connlog_books_admit(&connlog->books, deadline_now())) {
-        metrics_add(&connlog->left_out[CONNLOG_RATE_LIMIT], 1);
+        metrics_add(&connlog->left_out, 1);
         return;
     }
     account(connlog, 1, connlog_entry_connection(connlog->log, worker, connection));
@@ -173,19 +168,14 @@ static unsigned drain(struct connlog *connlog)
     return most;
 }
 
-/* Waits until someone has put an entry into a ring, or it is time to look at the books. Returns
- * false if there is an entry by now. */
-static bool wait_for_entries(struct connlog *connlog)
+/* Waits until an entry comes, or it is time to look at the books. */
+static void wait_for_entries(struct connlog *connlog)
 {
     waker_prepare(&connlog->waker);
-    if (drain(connlog) > 0 || atomic_load(&connlog->stop)) {
+    if (drain(connlog) > 0 || atomic_load(&connlog->stop))
         waker_cancel(&connlog->waker);
-        return false;
-    }
-    flush(connlog);
-    uint64_t deadline_usec = keep_books(connlog, false);
-    waker_sleep(&connlog->waker, deadline_usec);
-    return true;
+    else
+        waker_sleep(&connlog->waker, keep_books(connlog));
 }
 
 void *connlog_thread_run(void *argument)
@@ -194,18 +184,20 @@ void *connlog_thread_run(void *argument)
     const struct timespec nap = {.tv_nsec = CONNLOG_NAP_NSEC};
 
     while (!atomic_load(&connlog->stop)) {
-        (void)keep_books(connlog, false);
+        (void)keep_books(connlog);
         unsigned n = drain(connlog);
-        if (n == CONNLOG_BATCH || (n == 0 && wait_for_entries(connlog)))
+        if (n == CONNLOG_BATCH)
             continue;
         flush(connlog);
-        clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
+        if (n > 0)
+            clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
+        else
+            wait_for_entries(connlog);
     }
 
     while (drain(connlog) > 0)
         ;
-    flush(connlog);
-    (void)keep_books(connlog, true);
+    close_books(connlog);
     (void)eventfd_write(connlog->ended_fd, 1);
     return NULL;
 }

@@ -5,10 +5,10 @@
  * something to say, to the log, by one thread that does nothing else. Putting an entry into a ring
  * never blocks, never allocates and never waits for journald.
  *
- * An entry that finds its ring full is counted, and so is a connection beyond the limit, or one
- * whose entry could not be written. Once in a
- * while, and at the end, an entry says how many were left out, so that those entries and the ones
- * for connections add up to the connections that were handed to connlog_connection(), exactly. */
+ * An entry that finds its ring full is left out and counted, and so is a connection beyond the
+ * limit, or one whose entry could not be written. Once in a while, and at the end, an entry says
+ * how many were left out, so that those entries and the ones for connections add up to the
+ * connections that were handed to connlog_connection(), exactly. */
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -8,7 +8,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "greetd/connlog_books.h"
 #include "greetd/log.h"
 #include "greetd/peer.h"
 #include "greetd/result.h"
@@ -33,9 +32,8 @@ size_t connlog_entry_connection(struct log *log, unsigned worker,
 /* Writes that WORKER has paused accepting, with ERROR (positive errno) of accept4(2). */
 size_t connlog_entry_exhausted(struct log *log, unsigned worker, int error);
 
-/* Writes MESSAGE, the sentence about LEFT_OUT, with the numbers as fields. */
-size_t connlog_entry_left_out(struct log *log, const struct connlog_left_out *left_out,
-                              const char *message);
+/* Writes that N entries for connections were left out. */
+size_t connlog_entry_left_out(struct log *log, uint64_t n);
 
 /* Writes a sentence about LISTENER ("" if it is not about one). PRIORITY and ID as for
  * log_write(). */

@@ -37,7 +37,7 @@ struct connlog_message {
 struct connlog_outlet {
     struct ring ring;
     _Alignas(RING_CACHE_LINE) atomic_uint_fast64_t connections; /* handed over to be logged */
-    atomic_uint_fast64_t left_out[CONNLOG_REASON_N];            /* of those */
+    atomic_uint_fast64_t left_out;                              /* of those */
     atomic_uint_fast64_t messages_left_out;                     /* the ring was full */
 };
 
@@ -58,16 +58,17 @@ struct connlog {
     atomic_bool exhausted;
     /* What the thread writes, apart from what workers read. */
     _Alignas(RING_CACHE_LINE) struct connlog_books books;
-    uint64_t messages_announced;                     /* of those left out */
-    atomic_uint_fast64_t left_out[CONNLOG_REASON_N]; /* connections that the thread has left out */
+    uint64_t messages_announced;    /* of those left out */
+    atomic_uint_fast64_t left_out;  /* connections that the thread has left out */
     atomic_uint_fast64_t accounted; /* connections that were written or announced */
     struct connlog_outlet messages; /* of the main thread */
     unsigned n_workers;
     struct connlog_outlet workers[]; /* of records */
 };
 
-/* How many connections were left out so far; for any thread. */
-struct connlog_left_out connlog_thread_left_out(const struct connlog *connlog);
+/* How many connections were left out so far, whether beyond the limit, for want of room in a ring,
+ * or because the log did not take the entry; for any thread. */
+uint64_t connlog_thread_left_out(const struct connlog *connlog);
 
 /* What the thread runs; ARGUMENT is the struct connlog. Ends when it is told to stop and everything
  * is written, which it tells by ended_fd. */

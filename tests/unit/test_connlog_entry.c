@@ -123,6 +123,15 @@ Test(connlog_entry, of_a_pause_names_the_error)
     cr_expect(strstr(journal.last, strerrordesc_np(EMFILE)));
 }
 
+Test(connlog_entry, of_what_was_left_out_has_the_number)
+{
+    connlog_entry_left_out(&journal_log, 4133);
+    cr_expect(journal_has("MESSAGE=4133 connection entries left out"));
+    cr_expect(journal_has("MESSAGE_ID=" LOG_ID_LEFT_OUT));
+    cr_expect(journal_has("PRIORITY=5"));
+    cr_expect(journal_has("GREETD_LEFT_OUT=4133"));
+}
+
 Test(connlog_entry, of_a_message_names_the_listener_it_is_about)
 {
     connlog_entry_message(&journal_log, LOG_NOTICE, LOG_ID_LISTENING, "web", "Listening");
