@@ -10,6 +10,7 @@
 
 #include "greetd/connlog.h"
 #include "greetd/deadline.h"
+#include "greetd/failure.h"
 #include "greetd/idle.h"
 #include "greetd/pool.h"
 #include "greetd/processors.h"
@@ -27,6 +28,7 @@
 struct control {
     struct config *config;                /* borrowed: the one that it started with */
     const struct config_options *options; /* borrowed */
+    struct log *log;                      /* borrowed: the one behind connlog */
     struct sockets sockets;
     struct report opening; /* what happened when they were opened */
     struct connlog *connlog;
@@ -44,40 +46,6 @@ struct control {
 static const struct server_settings *settings(const struct control *control)
 {
     return config_server(control->sockets.endpoints->config);
-}
-
-/* Telling */
-
-static int notify_failure(const char *what, int error)
-{
-    sd_notifyf(false, "STATUS=%s: %s\nERRNO=%d", what, strerrordesc_np(-error), -error);
-    return EX_OSERR;
-}
-
-/* Says what failed to the log and to systemd, and returns the exit status for it. */
-static int fail(struct log *log, const char *what, int error)
-{
-    log_print(log, LOG_ERR, LOG_ID_FAILED, "%s: %s", what, strerrordesc_np(-error));
-    return notify_failure(what, error);
-}
-
-/* The same, while the log has a thread of its own. */
-static int fail_running(struct connlog *connlog, const char *what, int error)
-{
-    connlog_message(connlog, LOG_ERR, LOG_ID_FAILED, "%s: %s", what, strerrordesc_np(-error));
-    return notify_failure(what, error);
-}
-
-int control_reject(struct log *log, const struct report *report, int error)
-{
-    bool is_mistake = error == -EBADMSG;
-
-    for (size_t i = 0; i < report->n_lines; i++)
-        log_print(log, LOG_ERR, is_mistake ? LOG_ID_CONFIG : LOG_ID_FAILED, "%s", report->lines[i]);
-    sd_notifyf(false, "STATUS=%s%s\nERRNO=%d",
-               report->n_lines > 0 ? report->lines[0] : "Out of memory",
-               report->n_mistakes > 1 ? ", and more" : "", is_mistake ? EINVAL : -error);
-    return is_mistake ? EX_CONFIG : EX_OSERR;
 }
 
 /* Starting */
@@ -238,8 +206,8 @@ static int on_pool_changed(sd_event_source *source, int fd, uint32_t events, voi
     case WORKER_ENDED:
         return sd_event_exit(control->event, 0);
     case WORKER_FAILED:
-        return sd_event_exit(control->event,
-                             fail_running(control->connlog, "A worker failed", error));
+        return sd_event_exit(control->event, failure_report(control->log, control->connlog,
+                                                            "A worker failed", error));
     }
     return 0;
 }
@@ -289,13 +257,6 @@ static void stop_watching(struct control *control)
     status_deinit(&control->status);
 }
 
-static int open_sockets(struct control *control, struct log *log)
-{
-    int r = sockets_open(&control->sockets, control->config, &control->opening);
-
-    return r < 0 ? control_reject(log, &control->opening, r) : 0;
-}
-
 static void log_unusable(const struct control *control)
 {
     for (size_t i = 0; i < control->opening.n_lines; i++)
@@ -303,7 +264,7 @@ static void log_unusable(const struct control *control)
                         control->opening.lines[i]);
 }
 
-/* With the log's thread running: starts the workers and stays in the event loop. */
+/* Starts the workers and stays in the event loop. */
 static int serve(struct control *control)
 {
     const struct server_settings *server = settings(control);
@@ -318,72 +279,93 @@ static int serve(struct control *control)
     if (r >= 0)
         r = watch_pool(control);
     if (r < 0)
-        return fail_running(control->connlog, "Failed to start the workers", r);
+        return failure_report(control->log, control->connlog, "Failed to start the workers", r);
     prepare_reload(control);
     r = sd_event_loop(control->event);
-    return r < 0 ? fail_running(control->connlog, "The event loop failed", r) : r;
+    return r < 0 ? failure_report(control->log, control->connlog, "The event loop failed", r) : r;
 }
 
 /* Threads end in the order in which they need each other: workers write to the log. */
-static void end_threads(struct control *control, struct log *log)
+static void end_threads(struct control *control)
 {
     bool workers_end =
         !control->pool || pool_end(control->pool, deadline_now() + CONTROL_WORKERS_USEC) >= 0;
 
+    if (!control->connlog)
+        return;
     if (!workers_end)
         connlog_message(control->connlog, LOG_CRIT, LOG_ID_STUCK,
                         "A worker does not end: leaving without it");
     uint64_t deadline_usec = deadline_now() + CONTROL_LOG_USEC;
     int r = workers_end ? connlog_stop(control->connlog, deadline_usec)
                         : connlog_end(control->connlog, deadline_usec);
-    log->abandoned = r < 0 || !workers_end;
+    control->log->abandoned = r < 0 || !workers_end;
 }
 
 /* Returns the exit status. */
-static int run_threads(struct control *control, struct log *log)
-{
-    const struct connlog_options options = reload_log_options(control->config);
-    int r = connlog_start(&control->connlog, log, control->n_workers, &options);
-
-    if (r < 0)
-        return fail(log, "Failed to start the thread of the log", r);
-    r = serve(control);
-    stop_watching(control);
-    end_threads(control, log);
-    return r;
-}
-
-/* Returns the exit status. */
-static int run_event_loop(struct control *control, struct log *log)
+static int run_event_loop(struct control *control)
 {
     int r = sd_event_new(&control->event);
 
     if (r >= 0)
         r = add_signals(control);
-    return r < 0 ? fail(log, "Failed to prepare the event loop", r) : run_threads(control, log);
+    if (r < 0)
+        return failure_report(control->log, control->connlog, "Failed to prepare the event loop",
+                              r);
+    r = serve(control);
+    stop_watching(control);
+    return r;
+}
+
+/* Returns the exit status. OPENED is from sockets_open(), STARTED is from connlog_start(). */
+static int run(struct control *control, int opened, int started)
+{
+    if (opened < 0)
+        return failure_report_lines(control->log, control->connlog, &control->opening, opened);
+    if (started < 0)
+        return failure_report(control->log, control->connlog,
+                              "Failed to start the thread of the log", started);
+    return run_event_loop(control);
 }
 
 int control_run(struct config *config, const struct config_options *options, struct log *log)
 {
+    const struct connlog_options log_options = reload_log_options(config);
     struct control control = {
         .config = config,
         .options = options,
+        .log = log,
         .n_workers = choose_n_workers(config_server(config)),
     };
 
     /* From now on a stop is heard by the event loop, and all threads have it blocked. */
     signals_block();
     /* Sockets before any other descriptor, which could take the number of one that is missing. */
-    int status = open_sockets(&control, log);
+    int opened = sockets_open(&control.sockets, config, &control.opening);
 
     raise_descriptor_limit();
-    if (status == 0)
-        status = run_event_loop(&control, log);
+    int started = connlog_start(&control.connlog, log, control.n_workers, &log_options);
+    int status = run(&control, opened, started);
+
+    end_threads(&control);
     if (log->abandoned)
         return status;
     pool_free(control.pool);
     sockets_deinit(&control.sockets);
     report_deinit(&control.opening);
     sd_event_unref(control.event);
+    return status;
+}
+
+int control_reject(struct log *log, const struct report *report, int error)
+{
+    const struct connlog_options everything = {.level = LOG_DEBUG};
+    struct control control = {.log = log};
+
+    signals_block();
+    (void)connlog_start(&control.connlog, log, 0, &everything);
+    int status = failure_report_lines(log, control.connlog, report, error);
+
+    end_threads(&control);
     return status;
 }

@@ -6,14 +6,15 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <systemd/sd-journal.h>
 #include <time.h>
+#include <unistd.h>
 
 #define LOG_FIELDS_MAX 16
 
@@ -132,17 +133,4 @@ size_t log_flush(struct log *log)
     size_t lost = count_lines(log->buffer + written, log->filled - written);
     log->filled = 0;
     return lost;
-}
-
-void log_print(struct log *log, int priority, const char *id, const char *format, ...)
-{
-    char message[LOG_MESSAGE_MAX];
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(message, sizeof(message), format, arguments);
-    va_end(arguments);
-
-    log_write(log, priority, id, message, NULL, 0);
-    log_flush(log);
 }

@@ -153,6 +153,14 @@ static int finish_output(int r)
     return EX_OSERR;
 }
 
+/* A thread that is stuck uses what would be freed, and the log. Returns the exit status. */
+static int leave(const struct log *log, int status)
+{
+    if (log->abandoned)
+        _exit(status);
+    return status;
+}
+
 static int act(const struct arguments *arguments)
 {
     _cleanup_(config_unrefp) struct config *config = NULL;
@@ -165,7 +173,7 @@ static int act(const struct arguments *arguments)
     if (r == -ENOMEM)
         return complain_memory();
     if (r < 0 && arguments->action == ACTION_SERVE)
-        return control_reject(&log, &report, r);
+        return leave(&log, control_reject(&log, &report, r));
     if (r < 0) {
         print_report(&report);
         return r == -EBADMSG ? EX_CONFIG : EX_OSERR;
@@ -175,10 +183,7 @@ static int act(const struct arguments *arguments)
     case ACTION_SHOW_CONFIG:
         return finish_output(config_show(config, stdout));
     case ACTION_SERVE:
-        r = control_run(config, &arguments->options, &log);
-        if (log.abandoned)
-            _exit(r);
-        return r;
+        return leave(&log, control_run(config, &arguments->options, &log));
     default: /* ACTION_CHECK: it has been loaded, so it is right */
         return EXIT_SUCCESS;
     }

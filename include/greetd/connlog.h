@@ -16,6 +16,7 @@
 #include "greetd/connlog_books.h"
 #include "greetd/connlog_entry.h"
 #include "greetd/log.h"
+#include "greetd/util.h"
 
 /* What is wanted in the log. */
 struct connlog_options {

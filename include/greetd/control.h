@@ -13,7 +13,8 @@
 #define CONTROL_EXIT_USAGE 2
 
 /* Logs what REPORT has of a start that failed with ERROR, and notifies systemd. Returns the exit
- * status: EX_CONFIG if ERROR is -EBADMSG, for mistakes; else EX_OSERR, to be tried again. */
+ * status: EX_CONFIG if ERROR is -EBADMSG, for mistakes; else EX_OSERR, to be tried again. May mark
+ * LOG as abandoned, as control_run() does, and blocks the same signals. */
 int control_reject(struct log *log, const struct report *report, int error);
 
 /* Serves until it is told to stop, with CONFIG first, and what OPTIONS and the files say after each

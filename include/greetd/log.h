@@ -11,8 +11,6 @@
 #include <stdint.h>
 #include <syslog.h>
 
-#include "greetd/util.h"
-
 /* The 128-bit identity of each kind of entry, MESSAGE_ID= in systemd.journal-fields(7). */
 #define LOG_ID_LISTENING     "16c4335721e74b3f955a581d1c94fff7"
 #define LOG_ID_CONNECTION    "f15e246255404ce3a2d6ef608bb4a673"
@@ -65,17 +63,12 @@ void log_init(struct log *log, int fd);
 size_t log_write(struct log *log, int priority, const char *id, const char *message,
                  const struct log_field *fields, size_t n_fields);
 
-/* Tries to write one entry while another thread is stuck in writing to LOG, or the journal refuses
- * entries; never waits. It goes by stderr, which is a stream to journald with a buffer of its own,
- * so it has no fields, and not even a MESSAGE_ID=. Without the journal there is no second way, and
- * nothing is written. */
+/* Tries to write one entry while another thread is stuck in writing to LOG, the journal refuses
+ * entries, or no thread could be started that may wait for it; never waits. It goes by stderr,
+ * which is a stream to journald with a buffer of its own, so it has no fields, and not even a
+ * MESSAGE_ID=. Without the journal there is no second way, and nothing is written. */
 void log_write_past(const struct log *log, int priority, const char *message);
 
 /* Writes what has been gathered. Returns how many entries were lost since write(2) failed; one of
  * which a part was written counts as lost. */
 size_t log_flush(struct log *log);
-
-/* For a process with one thread: writes one entry, formatted as by printf(3), without further
- * fields, at once. */
-void log_print(struct log *log, int priority, const char *id, const char *format, ...)
-    _printf_(4, 5);

@@ -5,6 +5,7 @@ $JOURNAL_STREAM is described in systemd.exec(5), the protocol at
 https://systemd.io/JOURNAL_NATIVE_PROTOCOL.
 """
 
+import contextlib
 import os
 import pathlib
 import re
@@ -50,16 +51,26 @@ class JournalTestCase(greetd_testing.GreetdTestCase):
         self.listener = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
         self.address = self.listener.getsockname()
 
-    def serve_journal(self, *args, **options):
+    def to_journal(self):
+        """What start() needs besides, for a greetd whose stderr is connected to this journal."""
         stat = os.fstat(self.stream_end.fileno())
+        return {
+            "stderr": self.stream_end.fileno(),
+            "JOURNAL_STREAM": f"{stat.st_dev}:{stat.st_ino}",
+        }
+
+    def serve_journal(self, *args, **options):
         return self.serve(
-            *args,
-            sockets=[self.listener],
-            names=["web"],
-            stderr=self.stream_end.fileno(),
-            JOURNAL_STREAM=f"{stat.st_dev}:{stat.st_ino}",
-            **options,
+            *args, sockets=[self.listener], names=["web"], **self.to_journal(), **options
         )
+
+    def fill_journal(self):
+        """As when journald stands still: its socket takes no further entry."""
+        with contextlib.suppress(BlockingIOError):
+            while True:  # each from a sender of its own, whose send buffer is not the limit
+                with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+                    other.setblocking(False)
+                    other.sendto(b"MESSAGE=Another program's\n", str(JOURNAL))
 
     def entry(self, message):
         """The next entry whose MESSAGE= matches, and has what every entry has."""

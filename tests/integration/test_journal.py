@@ -156,13 +156,7 @@ class Journal(journal.JournalTestCase):
         return self.serve_journal(config=f"{server}[Greeting]\nMessageFile={file}\n{settings}")
 
     def test_a_failure_is_told(self):
-        stat = os.fstat(self.stream_end.fileno())
-        greetd = self.finish(
-            "-l",
-            f"127.0.0.1:{self.address[1]}",
-            stderr=self.stream_end.fileno(),
-            JOURNAL_STREAM=f"{stat.st_dev}:{stat.st_ino}",
-        )
+        greetd = self.finish("-l", f"127.0.0.1:{self.address[1]}", **self.to_journal())
         self.assertEqual(greetd.status, greetd_testing.EX_OSERR)
         entry = self.entry("Failed to listen on .*: Address already in use")
         self.assertEqual(entry["PRIORITY"], "3")

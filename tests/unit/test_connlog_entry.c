@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "greetd/util.h"
 #include "journal.h"
 
 static struct log journal_log;

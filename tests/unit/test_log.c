@@ -60,19 +60,6 @@ Test(log, writes_plain_lines_when_told_to)
     cr_assert_eq(read_now(fds[0], text, sizeof(text)), 0);
 }
 
-Test(log, prints_formatted_at_once)
-{
-    static struct log log;
-    char text[256];
-    int fds[2];
-
-    cr_assert_eq(pipe(fds), 0);
-    log_init(&log, fds[1]);
-    log_print(&log, LOG_ERR, LOG_ID_FAILED, "%s: %d", "Failed", 7);
-    read_now(fds[0], text, sizeof(text));
-    cr_assert_str_eq(text, "Failed: 7\n");
-}
-
 Test(log, stamps_lines_with_the_time_on_a_terminal_only)
 {
     static struct log log;
@@ -83,7 +70,8 @@ Test(log, stamps_lines_with_the_time_on_a_terminal_only)
     cr_assert_eq(openpty(&terminal, &program, NULL, NULL, NULL), 0);
     log_init(&log, program);
     cr_assert(log.time_stamps);
-    log_print(&log, LOG_INFO, ID, "Hello");
+    write_plain(&log, "Hello");
+    log_flush(&log);
     read_now(terminal, text, sizeof(text));
     cr_assert_eq(regcomp(&regex, "^20[0-9]{2}-[01][0-9]-[0-3][0-9] [0-9:]{8} Hello\r\n$",
                          REG_EXTENDED | REG_NOSUB),
@@ -193,7 +181,8 @@ Test(log, cuts_a_long_message)
 
     cr_assert_eq(openpty(&terminal, &program, NULL, NULL, NULL), 0);
     log_init(&log, program);
-    log_print(&log, LOG_INFO, ID, "%s", message);
+    write_plain(&log, message);
+    log_flush(&log);
     cr_assert_eq(read_now(terminal, text, sizeof(text)),
                  strlen("2000-01-01 00:00:00 ") + LOG_MESSAGE_MAX + 1);
 }
@@ -306,6 +295,7 @@ Test(log, goes_on_when_nobody_reads_any_more)
     log_flush(&log);
     cr_assert_eq(log.filled, 0);
     log_init(&log, -1);
-    log_print(&log, LOG_INFO, ID, "to nobody");
+    write_plain(&log, "to nobody");
+    log_flush(&log);
     cr_assert_eq(log.filled, 0);
 }

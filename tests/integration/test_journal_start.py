@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""A start that fails reports why, and ends though the journal stands still."""
+
+import os
+import unittest
+from unittest import mock
+
+import journal
+from greetd_testing import EX_CONFIG, EX_OSERR
+
+setUpModule = journal.isolate
+
+MISTAKE = "[Server]\nWorkers=none\n"
+WORKERS = "[Server]\nWorkers=10\n"
+# Numbers of descriptors with which the configuration can't be read, a socket not be opened, the log's
+# thread, the event loop or one of the workers not be started.
+LIMITS = range(4, 20)
+
+
+class JournalStart(journal.JournalTestCase):
+    def taken(self):
+        """The address of the test's own socket, as for --listen=."""
+        return f"127.0.0.1:{self.address[1]}"
+
+    def test_mistakes_in_the_configuration_are_entries(self):
+        config = "[Server]\nWorkers=none\nBacklog=many\n"
+        greetd = self.finish(config=config, **self.to_journal())
+        self.assertEqual(greetd.status, EX_CONFIG)
+        for line, setting in ((2, "Workers=none"), (3, "Backlog=many")):
+            entry = self.entry(f".*:{line}: {setting}: .*")
+            self.assertEqual(entry["PRIORITY"], "3")
+
+    def test_a_mistake_while_the_journal_stands_still(self):
+        self.fill_journal()
+        greetd = self.finish(config=MISTAKE, **self.to_journal())
+        self.assert_ends(greetd, EX_CONFIG)
+        greetd.wait_message("STATUS", ".*Workers=none.*")
+
+    def test_a_mistake_while_the_journal_stands_still_and_systemd_passed_a_socket(self):
+        self.fill_journal()
+        greetd = self.finish(config=MISTAKE, sockets=[self.listener], **self.to_journal())
+        self.assert_ends(greetd, EX_CONFIG)
+
+    def test_an_address_that_is_taken_while_the_journal_stands_still(self):
+        self.fill_journal()
+        greetd = self.finish("-l", self.taken(), **self.to_journal())
+        self.assert_ends(greetd, EX_OSERR)
+        greetd.wait_message("STATUS", "Failed to listen on .*")
+
+    def test_a_mistake_while_nobody_reads_a_full_pipe(self):
+        read_end, write_end = (os.fdopen(fd, mode) for fd, mode in zip(os.pipe(), ("rb", "wb")))
+        self.addCleanup(read_end.close)
+        with write_end:
+            os.set_blocking(write_end.fileno(), False)
+            while write_end.raw.write(bytes(4096)):
+                pass
+            os.set_blocking(write_end.fileno(), True)
+            greetd = self.finish(config=MISTAKE, stderr=write_end.fileno())
+        self.assert_ends(greetd, EX_CONFIG)
+
+    def start_with_descriptors(self, limit):
+        wrapper = {"GREETD_WRAPPER": f"prlimit --nofile={limit}:{limit}"}
+        with mock.patch.dict(os.environ, wrapper):
+            return self.start("-l", "127.0.0.1:0", config=WORKERS, **self.to_journal())
+
+    def test_any_want_of_descriptors_while_the_journal_stands_still(self):
+        self.fill_journal()
+        for greetd in [self.start_with_descriptors(limit) for limit in LIMITS]:
+            self.assertIn(greetd.wait(), (EX_OSERR, EX_CONFIG), greetd.said())
+
+
+if __name__ == "__main__":
+    unittest.main()
