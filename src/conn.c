@@ -408,6 +408,7 @@ static void tell(const struct conn *conn, uint64_t now_usec, struct connlog_conn
         .listener = conn->terms->listener,
         .peer = conn->peer,
         .number = conn->number,
+        .ended_usec = now_usec,
         .duration_usec = now_usec - conn->accepted_usec,
         .bytes = conn->sent,
         .bytes_acked = conn->outcome == RESULT_DELIVERED ? conn->sent : acknowledged(conn),

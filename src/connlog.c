@@ -189,14 +189,16 @@ static void push_message(struct connlog *connlog, struct connlog_outlet *outlet,
 void connlog_exhausted(struct connlog *connlog, unsigned worker, int error)
 {
     if (wants(connlog, LOG_WARNING))
-        push_message(
-            connlog, &connlog->workers[worker],
-            &(const struct connlog_record){.kind = CONNLOG_RECORD_EXHAUSTED, .error = error});
+        push_message(connlog, &connlog->workers[worker],
+                     &(const struct connlog_record){.kind = CONNLOG_RECORD_EXHAUSTED,
+                                                    .error = error,
+                                                    .when_usec = deadline_now()});
 }
 
 void connlog_listening(struct connlog *connlog, const char *listener, const char *address)
 {
-    struct connlog_message message = {.priority = LOG_INFO, .id = LOG_ID_LISTENING};
+    struct connlog_message message = {
+        .priority = LOG_INFO, .id = LOG_ID_LISTENING, .when_usec = deadline_now()};
 
     if (!wants(connlog, message.priority))
         return;
@@ -207,7 +209,7 @@ void connlog_listening(struct connlog *connlog, const char *listener, const char
 
 void connlog_message(struct connlog *connlog, int priority, const char *id, const char *format, ...)
 {
-    struct connlog_message message = {.priority = priority, .id = id};
+    struct connlog_message message = {.priority = priority, .id = id, .when_usec = deadline_now()};
     va_list arguments;
 
     if (!wants(connlog, priority))

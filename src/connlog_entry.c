@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "greetd/deadline.h"
 #include "greetd/util.h"
 
 /* The fields of one journal entry as text; what does not fit is left out whole. */
@@ -31,6 +32,14 @@ static void fields_add(struct fields *fields, const char *format, ...)
 
     fields->fields[fields->n++].text = text;
     fields->used += (size_t)length + 1;
+}
+
+/* Writes ENTRY with these fields. */
+static size_t write_with(struct log *log, const struct fields *fields, struct log_entry entry)
+{
+    entry.fields = fields->fields;
+    entry.n_fields = fields->n;
+    return log_write(log, &entry);
 }
 
 static void add_peer(struct fields *fields, const struct peer *peer)
@@ -75,10 +84,12 @@ size_t connlog_entry_connection(struct log *log, unsigned worker,
         fields_add(&fields, "GREETD_DURATION_USEC=%" PRIu64, c->duration_usec);
         fields_add(&fields, "GREETD_WORKER=%u", worker);
     }
-    return log_write(log, LOG_INFO, LOG_ID_CONNECTION, message, fields.fields, fields.n);
+    return write_with(
+        log, &fields,
+        (struct log_entry){LOG_INFO, LOG_ID_CONNECTION, message, .when_usec = c->ended_usec});
 }
 
-size_t connlog_entry_exhausted(struct log *log, unsigned worker, int error)
+size_t connlog_entry_exhausted(struct log *log, unsigned worker, int error, uint64_t when_usec)
 {
     char message[LOG_MESSAGE_MAX], reason[128];
     struct fields fields = {.n = 0};
@@ -87,7 +98,9 @@ size_t connlog_entry_exhausted(struct log *log, unsigned worker, int error)
              strerror_r(error, reason, sizeof(reason)));
     fields_add(&fields, "ERRNO=%d", error);
     fields_add(&fields, "GREETD_WORKER=%u", worker);
-    return log_write(log, LOG_WARNING, LOG_ID_EXHAUSTED, message, fields.fields, fields.n);
+    return write_with(
+        log, &fields,
+        (struct log_entry){LOG_WARNING, LOG_ID_EXHAUSTED, message, .when_usec = when_usec});
 }
 
 size_t connlog_entry_left_out(struct log *log, uint64_t n)
@@ -97,15 +110,16 @@ size_t connlog_entry_left_out(struct log *log, uint64_t n)
 
     snprintf(message, sizeof(message), "%" PRIu64 " connection entries left out", n);
     fields_add(&fields, "GREETD_LEFT_OUT=%" PRIu64, n);
-    return log_write(log, LOG_NOTICE, LOG_ID_LEFT_OUT, message, fields.fields, fields.n);
+    return write_with(
+        log, &fields,
+        (struct log_entry){LOG_NOTICE, LOG_ID_LEFT_OUT, message, .when_usec = deadline_now()});
 }
 
-size_t connlog_entry_message(struct log *log, int priority, const char *id, const char *listener,
-                             const char *message)
+size_t connlog_entry_message(struct log *log, const char *listener, struct log_entry entry)
 {
     struct fields fields = {.n = 0};
 
     if (listener[0])
         fields_add(&fields, "GREETD_LISTENER=%s", listener);
-    return log_write(log, priority, id, message, fields.fields, fields.n);
+    return write_with(log, &fields, entry);
 }

@@ -54,14 +54,21 @@ static bool is_written(struct connlog *connlog, size_t lost)
 
 static bool write_message(struct connlog *connlog, const struct connlog_message *message)
 {
+    const struct log_entry entry = {
+        .priority = message->priority,
+        .id = message->id,
+        .message = message->text,
+        .when_usec = message->when_usec,
+    };
+
     flush(connlog);
-    return is_written(connlog, connlog_entry_message(connlog->log, message->priority, message->id,
-                                                     message->listener, message->text));
+    return is_written(connlog, connlog_entry_message(connlog->log, message->listener, entry));
 }
 
 static void write_left_out_messages(struct connlog *connlog)
 {
-    struct connlog_message message = {.priority = LOG_NOTICE, .id = LOG_ID_UNSAID};
+    struct connlog_message message = {
+        .priority = LOG_NOTICE, .id = LOG_ID_UNSAID, .when_usec = deadline_now()};
     uint64_t n = load(&connlog->messages.messages_left_out);
 
     for (unsigned i = 0; i < connlog->n_workers; i++)
@@ -147,7 +154,8 @@ static unsigned drain_worker(struct connlog *connlog, unsigned worker)
             break;
         case CONNLOG_RECORD_EXHAUSTED:
             flush(connlog);
-            (void)is_written(connlog, connlog_entry_exhausted(connlog->log, worker, record.error));
+            (void)is_written(connlog, connlog_entry_exhausted(connlog->log, worker, record.error,
+                                                              record.when_usec));
             break;
         }
         n++;

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define LOG_FIELDS_MAX 16
+#define USEC_PER_SEC   UINT64_C(1000000)
 
 /* $JOURNAL_STREAM is "device:inode" of the stream systemd connected to the journal; it is inherited
  * by programs whose stderr was redirected since, so it has to be compared. */
@@ -45,41 +46,58 @@ static struct iovec text_vector(const char *text)
     return (struct iovec){.iov_base = (char *)text, .iov_len = strlen(text)};
 }
 
-/* Returns how many entries are lost with it. */
-static size_t write_journal(int priority, const char *id, const char *message,
-                            const struct log_field *fields, size_t n_fields)
+static uint64_t now_on(clockid_t clock)
 {
-    char priority_field[sizeof("PRIORITY=") + 1], id_field[sizeof("MESSAGE_ID=") + 32];
-    char message_field[sizeof("MESSAGE=") + LOG_MESSAGE_MAX];
-    struct iovec vectors[3 + LOG_FIELDS_MAX];
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* CLOCK_REALTIME at WHEN, which is in the past and CLOCK_MONOTONIC. */
+static uint64_t realtime_at(uint64_t when_usec)
+{
+    return now_on(CLOCK_REALTIME) - (now_on(CLOCK_MONOTONIC) - when_usec);
+}
+
+/* Returns how many entries are lost with it. */
+static size_t write_journal(const struct log_entry *entry)
+{
+    char priority[sizeof("PRIORITY=") + 1], id[sizeof("MESSAGE_ID=") + 32];
+    char message[sizeof("MESSAGE=") + LOG_MESSAGE_MAX];
+    char timestamp[sizeof("GREETD_TIMESTAMP=18446744073709551615")];
+    struct iovec vectors[4 + LOG_FIELDS_MAX];
     int n = 0;
 
-    snprintf(priority_field, sizeof(priority_field), "PRIORITY=%d", priority & LOG_PRIMASK);
-    snprintf(id_field, sizeof(id_field), "MESSAGE_ID=%s", id);
-    snprintf(message_field, sizeof(message_field), "MESSAGE=%s", message);
-    vectors[n++] = text_vector(message_field);
-    vectors[n++] = text_vector(priority_field);
-    vectors[n++] = text_vector(id_field);
-    for (size_t i = 0; i < n_fields && i < LOG_FIELDS_MAX; i++)
-        vectors[n++] = text_vector(fields[i].text);
+    snprintf(priority, sizeof(priority), "PRIORITY=%d", entry->priority & LOG_PRIMASK);
+    snprintf(id, sizeof(id), "MESSAGE_ID=%s", entry->id);
+    snprintf(message, sizeof(message), "MESSAGE=%s", entry->message);
+    snprintf(timestamp, sizeof(timestamp), "GREETD_TIMESTAMP=%" PRIu64,
+             realtime_at(entry->when_usec));
+    vectors[n++] = text_vector(message);
+    vectors[n++] = text_vector(priority);
+    vectors[n++] = text_vector(id);
+    vectors[n++] = text_vector(timestamp);
+    for (size_t i = 0; i < entry->n_fields && i < LOG_FIELDS_MAX; i++)
+        vectors[n++] = text_vector(entry->fields[i].text);
 
     return sd_journal_sendv(vectors, n) < 0;
 }
 
 /* Returns how many lines before it are lost. */
-static size_t write_line(struct log *log, const char *message)
+static size_t write_line(struct log *log, const struct log_entry *entry)
 {
     char line[LOG_MESSAGE_MAX + sizeof("2000-01-01 00:00:00 \n")];
     size_t length = 0, lost = 0;
 
     if (log->time_stamps) {
-        time_t now = time(NULL);
+        time_t when = (time_t)(realtime_at(entry->when_usec) / USEC_PER_SEC);
         struct tm local;
 
-        length = strftime(line, sizeof(line), "%F %T ", localtime_r(&now, &local));
+        length = strftime(line, sizeof(line), "%F %T ", localtime_r(&when, &local));
     }
     length += (size_t)snprintf(line + length, sizeof(line) - length, "%.*s\n", LOG_MESSAGE_MAX - 1,
-                               message);
+                               entry->message);
 
     if (log->filled + length > sizeof(log->buffer))
         lost = log_flush(log);
@@ -88,12 +106,9 @@ static size_t write_line(struct log *log, const char *message)
     return lost;
 }
 
-size_t log_write(struct log *log, int priority, const char *id, const char *message,
-                 const struct log_field *fields, size_t n_fields)
+size_t log_write(struct log *log, const struct log_entry *entry)
 {
-    if (log->journal)
-        return write_journal(priority, id, message, fields, n_fields);
-    return write_line(log, message);
+    return log->journal ? write_journal(entry) : write_line(log, entry);
 }
 
 void log_write_past(const struct log *log, int priority, const char *message)

@@ -2,8 +2,8 @@
 #pragma once
 
 /* What the log says of each thing that happens while workers run: the sentence and the fields. Only
- * for the thread that writes the log. Each returns how many entries are lost, as log_write() does.
- */
+ * for the thread that writes the log. Each returns how many entries are lost, as log_write() does;
+ * times are CLOCK_MONOTONIC in microseconds. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -16,7 +16,8 @@
 struct connlog_connection {
     const char *listener; /* borrowed; must stay valid until connlog_stop() */
     struct peer peer;
-    uint64_t number; /* GREETD_CONNECTION= */
+    uint64_t number;     /* GREETD_CONNECTION= */
+    uint64_t ended_usec; /* CLOCK_MONOTONIC: when */
     uint64_t duration_usec;
     uint64_t bytes, bytes_acked; /* given to the kernel, acknowledged by the client's end */
     const char *reason;          /* static: why it was refused; NULL if it was not */
@@ -29,13 +30,11 @@ struct connlog_connection {
 size_t connlog_entry_connection(struct log *log, unsigned worker,
                                 const struct connlog_connection *connection);
 
-/* Writes that WORKER has paused accepting, with ERROR (positive errno) of accept4(2). */
-size_t connlog_entry_exhausted(struct log *log, unsigned worker, int error);
+/* Writes that WORKER has paused accepting at WHEN, with ERROR (positive errno) of accept4(2). */
+size_t connlog_entry_exhausted(struct log *log, unsigned worker, int error, uint64_t when_usec);
 
 /* Writes that N entries for connections were left out. */
 size_t connlog_entry_left_out(struct log *log, uint64_t n);
 
-/* Writes a sentence about LISTENER ("" if it is not about one). PRIORITY and ID as for
- * log_write(). */
-size_t connlog_entry_message(struct log *log, int priority, const char *id, const char *listener,
-                             const char *message);
+/* Writes ENTRY, which has no fields yet, about LISTENER ("" if it is not about one). */
+size_t connlog_entry_message(struct log *log, const char *listener, struct log_entry entry);

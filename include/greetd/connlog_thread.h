@@ -21,7 +21,8 @@ enum connlog_record_kind { CONNLOG_RECORD_CONNECTION, CONNLOG_RECORD_EXHAUSTED }
 /* What a worker has to say. */
 struct connlog_record {
     enum connlog_record_kind kind;
-    int error;
+    int error;          /* of CONNLOG_RECORD_EXHAUSTED */
+    uint64_t when_usec; /* of that, too; CLOCK_MONOTONIC */
     struct connlog_connection connection;
 };
 
@@ -29,6 +30,7 @@ struct connlog_record {
 struct connlog_message {
     int priority;
     const char *id;
+    uint64_t when_usec;          /* CLOCK_MONOTONIC */
     char listener[LOG_NAME_MAX]; /* "" if it is not about one */
     char text[LOG_MESSAGE_MAX];
 };

@@ -50,18 +50,28 @@ struct log_field {
     const char *text;
 };
 
+/* An entry; everything is borrowed. */
+struct log_entry {
+    int priority;        /* a level of syslog(3) */
+    const char *id;      /* one of LOG_ID_* */
+    const char *message; /* a sentence without a newline */
+    uint64_t
+        when_usec; /* CLOCK_MONOTONIC: when it happened, which may be long before it is written */
+    const struct log_field *fields;
+    size_t n_fields;
+};
+
 /* Finds out where entries go: to the journal if $JOURNAL_STREAM names the device and inode of FD
  * (systemd.exec(5)), else to FD as lines, which get a time stamp if FD is a terminal. FD is
  * borrowed. */
 void log_init(struct log *log, int fd);
 
-/* Writes one entry. PRIORITY is a level of syslog(3), ID one of LOG_ID_*, MESSAGE a sentence
- * without a newline; FIELDS are left out of plain lines. Lines are gathered in a buffer until it is
- * full or log_flush() is called. Returns how many entries are lost: this one if the journal did not
- * take it, or those gathered before it if there was no room left and they could not be written. An
- * entry that finds no journal at all (ENOENT) counts as taken: sd_journal_sendv(3) does not say. */
-size_t log_write(struct log *log, int priority, const char *id, const char *message,
-                 const struct log_field *fields, size_t n_fields);
+/* Writes one entry: to the journal with its fields and the time in GREETD_TIMESTAMP=, or as a line,
+ * which is gathered in a buffer until that is full or log_flush() is called. Returns how many
+ * entries are lost: this one if the journal did not take it, or those gathered before it if there
+ * was no room left and they could not be written. An entry that finds no journal at all (ENOENT)
+ * counts as taken: sd_journal_sendv(3) does not say. */
+size_t log_write(struct log *log, const struct log_entry *entry);
 
 /* Tries to write one entry while another thread is stuck in writing to LOG, the journal refuses
  * entries, or no thread could be started that may wait for it; never waits. It goes by stderr,

@@ -6,6 +6,7 @@ import re
 import select
 import signal
 import socket
+import time
 import unittest
 
 import greetd_testing
@@ -26,6 +27,7 @@ ALWAYS = {
     "GREETD_BYTES",
     "GREETD_BYTES_ACKED",
     "GREETD_DURATION_USEC",
+    "GREETD_TIMESTAMP",
     "GREETD_WORKER",
 }
 
@@ -58,6 +60,7 @@ class Journal(journal.JournalTestCase):
         told = {name: value for name, value in entry.items() if name.startswith("GREETD_")}
         self.assertRegex(told.pop("GREETD_DURATION_USEC"), r"^[1-9]\d*$")
         self.assertRegex(told.pop("GREETD_CONNECTION"), r"^\d+$")
+        self.assertRegex(told.pop("GREETD_TIMESTAMP"), r"^\d+$")
         self.assertEqual(
             told,
             {
@@ -183,6 +186,20 @@ class Journal(journal.JournalTestCase):
             told += int(left_out[1]) if left_out else 1
         self.assertEqual(told, 3000)
         self.stop(greetd)
+
+    def test_an_entry_that_waited_has_the_time_of_what_happened(self):
+        greetd = self.serve_journal()
+        self.entry("Server is listening on .*")
+        self.fill_journal()
+        before = time.time_ns() // 1000
+        self.assert_greeted(self.address)
+        greetd.signal(signal.SIGHUP)
+        greetd.wait_message("STATUS", "Greeting 0 clients; 1 greeted, .*")
+        greetd.wait_until(lambda: len(greetd.values("READY")) == 2, "end of a reload")
+        after = time.time_ns() // 1000
+        for _ in range(2):
+            entry = self.entry("Connection from .*|Reloaded the configuration")
+            self.assertTrue(before <= int(entry["GREETD_TIMESTAMP"]) <= after, entry)
 
     def test_a_journal_that_stands_still_does_not_hold_up_the_end(self):
         greetd = self.serve_journal(config="[Server]\nStopTimeoutSec=1s\n")

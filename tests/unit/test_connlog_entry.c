@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "greetd/deadline.h"
 #include "greetd/util.h"
 #include "journal.h"
 
@@ -117,7 +118,7 @@ ParameterizedTest(struct peer_row *row, connlog_entry, of_a_connection_names_its
 
 Test(connlog_entry, of_a_pause_names_the_error)
 {
-    connlog_entry_exhausted(&journal_log, 3, EMFILE);
+    connlog_entry_exhausted(&journal_log, 3, EMFILE, deadline_now());
     cr_expect(journal_has("MESSAGE_ID=" LOG_ID_EXHAUSTED));
     cr_expect(journal_has("PRIORITY=4"));
     cr_expect(journal_has("GREETD_WORKER=3"));
@@ -135,10 +136,12 @@ Test(connlog_entry, of_what_was_left_out_has_the_number)
 
 Test(connlog_entry, of_a_message_names_the_listener_it_is_about)
 {
-    connlog_entry_message(&journal_log, LOG_NOTICE, LOG_ID_LISTENING, "web", "Listening");
+    const struct log_entry entry = {LOG_NOTICE, LOG_ID_LISTENING, "Listening", .when_usec = 1};
+
+    connlog_entry_message(&journal_log, "web", entry);
     cr_expect(journal_has("MESSAGE=Listening"));
     cr_expect(journal_has("PRIORITY=5"));
     cr_expect(journal_has("GREETD_LISTENER=web"));
-    connlog_entry_message(&journal_log, LOG_NOTICE, LOG_ID_LISTENING, "", "Listening");
+    connlog_entry_message(&journal_log, "", entry);
     cr_expect_not(journal_has_any("GREETD_LISTENER"));
 }

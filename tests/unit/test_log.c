@@ -13,17 +13,24 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "greetd/deadline.h"
 #include "journal.h"
 
 TestSuite(log, .timeout = 60);
 
 #define ID LOG_ID_CONNECTION
 
+static size_t lost;
+
 static void write_plain(struct log *log, const char *message)
 {
-    log_write(log, LOG_INFO, ID, message, &(const struct log_field){"GREETD_WORKER=1"}, 1);
+    const struct log_field field = {"GREETD_WORKER=1"};
+    const struct log_entry entry = {LOG_INFO, ID, message, deadline_now(), &field, 1};
+
+    lost += log_write(log, &entry);
 }
 
 /* Reads all that is in FD by now, as text. */
@@ -80,6 +87,39 @@ Test(log, stamps_lines_with_the_time_on_a_terminal_only)
     regfree(&regex);
 }
 
+#define HOUR UINT64_C(3600000000)
+
+/* An entry may have waited for a journal that stood still. */
+Test(log, has_the_time_of_what_happened_and_not_of_writing)
+{
+    const struct log_entry entry = {LOG_INFO, ID, "Hello", .when_usec = deadline_now() - HOUR};
+    static struct log log;
+    struct timespec now;
+    struct tm stamp = {0};
+    char text[256];
+    int terminal, program, fds[2];
+
+    cr_assert_eq(pipe(fds), 0);
+    journal_announce(fds[1], 0);
+    log_init(&log, fds[1]);
+    cr_assert_eq(log_write(&log, &entry), 0);
+    clock_gettime(CLOCK_REALTIME, &now);
+    const char *timestamp = strstr(journal.last, "\nGREETD_TIMESTAMP=");
+    cr_assert_not_null(timestamp);
+    uint64_t when = strtoull(strchr(timestamp, '=') + 1, NULL, 10);
+    int64_t ago = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 - (int64_t)when;
+    cr_assert_geq(ago, (int64_t)HOUR);
+    cr_assert_lt(ago, (int64_t)HOUR + 60000000);
+
+    cr_assert_eq(openpty(&terminal, &program, NULL, NULL, NULL), 0);
+    log_init(&log, program);
+    cr_assert_eq(log_write(&log, &entry) + log_flush(&log), 0);
+    read_now(terminal, text, sizeof(text));
+    cr_assert_not_null(strptime(text, "%F %T", &stamp));
+    stamp.tm_isdst = -1;
+    cr_assert_leq(mktime(&stamp), now.tv_sec - 3600);
+}
+
 Test(log, goes_to_the_journal_only_if_that_is_where_stderr_goes)
 {
     static struct log log;
@@ -130,9 +170,11 @@ Test(log, tells_that_the_journal_did_not_take_an_entry)
     cr_assert_eq(pipe(fds), 0);
     journal_announce(fds[1], 0);
     log_init(&log, fds[1]);
-    cr_assert_eq(log_write(&log, LOG_INFO, ID, "Taken", NULL, 0), 0);
+    write_plain(&log, "Taken");
+    cr_assert_eq(lost, 0);
     journal.error = -ECONNREFUSED;
-    cr_assert_eq(log_write(&log, LOG_INFO, ID, "Not taken", NULL, 0), 1);
+    write_plain(&log, "Not taken");
+    cr_assert_eq(lost, 1);
     cr_assert_eq(log_flush(&log), 0);
 }
 
@@ -254,12 +296,11 @@ Test(log, writes_nothing_past_a_thread_that_is_stuck_in_plain_lines)
 Test(log, counts_the_lines_that_are_lost)
 {
     static struct log log;
-    size_t lost = 0;
 
     unsetenv("JOURNAL_STREAM");
     log_init(&log, open("/dev/full", O_WRONLY | O_CLOEXEC));
     for (int i = 0; i < 10000; i++)
-        lost += log_write(&log, LOG_INFO, ID, "0123456789012345678", NULL, 0);
+        write_plain(&log, "0123456789012345678");
     cr_assert_gt(lost, 0);
     cr_assert_eq(lost + log_flush(&log), 10000);
     cr_assert_eq(log_flush(&log), 0);
