@@ -11,6 +11,7 @@
 #include "greetd/connlog.h"
 #include "greetd/deadline.h"
 #include "greetd/failure.h"
+#include "greetd/handshake.h"
 #include "greetd/idle.h"
 #include "greetd/pool.h"
 #include "greetd/processors.h"
@@ -38,6 +39,7 @@ struct control {
     struct watchdog watchdog;
     struct idle idle;
     struct reload reload;
+    struct handshake handshake;
     unsigned n_workers;
     bool ready, stopping;
 };
@@ -94,7 +96,21 @@ static void tell_stopping(uint64_t timeout_usec)
                    deadline_after(timeout_usec, CONTROL_WORKERS_USEC + CONTROL_LOG_USEC));
 }
 
-/* Sockets of our own are closed soon, so whoever is in their queue is greeted first. */
+static void stop_workers(void *pool)
+{
+    pool_post(pool, WORKER_STOP);
+}
+
+/* Sockets of our own are closed soon, so clients in their queue, and those that are about to come
+ * into it, are greeted first. */
+static void leave_sockets(struct control *control)
+{
+    sockets_drop_newcomers(&control->sockets, NULL);
+    handshake_await(&control->handshake, control->sockets.endpoints, NULL, stop_workers,
+                    control->pool);
+}
+
+/* A reload that is about to come into force does so first: clients may wait at its new sockets. */
 static int begin_stop(struct control *control)
 {
     uint64_t timeout_usec = settings(control)->stop_timeout_usec;
@@ -102,8 +118,8 @@ static int begin_stop(struct control *control)
     control->stopping = true;
     tell_stopping(timeout_usec);
     status_stopping(&control->status);
-    sockets_drop_newcomers(&control->sockets);
-    pool_post(control->pool, WORKER_STOP);
+    if (!control->reload.endpoints)
+        leave_sockets(control);
     return sd_event_add_time(control->event, NULL, CLOCK_MONOTONIC,
                              deadline_after(deadline_now(), timeout_usec), 1000, on_stop_timer,
                              control);
@@ -137,10 +153,23 @@ static void set_idle_timeout(struct control *control)
         idle_set_timeout(&control->idle, settings(control)->idle_exit_usec);
 }
 
+static void put_in_force(void *p)
+{
+    struct control *control = p;
+
+    reload_put_in_force(&control->reload);
+    set_idle_timeout(control);
+    if (control->stopping)
+        leave_sockets(control);
+}
+
 static void go_on_reloading(struct control *control)
 {
-    if (reload_go_on(&control->reload))
-        set_idle_timeout(control);
+    if (!reload_go_on(&control->reload))
+        return;
+    sockets_drop_newcomers(&control->sockets, control->reload.endpoints);
+    handshake_await(&control->handshake, control->sockets.endpoints, control->reload.endpoints,
+                    put_in_force, control);
 }
 
 static int on_reload_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *p)
@@ -155,11 +184,12 @@ static int on_reload_signal(sd_event_source *source, const struct signalfd_sigin
     return 0;
 }
 
+/* What a reload has prepared may have one of them back. */
 static void close_left(struct control *control)
 {
     char address[ADDRESS_TEXT_MAX];
 
-    while (sockets_close_left(&control->sockets, address))
+    while (!control->reload.endpoints && sockets_close_left(&control->sockets, address))
         connlog_message(control->connlog, LOG_INFO, LOG_ID_NO_LONGER,
                         "Server no longer listens on %s", address);
 }
@@ -233,6 +263,8 @@ static int watch_pool(struct control *control)
     if (r >= 0)
         r = watchdog_start(&control->watchdog, control->event, control->pool, control->connlog);
     if (r >= 0)
+        r = handshake_start(&control->handshake, control->event);
+    if (r >= 0)
         r = idle_start(&control->idle, control->event, control->pool, &control->sockets, on_idle,
                        control);
     return r;
@@ -253,6 +285,7 @@ static void prepare_reload(struct control *control)
 static void stop_watching(struct control *control)
 {
     idle_deinit(&control->idle);
+    handshake_deinit(&control->handshake);
     watchdog_deinit(&control->watchdog);
     status_deinit(&control->status);
 }
@@ -350,6 +383,7 @@ int control_run(struct config *config, const struct config_options *options, str
     end_threads(&control);
     if (log->abandoned)
         return status;
+    reload_deinit(&control.reload);
     pool_free(control.pool);
     sockets_deinit(&control.sockets);
     report_deinit(&control.opening);

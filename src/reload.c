@@ -113,31 +113,8 @@ static void tell_what_stays(const struct reload *reload, const struct config *co
                     after->max_connections);
 }
 
-/* There is no way back from here. */
-static void put_in_force(const struct reload *reload, struct endpoints *endpoints,
-                         struct generation *prepared)
-{
-    struct endpoints *before = endpoints_ref(reload->sockets->endpoints);
-    size_t n_unkept_before = reload->sockets->n_unkept;
-    const struct config *config = endpoints->config;
-    const struct connlog_options log_options = reload_log_options(config);
-
-    int r = sockets_change_to(reload->sockets, endpoints);
-    pool_adopt(reload->pool, endpoints, prepared);
-    connlog_configure(reload->connlog, &log_options);
-    reload_log_listening(reload->connlog, endpoints, before);
-    reload_log_unused(reload->connlog, config, reload->sockets);
-    if (reload->sockets->n_unkept != n_unkept_before)
-        reload_log_unkept(reload->connlog, reload->sockets);
-    tell_what_stays(reload, config);
-    if (r < 0)
-        connlog_message(reload->connlog, LOG_WARNING, LOG_ID_FAILED, "Failed to set FastOpen=: %s",
-                        strerrordesc_np(-r));
-    endpoints_unref(before);
-}
-
 /* Returns 0, or a negative errno when nothing has changed and REPORT says why. */
-static int load(const struct reload *reload, struct report *report)
+static int load(struct reload *reload, struct report *report)
 {
     _cleanup_(config_unrefp) struct config *config = NULL;
     _cleanup_(endpoints_unrefp) struct endpoints *endpoints = NULL;
@@ -154,7 +131,8 @@ static int load(const struct reload *reload, struct report *report)
         report_add(report, "Failed to prepare the workers: %s", strerrordesc_np(-r));
         return r;
     }
-    put_in_force(reload, endpoints, prepared);
+    reload->endpoints = TAKE_PTR(endpoints);
+    reload->prepared = prepared;
     return 0;
 }
 
@@ -199,9 +177,33 @@ static void begin(struct reload *reload)
         tell_failure(reload, &report, r);
 }
 
+/* There is no way back from here. */
+void reload_put_in_force(struct reload *reload)
+{
+    struct endpoints *endpoints = TAKE_PTR(reload->endpoints);
+    struct endpoints *before = endpoints_ref(reload->sockets->endpoints);
+    size_t n_unkept_before = reload->sockets->n_unkept;
+    const struct config *config = endpoints->config;
+    const struct connlog_options log_options = reload_log_options(config);
+
+    int r = sockets_change_to(reload->sockets, endpoints);
+    pool_adopt(reload->pool, endpoints, TAKE_PTR(reload->prepared));
+    connlog_configure(reload->connlog, &log_options);
+    reload_log_listening(reload->connlog, endpoints, before);
+    reload_log_unused(reload->connlog, config, reload->sockets);
+    if (reload->sockets->n_unkept != n_unkept_before)
+        reload_log_unkept(reload->connlog, reload->sockets);
+    tell_what_stays(reload, config);
+    if (r < 0)
+        connlog_message(reload->connlog, LOG_WARNING, LOG_ID_FAILED, "Failed to set FastOpen=: %s",
+                        strerrordesc_np(-r));
+    endpoints_unref(before);
+    endpoints_unref(endpoints);
+}
+
 static void finish_if_settled(struct reload *reload)
 {
-    if (!reload->running || !pool_settled(reload->pool))
+    if (!reload->running || reload->endpoints || !pool_settled(reload->pool))
         return;
     reload->running = false;
     if (reload->loaded)
@@ -211,12 +213,16 @@ static void finish_if_settled(struct reload *reload)
 
 bool reload_go_on(struct reload *reload)
 {
-    bool begins;
+    finish_if_settled(reload);
+    if (!reload->wanted || reload->running || !pool_settled(reload->pool))
+        return false;
+    begin(reload);
+    finish_if_settled(reload);
+    return reload->endpoints;
+}
 
-    finish_if_settled(reload);
-    begins = reload->wanted && !reload->running && pool_settled(reload->pool);
-    if (begins)
-        begin(reload);
-    finish_if_settled(reload);
-    return begins && reload->loaded;
+void reload_deinit(struct reload *reload)
+{
+    pool_discard(TAKE_PTR(reload->prepared));
+    endpoints_unref(TAKE_PTR(reload->endpoints));
 }

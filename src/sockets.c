@@ -281,12 +281,17 @@ static void call_back(struct listener_set *leaving, const struct endpoints *endp
             listener_unref(listener_set_take(leaving, i));
 }
 
-static void send_away(struct sockets *sockets, struct listener *listener)
+void sockets_drop_newcomers(const struct sockets *sockets, const struct endpoints *wanted)
 {
-    handover_unstore(listener);
-    listener_drop_newcomers(listener);
-    /* Without the memory to remember it, it is closed with the last of what refers to it. */
-    (void)listener_set_add(&sockets->leaving, listener);
+    for (size_t i = 0; i < sockets->endpoints->n; i++) {
+        struct listener *listener = sockets->endpoints->at[i].listener;
+
+        if (wanted && endpoints_have(wanted, listener))
+            continue;
+        if (wanted)
+            handover_unstore(listener);
+        listener_drop_newcomers(listener);
+    }
 }
 
 int sockets_change_to(struct sockets *sockets, struct endpoints *endpoints)
@@ -294,9 +299,11 @@ int sockets_change_to(struct sockets *sockets, struct endpoints *endpoints)
     struct endpoints *before = sockets->endpoints;
 
     call_back(&sockets->leaving, endpoints);
+    sockets_drop_newcomers(sockets, endpoints);
+    /* Without the memory to remember one, it is closed with the last of what refers to it. */
     for (size_t i = 0; i < before->n; i++)
         if (!endpoints_have(endpoints, before->at[i].listener))
-            send_away(sockets, before->at[i].listener);
+            (void)listener_set_add(&sockets->leaving, before->at[i].listener);
     sockets->n_unkept = store_all(endpoints);
     sockets->endpoints = endpoints_ref(endpoints);
     endpoints_unref(before);
@@ -316,12 +323,6 @@ bool sockets_close_left(struct sockets *sockets, char *address)
         return true;
     }
     return false;
-}
-
-void sockets_drop_newcomers(const struct sockets *sockets)
-{
-    for (size_t i = 0; i < sockets->endpoints->n; i++)
-        listener_drop_newcomers(sockets->endpoints->at[i].listener);
 }
 
 void sockets_close_unused(struct sockets *sockets)

@@ -45,8 +45,10 @@ int sockets_change_to(struct sockets *sockets, struct endpoints *endpoints);
  * address to ADDRESS (ADDRESS_TEXT_MAX bytes). Returns false if there is none. */
 bool sockets_close_left(struct sockets *sockets, char *address);
 
-/* Turns newcomers away from all sockets that the next process does not get. */
-void sockets_drop_newcomers(const struct sockets *sockets);
+/* Turns newcomers away from the sockets in force that are not among WANTED, prepared by
+ * sockets_prepare(), and systemd no longer keeps these. With NULL: from all sockets that the next
+ * process does not get. */
+void sockets_drop_newcomers(const struct sockets *sockets, const struct endpoints *wanted);
 
 /* Closes all sockets that no worker uses any more: the process is about to end. */
 void sockets_close_unused(struct sockets *sockets);

@@ -187,6 +187,8 @@ static bool reload_once(struct scene *scene, struct status *status, unsigned nth
     settle(scene);
     count_from_here(nth);
     bool changed = reload_go_on(&reload);
+    if (changed)
+        reload_put_in_force(&reload);
     settle(scene);
     count_to_here();
     return changed;

@@ -78,12 +78,20 @@ static const char *close_scene(struct scene *scene)
     return text;
 }
 
+static void go_on(struct scene *scene)
+{
+    if (reload_go_on(&scene->reload))
+        reload_put_in_force(&scene->reload);
+}
+
 /* Reloads and waits until the workers have taken it up. Returns whether anything has changed. */
 static bool reload(struct scene *scene)
 {
     scene->reload.wanted = true;
     bool changed = reload_go_on(&scene->reload);
 
+    if (changed)
+        reload_put_in_force(&scene->reload);
     while (scene->reload.running) {
         net_wait(pool_changed_fd(scene->pool), POLLIN);
         (void)reload_go_on(&scene->reload);
@@ -177,13 +185,13 @@ Test(reload, waits_for_the_one_before)
     pool_post(scene.pool, WORKER_RESUME);
     for (int i = 0; i < 20; i++) {
         scene.reload.wanted = true;
-        (void)reload_go_on(&scene.reload);
+        go_on(&scene);
         (void)manager_heard("nothing");
     }
     write_conf(LISTEN "[Greeting]\nMessage=last\n");
     scene.reload.wanted = true;
     while (scene.reload.wanted || scene.reload.running) {
-        (void)reload_go_on(&scene.reload);
+        go_on(&scene);
         (void)manager_heard("nothing");
     }
     expect_greeted(&scene, "last");

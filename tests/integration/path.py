@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""A network path that is in the test's hands: packets wait until it lets them pass.
+
+The path is a TUN device (https://docs.kernel.org/networking/tuntap.html) that sends every packet
+back with source and destination exchanged, which leaves all checksums right. So a client that connects
+to FAR reaches what listens on NEAR, and is seen there as coming from FAR.
+"""
+
+import fcntl
+import os
+import socket
+import struct
+import threading
+
+NEAR, FAR = "10.9.8.1", "10.9.8.2"
+NEAR6, FAR6 = "fd98::1", "fd98::2"
+
+TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x1, 0x1000
+SIOCSIFADDR, SIOCSIFNETMASK, SIOCGIFINDEX = 0x8916, 0x891C, 0x8933
+SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1
+NAME = b"path0"
+SYN, ACK = 0x02, 0x10
+
+
+def _interface_address(text):
+    return struct.pack("16sHH4s8x", NAME, socket.AF_INET, 0, socket.inet_aton(text))
+
+
+def _configure():
+    """Gives the device its addresses and turns it on."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        fcntl.ioctl(s, SIOCSIFADDR, _interface_address(NEAR))
+        fcntl.ioctl(s, SIOCSIFNETMASK, _interface_address("255.255.255.0"))
+        flags = struct.unpack("16sH22x", fcntl.ioctl(s, SIOCGIFFLAGS, struct.pack("16s24x", NAME)))
+        fcntl.ioctl(s, SIOCSIFFLAGS, struct.pack("16sH22x", NAME, flags[1] | IFF_UP))
+        index = struct.unpack("16si20x", fcntl.ioctl(s, SIOCGIFINDEX, struct.pack("16s24x", NAME)))
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
+        address = socket.inet_pton(socket.AF_INET6, NEAR6)
+        fcntl.ioctl(s, SIOCSIFADDR, struct.pack("16sIi", address, 64, index[1]))
+
+
+def _exchanged(packet):
+    """With source and destination exchanged; an IPv4 or IPv6 header has them one behind the other."""
+    start, size = (12, 4) if packet[0] >> 4 == 4 else (8, 16)
+    middle, end = start + size, start + 2 * size
+    return packet[:start] + packet[middle:end] + packet[start:middle] + packet[end:]
+
+
+def _tcp_flags(packet):
+    """Of a TCP packet, 0 of another."""
+    if packet[0] >> 4 == 4:
+        header, protocol = (packet[0] & 0xF) * 4, packet[9]
+    else:
+        header, protocol = 40, packet[6]
+    return packet[header + 13] if protocol == socket.IPPROTO_TCP else 0
+
+
+class Path:
+    """For one test module, in a network of its own. Packets pass but for those that are held."""
+
+    def __init__(self):
+        self._fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+        fcntl.ioctl(self._fd, TUNSETIFF, struct.pack("16sH22x", NAME, IFF_TUN | IFF_NO_PI))
+        _configure()
+        self._changed = threading.Condition()
+        self._holds = None
+        self._held = []
+        threading.Thread(target=self._carry, daemon=True).start()
+
+    def _carry(self):
+        while True:
+            packet = os.read(self._fd, 65536)
+            with self._changed:
+                if self._holds and self._holds(_tcp_flags(packet)):
+                    self._held.append(packet)
+                    self._changed.notify_all()
+                    continue
+            os.write(self._fd, _exchanged(packet))
+
+    def hold_acknowledgements(self):
+        """From now on all packets with ACK wait but for the server's answer to a SYN: connect(2) of a
+        client succeeds, and the server does not learn of that."""
+        with self._changed:
+            self._holds = lambda flags: flags & ACK and not flags & SYN
+
+    def wait_held(self, n):
+        """Until N packets wait."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self._held) >= n, 60), self._held
+
+    def release(self):
+        """All packets that wait pass, in their order, and none waits from now on."""
+        with self._changed:
+            self._holds = None
+            for packet in self._held:
+                os.write(self._fd, _exchanged(packet))
+            self._held.clear()
