@@ -7,11 +7,14 @@ fails takes to say so.
 
 import os
 import pathlib
+import re
+import select
 import shlex
 import shutil
 import signal
 import socket
 import tempfile
+import time
 import unittest
 
 import namespaces
@@ -32,6 +35,15 @@ def program():
     if not path:
         raise RuntimeError("set GREETD to the path of the program to test")
     return os.path.abspath(path)
+
+
+def instrumented():
+    """Why figures of the processor and of memory say nothing of greetd itself, or None."""
+    if os.environ.get("GREETD_WRAPPER"):
+        return f"greetd runs under {os.environ['GREETD_WRAPPER']}"
+    code = pathlib.Path(program()).read_bytes()
+    found = re.search(rb"__(asan|tsan|msan|ubsan)_[a-z]", code)
+    return f"greetd is built with {found[1].decode()}" if found else None
 
 
 def connections():
@@ -251,3 +263,14 @@ class GreetdTestCase(unittest.TestCase):
     def assert_greeted(self, address, expected=GREETING, **options):
         self.assertEqual(greeted(address, **options), expected)
 
+    def assert_rests(self, greetd, seconds, waiting):
+        """For so long, in which no client of WAITING hears anything, greetd uses less than one
+        hundredth of a processor."""
+        began, before = time.monotonic(), greetd.processor_seconds()
+        self.assertEqual(select.select(waiting, [], [], seconds)[0], [])
+        share = (greetd.processor_seconds() - before) / (time.monotonic() - began)
+        print(f"  {share:.2%} of a processor while it rests", flush=True)
+        if why := instrumented():
+            print(f"  the processor is not judged: {why}", flush=True)
+        else:
+            self.assertLess(share, 0.01)

@@ -165,6 +165,18 @@ class Process:
         limit = self.n_descriptors() + more
         resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (limit, limit))
 
+    def allow_descriptors(self, more):
+        """The same, but only the soft limit, which can be raised again without a privilege."""
+        _, hard = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (self.n_descriptors() + more, hard))
+
+    def processor_seconds(self):
+        """Of all threads, to the nanosecond (proc_pid_schedstat in the kernel's documentation)."""
+        spent = 0
+        for thread in pathlib.Path(f"/proc/{self.pid}/task").iterdir():
+            spent += int((thread / "schedstat").read_text(encoding="ascii").split()[0])
+        return spent / 1e9
+
     def said(self):
         """The end of what it has said, for those who wonder why a test has failed."""
         return f"stderr {self.lines[-50:]}, notify {self.messages[-50:]}"
