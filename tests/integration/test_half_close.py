@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: MIT
+"""A client that half-closes first, as nc -N does, is served, counted and logged like any other until
+it has acknowledged its greeting or timed out."""
+
+import pathlib
+import select
+import socket
+import unittest
+
+import greetd_testing
+import journal
+import late_acknowledgement
+import metrics_testing
+from greetd_testing import GREETING, read_to_end
+
+DELAY = 0.15  # seconds, of an acknowledgement
+MEGABYTE = bytes(range(256)) * 4096  # the kernel takes it at once, a client that reads slowly does not
+PLACES = 2
+CROWD = 20
+REST = 1  # seconds in which nothing may happen
+
+
+def setUpModule():
+    journal.isolate()
+
+
+def half_close(client):
+    client.shutdown(socket.SHUT_WR)
+
+
+def orphans(port):
+    """Connections of this local PORT that no process has any more and whose data the kernel keeps: how
+    many bytes of each. (What waits in a queue has no process either, but no data.)"""
+    table = pathlib.Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+    rows = [line.split() for line in table]
+    left = [int(row[4].partition(":")[0], 16) for row in rows
+            if row[9] == "0" and row[1].endswith(f":{port:04X}")]
+    return [size for size in left if size > 0]
+
+
+class Delivery(journal.JournalTestCase):
+    """An acknowledgement is delayed, which is all that tells a distant client from a near one."""
+
+    def assert_delivered_to(self, prepare, end):
+        # It waits in the queue until greetd starts, and its acknowledgements are lost by then.
+        late_acknowledgement.drop_marked(self.listener)
+        client = self.client(self.address)
+        prepare(client)
+        late_acknowledgement.set_lost(client, True)
+        self.serve_journal()
+        port = client.getsockname()[1]
+        self.assertEqual(read_to_end(client), GREETING)
+        select.select([], [], [], DELAY)
+        late_acknowledgement.set_lost(client, False)
+        end(client)
+        entry = self.entry(f"Connection from 127.0.0.1:{port}")
+        told = [entry[f"GREETD_{key}"] for key in ("RESULT", "BYTES", "BYTES_ACKED")]
+        self.assertEqual(told, ["delivered", "18", "18"], entry)
+
+    def test_a_client_that_closes_when_it_has_read_everything(self):
+        self.assert_delivered_to(lambda client: None, socket.socket.close)
+
+    def test_a_client_that_half_closes_first(self):
+        self.assert_delivered_to(half_close, lambda client: None)
+
+
+class Places(greetd_testing.GreetdTestCase):
+    def serve_megabyte(self, server, greeting=""):
+        file = self.write("greeting", MEGABYTE)
+        return self.serve(
+            "-l",
+            "127.0.0.1:0",
+            config=f"[Server]\nWorkers=1\nStopTimeoutSec=0\n{server}\n"
+            f"[Greeting]\nMessageFile={file}\n{greeting}\n",
+        )
+
+    def half_closed_client(self, address):
+        client = self.client(address, receive_buffer=8192)
+        half_close(client)
+        return client
+
+    def test_clients_that_do_not_read_have_the_places_until_they_do(self):
+        greetd = self.serve_megabyte(f"MaxConnections={PLACES}")
+        clients = [self.half_closed_client(greetd.address()) for _ in range(CROWD)]
+        select.select([], [], [], REST)
+        began, _, _ = select.select(clients, [], [], 0)
+        left = orphans(greetd.address()[1])
+        print(f"  {len(began)} clients, {len(left)} orphans with {sum(left)} bytes", flush=True)
+        self.assertEqual((len(began), left), (PLACES, []))
+        greetd.wait_message("STATUS", f"Greeting {PLACES} clients; {PLACES} greeted, .*")
+        while clients:
+            began, _, _ = select.select(clients, [], [], greetd_testing.TIMEOUT)
+            self.assertLessEqual(len(began), PLACES)
+            clients.remove(began[0])
+            self.assertEqual(read_to_end(began[0]), MEGABYTE)
+
+    def test_a_client_that_never_reads_times_out(self):
+        greetd = self.serve_megabyte("MaxConnections=1", "WriteTimeoutSec=1s\nLingerSec=infinity")
+        silent = self.half_closed_client(greetd.address())
+        silent.recv(1)
+        self.assertEqual(read_to_end(self.client(greetd.address())), MEGABYTE)
+
+
+class Metrics(metrics_testing.MetricsTestCase):
+    def test_clients_that_do_not_read_are_active(self):
+        web, metrics = (self.listening_socket(socket.AF_INET, ("127.0.0.1", 0)) for _ in range(2))
+        self.metrics_address = metrics.getsockname()
+        message = f"[Listener web]\nMessageFile={self.write('greeting', MEGABYTE)}\n"
+        self.serve(
+            config=metrics_testing.METRICS_CONF + message,
+            sockets=[web, metrics],
+            names=["web", "metrics"],
+        )
+        for _ in range(2):
+            client = self.client(web.getsockname(), receive_buffer=8192)
+            half_close(client)
+            client.recv(1)
+        select.select([], [], [], REST)
+        samples = metrics_testing.parse(self.scrape())
+        self.assertEqual(samples["greetd_connections_active", None], 2 + 1, "and the one that asks")
+
+
+if __name__ == "__main__":
+    unittest.main()
