@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+"""A client that acknowledges late is waited for; once it has acknowledged everything it lingers as
+long as any other, and makes room for the next."""
+
+import select
+import unittest
+
+import journal
+import late_acknowledgement
+from greetd_testing import GREETING, read_to_end
+
+MEGABYTE = bytes(range(256)) * 4096  # the kernel takes it at once, a client that does not read does not
+LATE = 1  # seconds, ten times LingerSec=
+PROMPT = 10  # seconds; WriteTimeoutSec= is much longer
+
+
+def setUpModule():
+    journal.isolate()
+
+
+class LateAcknowledgement(journal.JournalTestCase):
+    def serve_with(self, server="", greeting=""):
+        self.serve_journal(
+            config=f"[Server]\nWorkers=1\nStopTimeoutSec=0\n{server}\n"
+            f"[Greeting]\nLingerSec=100ms\nWriteTimeoutSec=10min\n{greeting}\n"
+        )
+
+    def serve_megabyte(self, server=""):
+        self.serve_with(server, f"MessageFile={self.write('greeting', MEGABYTE)}")
+
+    def late_reader(self):
+        """A client that has read and acknowledged everything, but late, and does not close."""
+        client = self.client(self.address, receive_buffer=8192)
+        received = client.recv(1)
+        select.select([], [], [], LATE)
+        self.assertEqual(received + read_to_end(client), MEGABYTE)
+        return client
+
+    def assert_delivered(self, client, size):
+        self.journal.settimeout(PROMPT)
+        entry = self.entry(f"Connection from 127.0.0.1:{client.getsockname()[1]}")
+        told = [entry[f"GREETD_{key}"] for key in ("RESULT", "BYTES", "BYTES_ACKED")]
+        self.assertEqual(told, ["delivered", str(size), str(size)])
+        self.assertGreaterEqual(int(entry["GREETD_DURATION_USEC"]), LATE * 1_000_000)
+
+    def test_a_client_that_has_read_late_is_dropped_after_lingering(self):
+        self.serve_megabyte()
+        self.assert_delivered(self.late_reader(), len(MEGABYTE))
+
+    def test_a_client_whose_acknowledgement_was_lost_is_dropped_after_lingering(self):
+        # It waits in the queue until greetd starts, and its acknowledgements are lost by then.
+        late_acknowledgement.drop_marked(self.listener)
+        client = self.client(self.address)
+        late_acknowledgement.set_lost(client, True)
+        self.serve_with()
+        self.assertEqual(read_to_end(client), GREETING)
+        select.select([], [], [], LATE)
+        late_acknowledgement.set_lost(client, False)
+        self.assert_delivered(client, len(GREETING))
+
+    def test_a_client_that_has_read_late_makes_room_for_the_next(self):
+        self.serve_megabyte("MaxConnections=1")
+        self.late_reader()
+        newcomer = self.client(self.address)
+        newcomer.settimeout(PROMPT)
+        self.assertEqual(read_to_end(newcomer), MEGABYTE)
+
+
+if __name__ == "__main__":
+    unittest.main()
