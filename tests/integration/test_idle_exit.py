@@ -83,6 +83,18 @@ class IdleExit(greetd_testing.GreetdTestCase):
         self.assert_ends(greetd, 0)
         self.assertGreaterEqual(time.monotonic() - closed, 0.3)
 
+    def test_it_rests_while_descriptors_are_short_and_it_is_due(self):
+        greetd = self.activate("500ms")
+        greetd.wait_message("READY")
+        greetd.allow_descriptors(0)
+        client = self.client(self.address)
+        self.assertEqual(select.select([client], [], [], 1)[0], [], "until it is due")
+        self.assert_rests(greetd, 2, [client])
+        greetd.allow_descriptors(1)
+        self.assertEqual(read_to_end(client), GREETING)
+        client.close()
+        self.assert_ends(greetd, 0)
+
     def test_a_reload_changes_it(self):
         path = self.write("greetd.conf", "[Server]\nIdleExitSec=infinity\n")
         greetd = self.serve("-c", path, config=None, sockets=[self.listener])
