@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A reload with other addresses, of a greetd that opens its sockets itself."""
 
+import collections
 import itertools
 import os
 import pathlib
@@ -18,6 +19,7 @@ FIRST, SECOND, THIRD = (("127.0.0.1", port) for port in (7001, 7002, 7003))
 OWN_SECOND = "[Listener own]\nListenStream=127.0.0.1:7002\nMessage=own\n"
 BIG = bytes(range(256)) * 32768  # more than the socket buffers of both ends take
 WAITING = 500
+NEWCOMERS = 40
 RELOADS = 100
 
 
@@ -182,6 +184,27 @@ class Addresses(ListenCase):
         self.wait_closed(greetd, SECOND)
         self.stop(greetd)
         self.assertEqual(sum("no longer listens" in line for line in greetd.lines), 1)
+
+    def test_one_that_comes_back_before_its_queue_is_empty_has_the_new_greeting(self):
+        def config(*addresses, message):
+            more = (
+                f"Workers=1\nMaxConnections=1\n[Greeting]\nLingerSec=0\nMessage={message}\n"
+                f"[Listener big]\nListenStream={written(THIRD)}\n"
+                f"MessageFile={self.write('big', BIG)}\n"
+            )
+            return self.addresses(*addresses, more=more)
+
+        greetd = self.serve_with(config(FIRST, SECOND, message="before"))
+        held = self.client(THIRD, receive_buffer=8192)
+        self.assertEqual(held.recv(1000, socket.MSG_WAITALL), BIG[:1000])
+        self.client(SECOND)
+        self.assert_reloads(greetd, config(FIRST, message="between"))
+        self.assert_reloads(greetd, config(FIRST, SECOND, message="after"))
+        newcomers = [self.client(SECOND) for _ in range(NEWCOMERS)]
+        self.assertEqual(read_to_end(held), BIG[1000:])
+        held.close()
+        greetings = collections.Counter(map(read_to_end, newcomers))
+        self.assertEqual(greetings, {b"after": NEWCOMERS})
 
     def test_a_port_that_the_kernel_chose_stays(self):
         config = self.addresses(("127.0.0.1", 0))
