@@ -136,6 +136,14 @@ class GreetOnData(greetd_testing.GreetdTestCase):
             self.stop(greetd)
             self.assertEqual(read_to_end(client), b"")
 
+    def test_the_status_counts_a_client_that_is_greeted_and_held(self):
+        greetd, address = self.serve_with("LingerSec=infinity\n", server="Workers=1\n")
+        client = self.client(address)
+        greetd.wait_message("STATUS", "Greeting 1 client; 0 greeted, .*")
+        client.sendall(b"?")
+        self.assertEqual(read_to_end(client), GREETING)
+        greetd.wait_message("STATUS", "Greeting 1 client; 1 greeted, .*")
+
     def test_listeners_differ(self):
         greetd = self.serve(
             config="[Server]\nListenStream=127.0.0.1:0\n[Listener data]\nGreetOn=data\n"
