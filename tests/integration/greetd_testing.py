@@ -154,10 +154,10 @@ class GreetdTestCase(unittest.TestCase):
             environment["LISTEN_FDNAMES"] = ":".join(names)
         return environment
 
-    def _command(self, args, config):
+    def _command(self, args, config, wrapper):
         if config is not None:
             args = ("-c", self.write(self._new_name("config").name, config), *args)
-        return [*shlex.split(os.environ.get("GREETD_WRAPPER", "")), program(), *args]
+        return [*wrapper, *shlex.split(os.environ.get("GREETD_WRAPPER", "")), program(), *args]
 
     def start(
         self,
@@ -169,6 +169,7 @@ class GreetdTestCase(unittest.TestCase):
         stdout=None,
         stderr=None,
         store=None,
+        wrapper=(),
         **environment,
     ):
         """Starts greetd with ARGS and a configuration file that holds CONFIG (None: no -c).
@@ -176,8 +177,8 @@ class GreetdTestCase(unittest.TestCase):
         SOCKETS (sockets or descriptors, None for a number that is closed) are passed as systemd
         passes them, with NAMES. STDERR is a descriptor (or CLOSED) instead of the pipe that .lines
         comes from, STDOUT a file instead of one that .stdout() reads. STORE (see fd_store()) is
-        handed over behind SOCKETS, and keeps what it is given; without one nothing is kept.
-        ENVIRONMENT is added; None removes. Does not wait.
+        handed over behind SOCKETS, and keeps what it is given; without one nothing is kept. WRAPPER
+        is a command that ends by executing greetd. ENVIRONMENT is added; None removes. Does not wait.
         """
         store = store or FdStore(0)
         sockets, names = self._with_stored(sockets, names, store)
@@ -194,7 +195,7 @@ class GreetdTestCase(unittest.TestCase):
             read_end, write_end = os.pipe()
         descriptors[2] = None if stderr is CLOSED else write_end if stderr is None else stderr
         changes.update(environment)
-        command = self._command(args, config)
+        command = self._command(args, config, wrapper)
         command[0] = shutil.which(command[0]) or command[0]
         stdout = stdout or tempfile.TemporaryFile(dir=self.folder)
         environment = self.environment(**changes)

@@ -2,12 +2,18 @@
 """At the limit of connections or descriptors newcomers wait; nobody is turned away for it."""
 
 import os
+import pathlib
+import select
+import socket
+import sys
 import unittest
 
 import greetd_testing
 import namespaces
 from greetd_testing import GREETING, connect, read_to_end
 
+DENIED = pathlib.Path(__file__).with_name("denied.py")
+PROMPT = 10  # seconds
 BIG = bytes(range(256)) * 32768  # more than the socket buffers of both ends take
 
 
@@ -94,6 +100,23 @@ class Pressure(greetd_testing.GreetdTestCase):
         self.stop(greetd)
         told = [line for line in greetd.lines if "Too many open files" in line]
         self.assertIn(len(told), (1, 2), "one entry per episode")
+
+    def test_a_socket_that_a_security_module_denies_keeps_no_other_from_being_served(self):
+        denied, allowed = (
+            self.listening_socket(socket.AF_INET, ("127.0.0.1", 0)) for _ in range(2)
+        )
+        greetd = self.serve(
+            sockets=[denied, allowed],
+            wrapper=[sys.executable, str(DENIED), str(greetd_testing.LISTEN_FDS_START)],
+        )
+        for _ in range(5):
+            waiting = self.client(denied.getsockname())
+            client = self.client(allowed.getsockname())
+            self.assertTrue(select.select([client], [], [], PROMPT)[0], greetd.said())
+            self.assertEqual(read_to_end(client), GREETING)
+        self.assert_rests(greetd, 1, [waiting])
+        self.assert_greeted(allowed.getsockname())
+        self.stop(greetd)
 
     def test_clients_gone_before_they_are_accepted(self):
         greetd = self.serve("-l", "127.0.0.1:0")
