@@ -49,7 +49,10 @@ class JournalTestCase(greetd_testing.GreetdTestCase):
         self.stream, self.stream_end = socket.socketpair()
         self.addCleanup(self.stream.close)
         self.addCleanup(self.stream_end.close)
-        self.listener = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
+        self.listen_at("127.0.0.1")
+
+    def listen_at(self, host):
+        self.listener = self.listening_socket(socket.AF_INET, (host, 0))
         self.address = self.listener.getsockname()
 
     def to_journal(self):

@@ -46,13 +46,15 @@ def _exchanged(packet):
     return packet[:start] + packet[middle:end] + packet[start:middle] + packet[end:]
 
 
-def _tcp_flags(packet):
-    """Of a TCP packet, 0 of another."""
+def _tcp_header(packet):
+    """The port that a TCP packet goes to and its flags, 0 and 0 of another."""
     if packet[0] >> 4 == 4:
         header, protocol = (packet[0] & 0xF) * 4, packet[9]
     else:
         header, protocol = 40, packet[6]
-    return packet[header + 13] if protocol == socket.IPPROTO_TCP else 0
+    if protocol != socket.IPPROTO_TCP:
+        return 0, 0
+    return int.from_bytes(packet[header + 2 : header + 4], "big"), packet[header + 13]
 
 
 class Path:
@@ -71,7 +73,7 @@ class Path:
         while True:
             packet = os.read(self._fd, 65536)
             with self._changed:
-                if self._holds and self._holds(_tcp_flags(packet)):
+                if self._holds and self._holds(*_tcp_header(packet)):
                     self._held.append(packet)
                     self._changed.notify_all()
                     continue
@@ -81,7 +83,12 @@ class Path:
         """From now on all packets with ACK wait but for the server's answer to a SYN: connect(2) of a
         client succeeds, and the server does not learn of that."""
         with self._changed:
-            self._holds = lambda flags: flags & ACK and not flags & SYN
+            self._holds = lambda _, flags: flags & ACK and not flags & SYN
+
+    def hold_to(self, port):
+        """From now on all packets to this PORT wait: a server there learns nothing of its clients."""
+        with self._changed:
+            self._holds = lambda to, _: to == port
 
     def wait_held(self, n):
         """Until N packets wait."""

@@ -9,8 +9,8 @@ import unittest
 
 import greetd_testing
 import journal
-import late_acknowledgement
 import metrics_testing
+import path
 from greetd_testing import GREETING, read_to_end
 
 DELAY = 0.15  # seconds, of an acknowledgement
@@ -41,19 +41,25 @@ def orphans(port):
 class Delivery(journal.JournalTestCase):
     """An acknowledgement is delayed, which is all that tells a distant client from a near one."""
 
+    @classmethod
+    def setUpClass(cls):
+        cls.path = path.Path()
+
     def assert_delivered_to(self, prepare, end):
-        # It waits in the queue until greetd starts, and its acknowledgements are lost by then.
-        late_acknowledgement.drop_marked(self.listener)
-        client = self.client(self.address)
+        self.addCleanup(self.path.release)
+        self.listen_at(path.NEAR)
+        # It waits in the queue until greetd starts.
+        client = self.client((path.FAR, self.address[1]))
         prepare(client)
-        late_acknowledgement.set_lost(client, True)
+        select.select([self.listener], [], [])
+        self.path.hold_to(self.address[1])
         self.serve_journal()
         port = client.getsockname()[1]
         self.assertEqual(read_to_end(client), GREETING)
         select.select([], [], [], DELAY)
-        late_acknowledgement.set_lost(client, False)
         end(client)
-        entry = self.entry(f"Connection from 127.0.0.1:{port}")
+        self.path.release()
+        entry = self.entry(f"Connection from {path.FAR}:{port}")
         told = [entry[f"GREETD_{key}"] for key in ("RESULT", "BYTES", "BYTES_ACKED")]
         self.assertEqual(told, ["delivered", "18", "18"], entry)
 

@@ -6,7 +6,7 @@ import select
 import unittest
 
 import journal
-import late_acknowledgement
+import path
 from greetd_testing import GREETING, read_to_end
 
 MEGABYTE = bytes(range(256)) * 4096  # the kernel takes it at once, a client that does not read does not
@@ -38,7 +38,8 @@ class LateAcknowledgement(journal.JournalTestCase):
 
     def assert_delivered(self, client, size):
         self.journal.settimeout(PROMPT)
-        entry = self.entry(f"Connection from 127.0.0.1:{client.getsockname()[1]}")
+        host, port = client.getpeername()[0], client.getsockname()[1]
+        entry = self.entry(f"Connection from {host}:{port}")
         told = [entry[f"GREETD_{key}"] for key in ("RESULT", "BYTES", "BYTES_ACKED")]
         self.assertEqual(told, ["delivered", str(size), str(size)])
         self.assertGreaterEqual(int(entry["GREETD_DURATION_USEC"]), LATE * 1_000_000)
@@ -47,15 +48,17 @@ class LateAcknowledgement(journal.JournalTestCase):
         self.serve_megabyte()
         self.assert_delivered(self.late_reader(), len(MEGABYTE))
 
-    def test_a_client_whose_acknowledgement_was_lost_is_dropped_after_lingering(self):
-        # It waits in the queue until greetd starts, and its acknowledgements are lost by then.
-        late_acknowledgement.drop_marked(self.listener)
-        client = self.client(self.address)
-        late_acknowledgement.set_lost(client, True)
+    def test_a_client_whose_acknowledgement_is_late_is_dropped_after_lingering(self):
+        slow = path.Path()
+        self.listen_at(path.NEAR)
+        # It waits in the queue until greetd starts.
+        client = self.client((path.FAR, self.address[1]))
+        select.select([self.listener], [], [])
+        slow.hold_to(self.address[1])
         self.serve_with()
         self.assertEqual(read_to_end(client), GREETING)
         select.select([], [], [], LATE)
-        late_acknowledgement.set_lost(client, False)
+        slow.release()
         self.assert_delivered(client, len(GREETING))
 
     def test_a_client_that_has_read_late_makes_room_for_the_next(self):
