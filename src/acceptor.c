@@ -2,7 +2,6 @@
 #include "greetd/acceptor.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -18,11 +17,6 @@
 
 /* Failing again within this time is the same episode, and not logged again. */
 #define ACCEPTOR_EPISODE_USEC 10000000
-
-/* All sockets that may still be accepted from; those of older generations are being emptied. */
-#define FOR_EACH_LANE(lane, acceptor)                                                              \
-    for (struct generation *_g = (acceptor)->clients->newest; _g; _g = _g->older)                  \
-        for (struct lane *lane = _g->lanes; lane < _g->lanes + _g->n_lanes; lane++)
 
 /* Epoll need not speak of one that is being emptied, only of who may still come to others. */
 static int watch(struct acceptor *acceptor, struct lane *lane)
@@ -83,13 +77,13 @@ static void pause_lane(struct acceptor *acceptor, struct lane *lane, uint64_t no
 
 static void pause_all(struct acceptor *acceptor, uint64_t now_usec)
 {
-    FOR_EACH_LANE (lane, acceptor)
+    FOR_EACH_LANE (lane, acceptor->clients->newest)
         pause_lane(acceptor, lane, now_usec);
 }
 
 int acceptor_start(struct acceptor *acceptor)
 {
-    FOR_EACH_LANE (lane, acceptor) {
+    FOR_EACH_LANE (lane, acceptor->clients->newest) {
         int r = watch(acceptor, lane);
         if (r < 0)
             return r;
@@ -158,27 +152,6 @@ static bool can_take_one_more(const struct acceptor *acceptor, const struct lane
            (clients_can_evict(acceptor->clients, now_usec) && pool_is_full(acceptor));
 }
 
-static struct peer identify_peer(int fd, const struct sockaddr *sa, socklen_t length)
-{
-    struct peer peer = peer_from_sockaddr(sa, length);
-    struct ucred credentials;
-    socklen_t size = sizeof(credentials);
-
-    if (peer.family == AF_UNIX &&
-        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0) {
-        peer.un.pid = (uint32_t)credentials.pid;
-        peer.un.uid = credentials.uid;
-    }
-    return peer;
-}
-
-static bool has_pending(const struct lane *lane)
-{
-    struct pollfd poll_fd = {.fd = lane->listener->fd, .events = POLLIN};
-
-    return poll(&poll_fd, 1, 0) > 0;
-}
-
 /* accept4(2) looks for a descriptor, and asks a security module, before it looks into the queue, so
  * that these errors are no sign of a client. */
 static int why_not_accepted(const struct lane *lane, int error)
@@ -186,7 +159,7 @@ static int why_not_accepted(const struct lane *lane, int error)
     enum sockutil_accept class = sockutil_accept_class(error);
 
     return (class == SOCKUTIL_ACCEPT_EXHAUSTED || class == SOCKUTIL_ACCEPT_DENIED) &&
-                   !has_pending(lane)
+                   !sockutil_is_readable(lane->listener->fd)
                ? -EAGAIN
                : -error;
 }
@@ -205,7 +178,7 @@ static int accept_one(struct acceptor *acceptor, struct lane *lane, uint64_t now
         return why_not_accepted(lane, errno);
     if (!has_room(acceptor, lane))
         (void)clients_evict_oldest(acceptor->clients, now_usec);
-    clients_admit(acceptor->clients, lane, fd, identify_peer(fd, &address.sa, length), now_usec);
+    clients_admit(acceptor->clients, lane, fd, peer_of_socket(fd, &address.sa, length), now_usec);
     return 0;
 }
 
@@ -261,7 +234,7 @@ static int accept_from_all(struct acceptor *acceptor, uint64_t now_usec)
     for (unsigned pass = 0; pass < 2; pass++) {
         size_t i = 0;
 
-        FOR_EACH_LANE (lane, acceptor) {
+        FOR_EACH_LANE (lane, acceptor->clients->newest) {
             uint64_t n_before = acceptor->clients->last_number;
             int r = (i++ < first) == pass ? accept_batch(acceptor, lane, now_usec) : 0;
 
@@ -286,7 +259,7 @@ static bool is_due(const struct acceptor *acceptor, uint64_t now_usec)
 static void try_paused(struct acceptor *acceptor)
 {
     acceptor->resume_usec = DEADLINE_NEVER;
-    FOR_EACH_LANE (lane, acceptor)
+    FOR_EACH_LANE (lane, acceptor->clients->newest)
         if (lane->paused) {
             lane->paused = false;
             lane->ready = lane->open;
@@ -297,7 +270,7 @@ static void try_paused(struct acceptor *acceptor)
  * descriptors or places are short, a try costs one system call and leaves epoll alone. */
 static int watch_again(struct acceptor *acceptor, uint64_t now_usec)
 {
-    FOR_EACH_LANE (lane, acceptor) {
+    FOR_EACH_LANE (lane, acceptor->clients->newest) {
         if (!lane->open || lane->paused || lane->ready)
             continue;
         int r = can_take_one_more(acceptor, lane, now_usec) ? watch(acceptor, lane) : -ENOSPC;
@@ -316,8 +289,8 @@ static void ask_others_to_look(struct acceptor *acceptor)
     if (!acceptor->left_epoll)
         return;
     acceptor->left_epoll = false;
-    FOR_EACH_LANE (lane, acceptor)
-        if (lane->paused && has_pending(lane)) {
+    FOR_EACH_LANE (lane, acceptor->clients->newest)
+        if (lane->paused && sockutil_is_readable(lane->listener->fd)) {
             (void)eventfd_write(acceptor->shared->look_fd, 1);
             return;
         }
@@ -339,7 +312,7 @@ int acceptor_run(struct acceptor *acceptor, uint64_t now_usec)
 void acceptor_look_again(struct acceptor *acceptor)
 {
     try_paused(acceptor);
-    FOR_EACH_LANE (lane, acceptor)
+    FOR_EACH_LANE (lane, acceptor->clients->newest)
         lane->ready = lane->open;
 }
 
@@ -354,7 +327,7 @@ uint64_t acceptor_next_deadline(const struct acceptor *acceptor)
 {
     if (acceptor->held)
         return DEADLINE_NEVER;
-    FOR_EACH_LANE (lane, acceptor)
+    FOR_EACH_LANE (lane, acceptor->clients->newest)
         if (lane->ready)
             return 0;
     return acceptor->resume_usec;
@@ -364,7 +337,7 @@ int acceptor_adopt(struct acceptor *acceptor, struct generation *generation)
 {
     /* Also of older generations, which still empty the queue of a socket that was not wanted for a
      * while. */
-    FOR_EACH_LANE (lane, acceptor)
+    FOR_EACH_LANE (lane, acceptor->clients->newest)
         if (endpoints_have(generation->endpoints, lane->listener))
             close_lane(acceptor, lane);
         else
@@ -387,14 +360,14 @@ void acceptor_resume(struct acceptor *acceptor)
 
 void acceptor_close(struct acceptor *acceptor)
 {
-    FOR_EACH_LANE (lane, acceptor)
+    FOR_EACH_LANE (lane, acceptor->clients->newest)
         close_lane(acceptor, lane);
 }
 
 void acceptor_stop(struct acceptor *acceptor)
 {
     acceptor->held = false;
-    FOR_EACH_LANE (lane, acceptor)
+    FOR_EACH_LANE (lane, acceptor->clients->newest)
         if (lane->listener->handed_on)
             close_lane(acceptor, lane);
         else
@@ -403,7 +376,7 @@ void acceptor_stop(struct acceptor *acceptor)
 
 bool acceptor_is_open(const struct acceptor *acceptor)
 {
-    FOR_EACH_LANE (lane, acceptor)
+    FOR_EACH_LANE (lane, acceptor->clients->newest)
         if (lane->open)
             return true;
     return false;

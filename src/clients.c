@@ -6,11 +6,10 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "greetd/eviction.h"
+
 /* How many are looked at with one system call. */
 #define CLIENTS_LOOK_BATCH 64
-
-/* How many of those greeted just now are looked at for one that can be evicted. */
-#define CLIENTS_EVICT_LOOKS 16
 
 enum queue {
     QUEUE_NONE,
@@ -20,11 +19,6 @@ enum queue {
     QUEUE_ACKNOWLEDGING,
     QUEUE_LINGERING,
 };
-
-static struct conn *conn_of(struct deadline_entry *entry)
-{
-    return (struct conn *)((char *)entry - offsetof(struct conn, entry));
-}
 
 static struct lane *lane_of(const struct conn *conn)
 {
@@ -36,7 +30,7 @@ static struct conn *take_place(struct clients *clients)
     struct conn *conn;
 
     if (clients->vacant) {
-        conn = conn_of(clients->vacant);
+        conn = conn_of_entry(clients->vacant);
         clients->vacant = clients->vacant->next;
     } else {
         conn = &clients->table[clients->touched++];
@@ -183,77 +177,14 @@ static void follow(struct clients *clients, struct conn *conn, enum conn_next ne
         end_client(clients, conn, now_usec);
 }
 
-static struct deadline_entry *older(struct deadline_entry *a, struct deadline_entry *b)
-{
-    return !b || (a && a->since_usec <= b->since_usec) ? a : b;
-}
-
-#define FOR_EACH_LANE(lane, clients)                                                               \
-    for (const struct generation *_g = (clients)->newest; _g; _g = _g->older)                      \
-        for (const struct lane *lane = _g->lanes; lane < _g->lanes + _g->n_lanes; lane++)
-
-/* The one that has waited longest in the queues of all lanes: QUEUE_EXPECTING or _LINGERING. */
-static struct deadline_entry *oldest_in(const struct clients *clients, enum queue queue)
-{
-    struct deadline_entry *oldest = NULL;
-
-    FOR_EACH_LANE (lane, clients)
-        oldest = older(oldest, deadline_oldest(queue == QUEUE_EXPECTING ? &lane->expecting
-                                                                        : &lane->lingering));
-    return oldest;
-}
-
-/* The oldest of those greeted just now that can be evicted, as nearly every one can. Some may not
- * be greeted yet: they wait for the kernel to have memory. */
-static struct deadline_entry *oldest_just_greeted(const struct clients *clients)
-{
-    struct deadline_entry *entry = clients->soon.sentinel.next;
-
-    for (unsigned n = 0; n < CLIENTS_EVICT_LOOKS && entry != &clients->soon.sentinel; n++) {
-        if (conn_is_evictable(conn_of(entry)))
-            return entry;
-        entry = entry->next;
-    }
-    return NULL;
-}
-
-/* The oldest that can be evicted of those that have not acknowledged everything; a client that has
- * acknowledged nothing for LingerSec= may be gone without a word. */
-static struct deadline_entry *oldest_acknowledging(const struct clients *clients, uint64_t now_usec)
-{
-    struct deadline_entry *oldest = NULL;
-
-    FOR_EACH_LANE (lane, clients) {
-        struct deadline_entry *entry = deadline_oldest(&lane->acknowledging);
-
-        if (entry && (deadline_next(&lane->acknowledging, lane->terms.linger_usec) <= now_usec ||
-                      conn_is_evictable(conn_of(entry))))
-            oldest = older(oldest, entry);
-    }
-    return oldest;
-}
-
-/* A lingering client has had longer to close than one greeted just now. A client that never speaks
- * must not keep out those that would; but one that has come just now may be about to. */
-static struct conn *oldest_evictable(const struct clients *clients, uint64_t now_usec)
-{
-    struct deadline_entry *oldest = oldest_in(clients, QUEUE_LINGERING);
-
-    if (!oldest)
-        oldest = older(oldest_in(clients, QUEUE_EXPECTING), oldest_just_greeted(clients));
-    if (!oldest)
-        oldest = oldest_acknowledging(clients, now_usec);
-    return oldest ? conn_of(oldest) : NULL;
-}
-
 bool clients_can_evict(const struct clients *clients, uint64_t now_usec)
 {
-    return oldest_evictable(clients, now_usec);
+    return eviction_candidate(clients->newest, &clients->soon, now_usec);
 }
 
 bool clients_evict_oldest(struct clients *clients, uint64_t now_usec)
 {
-    struct conn *oldest = oldest_evictable(clients, now_usec);
+    struct conn *oldest = eviction_candidate(clients->newest, &clients->soon, now_usec);
 
     /* It may have spoken by now: then it gets what the kernel takes at once, which nearly always is
      * the whole greeting. */
@@ -287,7 +218,7 @@ static void expire_queue(struct clients *clients, struct deadline_fifo *fifo, ui
                          uint64_t now_usec)
 {
     while (deadline_next(fifo, timeout_usec) <= now_usec) {
-        struct conn *conn = conn_of(deadline_oldest(fifo));
+        struct conn *conn = conn_of_entry(deadline_oldest(fifo));
 
         follow(clients, conn, conn_expire(conn, now_usec), now_usec);
     }
@@ -297,7 +228,7 @@ static void expire_queue(struct clients *clients, struct deadline_fifo *fifo, ui
 static void expire_expecting(struct clients *clients, struct lane *lane, uint64_t now_usec)
 {
     while (deadline_next(&lane->expecting, lane->terms.data_timeout_usec) <= now_usec) {
-        struct conn *conn = conn_of(deadline_oldest(&lane->expecting));
+        struct conn *conn = conn_of_entry(deadline_oldest(&lane->expecting));
         enum conn_next next = conn_step(conn, now_usec, clients->counters);
 
         follow(clients, conn, next == CONN_WAIT_DATA ? conn_expire(conn, now_usec) : next,
@@ -316,8 +247,8 @@ static void look_at_oldest(struct clients *clients, uint64_t now_usec)
     for (struct deadline_entry *entry = clients->soon.sentinel.next;
          n < CLIENTS_LOOK_BATCH && entry != end && entry->since_usec + CONN_SOON_USEC <= now_usec;
          entry = entry->next) {
-        conns[n] = conn_of(entry);
-        poll_fds[n++] = (struct pollfd){.fd = conn_of(entry)->fd, .events = POLLIN};
+        conns[n] = conn_of_entry(entry);
+        poll_fds[n++] = (struct pollfd){.fd = conn_of_entry(entry)->fd, .events = POLLIN};
     }
     (void)poll(poll_fds, n, 0);
     for (nfds_t i = 0; i < n; i++)
@@ -356,7 +287,7 @@ uint64_t clients_next_deadline(const struct clients *clients)
 {
     uint64_t next = deadline_next(&clients->soon, CONN_SOON_USEC);
 
-    FOR_EACH_LANE (lane, clients)
+    FOR_EACH_LANE (lane, clients->newest)
         next = deadline_earlier(next, lane_deadline(lane));
     return next;
 }

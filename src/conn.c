@@ -24,26 +24,9 @@ static enum conn_next broken(struct conn *conn, int error)
     return CONN_CLOSE;
 }
 
-static uint32_t msec_since_accepted(const struct conn *conn, uint64_t now_usec)
+int64_t conn_unacknowledged(const struct conn *conn)
 {
-    return (uint32_t)((now_usec - conn->accepted_usec) / 1000);
-}
-
-static uint64_t progress_usec(const struct conn *conn)
-{
-    return conn->accepted_usec + (uint64_t)conn->progress_msec * 1000;
-}
-
-static bool is_local(const struct conn *conn)
-{
-    return conn->peer.family != AF_INET && conn->peer.family != AF_INET6;
-}
-
-/* How many bytes of the greeting the client has not acknowledged; negative if the socket can't
- * tell. */
-static int64_t unacknowledged(const struct conn *conn)
-{
-    if (conn->terms->fast_open && !is_local(conn) && sockutil_is_in_handshake(conn->fd))
+    if (conn->terms->fast_open && !conn_is_local(conn) && sockutil_is_in_handshake(conn->fd))
         return conn->sent;
     return sockutil_unacknowledged(conn->fd, conn->peer.family, conn->state == CONN_GREETED);
 }
@@ -64,7 +47,7 @@ static enum conn_next finish(struct conn *conn, struct metrics_counters *counter
 
     /* After the client's end of stream nothing can come that a reset would answer, but the client
      * has everything only when its acknowledgement has come. */
-    return conn->terms->linger_usec == 0 || (conn->input_ended && unacknowledged(conn) == 0)
+    return conn->terms->linger_usec == 0 || (conn->input_ended && conn_unacknowledged(conn) == 0)
                ? CONN_CLOSE
                : CONN_WAIT_SOON;
 }
@@ -73,21 +56,11 @@ static enum conn_next finish(struct conn *conn, struct metrics_counters *counter
  * all. */
 static enum conn_next await_write(struct conn *conn)
 {
-    int64_t outstanding = unacknowledged(conn);
+    int64_t outstanding = conn_unacknowledged(conn);
 
     if (conn->progressed)
         conn->unacknowledged = outstanding > 0 ? (uint32_t)outstanding : 0;
     return CONN_WAIT_WRITE;
-}
-
-uint64_t conn_deadline_usec(const struct conn *conn)
-{
-    const struct conn_terms *terms = conn->terms;
-    uint64_t timeout_usec = conn->state == CONN_EXPECTING ? terms->data_timeout_usec
-                            : conn->acknowledged          ? terms->linger_usec
-                                                          : terms->write_timeout_usec;
-
-    return deadline_after(progress_usec(conn), timeout_usec);
 }
 
 /* The kernel has no memory, and epoll does not report when it has some again. */
@@ -126,7 +99,7 @@ static inline enum conn_next write_bytes(struct conn *conn, const char *bytes, s
         if (n >= 0) {
             conn->sent += (uint32_t)n;
             conn->progressed = true;
-            conn->progress_msec = msec_since_accepted(conn, now_usec);
+            conn->progress_msec = conn_msec(conn, now_usec);
             metrics_add(&counters->bytes_sent, (uint64_t)n);
         } else if (n == -EAGAIN) {
             return await_write(conn);
@@ -208,9 +181,9 @@ static enum conn_next write_greeting(struct conn *conn, uint64_t now_usec,
                           : render_and_write(conn, now_usec, counters);
 }
 
-/* Throws away what the client has sent. It is no progress between the first byte that was waited
- * for and the last that is acknowledged: a client that only sends would hold its place for ever.
- * Returns false, with errno set, if the connection is broken. */
+/* Throws away what the client has sent, which is no progress of its greeting: a client that only
+ * sends would hold its place for ever. Returns false, with errno set, if the connection is broken.
+ */
 static bool take_input(struct conn *conn)
 {
     uint32_t n = 0;
@@ -243,9 +216,9 @@ static enum conn_next linger(struct conn *conn, uint64_t now_usec)
                                                                          : CONN_LINGER_MAX_USEC;
 
     if (!conn->acknowledged)
-        conn->progress_msec = msec_since_accepted(conn, now_usec);
+        conn->progress_msec = conn_msec(conn, now_usec);
     conn->acknowledged = true;
-    return conn->input_ended || now_usec >= deadline_after(progress_usec(conn), most_usec)
+    return conn->input_ended || now_usec >= deadline_after(conn_progress_usec(conn), most_usec)
                ? CONN_CLOSE
                : CONN_WAIT_CLOSE;
 }
@@ -253,7 +226,7 @@ static enum conn_next linger(struct conn *conn, uint64_t now_usec)
 /* What a client waits for that has been greeted and of which there is no input. */
 static enum conn_next await_end(struct conn *conn, uint64_t now_usec)
 {
-    int64_t outstanding = conn->acknowledged ? 0 : unacknowledged(conn);
+    int64_t outstanding = conn->acknowledged ? 0 : conn_unacknowledged(conn);
 
     if (outstanding <= 0)
         return linger(conn, now_usec);
@@ -285,7 +258,7 @@ static enum conn_next await_data(struct conn *conn, uint64_t now_usec,
     if (!conn->progressed)
         return conn->input_ended ? CONN_CLOSE : CONN_WAIT_DATA;
     conn->state = CONN_WRITING;
-    conn->spoke_msec = conn->progress_msec = msec_since_accepted(conn, now_usec);
+    conn->spoke_msec = conn->progress_msec = conn_msec(conn, now_usec);
     return write_greeting(conn, now_usec, counters);
 }
 
@@ -372,16 +345,10 @@ enum conn_next conn_expire(struct conn *conn, uint64_t now_usec)
 
         return next == CONN_WAIT_ACKNOWLEDGEMENT && !conn->progressed ? CONN_CLOSE : next;
     }
-    if (conn->state == CONN_WRITING && has_acknowledged_more(conn, unacknowledged(conn)))
+    if (conn->state == CONN_WRITING && has_acknowledged_more(conn, conn_unacknowledged(conn)))
         return CONN_WAIT_WRITE;
     conn->outcome = RESULT_TIMEOUT;
     return CONN_CLOSE;
-}
-
-bool conn_is_evictable(const struct conn *conn)
-{
-    return conn->state == CONN_GREETED && (conn->acknowledged || is_local(conn) ||
-                                           unacknowledged(conn) <= CONN_EVICT_UNACKNOWLEDGED_MAX);
 }
 
 void conn_fail(struct conn *conn)
@@ -393,9 +360,9 @@ void conn_fail(struct conn *conn)
  * everything is known: it counts the kernel's memory, not bytes, and none once it is gone. */
 static uint32_t acknowledged(const struct conn *conn)
 {
-    int64_t outstanding = unacknowledged(conn);
+    int64_t outstanding = conn_unacknowledged(conn);
 
-    if (is_local(conn) && (outstanding != 0 || conn->outcome == RESULT_RESET))
+    if (conn_is_local(conn) && (outstanding != 0 || conn->outcome == RESULT_RESET))
         return 0;
     if (outstanding < 0 || outstanding > conn->sent)
         return 0;

@@ -290,20 +290,13 @@ static void stop_watching(struct control *control)
     status_deinit(&control->status);
 }
 
-static void log_unusable(const struct control *control)
-{
-    for (size_t i = 0; i < control->opening.n_lines; i++)
-        connlog_message(control->connlog, LOG_WARNING, LOG_ID_UNUSABLE, "%s",
-                        control->opening.lines[i]);
-}
-
 /* Starts the workers and stays in the event loop. */
 static int serve(struct control *control)
 {
     const struct server_settings *server = settings(control);
     int r;
 
-    log_unusable(control);
+    reload_log_unusable(control->connlog, &control->opening);
     reload_log_listening(control->connlog, control->sockets.endpoints, NULL);
     reload_log_unused(control->connlog, control->config, &control->sockets);
     reload_log_unkept(control->connlog, &control->sockets);

@@ -67,6 +67,20 @@ static void format_in6_host(const struct peer *peer, char *buffer)
     sprintf(buffer + strlen(buffer), "%%%s", name);
 }
 
+struct peer peer_of_socket(int fd, const struct sockaddr *sa, socklen_t length)
+{
+    struct peer peer = peer_from_sockaddr(sa, length);
+    struct ucred credentials;
+    socklen_t size = sizeof(credentials);
+
+    if (peer.family == AF_UNIX &&
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0) {
+        peer.un.pid = (uint32_t)credentials.pid;
+        peer.un.uid = credentials.uid;
+    }
+    return peer;
+}
+
 const char *peer_format_host(const struct peer *peer, char *buffer)
 {
     switch (peer->family) {

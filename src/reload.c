@@ -79,6 +79,12 @@ void reload_log_unused(struct connlog *connlog, const struct config *config,
                         config_server_origin(config, "IdleExitSec"));
 }
 
+void reload_log_unusable(struct connlog *connlog, const struct report *report)
+{
+    for (size_t i = 0; i < report->n_lines; i++)
+        connlog_message(connlog, LOG_WARNING, LOG_ID_UNUSABLE, "%s", report->lines[i]);
+}
+
 void reload_log_unkept(struct connlog *connlog, const struct sockets *sockets)
 {
     size_t n = sockets->endpoints->n;

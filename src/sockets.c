@@ -2,7 +2,6 @@
 #include "greetd/sockets.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -349,11 +348,8 @@ bool sockets_use(const struct sockets *sockets, const struct config_listener *li
 
 bool sockets_have_clients(const struct sockets *sockets)
 {
-    for (size_t i = 0; i < sockets->endpoints->n; i++) {
-        struct pollfd queue = {.fd = sockets->endpoints->at[i].listener->fd, .events = POLLIN};
-
-        if (poll(&queue, 1, 0) > 0)
+    for (size_t i = 0; i < sockets->endpoints->n; i++)
+        if (sockutil_is_readable(sockets->endpoints->at[i].listener->fd))
             return true;
-    }
     return false;
 }

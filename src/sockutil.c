@@ -200,6 +200,13 @@ bool sockutil_has_hung_up(int fd)
     return poll(&poll_fd, 1, 0) > 0;
 }
 
+bool sockutil_is_readable(int fd)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+
+    return poll(&poll_fd, 1, 0) > 0;
+}
+
 bool sockutil_await_readable(int fd, uint64_t deadline_usec)
 {
     struct pollfd readable = {.fd = fd, .events = POLLIN};

@@ -18,6 +18,7 @@
  * epoll, queues and timers, which are the business of clients. */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "greetd/connlog.h"
@@ -32,10 +33,6 @@
 
 /* Input that is thrown away at one step, so that a flood can't keep the worker from others. */
 #define CONN_DISCARD_STEP_MAX ((uint32_t)64 * 1024)
-
-/* What may be on its way to a client that is evicted: no more than the kernel of a client that
- * reads nothing takes at first. */
-#define CONN_EVICT_UNACKNOWLEDGED_MAX 65536
 
 /* A client that goes on sending after it has acknowledged its greeting is closed after this, or
  * after LingerSec= if that is longer (lingering_time of nginx). */
@@ -110,6 +107,40 @@ struct conn {
 /* Accepting 20,000 clients that only sit there is to cost 2 MB. */
 _Static_assert(sizeof(struct conn) <= 96, "a client takes at most 96 bytes");
 
+/* The client that waits with ENTRY. */
+static inline struct conn *conn_of_entry(struct deadline_entry *entry)
+{
+    return (struct conn *)((char *)entry - offsetof(struct conn, entry));
+}
+
+/* How many milliseconds before NOW the client was accepted. */
+static inline uint32_t conn_msec(const struct conn *conn, uint64_t now_usec)
+{
+    return (uint32_t)((now_usec - conn->accepted_usec) / 1000);
+}
+
+/* When the client last made progress with its greeting, or had acknowledged all of it. */
+static inline uint64_t conn_progress_usec(const struct conn *conn)
+{
+    return conn->accepted_usec + (uint64_t)conn->progress_msec * 1000;
+}
+
+/* When the present wait would be over if it had begun with that. */
+static inline uint64_t conn_deadline_usec(const struct conn *conn)
+{
+    const struct conn_terms *terms = conn->terms;
+    uint64_t timeout_usec = conn->state == CONN_EXPECTING ? terms->data_timeout_usec
+                            : conn->acknowledged          ? terms->linger_usec
+                                                          : terms->write_timeout_usec;
+
+    return deadline_after(conn_progress_usec(conn), timeout_usec);
+}
+
+static inline bool conn_is_local(const struct conn *conn)
+{
+    return conn->peer.family != AF_INET && conn->peer.family != AF_INET6;
+}
+
 /* Takes a client just accepted, whose FD is owned from here on, and greets it as far as possible.
  * NOW is CLOCK_MONOTONIC in microseconds, as below; COUNTERS are those of the calling thread. */
 enum conn_next conn_begin(struct conn *conn, int fd, struct peer peer,
@@ -128,13 +159,9 @@ enum conn_next conn_look(struct conn *conn, short revents, uint64_t now_usec,
  * whether to wait once more, because the client is slow but does read, or to give up. */
 enum conn_next conn_expire(struct conn *conn, uint64_t now_usec);
 
-/* When the present wait would be over if it had begun with the client's last progress. */
-uint64_t conn_deadline_usec(const struct conn *conn);
-
-/* Whether a greeted client can be closed at once. What it has not acknowledged is still delivered
- * after close(2) unless the client sends something; but much of it would stay in the kernel's
- * memory for a client that does not read, which nobody would count any more. */
-bool conn_is_evictable(const struct conn *conn);
+/* How many bytes of what was sent the client has not acknowledged; a negative errno if the socket
+ * can't tell (SIOCOUTQ in tcp(7) and unix(7)). */
+int64_t conn_unacknowledged(const struct conn *conn);
 
 /* The client could not be waited for: it is going to be closed. */
 void conn_fail(struct conn *conn);

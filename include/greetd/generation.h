@@ -39,6 +39,11 @@ struct generation {
     struct lane lanes[];
 };
 
+/* Goes through all lanes of the generation NEWEST and of the older ones behind it. */
+#define FOR_EACH_LANE(lane, newest)                                                                \
+    for (struct generation *_g = (struct generation *)(newest); _g; _g = _g->older)                \
+        for (struct lane *lane = _g->lanes; lane < _g->lanes + _g->n_lanes; lane++)
+
 /* Makes a lane, open to be accepted from, for each of ENDPOINTS, of which a reference is kept.
  * WORKER is the index of the worker it is for, in METRICS, which are borrowed. Only for the main
  * thread. On success *RET is the caller's. Errors: -ENOMEM. */

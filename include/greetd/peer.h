@@ -35,10 +35,12 @@ struct peer {
  * one in particular (user_namespaces(7)). */
 bool peer_has_uid(const struct peer *peer);
 
-/* Keeps what is needed of the sockaddr that accept4(2) gave. IPv4 mapped to IPv6 becomes IPv4. The
- * pid and uid of an AF_UNIX peer are not in its address: the caller fills them in (unix(7),
- * SO_PEERCRED). */
+/* Keeps what is needed of the sockaddr that accept4(2) gave. IPv4 mapped to IPv6 becomes IPv4. */
 struct peer peer_from_sockaddr(const struct sockaddr *sa, socklen_t length);
+
+/* The same for the connected socket FD, with the pid and uid of an AF_UNIX peer, which are not in
+ * its address (SO_PEERCRED in unix(7)). */
+struct peer peer_of_socket(int fd, const struct sockaddr *sa, socklen_t length);
 
 /* Writes the peer's address without its port, as `192.0.2.1`, `2001:db8::1`, `fe80::1%eth0`,
  * `vsock:3` or `unix`, and returns BUFFER (ADDRESS_TEXT_MAX bytes). */

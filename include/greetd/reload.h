@@ -47,6 +47,9 @@ struct connlog_options reload_log_options(const struct config *config);
 void reload_log_listening(struct connlog *connlog, const struct endpoints *endpoints,
                           const struct endpoints *before);
 
+/* Logs the lines of REPORT, from sockets_open(): stored sockets that are of no use. */
+void reload_log_unusable(struct connlog *connlog, const struct report *report);
+
 /* Logs that systemd does not keep all sockets for the next process, if that is so. */
 void reload_log_unkept(struct connlog *connlog, const struct sockets *sockets);
 

@@ -60,6 +60,9 @@ int64_t sockutil_unacknowledged(int fd, int family, int has_fin);
  * (POLLRDHUP in poll(2)). */
 bool sockutil_has_hung_up(int fd);
 
+/* Whether FD is readable, and a listening socket has a client in its queue. */
+bool sockutil_is_readable(int fd);
+
 /* Waits until FD, which need be no socket, is readable, or until DEADLINE (CLOCK_MONOTONIC
  * microseconds; DEADLINE_NEVER). Returns whether it is. */
 bool sockutil_await_readable(int fd, uint64_t deadline_usec);
