@@ -264,9 +264,9 @@ class GreetdTestCase(unittest.TestCase):
     def assert_greeted(self, address, expected=GREETING, **options):
         self.assertEqual(greeted(address, **options), expected)
 
-    def assert_rests(self, greetd, seconds, waiting):
-        """For so long, in which no client of WAITING hears anything, greetd uses less than one
-        hundredth of a processor."""
+    def assert_rests(self, greetd, seconds, waiting, most=0.05):
+        """For so long, in which no client of WAITING hears anything, greetd uses less than MOST of a
+        processor; one that spins uses nearly all of it."""
         began, before = time.monotonic(), greetd.processor_seconds()
         self.assertEqual(select.select(waiting, [], [], seconds)[0], [])
         share = (greetd.processor_seconds() - before) / (time.monotonic() - began)
@@ -274,4 +274,4 @@ class GreetdTestCase(unittest.TestCase):
         if why := instrumented():
             print(f"  the processor is not judged: {why}", flush=True)
         else:
-            self.assertLess(share, 0.01)
+            self.assertLess(share, most)

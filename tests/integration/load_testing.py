@@ -9,6 +9,20 @@ from greetd_testing import GREETING
 
 
 class LoadTestCase(greetd_testing.GreetdTestCase):
+    def log_file(self):
+        """A file for stderr: a line per connection is quicker written than read."""
+        log = open(self.folder / "log", "wb")
+        self.addCleanup(log.close)
+        return log.fileno()
+
+    def logged_connections(self):
+        """How many entries there are in that file, and were left out of it."""
+        lines = (self.folder / "log").read_text(encoding="ascii").splitlines()
+        left_out = [re.match(r"(\d+) connection entries left out", line) for line in lines]
+        return sum(line.startswith("Connection from ") for line in lines) + sum(
+            int(match[1]) for match in left_out if match
+        )
+
     def load(self, port, connections, at_once, *options, expected=()):
         """A running load client; with -u, its standard input keeps it going. EXPECTED are files
         with the greetings that are right."""

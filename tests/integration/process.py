@@ -151,8 +151,9 @@ class Process:
 
     def n_descriptors(self):
         """How many it has open, without the socket on which it sometimes tells its status."""
-        table = pathlib.Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
-        tcp = {f"socket:[{line.split()[9]}]" for line in table}
+        tables = (pathlib.Path(f"/proc/net/{name}").read_text("ascii") for name in ("tcp", "tcp6"))
+        lines = (line for table in tables for line in table.splitlines()[1:])
+        tcp = {f"socket:[{line.split()[9]}]" for line in lines}
         n = 0
         for path in pathlib.Path(f"/proc/{self.pid}/fd").iterdir():
             with contextlib.suppress(FileNotFoundError):

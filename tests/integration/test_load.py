@@ -22,19 +22,6 @@ def setUpModule():
 
 
 class Load(load_testing.LoadTestCase):
-    def log_file(self):
-        """A file for stderr: a line per connection is quicker written than read."""
-        log = open(self.folder / "log", "wb")
-        self.addCleanup(log.close)
-        return log.fileno()
-
-    def logged_connections(self):
-        lines = (self.folder / "log").read_text(encoding="ascii").splitlines()
-        left_out = [re.match(r"(\d+) connection entries left out", line) for line in lines]
-        return sum(line.startswith("Connection from 127.0.0.1:") for line in lines) + sum(
-            int(match[1]) for match in left_out if match
-        )
-
     def serve_inherited(self, listener):
         return self.serve(sockets=[listener], stderr=self.log_file())
 

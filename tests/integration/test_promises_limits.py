@@ -160,7 +160,7 @@ class Exhausted(LimitsTestCase):
         self.greetd.wait_line(".*Too many open files.*")
 
     def test_waiting_for_a_descriptor_costs_no_processor(self):
-        self.assert_rests(self.greetd, 2, [self.waiting])
+        self.assert_rests(self.greetd, 2, [self.waiting], most=0.01)
 
     def test_who_waits_is_greeted_when_a_client_goes(self):
         self.held.pop().close()
