@@ -146,7 +146,6 @@ static _rare_ enum conn_next write_rest(struct conn *conn, uint64_t now_usec,
     const struct conn_rest *rest = conn->rest;
     enum conn_next next =
         write_bytes(conn, rest->bytes, rest->begin, rest->end, now_usec, counters);
-
     if (conn->all_sent)
         drop_rest(conn);
     return next;
@@ -212,8 +211,8 @@ static bool has_acknowledged_more(struct conn *conn, int64_t outstanding)
 /* Begins to linger, or goes on. */
 static enum conn_next linger(struct conn *conn, uint64_t now_usec)
 {
-    uint64_t most_usec = conn->terms->linger_usec > CONN_LINGER_MAX_USEC ? conn->terms->linger_usec
-                                                                         : CONN_LINGER_MAX_USEC;
+    uint64_t linger_usec = conn->terms->linger_usec;
+    uint64_t most_usec = linger_usec > CONN_LINGER_MAX_USEC ? linger_usec : CONN_LINGER_MAX_USEC;
 
     if (!conn->acknowledged)
         conn->progress_msec = conn_msec(conn, now_usec);
