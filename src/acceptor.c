@@ -13,7 +13,7 @@
 
 /* When to look again whether a paused socket can be accepted from: another process may have freed a
  * descriptor, or another worker may be full by then. */
-#define ACCEPTOR_RETRY_USEC 8000
+#define ACCEPTOR_RETRY_USEC 20000
 
 /* Failing again within this time is the same episode, and not logged again. */
 #define ACCEPTOR_EPISODE_USEC 10000000

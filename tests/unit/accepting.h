@@ -93,6 +93,14 @@ static inline bool accepting_is_paused(const struct accepting *a)
     return a->acceptor.resume_usec != DEADLINE_NEVER;
 }
 
+/* How often other workers were asked to look since the last time. */
+static inline eventfd_t accepting_n_asked(const struct accepting *a)
+{
+    eventfd_t n = 0;
+
+    return eventfd_read(a->shared.look_fd, &n) == 0 ? n : 0;
+}
+
 /* Has N clients come to the first endpoint. */
 static inline void accepting_connect(const struct accepting *a, size_t n)
 {
