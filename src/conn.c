@@ -186,10 +186,11 @@ static enum conn_next write_greeting(struct conn *conn, uint64_t now_usec,
 static bool take_input(struct conn *conn)
 {
     uint32_t n = 0;
-    enum discarded discarded =
-        conn->input_ended ? DISCARDED_ALL
-                          : discard(conn->fd, conn->terms->records, CONN_DISCARD_STEP_MAX, &n);
 
+    /* After the end of stream recv(2) does not report a reset. */
+    if (conn->input_ended)
+        return (errno = sockutil_error(conn->fd)) == 0;
+    enum discarded discarded = discard(conn->fd, conn->terms->records, CONN_DISCARD_STEP_MAX, &n);
     conn->more_input = discarded == DISCARDED_SOME;
     if (discarded == DISCARDED_LAST)
         conn->input_ended = true;
@@ -208,7 +209,6 @@ static bool has_acknowledged_more(struct conn *conn, int64_t outstanding)
     return true;
 }
 
-/* Begins to linger, or goes on. */
 static enum conn_next linger(struct conn *conn, uint64_t now_usec)
 {
     uint64_t linger_usec = conn->terms->linger_usec;

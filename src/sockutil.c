@@ -200,6 +200,14 @@ bool sockutil_has_hung_up(int fd)
     return poll(&poll_fd, 1, 0) > 0;
 }
 
+int sockutil_error(int fd)
+{
+    int error = 0;
+    socklen_t length = sizeof(error);
+
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0 ? errno : error;
+}
+
 bool sockutil_is_readable(int fd)
 {
     struct pollfd poll_fd = {.fd = fd, .events = POLLIN};

@@ -60,6 +60,10 @@ int64_t sockutil_unacknowledged(int fd, int family, int has_fin);
  * (POLLRDHUP in poll(2)). */
 bool sockutil_has_hung_up(int fd);
 
+/* Returns the error (positive errno) of a connection that is broken, once, or 0 (SO_ERROR in
+ * socket(7)). */
+int sockutil_error(int fd);
+
 /* Whether FD is readable, and a listening socket has a client in its queue. */
 bool sockutil_is_readable(int fd);
 

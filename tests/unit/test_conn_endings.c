@@ -89,6 +89,25 @@ Test(conn_endings, a_reset_after_every_byte_was_acknowledged_is_a_delivery)
     cr_assert_eq(scene_finish(&scene).result, RESULT_DELIVERED);
 }
 
+/* recv(2) returns 0 then, as if nothing had happened since the end of stream. */
+Test(conn_endings, a_reset_after_a_half_close_is_a_reset)
+{
+    struct scene scene;
+
+    scene_greet_reluctant(&scene);
+    shutdown(scene.pair.client, SHUT_WR);
+    net_wait(scene.conn.fd, POLLIN);
+    cr_assert_eq(scene_step(&scene), CONN_WAIT_ACKNOWLEDGEMENT);
+    cr_assert(scene.conn.input_ended);
+    net_reset(scene.pair.client);
+    net_wait(scene.conn.fd, 0);
+    NET_WAIT_UNTIL(scene_step(&scene) == CONN_CLOSE);
+    struct connlog_connection story = scene_finish(&scene);
+    cr_assert_eq(story.result, RESULT_RESET);
+    cr_assert_lt(story.bytes_acked, story.bytes);
+    free(scene.greeting.bytes);
+}
+
 Test(conn_endings, a_reset_before_every_byte_was_acknowledged_is_a_reset)
 {
     struct scene scene;
