@@ -176,7 +176,8 @@ static int act(const struct arguments *arguments)
         return leave(&log, control_reject(&log, &report, r));
     if (r < 0) {
         print_report(&report);
-        return r == -EBADMSG ? EX_CONFIG : EX_OSERR;
+        /* A file that is not there yet is a mistake for the one who asks. */
+        return r == -EMFILE || r == -ENFILE ? EX_OSERR : EX_CONFIG;
     }
 
     switch (arguments->action) {
