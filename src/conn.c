@@ -187,13 +187,11 @@ static bool take_input(struct conn *conn)
 {
     uint32_t n = 0;
 
-    /* After the end of stream recv(2) does not report a reset. */
     if (conn->input_ended)
-        return (errno = sockutil_error(conn->fd)) == 0;
+        return true;
     enum discarded discarded = discard(conn->fd, conn->terms->records, CONN_DISCARD_STEP_MAX, &n);
     conn->more_input = discarded == DISCARDED_SOME;
-    if (discarded == DISCARDED_LAST)
-        conn->input_ended = true;
+    conn->input_ended = discarded == DISCARDED_LAST;
     if (n > 0 && (conn->state == CONN_EXPECTING || conn->acknowledged))
         conn->progressed = true;
     return discarded != DISCARDED_FAILED;
@@ -222,20 +220,19 @@ static enum conn_next linger(struct conn *conn, uint64_t now_usec)
                : CONN_WAIT_CLOSE;
 }
 
-/* What a client waits for that has been greeted and of which there is no input. */
+/* Goes on with a client that has been greeted and of which there is no input. */
 static enum conn_next await_end(struct conn *conn, uint64_t now_usec)
 {
     int64_t outstanding = conn->acknowledged ? 0 : conn_unacknowledged(conn);
 
     if (outstanding <= 0)
         return linger(conn, now_usec);
+    /* After the end of stream recv(2) does not report a reset, nor does epoll a second time. */
+    int error = conn->input_ended ? sockutil_error(conn->fd) : 0;
+    if (error > 0)
+        return broken(conn, error);
     (void)has_acknowledged_more(conn, outstanding);
     return CONN_WAIT_ACKNOWLEDGEMENT;
-}
-
-static enum conn_next go_on_after_greeting(struct conn *conn, uint64_t now_usec)
-{
-    return take_input(conn) ? await_end(conn, now_usec) : broken(conn, errno);
 }
 
 /* A client that sends a lot before it reads is stuck in its own write while we are in ours: its
@@ -310,8 +307,9 @@ enum conn_next conn_begin(struct conn *conn, int fd, struct peer peer,
 enum conn_next conn_step(struct conn *conn, uint64_t now_usec, struct metrics_counters *counters)
 {
     assert(conn->state != CONN_FREE);
-    return conn->state == CONN_GREETED ? go_on_after_greeting(conn, now_usec)
-                                       : go_on_greeting(conn, now_usec, counters);
+    if (conn->state != CONN_GREETED)
+        return go_on_greeting(conn, now_usec, counters);
+    return take_input(conn) ? await_end(conn, now_usec) : broken(conn, errno);
 }
 
 enum conn_next conn_look(struct conn *conn, short revents, uint64_t now_usec,

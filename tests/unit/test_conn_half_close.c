@@ -13,6 +13,13 @@
 
 TestSuite(conn_half_close, .timeout = 60);
 
+static bool has_failed(int fd)
+{
+    struct pollfd pollfd = {.fd = fd};
+
+    return poll(&pollfd, 1, 0) > 0 && (pollfd.revents & POLLERR);
+}
+
 static bool has_hung_up(int fd)
 {
     struct pollfd pollfd = {.fd = fd, .events = POLLIN};
@@ -39,6 +46,21 @@ Test(conn_half_close, a_half_close_is_no_acknowledgement)
     NET_WAIT_UNTIL(net_outstanding(scene.conn.fd) == 0);
     cr_assert_eq(scene_step(&scene), CONN_CLOSE);
     cr_assert_eq(scene_finish(&scene).result, RESULT_DELIVERED);
+    free(scene.greeting.bytes);
+}
+
+/* Both are there at the first look, and nothing will come after them. */
+Test(conn_half_close, together_with_a_reset_is_a_reset)
+{
+    struct scene scene;
+
+    scene_greet_reluctant(&scene);
+    shutdown(scene.pair.client, SHUT_WR);
+    net_wait(scene.conn.fd, POLLIN);
+    net_reset(scene.pair.client);
+    NET_WAIT_UNTIL(has_failed(scene.conn.fd));
+    cr_assert_eq(scene_look(&scene), CONN_CLOSE);
+    cr_assert_eq(scene_finish(&scene).result, RESULT_RESET);
     free(scene.greeting.bytes);
 }
 

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""However clients leave, and whenever, none is held when they have gone."""
+
+import contextlib
+import random
+import socket
+import struct
+import threading
+import time
+import unittest
+
+import greetd_testing
+import namespaces
+from greetd_testing import connect
+
+LARGE = bytes(range(256)) * 1200  # the kernel takes it at once, a client that does not read does not
+AT_ONCE, CREWS = 20, 60
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER in socket(7)
+
+
+def setUpModule():
+    namespaces.isolate()
+
+
+def send_some(client, chance):
+    client.send(bytes(chance.choice((1, 1000, 65536, 65537, 200000))))
+
+
+def read_some(client, chance):
+    client.recv(chance.choice((1, 5000, len(LARGE))))
+
+
+def pause(_, chance):
+    time.sleep(chance.random() * 0.05)
+
+
+def half_close(client, _):
+    client.shutdown(socket.SHUT_WR)
+
+
+def read_all(client, _):
+    while client.recv(65536):
+        pass
+
+
+def will_reset(client, _):
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+
+
+DEEDS = (send_some, read_some, pause, pause, half_close, half_close, read_all, will_reset)
+
+
+def live(address, seed):
+    """One client that does this and that, and closes."""
+    chance = random.Random(seed)
+    with connect(address) as client, contextlib.suppress(OSError):
+        for _ in range(chance.randrange(1, 8)):
+            chance.choice(DEEDS)(client, chance)
+
+
+class Leaving(greetd_testing.GreetdTestCase):
+    def test_none_is_left(self):
+        path = f"{self.folder}/socket"
+        greetd = self.serve(
+            "-l",
+            "127.0.0.1:0",
+            "-l",
+            path,
+            config=f"[Server]\nWorkers=3\n[Greeting]\nMessageFile={self.write('large', LARGE)}\n"
+            "LingerSec=200ms\nWriteTimeoutSec=infinity\n",
+        )
+        addresses = (greetd.address(), path)
+        for crew in range(CREWS):
+            seeds = range(crew * AT_ONCE, (crew + 1) * AT_ONCE)
+            clients = [threading.Thread(target=live, args=[addresses[seed % 2], seed]) for seed in seeds]
+            for client in clients:
+                client.start()
+            for client in clients:
+                client.join()
+        # A client that is still held keeps greetd from ending before its time is over.
+        self.stop(greetd)
+        self.assertEqual([line for line in greetd.lines if "did not finish" in line], [])
+
+
+if __name__ == "__main__":
+    unittest.main()
