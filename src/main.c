@@ -11,13 +11,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "greetd/config.h"
-#include "greetd/control.h"
-#include "greetd/handover.h"
-#include "greetd/log.h"
-#include "greetd/report.h"
-#include "greetd/signals.h"
-#include "greetd/util.h"
+#include "greetd/base/cleanup.h"
+#include "greetd/base/diagnostics.h"
+#include "greetd/config/config.h"
+#include "greetd/control/control.h"
+#include "greetd/control/signals.h"
+#include "greetd/journal/sink.h"
+#include "greetd/listen/activation.h"
 
 enum action { ACTION_SERVE, ACTION_CHECK, ACTION_SHOW_CONFIG, ACTION_HELP, ACTION_VERSION };
 

@@ -7,8 +7,8 @@
 #include <limits.h>
 #include <stdio.h>
 
-#include "greetd/util.h"
-#include "greetd/value.h"
+#include "greetd/base/cleanup.h"
+#include "greetd/base/parse.h"
 
 #define TIMEOUT_USEC_DEFAULT 10000000
 #define CONNECTIONS_DEFAULT  1000

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-#include "greetd/util.h"
+#include "greetd/base/cleanup.h"
 
 #define PORT_RANGE_PATH  "/proc/sys/net/ipv4/ip_local_port_range"
 #define PORT_RANGE_FIRST 32768 /* the kernel's default, see ip(7) */

@@ -10,7 +10,7 @@
 #include <sys/types.h>
 
 #include "greet/outcome.h"
-#include "greetd/address.h"
+#include "greetd/net/address.h"
 
 /* Makes a non-blocking stream socket and begins to connect it: to TO, from the IPv4 address FROM
  * with a port of the kernel's choice, or if that is INADDR_ANY from where the kernel likes. Returns

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 #include "greet/outcome.h"
-#include "greetd/greeting.h"
+#include "greetd/greeting/greeting.h"
 
 /* The same for all. */
 struct exchange_plan {

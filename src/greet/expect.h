@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "greetd/greeting.h"
+#include "greetd/greeting/greeting.h"
 
 /* Compares a stream of bytes, piece by piece. */
 struct expect {

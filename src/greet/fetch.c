@@ -11,9 +11,9 @@
 
 #include "greet/dial.h"
 #include "greet/output.h"
-#include "greetd/deadline.h"
-#include "greetd/util.h"
-#include "greetd/value.h"
+#include "greetd/base/cleanup.h"
+#include "greetd/base/parse.h"
+#include "greetd/base/timeout_queue.h"
 
 /* How long to wait for room in the queue of a Unix socket before asking again. */
 #define RETRY_MSEC 1

@@ -9,8 +9,8 @@
 #include <sys/types.h>
 
 #include "greet/resolve.h"
-#include "greetd/address.h"
-#include "greetd/report.h"
+#include "greetd/base/diagnostics.h"
+#include "greetd/net/address.h"
 
 struct fetch_options {
     uint64_t timeout_usec; /* for each address, from connect to end of stream; UINT64_MAX: none */

@@ -12,8 +12,8 @@
 
 #include "greet/dial.h"
 #include "greet/progress.h"
-#include "greetd/deadline.h"
-#include "greetd/util.h"
+#include "greetd/base/cleanup.h"
+#include "greetd/base/timeout_queue.h"
 
 /* Small, so that none waits long for its turn while the others are begun or read. */
 #define EVENTS      32

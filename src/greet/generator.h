@@ -13,7 +13,7 @@
 #include "greet/exchange.h"
 #include "greet/histogram.h"
 #include "greet/outcome.h"
-#include "greetd/address.h"
+#include "greetd/net/address.h"
 
 struct generator_options {
     struct address address;

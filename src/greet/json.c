@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "greet/json.h"
 
-#include "greetd/value.h"
+#include "greetd/base/parse.h"
 
 void json_string(FILE *stream, const char *text)
 {

@@ -6,7 +6,7 @@
 #include "greet/arguments.h"
 #include "greet/outcome.h"
 #include "greet/resolve.h"
-#include "greetd/greeting.h"
+#include "greetd/greeting/greeting.h"
 
 /* Runs the load generator and prints its results to stdout. EXPECTED is what each connection should
  * receive; if it is NULL, what a first connection receives before the run. That one is also made

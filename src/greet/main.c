@@ -16,9 +16,9 @@
 #include "greet/output.h"
 #include "greet/probe.h"
 #include "greet/resolve.h"
-#include "greetd/deadline.h"
-#include "greetd/file.h"
-#include "greetd/greeting.h"
+#include "greetd/base/file.h"
+#include "greetd/base/timeout_queue.h"
+#include "greetd/greeting/greeting.h"
 
 static const char help[] =
     "Usage: greet [OPTION...] [ADDRESS]\n"

@@ -3,9 +3,9 @@
 
 /* What greet says to a person on stderr. */
 
-#include "greetd/greeting.h"
-#include "greetd/report.h"
-#include "greetd/util.h"
+#include "greetd/base/cleanup.h"
+#include "greetd/base/diagnostics.h"
+#include "greetd/greeting/greeting.h"
 
 /* Says a sentence, formatted as by printf(3). */
 void message(const char *format, ...) _printf_(1, 2);

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "greet/json.h"
-#include "greetd/deadline.h"
-#include "greetd/util.h"
+#include "greetd/base/cleanup.h"
+#include "greetd/base/timeout_queue.h"
 
 #define LIMIT_AGAIN_USEC 100000
 

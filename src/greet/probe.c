@@ -10,7 +10,7 @@
 #include "greet/fetch.h"
 #include "greet/message.h"
 #include "greet/output.h"
-#include "greetd/value.h"
+#include "greetd/base/parse.h"
 
 #define BUFFER_SIZE ((size_t)64 * 1024)
 

@@ -6,7 +6,7 @@
 #include "greet/arguments.h"
 #include "greet/outcome.h"
 #include "greet/resolve.h"
-#include "greetd/greeting.h"
+#include "greetd/greeting/greeting.h"
 
 /* Connects, copies the greeting to stdout unless that is to be quiet, and compares it with EXPECTED
  * unless that is NULL. What goes wrong is said on stderr. */

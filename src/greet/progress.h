@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "greetd/deadline.h"
+#include "greetd/base/timeout_queue.h"
 
 struct progress {
     FILE *terminal;      /* borrowed; NULL: nothing is printed */

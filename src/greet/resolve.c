@@ -13,9 +13,9 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-#include "greetd/deadline.h"
-#include "greetd/util.h"
-#include "greetd/value.h"
+#include "greetd/base/cleanup.h"
+#include "greetd/base/parse.h"
+#include "greetd/base/timeout_queue.h"
 
 #define NAME_SIZE (NI_MAXHOST + 1)
 #define PORT_SIZE sizeof("65535")

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "greetd/address.h"
+#include "greetd/net/address.h"
 
 struct resolve_list {
     struct address *addresses; /* owned; at least one if the list comes from resolve() */

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "greetd/file.h"
-#include "greetd/util.h"
+#include "greetd/base/cleanup.h"
+#include "greetd/base/file.h"
 
 #define FILE_SIZE_MAX 4096
 #define PATH_SIZE     (sizeof("/proc//task//schedstat") + 6 * sizeof(pid_t) + 2)

@@ -23,7 +23,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "greetd/util.h"
+#include "greetd/base/cleanup.h"
 
 #define EVENTS        256
 #define PROGRESS_STEP 500

@@ -15,7 +15,7 @@ import namespaces
 from greetd_testing import GREETING, connect, read_to_end
 
 WATCHED = {"WATCHDOG_USEC": "400000"}
-STAY = 0.2  # seconds: never sooner after its start, see src/idle.c
+STAY = 0.2  # seconds: never sooner after its start, see src/control/idle_exit.c
 BIG = bytes(range(256)) * 32768  # more than the socket buffers of both ends take
 ROUNDS = 20
 AIMED = 10  # connections of one round, around the moment when it leaves

@@ -7,18 +7,18 @@
 #include <fcntl.h>
 #include <pthread.h>
 
-#include "allocation.h"
-#include "descriptors.h"
-#include "greetd/config.h"
-#include "greetd/connlog.h"
-#include "greetd/deadline.h"
-#include "greetd/exposition.h"
-#include "greetd/pool.h"
-#include "greetd/reload.h"
-#include "greetd/sockets.h"
-#include "net.h"
-#include "options.h"
-#include "scratch.h"
+#include "greetd/base/timeout_queue.h"
+#include "greetd/config/config.h"
+#include "greetd/control/reload.h"
+#include "greetd/journal/logger.h"
+#include "greetd/listen/sockets.h"
+#include "greetd/metrics/prometheus.h"
+#include "greetd/worker/pool.h"
+#include "support/descriptors.h"
+#include "support/fake_malloc.h"
+#include "support/logger_options.h"
+#include "support/net.h"
+#include "support/temp_dir.h"
 
 #define HELLO   "Hello from server!"
 #define WORKERS 2

@@ -15,8 +15,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "greetd/util.h"
-#include "scratch.h"
+#include "greetd/base/cleanup.h"
+#include "support/temp_dir.h"
 
 #define main greetd_main
 #include "../../src/main.c"

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/types.h>
+
+#include "greetd/base/cleanup.h"
+
+#define READ_SIZE_MIN ((size_t)4096)
+
+static int check_type(const struct stat *status)
+{
+    if (S_ISREG(status->st_mode))
+        return 0;
+    if (S_ISDIR(status->st_mode))
+        return -EISDIR;
+    /* null(4): its numbers are fixed, its name need not be. */
+    if (S_ISCHR(status->st_mode) && status->st_rdev == makedev(1, 3))
+        return 0;
+    return -EINVAL;
+}
+
+/* Reads until the end of the file or until BYTES is full. */
+static ssize_t read_full(int fd, char *bytes, size_t size)
+{
+    size_t filled = 0;
+
+    while (filled < size) {
+        ssize_t n = read(fd, bytes + filled, size - filled);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            break;
+        filled += (size_t)n;
+    }
+    return (ssize_t)filled;
+}
+
+/* The size that stat(2) gave is a hint and no more: the file may be growing, and files in /proc say
+ * 0. So the end of the file is where a read falls short of the room it had. */
+static int read_to_end(int fd, size_t size_hint, size_t limit, char **ret_bytes, size_t *ret_size)
+{
+    _cleanup_free_ char *bytes = NULL;
+    size_t size = 0, room = size_hint < READ_SIZE_MIN ? READ_SIZE_MIN : size_hint + 1;
+
+    for (;;) {
+        char *grown = realloc(bytes, room + 1);
+        if (!grown)
+            return -ENOMEM;
+        bytes = grown;
+
+        ssize_t n = read_full(fd, bytes + size, room - size);
+        if (n < 0)
+            return (int)n;
+        size += (size_t)n;
+        if (size > limit)
+            return -EFBIG;
+        if (size < room)
+            break;
+        room *= 2;
+    }
+
+    bytes[size] = '\0';
+    *ret_bytes = TAKE_PTR(bytes);
+    *ret_size = size;
+    return 0;
+}
+
+int file_read(char **ret_bytes, size_t *ret_size, const char *path, size_t limit)
+{
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+
+    struct stat status;
+    if (fstat(fd, &status) < 0)
+        return -errno;
+
+    int r = check_type(&status);
+    if (r < 0)
+        return r;
+    if ((uint64_t)status.st_size > limit)
+        return -EFBIG;
+    return read_to_end(fd, (size_t)status.st_size, limit, ret_bytes, ret_size);
+}
+
+bool file_report_shortage(const char *path, int error, struct report *report)
+{
+    if (error != -EMFILE && error != -ENFILE)
+        return false;
+    report_add(report, "Failed to read %s: %s (no mistake in the file)", path, strerror(-error));
+    return true;
+}
+
+const char *file_read_error(int error)
+{
+    return error == -EINVAL ? "Not a regular file" : strerror(-error);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/base/waker.h"
+
+#include <errno.h>
+#include <sys/eventfd.h>
+
+#include "greetd/base/cleanup.h"
+#include "greetd/net/socket.h"
+
+int waker_init(struct waker *waker)
+{
+    int fd = eventfd(0, EFD_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    *waker = (struct waker){.fd = fd};
+    return 0;
+}
+
+void waker_deinit(struct waker *waker)
+{
+    waker->fd = util_close(waker->fd);
+}
+
+/* Sequentially consistent on both sides: either the thread sees what was just put there when it
+ * looks once more before it sleeps, or we see here that it has decided to sleep. */
+void waker_wake(struct waker *waker)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&waker->asleep, memory_order_relaxed) &&
+        atomic_exchange(&waker->asleep, false))
+        (void)eventfd_write(waker->fd, 1);
+}
+
+void waker_prepare(struct waker *waker)
+{
+    atomic_store(&waker->asleep, true);
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+void waker_cancel(struct waker *waker)
+{
+    atomic_store(&waker->asleep, false);
+}
+
+void waker_sleep(struct waker *waker, uint64_t deadline_usec)
+{
+    eventfd_t n;
+
+    if (sockutil_await_readable(waker->fd, deadline_usec))
+        (void)eventfd_read(waker->fd, &n);
+    waker_cancel(waker);
+}

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/config/setting_type.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "greetd/base/cleanup.h"
+#include "greetd/base/parse.h"
+#include "greetd/base/text.h"
+
+/* A path or a line in a file may hold any byte, a comment may not. */
+static void print_origin(const char *origin, FILE *stream)
+{
+    fputs("# ", stream);
+    for (; *origin != '\0'; origin++)
+        fputc(*origin == '\n' || *origin == '\r' ? '?' : *origin, stream);
+    fputc('\n', stream);
+}
+
+static void print_assignment(const char *name, const char *text, const char *origin, FILE *stream)
+{
+    print_origin(origin, stream);
+    fprintf(stream, "%s=%s\n", name, text);
+}
+
+static int parse_number(const struct field_rule *rule, void *field, const char *text,
+                        const char *origin, const char **ret_why)
+{
+    (void)origin;
+
+    if (rule->word && strcmp(text, rule->word) == 0) {
+        *(uint64_t *)field = rule->word_value;
+        return 0;
+    }
+    if (value_parse_unsigned(field, text, rule->min, rule->max) < 0) {
+        *ret_why = rule->accepts;
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static int parse_time(const struct field_rule *rule, void *field, const char *text,
+                      const char *origin, const char **ret_why)
+{
+    uint64_t usec;
+    (void)origin;
+
+    if (value_parse_time(&usec, text) < 0 || usec < rule->min || usec > rule->max) {
+        *ret_why = rule->accepts;
+        return -EINVAL;
+    }
+    *(uint64_t *)field = usec;
+    return 0;
+}
+
+static int parse_boolean(const struct field_rule *rule, void *field, const char *text,
+                         const char *origin, const char **ret_why)
+{
+    (void)origin;
+
+    if (value_parse_boolean(field, text) < 0) {
+        *ret_why = rule->accepts;
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static void clear_boolean(void *field)
+{
+    *(bool *)field = false;
+}
+
+static int copy_boolean(void *field, const void *from)
+{
+    *(bool *)field = *(const bool *)from;
+    return 0;
+}
+
+static void print_boolean(const struct field_rule *rule, const void *field, const char *name,
+                          const char *origin, FILE *stream)
+{
+    (void)rule;
+    print_assignment(name, *(const bool *)field ? "yes" : "no", origin, stream);
+}
+
+static void clear_number(void *field)
+{
+    *(uint64_t *)field = 0;
+}
+
+static int copy_number(void *field, const void *from)
+{
+    *(uint64_t *)field = *(const uint64_t *)from;
+    return 0;
+}
+
+static void print_number(const struct field_rule *rule, const void *field, const char *name,
+                         const char *origin, FILE *stream)
+{
+    uint64_t number = *(const uint64_t *)field;
+    char digits[sizeof("18446744073709551615")];
+
+    sprintf(digits, "%" PRIu64, number);
+    print_assignment(name, rule->word && number == rule->word_value ? rule->word : digits, origin,
+                     stream);
+}
+
+static void print_time(const struct field_rule *rule, const void *field, const char *name,
+                       const char *origin, FILE *stream)
+{
+    char text[VALUE_TIME_TEXT_MAX];
+    (void)rule;
+
+    print_assignment(name, value_format_time(*(const uint64_t *)field, text), origin, stream);
+}
+
+static int parse_word(const struct field_rule *rule, void *field, const char *text,
+                      const char *origin, const char **ret_why)
+{
+    (void)origin;
+
+    for (unsigned i = 0; rule->words[i]; i++)
+        if (strcmp(text, rule->words[i]) == 0) {
+            *(unsigned *)field = i;
+            return 0;
+        }
+    *ret_why = rule->accepts;
+    return -EINVAL;
+}
+
+const char *field_suggest_word(const struct field_rule *rule, const char *text)
+{
+    size_t n = 0;
+
+    while (rule->words && rule->words[n])
+        n++;
+    return suggest_nearest(text, rule->words, n);
+}
+
+static void clear_word(void *field)
+{
+    *(unsigned *)field = 0;
+}
+
+static int copy_word(void *field, const void *from)
+{
+    *(unsigned *)field = *(const unsigned *)from;
+    return 0;
+}
+
+static void print_word(const struct field_rule *rule, const void *field, const char *name,
+                       const char *origin, FILE *stream)
+{
+    print_assignment(name, rule->words[*(const unsigned *)field], origin, stream);
+}
+
+static int replace_string(char **field, const char *text)
+{
+    char *copy = strdup(text);
+    if (!copy)
+        return -ENOMEM;
+    free(*field);
+    *field = copy;
+    return 0;
+}
+
+static int parse_message(const struct field_rule *rule, void *field, const char *text,
+                         const char *origin, const char **ret_why)
+{
+    (void)rule, (void)origin, (void)ret_why;
+    return replace_string(field, text);
+}
+
+static int parse_path(const struct field_rule *rule, void *field, const char *text,
+                      const char *origin, const char **ret_why)
+{
+    (void)origin;
+
+    if (text[0] != '/') {
+        *ret_why = rule->accepts;
+        return -EINVAL;
+    }
+    return replace_string(field, text);
+}
+
+static void clear_string(void *field)
+{
+    free(*(char **)field);
+    *(char **)field = NULL;
+}
+
+static int copy_string(void *field, const void *from)
+{
+    const char *text = *(char *const *)from;
+    return text ? replace_string(field, text) : 0;
+}
+
+/* Prints a message so that nothing of it is lost to the syntax of the file: a line ends at its
+ * newline, and white space around a value does not count. What comes from the command line may hold
+ * either. */
+static void print_message(const struct field_rule *rule, const void *field, const char *name,
+                          const char *origin, FILE *stream)
+{
+    const char *text = *(char *const *)field;
+    (void)rule;
+
+    if (!text)
+        return;
+
+    print_origin(origin, stream);
+    fprintf(stream, "%s=", name);
+    for (const char *p = text; *p != '\0'; p++) {
+        bool at_edge = p == text || p[1] == '\0';
+        if (*p == '\n' || *p == '\r' || (at_edge && (*p == ' ' || *p == '\t')))
+            fprintf(stream, "\\x%02x", (unsigned char)*p);
+        else
+            fputc(*p, stream);
+    }
+    fputc('\n', stream);
+}
+
+static void print_path(const struct field_rule *rule, const void *field, const char *name,
+                       const char *origin, FILE *stream)
+{
+    const char *path = *(char *const *)field;
+    (void)rule;
+
+    if (!path)
+        return;
+
+    /* A backslash at the end would join the next line, but not with a blank behind it. */
+    bool ends_in_backslash = path[strlen(path) - 1] == '\\';
+    print_origin(origin, stream);
+    fprintf(stream, "%s=%s%s\n", name, path, ends_in_backslash ? " " : "");
+}
+
+static void clear_addresses(void *field)
+{
+    struct setting_addresses *list = field;
+
+    for (size_t i = 0; i < list->n; i++) {
+        free(list->texts[i]);
+        free(list->origins[i]);
+    }
+    free(list->addresses);
+    free(list->texts);
+    free(list->origins);
+    *list = (struct setting_addresses){0};
+}
+
+/* Makes room for one more in each array. What is larger than N says does no harm on failure. */
+static int grow_addresses(struct setting_addresses *list)
+{
+    struct address *addresses =
+        reallocarray(list->addresses, list->n + 1, sizeof(*list->addresses));
+    if (!addresses)
+        return -ENOMEM;
+    list->addresses = addresses;
+
+    char **texts = reallocarray(list->texts, list->n + 1, sizeof(*list->texts));
+    if (!texts)
+        return -ENOMEM;
+    list->texts = texts;
+
+    char **origins = reallocarray(list->origins, list->n + 1, sizeof(*list->origins));
+    if (!origins)
+        return -ENOMEM;
+    list->origins = origins;
+    return 0;
+}
+
+/* An empty text empties the list, see systemd.syntax(7). */
+static int parse_address(const struct field_rule *rule, void *field, const char *text,
+                         const char *origin, const char **ret_why)
+{
+    struct setting_addresses *list = field;
+    struct address address;
+    (void)rule;
+
+    if (text[0] == '\0') {
+        clear_addresses(list);
+        return 0;
+    }
+
+    int r = address_parse(&address, text, ret_why);
+    if (r < 0)
+        return r;
+    r = grow_addresses(list);
+    if (r < 0)
+        return r;
+
+    _cleanup_free_ char *text_copy = strdup(text);
+    _cleanup_free_ char *origin_copy = origin ? strdup(origin) : NULL;
+    if (!text_copy || (origin && !origin_copy))
+        return -ENOMEM;
+    list->addresses[list->n] = address;
+    list->texts[list->n] = TAKE_PTR(text_copy);
+    list->origins[list->n] = TAKE_PTR(origin_copy);
+    list->n++;
+    return 0;
+}
+
+static void print_addresses(const struct field_rule *rule, const void *field, const char *name,
+                            const char *origin, FILE *stream)
+{
+    const struct setting_addresses *list = field;
+    (void)rule;
+
+    if (list->n == 0)
+        print_assignment(name, "", origin, stream);
+    for (size_t i = 0; i < list->n; i++)
+        print_assignment(name, list->texts[i],
+                         list->origins[i] ? list->origins[i] : FIELD_ORIGIN_DEFAULT, stream);
+}
+
+const struct field_kind field_boolean = {
+    .parse = parse_boolean, .clear = clear_boolean, .copy = copy_boolean, .print = print_boolean};
+const struct field_kind field_number = {
+    .parse = parse_number, .clear = clear_number, .copy = copy_number, .print = print_number};
+const struct field_kind field_time = {
+    .parse = parse_time, .clear = clear_number, .copy = copy_number, .print = print_time};
+const struct field_kind field_word = {
+    .parse = parse_word, .clear = clear_word, .copy = copy_word, .print = print_word};
+const struct field_kind field_message = {.takes_empty = true,
+                                         .parse = parse_message,
+                                         .clear = clear_string,
+                                         .copy = copy_string,
+                                         .print = print_message};
+const struct field_kind field_path = {
+    .parse = parse_path, .clear = clear_string, .copy = copy_string, .print = print_path};
+const struct field_kind field_addresses = {.takes_empty = true,
+                                           .parse = parse_address,
+                                           .clear = clear_addresses,
+                                           .print = print_addresses};

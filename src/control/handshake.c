@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/control/handshake.h"
+
+#include <arpa/inet.h>
+#include <limits.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+
+#include "greetd/base/timeout_queue.h"
+
+/* How often to look, and for how long: on nearly all paths a handshake is over by then, and a
+ * client that never answers must not hold up the end. */
+#define HANDSHAKE_LOOK_USEC 20000
+#define HANDSHAKE_MAX_USEC  1000000
+
+#define ANY_PORT UINT_MAX
+
+static bool is_leaving(const struct listener *listener, const struct endpoints *after)
+{
+    return !listener->handed_on && !(after && endpoints_have(after, listener));
+}
+
+/* The port of both families is in the same place. */
+static uint16_t port_of(const struct listener *listener)
+{
+    return ntohs(listener->address.in.sin_port);
+}
+
+/* Whether a socket of FAMILY with PORT (ANY_PORT: any) is to be closed. */
+static bool port_leaves(const struct endpoints *before, const struct endpoints *after, int family,
+                        unsigned port)
+{
+    for (size_t i = 0; i < before->n; i++) {
+        const struct listener *listener = before->at[i].listener;
+
+        if (listener->address.sa.sa_family == family &&
+            (port == ANY_PORT || port == port_of(listener)) && is_leaving(listener, after))
+            return true;
+    }
+    return false;
+}
+
+/* TABLE is described in proc_pid_net(5) and proc_net_tcp.rst of the kernel. */
+static bool table_has(const char *table, const struct endpoints *before,
+                      const struct endpoints *after, int family)
+{
+    bool pending = false;
+    char line[512];
+    FILE *stream;
+
+    if (!port_leaves(before, after, family, ANY_PORT))
+        return false;
+    stream = fopen(table, "re");
+    if (!stream)
+        return true;
+    while (!pending && fgets(line, sizeof(line), stream)) {
+        unsigned port, state;
+
+        pending = sscanf(line, " %*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x", &port, &state) == 2 &&
+                  state == TCP_SYN_RECV && port_leaves(before, after, family, port);
+    }
+    fclose(stream);
+    return pending;
+}
+
+bool handshake_pending(const struct endpoints *before, const struct endpoints *after)
+{
+    return table_has("/proc/self/net/tcp", before, after, AF_INET) ||
+           table_has("/proc/self/net/tcp6", before, after, AF_INET6);
+}
+
+static void look(struct handshake *handshake)
+{
+    uint64_t now_usec = deadline_now();
+
+    if (now_usec >= handshake->deadline_usec ||
+        !handshake_pending(handshake->before, handshake->after)) {
+        handshake->over(handshake->userdata);
+        return;
+    }
+    (void)sd_event_source_set_time(handshake->timer, now_usec + HANDSHAKE_LOOK_USEC);
+    (void)sd_event_source_set_enabled(handshake->timer, SD_EVENT_ONESHOT);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *p)
+{
+    (void)source;
+    (void)usec;
+    look(p);
+    return 0;
+}
+
+int handshake_start(struct handshake *handshake, sd_event *event)
+{
+    int r =
+        sd_event_add_time(event, &handshake->timer, CLOCK_MONOTONIC, 0, 1000, on_timer, handshake);
+
+    return r < 0 ? r : sd_event_source_set_enabled(handshake->timer, SD_EVENT_OFF);
+}
+
+void handshake_deinit(struct handshake *handshake)
+{
+    handshake->timer = sd_event_source_disable_unref(handshake->timer);
+}
+
+void handshake_await(struct handshake *handshake, const struct endpoints *before,
+                     const struct endpoints *after, void (*over)(void *userdata), void *userdata)
+{
+    handshake->before = before;
+    handshake->after = after;
+    handshake->deadline_usec = deadline_now() + HANDSHAKE_MAX_USEC;
+    handshake->over = over;
+    handshake->userdata = userdata;
+    look(handshake);
+}

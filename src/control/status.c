@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/control/status.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "greetd/base/timeout_queue.h"
+#include "greetd/metrics/metrics.h"
+
+#define STATUS_INTERVAL_USEC 1000000
+
+static const char *plural(uint64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
+static void describe(const struct status *status, char *text, size_t size)
+{
+    struct metrics_sums sums = pool_sums_and_watch(status->pool);
+    uint64_t active = metrics_active(&sums);
+    unsigned workers = pool_n_workers(status->pool);
+
+    const char *doing = !status->stopping ? "Greeting"
+                        : active > 0      ? "Stopping, greeting the last"
+                                          : "Stopping,";
+
+    snprintf(text, size,
+             "%s %" PRIu64 " client%s; %" PRIu64 " greeted, %" PRIu64 " refused; %u worker%s%s%s",
+             doing, active, plural(active), sums.greeted, sums.refused, workers, plural(workers),
+             status->trouble[0] ? "; " : "", status->trouble);
+}
+
+static void refresh(struct status *status)
+{
+    char text[STATUS_TEXT_MAX];
+
+    status->refreshed_usec = deadline_now();
+    describe(status, text, sizeof(text));
+    if (strcmp(text, status->told) == 0)
+        return;
+    strcpy(status->told, text);
+    sd_notifyf(false, "STATUS=%s", text);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *p)
+{
+    (void)source;
+    (void)usec;
+    refresh(p);
+    return 0;
+}
+
+int status_start(struct status *status, sd_event *event, struct pool *pool)
+{
+    *status = (struct status){.pool = pool};
+    int r = sd_event_add_time(event, &status->timer, CLOCK_MONOTONIC, 0, STATUS_INTERVAL_USEC / 4,
+                              on_timer, status);
+
+    return r < 0 ? r : sd_event_source_set_enabled(status->timer, SD_EVENT_ONESHOT);
+}
+
+void status_deinit(struct status *status)
+{
+    status->timer = sd_event_source_disable_unref(status->timer);
+}
+
+void status_changed(struct status *status)
+{
+    (void)sd_event_source_set_time(status->timer, status->refreshed_usec + STATUS_INTERVAL_USEC);
+    (void)sd_event_source_set_enabled(status->timer, SD_EVENT_ONESHOT);
+}
+
+void status_stopping(struct status *status)
+{
+    status->stopping = true;
+    refresh(status);
+}
+
+void status_trouble(struct status *status, const char *text)
+{
+    if (!text && !status->trouble[0])
+        return;
+    snprintf(status->trouble, sizeof(status->trouble), "%s", text ? text : "");
+    status_changed(status);
+}

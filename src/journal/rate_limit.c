@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/journal/rate_limit.h"
+
+#include "greetd/base/timeout_queue.h"
+
+#define SECOND     UINT64_C(1000000)
+#define PERIOD_MAX (30 * SECOND)
+
+struct connlog_books connlog_books_open(const struct connlog_limit *limit)
+{
+    return (struct connlog_books){.limit = *limit, .report_usec = DEADLINE_NEVER};
+}
+
+static bool has_limit(const struct connlog_limit *limit)
+{
+    return limit->interval_usec > 0 && limit->burst > 0 && limit->burst != CONNLOG_BOOKS_NO_LIMIT;
+}
+
+static uint64_t interval_end(const struct connlog_books *books)
+{
+    return deadline_after(books->began_usec, books->limit.interval_usec);
+}
+
+bool connlog_books_exhausted(const struct connlog_books *books, uint64_t now_usec)
+{
+    return has_limit(&books->limit) && books->admitted >= books->limit.burst &&
+           now_usec < interval_end(books);
+}
+
+bool connlog_books_admit(struct connlog_books *books, uint64_t now_usec)
+{
+    if (connlog_books_exhausted(books, now_usec))
+        return false;
+    if (books->admitted == 0 || now_usec >= interval_end(books)) {
+        books->began_usec = now_usec;
+        books->admitted = 0;
+    }
+    books->admitted++;
+    return true;
+}
+
+/* An interval that never ends, or none, is no reason to stay silent for ever, or to report all the
+ * time. */
+static uint64_t next_report(const struct connlog_books *books, uint64_t now_usec)
+{
+    uint64_t interval = books->limit.interval_usec;
+
+    if (interval == 0 || interval > PERIOD_MAX)
+        return now_usec + PERIOD_MAX;
+    return now_usec + (interval < SECOND ? SECOND : interval);
+}
+
+uint64_t connlog_books_report(struct connlog_books *books, uint64_t left_out, uint64_t now_usec)
+{
+    uint64_t n = left_out - books->announced;
+
+    if (n > 0 || connlog_books_exhausted(books, now_usec))
+        books->active = true;
+    if (now_usec < books->report_usec) {
+        if (books->active && books->report_usec == DEADLINE_NEVER)
+            books->report_usec = next_report(books, now_usec);
+        return 0;
+    }
+    /* After an active period one more follows: a thread that has not yet noticed that the limit is
+     * no longer exhausted may still leave something out. */
+    books->report_usec = books->active ? next_report(books, now_usec) : DEADLINE_NEVER;
+    books->active = false;
+    return n;
+}
+
+uint64_t connlog_books_deadline(const struct connlog_books *books, uint64_t now_usec)
+{
+    if (!connlog_books_exhausted(books, now_usec))
+        return books->report_usec;
+    return deadline_earlier(books->report_usec, interval_end(books));
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/metrics/metrics.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "greetd/base/cleanup.h"
+
+/* Of descriptors, memory and permission, which are ours to mend, and then of the network, passed on
+ * from a client that is gone: see "Error handling" in accept(2). */
+static const int accept_errors[METRICS_ACCEPT_ERRORS] = {
+    EMFILE,   ENFILE,      ENOBUFS,   ENOMEM, EPERM,        EACCES,     ECONNABORTED, EPROTO,
+    ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH,  ETIMEDOUT,
+};
+
+int metrics_accept_error(size_t index)
+{
+    return accept_errors[index];
+}
+
+void metrics_add_accept_error(struct metrics_counters *counters, int error)
+{
+    for (size_t i = 0; i < METRICS_ACCEPT_ERRORS; i++)
+        if (accept_errors[i] == error)
+            metrics_add(&counters->accept_errors[i], 1);
+}
+
+/* Zeroed memory for N elements of SIZE bytes, each on cache lines of its own. */
+static void *new_lines(size_t n, size_t size)
+{
+    void *lines = aligned_alloc(_Alignof(struct metrics_counters), n * size);
+
+    return lines ? memset(lines, 0, n * size) : NULL;
+}
+
+static uint64_t wall_clock(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+int metrics_init(struct metrics *metrics, size_t n)
+{
+    struct metrics_counters *workers = new_lines(n, sizeof(*workers));
+
+    if (!workers)
+        return -ENOMEM;
+    *metrics = (struct metrics){.workers = workers, .n = n, .started_usec = wall_clock()};
+    return 0;
+}
+
+static void listener_free(struct metrics_listener *listener)
+{
+    free(listener->name);
+    free(listener->workers);
+    free(listener);
+}
+DEFINE_CLEANUP_FUNCTION(struct metrics_listener, listener_free)
+
+void metrics_deinit(struct metrics *metrics)
+{
+    struct metrics_listener *next, *listener = atomic_load(&metrics->listeners);
+
+    for (; listener; listener = next) {
+        next = listener->next;
+        listener_free(listener);
+    }
+    free(metrics->workers);
+    *metrics = (struct metrics){0};
+}
+
+static struct metrics_listener *find_listener(const struct metrics *metrics, const char *name)
+{
+    struct metrics_listener *listener =
+        atomic_load_explicit(&metrics->listeners, memory_order_acquire);
+
+    while (listener && strcmp(listener->name, name) != 0)
+        listener = listener->next;
+    return listener;
+}
+
+struct metrics_listener *metrics_listener(struct metrics *metrics, const char *name)
+{
+    struct metrics_listener *found = find_listener(metrics, name);
+    if (found)
+        return found;
+
+    _cleanup_(listener_freep) struct metrics_listener *listener = calloc(1, sizeof(*listener));
+    if (!listener)
+        return NULL;
+    listener->name = strdup(name);
+    listener->workers = new_lines(metrics->n, sizeof(*listener->workers));
+    if (!listener->name || !listener->workers)
+        return NULL;
+    listener->next = atomic_load_explicit(&metrics->listeners, memory_order_relaxed);
+    atomic_store_explicit(&metrics->listeners, listener, memory_order_release);
+    return TAKE_PTR(listener);
+}
+
+static void collect(struct metrics_sums *sums, const struct metrics_counters *counters)
+{
+#define METRICS_COLLECT(name)                                                                      \
+    sums->name += atomic_load_explicit(&counters->name, memory_order_acquire);
+    METRICS_COUNTERS(METRICS_COLLECT)
+#undef METRICS_COLLECT
+}
+
+struct metrics_sums metrics_sum(const struct metrics *metrics)
+{
+    struct metrics_sums sums = {0};
+
+    for (size_t i = 0; i < metrics->n; i++)
+        collect(&sums, &metrics->workers[i]);
+    return sums;
+}
+
+/* Acquire: pairs with metrics_add(). */
+#define SUM_OVER(workers, n, counter)                                                              \
+    __extension__({                                                                                \
+        uint64_t _sum = 0;                                                                         \
+        for (size_t _i = 0; _i < (n); _i++)                                                        \
+            _sum += atomic_load_explicit(&(workers)[_i].counter, memory_order_acquire);            \
+        _sum;                                                                                      \
+    })
+
+uint64_t metrics_results(const struct metrics *metrics, const struct metrics_listener *listener,
+                         enum result result)
+{
+    return SUM_OVER(listener->workers, metrics->n, results[result]);
+}
+
+uint64_t metrics_refusals(const struct metrics *metrics, const struct metrics_listener *listener,
+                          enum refusal refusal)
+{
+    return SUM_OVER(listener->workers, metrics->n, refused[refusal]);
+}
+
+uint64_t metrics_times(const struct metrics *metrics, size_t bucket)
+{
+    return SUM_OVER(metrics->workers, metrics->n, greeting_times[bucket]);
+}
+
+uint64_t metrics_accept_errors(const struct metrics *metrics, size_t index)
+{
+    return SUM_OVER(metrics->workers, metrics->n, accept_errors[index]);
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/net/socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "greetd/base/cleanup.h"
+#include "greetd/base/timeout_queue.h"
+
+enum sockutil_accept sockutil_accept_class(int error)
+{
+    switch (error) {
+    case EAGAIN:
+        return SOCKUTIL_ACCEPT_EMPTY;
+    case ECONNABORTED:
+    case EINTR:
+    case EPROTO:
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ENETUNREACH:
+    case ETIMEDOUT:
+        return SOCKUTIL_ACCEPT_NEXT;
+    case EACCES: /* the client stays in the queue then, so that to try at once would be to spin */
+    case EPERM:
+        return SOCKUTIL_ACCEPT_DENIED;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+        return SOCKUTIL_ACCEPT_EXHAUSTED;
+    default:
+        return SOCKUTIL_ACCEPT_BROKEN;
+    }
+}
+
+int sockutil_set_nonblocking(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags < 0)
+        return -errno;
+    if (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+        return -errno;
+    return 0;
+}
+
+static const char *describe_file(mode_t mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFREG:
+        return "a regular file";
+    case S_IFDIR:
+        return "a directory";
+    case S_IFIFO:
+        return "a pipe";
+    case S_IFCHR:
+        return "a character device";
+    case S_IFBLK:
+        return "a block device";
+    default:
+        return "not a socket";
+    }
+}
+
+static const char *describe_socket_type(int type)
+{
+    switch (type) {
+    case SOCK_DGRAM:
+        return "a datagram socket";
+    case SOCK_RAW:
+        return "a raw socket";
+    default:
+        return "a socket of another type";
+    }
+}
+
+/* A stream socket on which listen(2) was not called. */
+static const char *describe_silent_socket(int fd)
+{
+    struct sockaddr_storage peer;
+    socklen_t length = sizeof(peer);
+
+    return getpeername(fd, (struct sockaddr *)&peer, &length) == 0
+               ? "a connected socket, which does not listen (is Accept=yes set in its .socket "
+                 "unit?)"
+               : "a socket that does not listen";
+}
+
+int sockutil_check_listening(int fd, int *ret_type, const char **ret_what)
+{
+    struct stat st;
+    int type, listening;
+    socklen_t length = sizeof(int);
+
+    if (fstat(fd, &st) < 0) {
+        *ret_what = "closed";
+        return -EINVAL;
+    }
+    if (!S_ISSOCK(st.st_mode)) {
+        *ret_what = describe_file(st.st_mode);
+        return -EINVAL;
+    }
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0 ||
+        (type != SOCK_STREAM && type != SOCK_SEQPACKET)) {
+        *ret_what = describe_socket_type(type);
+        return -EINVAL;
+    }
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) < 0 || !listening) {
+        *ret_what = describe_silent_socket(fd);
+        return -EINVAL;
+    }
+
+    *ret_type = type;
+    return 0;
+}
+
+/* Returns the protocol of a socket, IPPROTO_TCP say, or a negative errno. */
+static int protocol_of(int fd)
+{
+    int protocol = 0;
+    socklen_t length = sizeof(protocol);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) < 0)
+        return -errno;
+    return protocol;
+}
+
+int sockutil_set_fast_open(int fd, int queue)
+{
+    int protocol = protocol_of(fd);
+
+    if (protocol != IPPROTO_TCP)
+        return protocol < 0 ? protocol : 0;
+    if (setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN, &queue, sizeof(queue)) < 0)
+        return -errno;
+    return 0;
+}
+
+int sockutil_drop_newcomers(int fd)
+{
+    /* A filter on a TCP socket sees packets from the TCP header on; its byte 13 holds the flags
+     * (RFC 9293, 3.1). A newcomer's first packet has SYN (0x02) and has no ACK (0x10). */
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),          BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    struct sock_fprog program = {.len = ELEMENTSOF(code), .filter = code};
+
+    int protocol = protocol_of(fd);
+
+    if (protocol != IPPROTO_TCP)
+        return protocol < 0 ? protocol : -EOPNOTSUPP;
+    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0)
+        return -errno;
+    return 0;
+}
+
+void sockutil_take_newcomers(int fd)
+{
+    (void)setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &(int){0}, sizeof(int));
+}
+
+bool sockutil_is_in_handshake(int fd)
+{
+    struct tcp_info info;
+    socklen_t length = sizeof(info);
+
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 &&
+           info.tcpi_state == TCP_SYN_RECV;
+}
+
+int64_t sockutil_unacknowledged(int fd, int family, int has_fin)
+{
+    int outstanding;
+
+    if (ioctl(fd, SIOCOUTQ, &outstanding) < 0)
+        return -errno;
+    if (has_fin && outstanding > 0 && (family == AF_INET || family == AF_INET6))
+        outstanding--;
+    return outstanding;
+}
+
+bool sockutil_has_hung_up(int fd)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLRDHUP};
+
+    return poll(&poll_fd, 1, 0) > 0;
+}
+
+int sockutil_error(int fd)
+{
+    int error = 0;
+    socklen_t length = sizeof(error);
+
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0 ? errno : error;
+}
+
+bool sockutil_is_readable(int fd)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+
+    return poll(&poll_fd, 1, 0) > 0;
+}
+
+bool sockutil_await_readable(int fd, uint64_t deadline_usec)
+{
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+    int n;
+
+    do {
+        uint64_t now_usec = deadline_now();
+        uint64_t left_usec = deadline_usec > now_usec ? deadline_usec - now_usec : 0;
+        const struct timespec left = {.tv_sec = (time_t)(left_usec / 1000000),
+                                      .tv_nsec = (long)(left_usec % 1000000) * 1000};
+
+        n = ppoll(&readable, 1, deadline_usec == DEADLINE_NEVER ? NULL : &left, NULL);
+    } while (n < 0 && errno == EINTR);
+    return n > 0;
+}

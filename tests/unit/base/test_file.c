@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/base/file.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "greetd/base/cleanup.h"
+#include "support/temp_dir.h"
+
+static struct scratch scratch;
+
+static void set_up(void)
+{
+    scratch_init(&scratch);
+}
+
+static void tear_down(void)
+{
+    scratch_deinit(&scratch);
+}
+
+TestSuite(file, .init = set_up, .fini = tear_down);
+
+static void expect_bytes(const char *path, const char *expected, size_t expected_size)
+{
+    _cleanup_free_ char *bytes = NULL;
+    size_t size = 0;
+
+    cr_assert_eq(file_read(&bytes, &size, path, SIZE_MAX / 2), 0, "%s", path);
+    cr_assert_eq(size, expected_size);
+    cr_expect_eq(memcmp(bytes, expected, size), 0);
+    cr_expect_eq(bytes[size], '\0');
+}
+
+static void expect_error(const char *path, size_t limit, int error)
+{
+    char untouched[] = "", *bytes = untouched;
+    size_t size = 7;
+
+    cr_expect_eq(file_read(&bytes, &size, path, limit), error, "%s", path);
+    cr_expect_eq(bytes, untouched);
+    cr_expect_eq(size, 7);
+}
+
+Test(file, is_read_byte_for_byte)
+{
+    expect_bytes(scratch_write(&scratch, "a", "a\0\xff\r\n", 5), "a\0\xff\r\n", 5);
+    expect_bytes(scratch_write_text(&scratch, "b", ""), "", 0);
+}
+
+Test(file, is_read_whole_whatever_its_size)
+{
+    static const size_t sizes[] = {4095, 4096, 4097, 65536, 1000001};
+
+    for (size_t i = 0; i < ELEMENTSOF(sizes); i++) {
+        _cleanup_free_ char *bytes = malloc(sizes[i]);
+        for (size_t j = 0; j < sizes[i]; j++)
+            bytes[j] = (char)(j * 31);
+        expect_bytes(scratch_write(&scratch, "a", bytes, sizes[i]), bytes, sizes[i]);
+    }
+}
+
+/* In /proc every file has the size 0 for stat(2). */
+Test(file, is_read_to_its_end_even_if_it_hides_its_size)
+{
+    _cleanup_free_ char *bytes = NULL;
+    size_t size = 0;
+
+    cr_assert_eq(file_read(&bytes, &size, "/proc/self/maps", SIZE_MAX / 2), 0);
+    cr_expect_gt(size, 0);
+    cr_expect_eq(size, strlen(bytes));
+    cr_expect_eq(bytes[size - 1], '\n');
+    expect_error("/proc/self/maps", 10, -EFBIG);
+}
+
+Test(file, is_refused_beyond_the_limit)
+{
+    const char *path = scratch_write_text(&scratch, "a", "12345");
+    _cleanup_free_ char *bytes = NULL;
+    size_t size;
+
+    cr_expect_eq(file_read(&bytes, &size, path, 5), 0);
+    expect_error(path, 4, -EFBIG);
+    expect_error(path, 0, -EFBIG);
+}
+
+Test(file, is_found_behind_a_symbolic_link)
+{
+    scratch_write_text(&scratch, "a", "text");
+    expect_bytes(scratch_symlink(&scratch, "a", "link"), "text", 4);
+    expect_error(scratch_symlink(&scratch, "nowhere", "broken"), 10, -ENOENT);
+    expect_error(scratch_symlink(&scratch, "loop", "loop"), 10, -ELOOP);
+}
+
+Test(file, is_empty_if_it_is_dev_null)
+{
+    expect_bytes("/dev/null", "", 0);
+    expect_bytes(scratch_symlink(&scratch, "/dev/null", "link"), "", 0);
+}
+
+Test(file, is_refused_if_it_is_not_a_regular_one)
+{
+    expect_error(scratch.directory, 10, -EISDIR);
+    expect_error("/dev/zero", 10, -EINVAL);
+    expect_error(scratch_path(&scratch, "none"), 10, -ENOENT);
+    expect_error("", 10, -ENOENT);
+}
+
+/* Opening a FIFO for reading waits for a writer, of which there is none. */
+Test(file, does_not_wait_for_a_fifo, .timeout = 10)
+{
+    const char *path = scratch_path(&scratch, "fifo");
+
+    cr_assert_eq(mkfifo(path, 0600), 0);
+    expect_error(path, 10, -EINVAL);
+}
+
+Test(file, has_its_errors_in_words)
+{
+    cr_expect_str_eq(file_read_error(-ENOENT), "No such file or directory");
+    cr_expect_str_eq(file_read_error(-EISDIR), "Is a directory");
+    cr_expect_str_eq(file_read_error(-EINVAL), "Not a regular file");
+    cr_expect_str_eq(file_read_error(-EFBIG), "File too large");
+}

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/config/config.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "support/config_fixture.h"
+
+TestSuite(config, .init = set_up, .fini = tear_down);
+
+static void expect_line(size_t index, const char *name, const char *rest)
+{
+    char expected[PATH_MAX + 128];
+
+    cr_assert_lt(index, report.n_lines);
+    snprintf(expected, sizeof(expected), "%s%s", scratch_path(&scratch, name), rest);
+    cr_expect_str_eq(report.lines[index], expected);
+}
+
+Test(config, is_the_ten_lines_of_python_by_default)
+{
+    struct config *config = load_text("");
+    const struct config_listener *listener = config_default_listener(config);
+
+    cr_expect_str_eq(listener->name, "server");
+    expect_greeting(listener, "Hello from server!", 18);
+    cr_assert_eq(listener->addresses.n, 1);
+    cr_expect_str_eq(listener->addresses.texts[0], "127.0.0.1:12345");
+    cr_expect_eq(config_n_listeners(config), 0);
+    cr_expect_eq(config_server(config)->max_connections, 16384);
+    config_unref(config);
+}
+
+Test(config, has_its_listeners_in_order_and_by_name)
+{
+    struct config *config = load_text("[Listener b]\nListenStream=@b\nMessage=bee\n"
+                                      "[Listener a]\nLingerSec=7\n[Greeting]\nMessage=all\\n\n");
+
+    cr_assert_eq(config_n_listeners(config), 2);
+    const struct config_listener *b = config_listener_at(config, 0);
+    const struct config_listener *a = config_listener_at(config, 1);
+    cr_expect_str_eq(b->name, "b");
+    cr_expect_eq(b->addresses.n, 1);
+    expect_greeting(b, "bee", 3);
+    cr_expect_eq(b->settings.linger_usec, 2000000);
+    cr_expect_str_eq(a->name, "a");
+    cr_expect_eq(a->addresses.n, 0);
+    expect_greeting(a, "all\n", 4);
+    cr_expect_eq(a->settings.linger_usec, 7000000);
+
+    cr_expect_eq(config_find_listener(config, "a"), a);
+    cr_expect_eq(config_find_listener(config, "b"), b);
+    cr_expect_null(config_find_listener(config, "c"));
+    cr_expect_null(config_find_listener(config, "A"));
+    config_unref(config);
+}
+
+Test(config, does_not_find_the_default_listener_by_name)
+{
+    struct config *config = load_text("");
+    cr_expect_null(config_find_listener(config, CONFIG_SERVER_NAME));
+    config_unref(config);
+}
+
+Test(config, reads_drop_ins_after_the_main_file)
+{
+    scratch_mkdir(&scratch, "greetd.conf.d");
+    scratch_write_text(&scratch, "greetd.conf.d/20.conf", "[Greeting]\nMessage=twenty\n");
+    scratch_write_text(&scratch, "greetd.conf.d/10.conf",
+                       "[Greeting]\nMessage=ten\n[Server]\nListenStream=\nListenStream=11\n");
+    struct config *config = load_text("[Server]\nListenStream=10\n[Greeting]\nMessage=main\n");
+
+    expect_greeting(config_default_listener(config), "twenty", 6);
+    cr_assert_eq(config_default_listener(config)->addresses.n, 1);
+    cr_expect_str_eq(config_default_listener(config)->addresses.texts[0], "11");
+    config_unref(config);
+}
+
+Test(config, reads_message_files)
+{
+    static const char bytes[] = {'$', 'a', '\\', 'n', '\0', '\xff', '\n'};
+    char text[PATH_MAX + 64];
+
+    snprintf(text, sizeof(text), "[Greeting]\nMessageFile=%s\n[Listener x]\n",
+             scratch_write(&scratch, "message", bytes, sizeof(bytes)));
+    struct config *config = load_text(text);
+    expect_greeting(config_default_listener(config), bytes, sizeof(bytes));
+    expect_greeting(config_listener_at(config, 0), bytes, sizeof(bytes));
+    cr_expect_null(config_listener_at(config, 0)->settings.message);
+    config_unref(config);
+}
+
+Test(config, compiles_a_greeting_once_for_all_who_inherit_it)
+{
+    struct config *config = load_text("[Greeting]\nMessage=a\n[Listener x]\n"
+                                      "[Listener y]\nMessage=a\n");
+
+    const struct greeting *greeting = config_default_listener(config)->greeting;
+    cr_expect_eq(config_listener_at(config, 0)->greeting, greeting);
+    cr_expect_neq(config_listener_at(config, 1)->greeting, greeting);
+    config_unref(config);
+}
+
+Test(config, compiles_a_greeting_anew_for_who_expands_it_otherwise)
+{
+    struct config *config = load_text("[Greeting]\nMessage=$$\n[Listener x]\nExpand=no\n");
+
+    expect_greeting(config_default_listener(config), "$", 1);
+    expect_greeting(config_listener_at(config, 0), "$$", 2);
+    config_unref(config);
+}
+
+Test(config, expands_a_message_file_only_if_told)
+{
+    char text[PATH_MAX + 128];
+    const char *path = scratch_write_text(&scratch, "message", "$$\\n");
+
+    snprintf(text, sizeof(text), "[Greeting]\nMessageFile=%s\n[Listener x]\nExpand=yes\n", path);
+    struct config *config = load_text(text);
+    expect_greeting(config_default_listener(config), "$$\\n", 4);
+    expect_greeting(config_listener_at(config, 0), "$\\n", 3);
+    config_unref(config);
+}
+
+/* By its line, and only where it is in force and expanded: that may be said anywhere. */
+Test(config, reports_a_bad_variable_where_it_is_written)
+{
+    char text[PATH_MAX + 512];
+    const char *file = scratch_write_text(&scratch, "message", "Hi $nobody");
+
+    snprintf(text, sizeof(text),
+             "[Greeting]\nMessage=from $remote_adr\n[Listener x]\n[Listener y]\nExpand=yes\n"
+             "MessageFile=%s\n[Listener z]\nMessage=5$\nExpand=no\n[Listener w]\n"
+             "Message=$nothing\nMessage=\n[Listener v]\nMessage=\\q$nothing\n",
+             file);
+    const char *path = scratch_write_text(&scratch, "greetd.conf", text);
+    cr_assert_null(load(path));
+    cr_expect_eq(report.n_mistakes, 4);
+    expect_line(0, "greetd.conf",
+                ":14: Message=: bad escape \\q at byte 1; the escapes are \\n, \\r, \\t, \\\\ and "
+                "\\xHH");
+    expect_line(1, "greetd.conf",
+                ":2: Message=: unknown variable $remote_adr at byte 6; did you mean $remote_addr?");
+    snprintf(text, sizeof(text), ":6: MessageFile=%s:1: unknown variable $nobody at byte 4",
+             scratch_path(&scratch, "message"));
+    expect_line(2, "greetd.conf", text);
+    expect_line(3, "greetd.conf", ":14: Message=: unknown variable $nothing at byte 3");
+}
+
+Test(config, reports_a_bad_variable_on_the_command_line)
+{
+    const struct config_options options = {
+        .path = scratch_write_text(&scratch, "greetd.conf", "[Greeting]\n"),
+        .message = "$connexion",
+    };
+    struct config *config = NULL;
+
+    cr_assert_eq(config_load(&config, &options, &report), -EBADMSG);
+    cr_assert_eq(report.n_lines, 1);
+    cr_expect_str_eq(report.lines[0], "command line: --message=: unknown variable $connexion at "
+                                      "byte 1; did you mean $connection?");
+}
+
+Test(config, reports_a_message_file_that_cant_be_read_where_it_is_named)
+{
+    const char *path = scratch_write_text(&scratch, "greetd.conf",
+                                          "[Greeting]\nMessageFile=/nonexistent\n"
+                                          "[Listener x]\n[Listener y]\nMessageFile=/dev/zero\n"
+                                          "[Server]\nBacklog=0\n");
+
+    cr_assert_null(load(path));
+    cr_expect_eq(report.n_mistakes, 3);
+    expect_line(0, "greetd.conf", ":7: Backlog=0: must be a number from 1 to 2147483647");
+    expect_line(1, "greetd.conf", ":2: MessageFile=/nonexistent: No such file or directory");
+    expect_line(2, "greetd.conf", ":5: MessageFile=/dev/zero: Not a regular file");
+}
+
+/* Such a file may be there at the next try; what else is wrong stays wrong. */
+Test(config, tells_what_the_system_refused_from_mistakes)
+{
+    static const struct {
+        const char *text;
+        int error;
+    } rows[] = {
+        {"[Greeting]\nMessageFile=/nonexistent\n[Listener x]\nMessageFile=/none\n", -ENOENT},
+        {"[Greeting]\nMessageFile=/nonexistent\n[Listener x]\nMessageFile=/\n", -EBADMSG},
+        {"[Greeting]\nMessageFile=/dev/zero\n", -EBADMSG},
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+        struct config_options options = {
+            .path = scratch_write_text(&scratch, "greetd.conf", rows[i].text)};
+        struct config *config = NULL;
+
+        cr_expect_eq(config_load(&config, &options, &report), rows[i].error, "%s", rows[i].text);
+    }
+}
+
+Test(config, does_not_read_a_message_file_that_is_not_in_force)
+{
+    struct config *config = load_text("[Greeting]\nMessageFile=/nonexistent\nMessage=a\n");
+    expect_greeting(config_default_listener(config), "a", 1);
+    config_unref(config);
+}
+
+Test(config, must_have_the_file_that_is_named)
+{
+    cr_assert_null(load(scratch_path(&scratch, "none.conf")));
+    cr_expect_eq(report.n_mistakes, 1);
+    expect_line(0, "none.conf", ": No such file or directory");
+}
+
+Test(config, reports_mistakes_of_all_files_in_one_run)
+{
+    scratch_mkdir(&scratch, "greetd.conf.d");
+    scratch_write_text(&scratch, "greetd.conf.d/a.conf", "[Greeting]\n\nLingerSec=x\n");
+    scratch_symlink(&scratch, "nowhere", "greetd.conf.d/b.conf");
+    const char *path = scratch_write_text(&scratch, "greetd.conf", "[Server]\nWorkers=-1\n");
+
+    cr_assert_null(load(path));
+    cr_assert_eq(report.n_lines, 3);
+    expect_line(0, "greetd.conf.d/b.conf", ": No such file or directory");
+    expect_line(1, "greetd.conf", ":2: Workers=-1: must be auto or a number from 1 to 1024");
+    expect_line(2, "greetd.conf.d/a.conf",
+                ":3: LingerSec=x: must be a time such as 5 (seconds), 500ms, 1min 30s or infinity");
+}
+
+Test(config, is_overruled_by_the_command_line)
+{
+    const char *listen[] = {"@one", "@two"};
+    struct config_options options = {
+        .path = scratch_write_text(&scratch, "greetd.conf",
+                                   "[Server]\nListenStream=80\n[Greeting]\nMessage=file\n"),
+        .listen = listen,
+        .n_listen = 2,
+        .message = "a\\x20",
+    };
+    struct config *config = NULL;
+
+    cr_expect_eq(config_check_options(&options, &report), 0);
+    cr_assert_eq(config_load(&config, &options, &report), 0);
+    expect_greeting(config_default_listener(config), "a ", 2);
+    cr_assert_eq(config_default_listener(config)->addresses.n, 2);
+    cr_expect_str_eq(config_default_listener(config)->addresses.texts[1], "@two");
+    config_unref(config);
+}
+
+Test(config, checks_the_command_line_without_any_file)
+{
+    const char *listen[] = {"foo", "80", "80"};
+    struct config_options options = {
+        .path = "/nonexistent", .listen = listen, .n_listen = 3, .message = "\\q"};
+
+    cr_expect_eq(config_check_options(&options, &report), -EBADMSG);
+    cr_assert_eq(report.n_lines, 3);
+    for (size_t i = 0; i < report.n_lines; i++)
+        cr_expect_eq(strncmp(report.lines[i], "command line: --", 16), 0, "%s", report.lines[i]);
+
+    report_deinit(&report);
+    options.n_listen = 0;
+    options.message = "good";
+    cr_expect_eq(config_check_options(&options, &report), 0);
+    cr_expect_eq(report.n_mistakes, 0);
+}
+
+Test(config, fails_only_for_mistakes_of_its_own)
+{
+    report_add(&report, "an older mistake");
+    const struct config_options options = {.path = scratch_write_text(&scratch, "greetd.conf", "")};
+    struct config *config = NULL;
+
+    cr_expect_eq(config_check_options(&options, &report), 0);
+    cr_assert_eq(config_load(&config, &options, &report), 0);
+    config_unref(config);
+}
+
+/* Takes and gives back a reference many times, reading in between. */
+static void *hold(void *argument)
+{
+    struct config *config = argument;
+
+    for (int i = 0; i < 10000; i++) {
+        struct config *mine = config_ref(config);
+        if (config_default_listener(mine)->greeting->size != 18)
+            return NULL;
+        config_unref(mine);
+    }
+    config_unref(config);
+    return config;
+}
+
+Test(config, lives_until_the_last_of_many_threads_lets_go)
+{
+    struct config *config = load_text("");
+    pthread_t threads[4];
+
+    for (size_t i = 0; i < ELEMENTSOF(threads); i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, hold, config_ref(config)), 0);
+    void *const address = config;
+    config_unref(config);
+    for (size_t i = 0; i < ELEMENTSOF(threads); i++) {
+        void *result = NULL;
+        cr_assert_eq(pthread_join(threads[i], &result), 0);
+        cr_expect_eq(result, address);
+    }
+}
+
+Test(config, may_be_let_go_where_there_is_none)
+{
+    config_unref(NULL);
+}

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/config/config.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "greetd/config/section.h"
+#include "support/config_fixture.h"
+
+TestSuite(config_show, .init = set_up, .fini = tear_down);
+
+/* What config_show() prints; the caller's to free(). */
+static char *show(const struct config *config)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *stream = open_memstream(&text, &size);
+
+    cr_assert_eq(config_show(config, stream), 0);
+    cr_assert_eq(fclose(stream), 0);
+    return text;
+}
+
+/* Without the lines that say where each setting came from. */
+static char *show_without_origins(const struct config *config)
+{
+    char *text = show(config), *to = text;
+
+    for (char *line = text, *next; *line != '\0'; line = next) {
+        next = strchrnul(line, '\n');
+        next += *next == '\n';
+        if (line[0] != '#') {
+            memmove(to, line, (size_t)(next - line));
+            to += next - line;
+        }
+    }
+    *to = '\0';
+    return text;
+}
+
+Test(config_show, is_shown_with_the_origin_of_every_setting)
+{
+    struct config *config = load_text("[Greeting]\nMessage=a\n[Listener x]\nLingerSec=1\n");
+    char *text = show(config), expected[4096];
+    const char *path = scratch_path(&scratch, "greetd.conf");
+
+    snprintf(expected, sizeof(expected),
+             "[Server]\n"
+             "# default\nListenStream=127.0.0.1:12345\n"
+             "# default\nBacklog=4096\n"
+             "# default\nWorkers=auto\n"
+             "# default\nMaxConnections=16384\n"
+             "# default\nIdleExitSec=infinity\n"
+             "# default\nStopTimeoutSec=5s\n"
+             "# default\nFastOpen=no\n"
+             "\n[Log]\n"
+             "# default\nConnections=yes\n"
+             "# default\nRateLimitIntervalSec=30s\n"
+             "# default\nRateLimitBurst=5000\n"
+             "# default\nLevel=info\n"
+             "\n[Greeting]\n"
+             "# %s:2\nMessage=a\n"
+             "# default\nExpand=yes\n"
+             "# default\nGreetOn=connect\n"
+             "# default\nDataTimeoutSec=5s\n"
+             "# default\nLingerSec=2s\n"
+             "# default\nWriteTimeoutSec=30s\n"
+             "\n[Listener x]\n"
+             "# default\nListenStream=\n"
+             "# %s:2\nMessage=a\n"
+             "# default\nExpand=yes\n"
+             "# default\nGreetOn=connect\n"
+             "# default\nDataTimeoutSec=5s\n"
+             "# %s:4\nLingerSec=1s\n"
+             "# default\nWriteTimeoutSec=30s\n",
+             path, path, path);
+    cr_expect_str_eq(text, expected);
+    free(text);
+    config_unref(config);
+}
+
+static void expect_same_listener(const struct config_listener *a, const struct config_listener *b)
+{
+    cr_expect_str_eq(a->name, b->name);
+    expect_greeting(a, b->greeting->bytes, b->greeting->size);
+    cr_expect_eq(a->greeting->n_pieces, b->greeting->n_pieces);
+    cr_expect_eq(a->settings.expand, b->settings.expand);
+    cr_expect_eq(a->settings.greet_on, b->settings.greet_on);
+    cr_expect_eq(a->settings.data_timeout_usec, b->settings.data_timeout_usec);
+    cr_expect_eq(a->settings.linger_usec, b->settings.linger_usec);
+    cr_expect_eq(a->settings.write_timeout_usec, b->settings.write_timeout_usec);
+    cr_expect_eq(a->settings.message_file == NULL, b->settings.message_file == NULL);
+    cr_assert_eq(a->addresses.n, b->addresses.n);
+    for (size_t i = 0; i < a->addresses.n; i++)
+        cr_expect_str_eq(a->addresses.texts[i], b->addresses.texts[i]);
+}
+
+/* Loads what is shown of CONFIG and compares the two. */
+static void expect_same_when_read_again(const struct config *config)
+{
+    char *shown = show(config);
+    struct config *again = load(scratch_write_text(&scratch, "shown.conf", shown));
+
+    cr_assert_not_null(again, "%s\n%s", report.n_lines > 0 ? report.lines[0] : "", shown);
+    cr_expect_eq(
+        memcmp(config_server(again), config_server(config), sizeof(struct server_settings)), 0);
+    expect_same_listener(config_default_listener(again), config_default_listener(config));
+    cr_assert_eq(config_n_listeners(again), config_n_listeners(config));
+    for (size_t i = 0; i < config_n_listeners(config); i++)
+        expect_same_listener(config_listener_at(again, i), config_listener_at(config, i));
+
+    char *text = show_without_origins(config), *text_again = show_without_origins(again);
+    cr_expect_str_eq(text_again, text);
+    free(shown);
+    free(text);
+    free(text_again);
+    config_unref(again);
+}
+
+Test(config_show, is_the_same_when_read_again_from_what_is_shown)
+{
+    static const char *const texts[] = {
+        "",
+        "[Server]\nListenStream=\nBacklog=1\nWorkers=3\nMaxConnections=5\n",
+        "[Server]\nStopTimeoutSec=infinity\n",
+        "[Log]\nConnections=no\nRateLimitIntervalSec=0\nRateLimitBurst=infinity\nLevel=emerg\n",
+        "[Server]\nListenStream=80\nListenStream=@a b\nListenStream=[fe80::1]:80%lo\n",
+        "[Greeting]\nMessageFile=/dev/null\n[Listener x]\nMessage=own\n[Listener y]\n",
+        "[Greeting]\nMessage=own\n[Listener x]\nMessageFile=/dev/null\nListenStream=/run/x y\n",
+        "[Greeting]\nMessage=\nLingerSec=0\nWriteTimeoutSec=1us\n",
+        "[Greeting]\nLingerSec=1y 2M 3w 4d 5h 6min 7s 8ms 9us\nWriteTimeoutSec=infinity\n",
+        "[Greeting]\nGreetOn=data\nDataTimeoutSec=7s\n[Listener x]\nGreetOn=connect\n",
+        "[Greeting]\nMessage=\\x20two spaces\\x20\\x20\n",
+        "[Greeting]\nMessage=one \\\n  two\n",
+        "[Greeting]\nMessage=ends in a backslash\\\\\n[Listener x]\nMessage=\\\\\\\\\n",
+        "[Greeting]\nMessage=# no comment\n[Listener x]\nMessage=; nor this\n",
+        "[Greeting]\nMessage=[Server]\\nBacklog=1\n[Listener x]\nMessage==\n",
+        "[Greeting]\nMessage=\"quoted\" 'too' %n $x\nExpand=no\n[Listener x]\nMessage=b\n",
+        "[Greeting]\nMessage=$$ $remote_addr\n[Listener x]\nMessageFile=/dev/null\n",
+        "[Greeting]\nMessageFile=/dev/null\nExpand=yes\n[Listener x]\nMessage=$connection\n",
+        "[Greeting]\nMessage=\\x00\\xff\\r\\n\\t\xff\xfe\n",
+        "[Greeting]\nMessage=a\vb\tc\x01\n",
+        "[Listener a b=c]#/\\]\nListenStream=1\n[Listener ;]\n[Listener Server]\n",
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+        struct config *config = load_text(texts[i]);
+        expect_same_when_read_again(config);
+        config_unref(config);
+    }
+}
+
+/* A backslash at the very end of a line would join the next one to it. */
+Test(config_show, is_the_same_when_read_again_if_a_path_ends_in_a_backslash)
+{
+    char text[256];
+
+    snprintf(text, sizeof(text), "[Greeting]\nMessageFile=%s \n",
+             scratch_write_text(&scratch, "file\\", ""));
+    struct config *config = load_text(text);
+    expect_same_when_read_again(config);
+    config_unref(config);
+}
+
+/* The command line can say what no line of a file can. */
+Test(config_show, is_the_same_when_read_again_even_if_no_file_could_say_it)
+{
+    static const char *const messages[] = {" a ",  "\ta\t", "a\nb\n", "\n",     "\r",
+                                           " ",    "",      "#\n#",   "a\\\\ ", "\\\\\n[Server]\n",
+                                           "\x01 "};
+    const char *path = scratch_write_text(&scratch, "greetd.conf", "[Listener x]\n");
+
+    for (size_t i = 0; i < ELEMENTSOF(messages); i++) {
+        const struct config_options options = {.path = path, .message = messages[i]};
+        struct config *config = NULL;
+        cr_assert_eq(config_load(&config, &options, &report), 0);
+        expect_same_when_read_again(config);
+        config_unref(config);
+        path = scratch_path(&scratch, "greetd.conf");
+    }
+}
+
+Test(config_show, says_when_it_could_not_be_shown)
+{
+    struct config *config = load_text("");
+    FILE *full = fopen("/dev/full", "w");
+
+    cr_assert_not_null(full);
+    cr_expect_eq(config_show(config, full), -ENOSPC);
+    fclose(full);
+    config_unref(config);
+}
+
+/* The example with every commented setting taken at its word. Prose has a space after its `#`. */
+static char *uncomment_example(void)
+{
+    FILE *example = fopen(GREETD_CONF_EXAMPLE, "r");
+    char line[1024], *text = NULL;
+    size_t size;
+    FILE *stream = open_memstream(&text, &size);
+
+    cr_assert_not_null(example, "%s", GREETD_CONF_EXAMPLE);
+    while (fgets(line, sizeof(line), example))
+        if (line[0] != '#')
+            fputs(line, stream);
+        else if (line[1] != ' ' && line[1] != '\n')
+            fputs(line + 1, stream);
+    fclose(example);
+    cr_assert_eq(fclose(stream), 0);
+    return text;
+}
+
+Test(config_show, is_the_default_with_the_example_as_it_is)
+{
+    struct config *defaults = load_text(""), *example = load(GREETD_CONF_EXAMPLE);
+    cr_assert_not_null(example);
+    char *text = show(example), *expected = show(defaults);
+
+    cr_expect_str_eq(text, expected);
+    free(text);
+    free(expected);
+    config_unref(example);
+    config_unref(defaults);
+}
+
+Test(config_show, is_the_default_with_the_example_uncommented)
+{
+    char *text = uncomment_example();
+    struct config *example = load_text(text);
+    struct config *defaults = load_text("[Listener NAME]\n");
+
+    char *shown = show_without_origins(example), *expected = show_without_origins(defaults);
+    cr_expect_str_eq(shown, expected);
+    free(shown);
+    free(expected);
+    free(text);
+    config_unref(example);
+    config_unref(defaults);
+}
+
+/* Whether TEXT assigns to NAME below the header of a section of KIND. */
+static bool example_has(const char *text, enum section_kind kind, const char *name)
+{
+    char header[SECTION_TEXT_MAX], assignment[64];
+
+    snprintf(assignment, sizeof(assignment), "\n%s=", name);
+    const char *section = strstr(text, section_format(kind, NULL, header));
+    if (!section)
+        return false;
+    const char *found = strstr(section, assignment), *next = strstr(section, "\n[");
+    return found && (!next || found < next);
+}
+
+Test(config_show, has_every_setting_in_the_example)
+{
+    static const enum section_kind kinds[] = {SECTION_SERVER, SECTION_LOG, SECTION_GREETING,
+                                              SECTION_LISTENER};
+    char *text = uncomment_example();
+
+    for (size_t i = 0; setting_at(i); i++)
+        for (size_t j = 0; j < ELEMENTSOF(kinds); j++)
+            if ((setting_at(i)->sections & kinds[j]) != 0)
+                cr_expect(example_has(text, kinds[j], setting_at(i)->name), "%s",
+                          setting_at(i)->name);
+    free(text);
+}

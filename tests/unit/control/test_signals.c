@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/control/signals.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <time.h>
+
+#include "greetd/base/timeout_queue.h"
+
+TestSuite(signals, .timeout = 60);
+
+/* Takes a signal that waits; 0 if there is none. */
+static int take(const sigset_t *signals)
+{
+    int number = sigtimedwait(signals, NULL, &(struct timespec){.tv_sec = 0});
+
+    return number < 0 ? 0 : number;
+}
+
+Test(signals, hangup_waits_for_the_event_loop)
+{
+    signals_defer_reload();
+    cr_assert_eq(raise(SIGHUP), 0);
+    sigset_t signals = signals_block();
+    cr_assert_eq(take(&signals), SIGHUP);
+}
+
+Test(signals, before_the_event_loop_there_is_still_a_way_to_stop, .signal = SIGTERM)
+{
+    signals_defer_reload();
+    raise(SIGTERM);
+}
+
+Test(signals, all_that_the_event_loop_hears_wait_for_it)
+{
+    sigset_t signals = signals_block();
+
+    cr_assert_eq(raise(SIGTERM), 0);
+    cr_assert_eq(raise(SIGINT), 0);
+    cr_assert_eq(raise(SIGHUP), 0);
+    cr_assert_eq(take(&signals), SIGHUP);
+    cr_assert_eq(take(&signals), SIGINT);
+    cr_assert_eq(take(&signals), SIGTERM);
+    cr_assert_eq(take(&signals), 0);
+}
+
+Test(signals, slowing_down_takes_a_second)
+{
+    uint64_t before = deadline_now();
+
+    signals_slow_down();
+    cr_assert_geq(deadline_now() - before, 1000000);
+}
+
+Test(signals, slowing_down_ends_with_the_first_signal)
+{
+    signals_block();
+    raise(SIGTERM);
+    signals_slow_down();
+    sigset_t pending;
+    cr_assert_eq(sigpending(&pending), 0);
+    cr_assert_not(sigismember(&pending, SIGTERM));
+}

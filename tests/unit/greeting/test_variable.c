@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/greeting/variable.h"
+
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "greetd/base/cleanup.h"
+
+static size_t write_variable(const char *name, const struct variable_client *client, char *buffer,
+                             size_t size)
+{
+    const struct variable *variable = variable_find(name, strlen(name));
+
+    cr_assert_not_null(variable, "%s", name);
+    return variable->write(variable->constant ? NULL : client, buffer, size);
+}
+
+static void expect(const char *name, const struct variable_client *client, const char *value)
+{
+    char buffer[2048], small[4];
+    size_t length = strlen(value), kept = length < sizeof(small) ? length : sizeof(small) - 1;
+
+    cr_expect_eq(write_variable(name, client, buffer, sizeof(buffer)), length, "%s", name);
+    cr_expect_str_eq(buffer, value, "%s", name);
+
+    /* Too little room: cut, terminated, and the whole length told. */
+    cr_expect_eq(write_variable(name, client, small, sizeof(small)), length, "%s", name);
+    cr_expect_eq(strlen(small), kept, "%s", name);
+    cr_expect_arr_eq(small, value, kept, "%s", name);
+    cr_expect_eq(write_variable(name, client, NULL, 0), length, "%s", name);
+}
+
+struct peer_row {
+    struct peer peer;
+    char address[48], port[8];
+};
+
+ParameterizedTestParameters(variable, tells_the_other_end)
+{
+    static struct peer_row rows[] = {
+        {{.family = AF_INET, .port = 54321}, "192.0.2.1", "54321"},
+        {{.family = AF_INET6, .port = 7}, "2001:db8::1", "7"},
+        {{.family = AF_UNIX, .un = {.pid = 7, .uid = 8}}, "unix:", ""},
+        {{.family = AF_VSOCK, .vm = {.cid = 3, .port = 1024}}, "vsock:3", "1024"},
+        {{.family = AF_UNSPEC}, "unknown", ""},
+    };
+
+    inet_pton(AF_INET, "192.0.2.1", &rows[0].peer.in);
+    inet_pton(AF_INET6, "2001:db8::1", &rows[1].peer.in6);
+    return cr_make_param_array(struct peer_row, rows, ELEMENTSOF(rows));
+}
+
+ParameterizedTest(struct peer_row *row, variable, tells_the_other_end)
+{
+    const struct variable_client client = {.peer = &row->peer};
+
+    expect("remote_addr", &client, row->address);
+    expect("remote_port", &client, row->port);
+}
+
+Test(variable, tells_the_number_of_the_connection)
+{
+    expect("connection", &(struct variable_client){.number = UINT64_MAX}, "18446744073709551615");
+}
+
+Test(variable, tells_the_name_of_the_host)
+{
+    char name[256];
+
+    cr_assert_eq(gethostname(name, sizeof(name)), 0);
+    cr_assert(variable_find("hostname", 8)->constant);
+    expect("hostname", NULL, name);
+}
+
+static size_t write_context(void *context, char *buffer, size_t size)
+{
+    return (size_t)snprintf(buffer, size, "%s", (const char *)context);
+}
+
+Test(variable, tells_the_metrics_as_long_as_someone_writes_them)
+{
+    struct variable_text metrics = {.write = write_context, .context = (char *)"greetd_workers 2"};
+    const struct variable_client client = {.metrics = &metrics};
+
+    expect("metrics", &client, "greetd_workers 2");
+    metrics.write = NULL;
+    expect("metrics", &client, "");
+}
+
+Test(variable, is_found_by_its_whole_name)
+{
+    cr_expect_not_null(variable_find("remote_addr", 11));
+    cr_expect_not_null(variable_find("remote_addrs", 11));
+    cr_expect_null(variable_find("remote_addr", 10));
+    cr_expect_null(variable_find("remote_addrs", 12));
+    cr_expect_null(variable_find("Hostname", 8));
+    cr_expect_null(variable_find("", 0));
+}
+
+Test(variable, is_suggested_if_it_is_near)
+{
+    cr_expect_str_eq(variable_suggest("remote_adr"), "remote_addr");
+    cr_expect_str_eq(variable_suggest("HOSTNAME"), "hostname");
+    cr_expect_null(variable_suggest("request_uri"));
+}
+
+struct name_row {
+    char text[16];
+    size_t length;
+};
+
+ParameterizedTestParameters(variable, has_a_name_of_letters_and_digits)
+{
+    static struct name_row rows[] = {
+        {"", 0},    {"a", 1},  {"Az_09", 5},     {"_a", 2},       {"0a", 0},  {"a-b", 1},
+        {"a b", 1}, {"$a", 0}, {"a\xc3\xa4", 1}, {"\xc3\xa4", 0}, {"{a}", 0},
+    };
+    return cr_make_param_array(struct name_row, rows, ELEMENTSOF(rows));
+}
+
+ParameterizedTest(struct name_row *row, variable, has_a_name_of_letters_and_digits)
+{
+    cr_expect_eq(variable_name_length(row->text, row->text + strlen(row->text)), row->length);
+}
+
+Test(variable, has_a_name_that_ends_where_the_text_does)
+{
+    static const char text[] = "abcdef";
+
+    cr_expect_eq(variable_name_length(text, text + 3), 3);
+}

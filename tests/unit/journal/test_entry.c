@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/journal/entry.h"
+
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <errno.h>
+#include <unistd.h>
+
+#include "greetd/base/cleanup.h"
+#include "greetd/base/timeout_queue.h"
+#include "support/fake_journal.h"
+
+static struct log journal_log;
+
+static void set_up(void)
+{
+    journal_announce(STDERR_FILENO, 0);
+    log_init(&journal_log, STDERR_FILENO);
+}
+
+TestSuite(connlog_entry, .init = set_up);
+
+static void tell(struct peer peer, enum result result, const char *reason)
+{
+    connlog_entry_connection(&journal_log, 3,
+                             &(const struct connlog_connection){
+                                 .listener = "web",
+                                 .peer = peer,
+                                 .number = 7,
+                                 .duration_usec = 123,
+                                 .bytes = 18,
+                                 .bytes_acked = 11,
+                                 .reason = reason,
+                                 .result = result,
+                             });
+}
+
+static bool journal_has_any(const char *field)
+{
+    char line[256];
+
+    snprintf(line, sizeof(line), "\n%s=", field);
+    return strstr(journal.last, line);
+}
+
+Test(connlog_entry, of_a_connection_has_what_every_one_has)
+{
+    tell((struct peer){.family = AF_INET, .port = 54321, .in.s_addr = htonl(0x7f000001)},
+         RESULT_PARTIAL, NULL);
+    cr_expect(journal_has("MESSAGE=Connection from 127.0.0.1:54321"));
+    cr_expect(journal_has("MESSAGE_ID=" LOG_ID_CONNECTION));
+    cr_expect(journal_has("PRIORITY=6"));
+    cr_expect(journal_has("GREETD_LISTENER=web"));
+    cr_expect(journal_has("GREETD_CONNECTION=7"));
+    cr_expect(journal_has("GREETD_RESULT=partial"));
+    cr_expect(journal_has("GREETD_BYTES=18"));
+    cr_expect(journal_has("GREETD_BYTES_ACKED=11"));
+    cr_expect(journal_has("GREETD_DURATION_USEC=123"));
+    cr_expect(journal_has("GREETD_WORKER=3"));
+    cr_expect_not(journal_has_any("GREETD_REASON"));
+}
+
+Test(connlog_entry, of_a_connection_says_why_it_was_refused)
+{
+    tell((struct peer){.family = AF_INET}, RESULT_REFUSED, "deny");
+    cr_expect(journal_has("GREETD_RESULT=refused"));
+    cr_expect(journal_has("GREETD_REASON=deny"));
+}
+
+struct peer_row {
+    struct peer peer;
+    char message[64];
+    char fields[2][40]; /* that it has */
+    char without[2][24];
+};
+
+ParameterizedTestParameters(connlog_entry, of_a_connection_names_its_peer)
+{
+    static struct peer_row rows[] = {
+        {.peer = {.family = AF_INET, .port = 7},
+         .message = "MESSAGE=Connection from 0.0.0.0:7",
+         .fields = {"GREETD_REMOTE_ADDR=0.0.0.0", "GREETD_REMOTE_PORT=7"},
+         .without = {"GREETD_REMOTE_PID", "GREETD_REMOTE_UID"}},
+        {.peer = {.family = AF_INET6, .port = 7},
+         .message = "MESSAGE=Connection from [::]:7",
+         .fields = {"GREETD_REMOTE_ADDR=::", "GREETD_REMOTE_PORT=7"},
+         .without = {"GREETD_REMOTE_PID", "GREETD_REMOTE_UID"}},
+        {.peer = {.family = AF_VSOCK, .vm = {.cid = 3, .port = 1024}},
+         .message = "MESSAGE=Connection from vsock:3:1024",
+         .fields = {"GREETD_REMOTE_ADDR=vsock:3", "GREETD_REMOTE_PORT=1024"},
+         .without = {"GREETD_REMOTE_PID", "GREETD_REMOTE_UID"}},
+        {.peer = {.family = AF_UNIX, .un = {.pid = 12, .uid = 1000}},
+         .message = "MESSAGE=Connection from unix:pid=12,uid=1000",
+         .fields = {"GREETD_REMOTE_PID=12", "GREETD_REMOTE_UID=1000"},
+         .without = {"GREETD_REMOTE_PORT", "GREETD_REMOTE_PORT"}},
+        {.peer = {.family = AF_UNIX, .un = {.pid = 12, .uid = 65534}},
+         .message = "MESSAGE=Connection from unix:pid=12",
+         .fields = {"GREETD_REMOTE_ADDR=unix", "GREETD_REMOTE_PID=12"},
+         .without = {"GREETD_REMOTE_UID", "GREETD_REMOTE_PORT"}},
+        {.peer = {.family = AF_UNSPEC},
+         .message = "MESSAGE=Connection from unknown",
+         .fields = {"GREETD_REMOTE_ADDR=unknown", "GREETD_WORKER=3"},
+         .without = {"GREETD_REMOTE_PORT", "GREETD_REMOTE_UID"}},
+    };
+    return cr_make_param_array(struct peer_row, rows, ELEMENTSOF(rows));
+}
+
+ParameterizedTest(struct peer_row *row, connlog_entry, of_a_connection_names_its_peer,
+                  .init = set_up)
+{
+    tell(row->peer, RESULT_DELIVERED, NULL);
+    cr_expect(journal_has(row->message), "%s", journal.last);
+    for (size_t i = 0; i < 2; i++) {
+        cr_expect(journal_has(row->fields[i]), "%s", row->fields[i]);
+        cr_expect_not(journal_has_any(row->without[i]), "%s", row->without[i]);
+    }
+}
+
+Test(connlog_entry, of_a_pause_names_the_error)
+{
+    connlog_entry_exhausted(&journal_log, 3, EMFILE, deadline_now());
+    cr_expect(journal_has("MESSAGE_ID=" LOG_ID_EXHAUSTED));
+    cr_expect(journal_has("PRIORITY=4"));
+    cr_expect(journal_has("GREETD_WORKER=3"));
+    cr_expect(strstr(journal.last, strerrordesc_np(EMFILE)));
+}
+
+Test(connlog_entry, of_what_was_left_out_has_the_number)
+{
+    connlog_entry_left_out(&journal_log, 4133);
+    cr_expect(journal_has("MESSAGE=4133 connection entries left out"));
+    cr_expect(journal_has("MESSAGE_ID=" LOG_ID_LEFT_OUT));
+    cr_expect(journal_has("PRIORITY=5"));
+    cr_expect(journal_has("GREETD_LEFT_OUT=4133"));
+}
+
+Test(connlog_entry, of_a_message_names_the_listener_it_is_about)
+{
+    const struct log_entry entry = {LOG_NOTICE, LOG_ID_LISTENING, "Listening", .when_usec = 1};
+
+    connlog_entry_message(&journal_log, "web", entry);
+    cr_expect(journal_has("MESSAGE=Listening"));
+    cr_expect(journal_has("PRIORITY=5"));
+    cr_expect(journal_has("GREETD_LISTENER=web"));
+    connlog_entry_message(&journal_log, "", entry);
+    cr_expect_not(journal_has_any("GREETD_LISTENER"));
+}

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/journal/sink.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <pty.h>
+#include <regex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "greetd/base/timeout_queue.h"
+#include "support/fake_journal.h"
+
+TestSuite(log, .timeout = 60);
+
+#define ID LOG_ID_CONNECTION
+
+static size_t lost;
+
+static void write_plain(struct log *log, const char *message)
+{
+    const struct log_field field = {"GREETD_WORKER=1"};
+    const struct log_entry entry = {LOG_INFO, ID, message, deadline_now(), &field, 1};
+
+    lost += log_write(log, &entry);
+}
+
+/* Reads all that is in FD by now, as text. */
+static size_t read_now(int fd, char *text, size_t size)
+{
+    size_t n = 0;
+
+    while (n < size - 1 && poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 0) > 0) {
+        ssize_t r = read(fd, text + n, size - 1 - n);
+        if (r <= 0)
+            break;
+        n += (size_t)r;
+    }
+    text[n] = '\0';
+    return n;
+}
+
+Test(log, writes_plain_lines_when_told_to)
+{
+    static struct log log;
+    char text[256];
+    int fds[2];
+
+    cr_assert_eq(pipe(fds), 0);
+    unsetenv("JOURNAL_STREAM");
+    log_init(&log, fds[1]);
+    write_plain(&log, "Server is listening");
+    write_plain(&log, "Connection from 127.0.0.1:1");
+    cr_assert_eq(read_now(fds[0], text, sizeof(text)), 0, "it is gathered first");
+    log_flush(&log);
+    read_now(fds[0], text, sizeof(text));
+    cr_assert_str_eq(text, "Server is listening\nConnection from 127.0.0.1:1\n");
+    log_flush(&log);
+    cr_assert_eq(read_now(fds[0], text, sizeof(text)), 0);
+}
+
+Test(log, stamps_lines_with_the_time_on_a_terminal_only)
+{
+    static struct log log;
+    char text[256];
+    int terminal, program;
+    regex_t regex;
+
+    cr_assert_eq(openpty(&terminal, &program, NULL, NULL, NULL), 0);
+    log_init(&log, program);
+    cr_assert(log.time_stamps);
+    write_plain(&log, "Hello");
+    log_flush(&log);
+    read_now(terminal, text, sizeof(text));
+    cr_assert_eq(regcomp(&regex, "^20[0-9]{2}-[01][0-9]-[0-3][0-9] [0-9:]{8} Hello\r\n$",
+                         REG_EXTENDED | REG_NOSUB),
+                 0);
+    cr_assert_eq(regexec(&regex, text, 0, NULL, 0), 0, "%s", text);
+    regfree(&regex);
+}
+
+#define HOUR UINT64_C(3600000000)
+
+/* An entry may have waited for a journal that stood still. */
+Test(log, has_the_time_of_what_happened_and_not_of_writing)
+{
+    const struct log_entry entry = {LOG_INFO, ID, "Hello", .when_usec = deadline_now() - HOUR};
+    static struct log log;
+    struct timespec now;
+    struct tm stamp = {0};
+    char text[256];
+    int terminal, program, fds[2];
+
+    cr_assert_eq(pipe(fds), 0);
+    journal_announce(fds[1], 0);
+    log_init(&log, fds[1]);
+    cr_assert_eq(log_write(&log, &entry), 0);
+    clock_gettime(CLOCK_REALTIME, &now);
+    const char *timestamp = strstr(journal.last, "\nGREETD_TIMESTAMP=");
+    cr_assert_not_null(timestamp);
+    uint64_t when = strtoull(strchr(timestamp, '=') + 1, NULL, 10);
+    int64_t ago = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 - (int64_t)when;
+    cr_assert_geq(ago, (int64_t)HOUR);
+    cr_assert_lt(ago, (int64_t)HOUR + 60000000);
+
+    cr_assert_eq(openpty(&terminal, &program, NULL, NULL, NULL), 0);
+    log_init(&log, program);
+    cr_assert_eq(log_write(&log, &entry) + log_flush(&log), 0);
+    read_now(terminal, text, sizeof(text));
+    cr_assert_not_null(strptime(text, "%F %T", &stamp));
+    stamp.tm_isdst = -1;
+    cr_assert_leq(mktime(&stamp), now.tv_sec - 3600);
+}
+
+Test(log, goes_to_the_journal_only_if_that_is_where_stderr_goes)
+{
+    static struct log log;
+    int fds[2];
+
+    cr_assert_eq(pipe(fds), 0);
+    journal_announce(fds[1], 0);
+    log_init(&log, fds[1]);
+    cr_assert(log.journal);
+    cr_assert_not(log.time_stamps);
+
+    journal_announce(fds[1], 1);
+    log_init(&log, fds[1]);
+    cr_assert_not(log.journal, "stderr was redirected since");
+
+    setenv("JOURNAL_STREAM", "nonsense", 1);
+    log_init(&log, fds[1]);
+    cr_assert_not(log.journal);
+    journal_announce(fds[1], 0);
+    log_init(&log, -1);
+    cr_assert_not(log.journal);
+}
+
+Test(log, sends_the_journal_all_fields_and_stderr_nothing)
+{
+    static struct log log;
+    char text[256];
+    int fds[2];
+
+    cr_assert_eq(pipe(fds), 0);
+    journal_announce(fds[1], 0);
+    log_init(&log, fds[1]);
+    write_plain(&log, "Connection from 127.0.0.1:1");
+    cr_assert_eq(journal.n, 1);
+    cr_assert(journal_has("MESSAGE=Connection from 127.0.0.1:1"));
+    cr_assert(journal_has("PRIORITY=6"));
+    cr_assert(journal_has("MESSAGE_ID=" ID));
+    cr_assert(journal_has("GREETD_WORKER=1"));
+    log_flush(&log);
+    cr_assert_eq(read_now(fds[0], text, sizeof(text)), 0);
+}
+
+Test(log, tells_that_the_journal_did_not_take_an_entry)
+{
+    static struct log log;
+    int fds[2];
+
+    cr_assert_eq(pipe(fds), 0);
+    journal_announce(fds[1], 0);
+    log_init(&log, fds[1]);
+    write_plain(&log, "Taken");
+    cr_assert_eq(lost, 0);
+    journal.error = -ECONNREFUSED;
+    write_plain(&log, "Not taken");
+    cr_assert_eq(lost, 1);
+    cr_assert_eq(log_flush(&log), 0);
+}
+
+Test(log, flushes_when_its_buffer_is_full_and_loses_nothing)
+{
+    static struct log log;
+    static char text[64 * 1024];
+    char line[64];
+    int fds[2];
+    size_t lines = 0;
+
+    cr_assert_eq(pipe(fds), 0);
+    cr_assert_geq(fcntl(fds[1], F_SETPIPE_SZ, 64 * 1024), 64 * 1024);
+    log_init(&log, fds[1]);
+    for (int i = 0; i < 1000; i++) {
+        snprintf(line, sizeof(line), "entry number %d of a thousand", i);
+        write_plain(&log, line);
+        cr_assert_leq(log.filled, sizeof(log.buffer));
+    }
+    cr_assert_gt(read_now(fds[0], text, sizeof(text)), sizeof(log.buffer) / 2);
+    log_flush(&log);
+    size_t n = strlen(text);
+    read_now(fds[0], text + n, sizeof(text) - n);
+    for (char *p = text; *p; p = strchr(p, '\n') + 1, lines++) {
+        int length = snprintf(line, sizeof(line), "entry number %zu of a thousand\n", lines);
+        cr_assert_eq(strncmp(p, line, (size_t)length), 0);
+    }
+    cr_assert_eq(lines, 1000);
+}
+
+Test(log, cuts_a_long_message)
+{
+    static struct log log;
+    char text[2048], message[1024];
+    int terminal, program, fds[2];
+
+    memset(message, 'x', sizeof(message) - 1);
+    message[sizeof(message) - 1] = '\0';
+    cr_assert_eq(pipe(fds), 0);
+    log_init(&log, fds[1]);
+    write_plain(&log, message);
+    log_flush(&log);
+    cr_assert_eq(read_now(fds[0], text, sizeof(text)), LOG_MESSAGE_MAX);
+    cr_assert_eq(text[LOG_MESSAGE_MAX - 1], '\n');
+    cr_assert_eq(text[LOG_MESSAGE_MAX - 2], 'x');
+
+    cr_assert_eq(openpty(&terminal, &program, NULL, NULL, NULL), 0);
+    log_init(&log, program);
+    write_plain(&log, message);
+    log_flush(&log);
+    cr_assert_eq(read_now(terminal, text, sizeof(text)),
+                 strlen("2000-01-01 00:00:00 ") + LOG_MESSAGE_MAX + 1);
+}
+
+static void *read_all(void *p)
+{
+    static char bytes[4096];
+    const int *fd = p;
+    size_t n = 0;
+    ssize_t r;
+
+    while ((r = read(*fd, bytes, sizeof(bytes))) > 0)
+        n += (size_t)r;
+    return (void *)n;
+}
+
+Test(log, waits_for_a_stderr_that_someone_made_non_blocking)
+{
+    static struct log log;
+    pthread_t reader;
+    void *n;
+    int fds[2];
+
+    cr_assert_eq(pipe(fds), 0);
+    cr_assert_eq(fcntl(fds[1], F_SETFL, O_NONBLOCK), 0);
+    cr_assert_geq(fcntl(fds[1], F_SETPIPE_SZ, 4096), 4096);
+    log_init(&log, fds[1]);
+    cr_assert_eq(pthread_create(&reader, NULL, read_all, &fds[0]), 0);
+    for (int i = 0; i < 10000; i++)
+        write_plain(&log, "0123456789012345678");
+    log_flush(&log);
+    close(fds[1]);
+    pthread_join(reader, &n);
+    cr_assert_eq((size_t)n, 200000);
+}
+
+/* By stderr's stream, which has no fields. */
+Test(log, writes_the_sentence_alone_past_a_thread_that_is_stuck_in_the_journal)
+{
+    static struct log log;
+    char text[256], bytes[4096] = "";
+    int ends[2];
+
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    journal_announce(ends[1], 0);
+    log_init(&log, ends[1]);
+    log_write_past(&log, LOG_NOTICE, "7 are lost");
+    read_now(ends[0], text, sizeof(text));
+    cr_assert_str_eq(text, "<5>7 are lost\n");
+
+    while (send(ends[1], bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+        ;
+    log_write_past(&log, LOG_NOTICE, "It does not wait");
+}
+
+Test(log, writes_nothing_past_a_thread_that_is_stuck_in_plain_lines)
+{
+    static struct log log;
+    char text[256];
+    int ends[2];
+
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    unsetenv("JOURNAL_STREAM");
+    log_init(&log, ends[1]);
+    log_write_past(&log, LOG_NOTICE, "7 are lost");
+    cr_assert_eq(read_now(ends[0], text, sizeof(text)), 0);
+}
+
+Test(log, counts_the_lines_that_are_lost)
+{
+    static struct log log;
+
+    unsetenv("JOURNAL_STREAM");
+    log_init(&log, open("/dev/full", O_WRONLY | O_CLOEXEC));
+    for (int i = 0; i < 10000; i++)
+        write_plain(&log, "0123456789012345678");
+    cr_assert_gt(lost, 0);
+    cr_assert_eq(lost + log_flush(&log), 10000);
+    cr_assert_eq(log_flush(&log), 0);
+}
+
+/* A file may take the beginning only. */
+Test(log, counts_what_was_written_of_a_buffer_as_written)
+{
+    static struct log log;
+    char path[] = "/tmp/greetd-test-XXXXXX";
+
+    signal(SIGXFSZ, SIG_IGN);
+    unsetenv("JOURNAL_STREAM");
+    log_init(&log, mkstemp(path));
+    unlink(path);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &(struct rlimit){.rlim_cur = 50, .rlim_max = 50}), 0);
+    for (int i = 0; i < 5; i++)
+        write_plain(&log, "0123456789012345678");
+    cr_assert_eq(log_flush(&log), 3, "there is room for two and a half");
+}
+
+Test(log, goes_on_when_nobody_reads_any_more)
+{
+    static struct log log;
+    int fds[2];
+
+    signal(SIGPIPE, SIG_IGN);
+    cr_assert_eq(pipe(fds), 0);
+    close(fds[0]);
+    log_init(&log, fds[1]);
+    for (int i = 0; i < 10000; i++)
+        write_plain(&log, "0123456789012345678");
+    log_flush(&log);
+    cr_assert_eq(log.filled, 0);
+    log_init(&log, -1);
+    write_plain(&log, "to nobody");
+    log_flush(&log);
+    cr_assert_eq(log.filled, 0);
+}

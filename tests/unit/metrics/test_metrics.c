@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/metrics/metrics.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <time.h>
+
+#include "greetd/net/socket.h"
+
+TestSuite(metrics, .timeout = 60);
+
+Test(metrics, sums_are_over_all_counters)
+{
+    struct metrics metrics;
+
+    cr_assert_eq(metrics_init(&metrics, 2), 0);
+    struct metrics_counters *a = &metrics.workers[0], *b = &metrics.workers[1];
+
+    metrics_add(&a->accepted, 3);
+    metrics_add(&a->bytes_sent, 18);
+    metrics_add(&b->accepted, 4);
+    metrics_add(&b->ended, 3);
+    metrics_add(&b->greeted, 5);
+    metrics_add(&b->refused, 6);
+    metrics_add(&b->bytes_sent, (uint64_t)1 << 40);
+    struct metrics_sums sums = metrics_sum(&metrics);
+    metrics_deinit(&metrics);
+    cr_assert_eq(sums.accepted, 7);
+    cr_assert_eq(sums.ended, 3);
+    cr_assert_eq(sums.greeted, 5);
+    cr_assert_eq(sums.refused, 6);
+    cr_assert_eq(sums.bytes_sent, ((uint64_t)1 << 40) + 18);
+}
+
+Test(metrics, counters_of_two_threads_share_no_cache_line)
+{
+    struct metrics_counters counters[2];
+
+    cr_assert_eq((uintptr_t)&counters[0] % 64, 0);
+    cr_assert_eq(sizeof(counters[0]) % 64, 0);
+}
+
+/* Whether ERROR is one of those that are counted. */
+static bool is_counted(int error)
+{
+    for (size_t i = 0; i < METRICS_ACCEPT_ERRORS; i++)
+        if (metrics_accept_error(i) == error)
+            return true;
+    return false;
+}
+
+Test(metrics, every_error_that_accepting_survives_is_counted)
+{
+    for (int error = 1; error < 200; error++) {
+        enum sockutil_accept class = sockutil_accept_class(error);
+        bool survived = class != SOCKUTIL_ACCEPT_EMPTY && class != SOCKUTIL_ACCEPT_BROKEN;
+
+        cr_assert_eq(is_counted(error), survived && error != EINTR, "errno %d", error);
+    }
+}
+
+Test(metrics, an_accept_error_is_counted_as_what_it_is)
+{
+    struct metrics metrics;
+
+    cr_assert_eq(metrics_init(&metrics, 2), 0);
+    metrics_add_accept_error(&metrics.workers[0], EMFILE);
+    metrics_add_accept_error(&metrics.workers[1], EMFILE);
+    metrics_add_accept_error(&metrics.workers[1], ETIMEDOUT);
+    metrics_add_accept_error(&metrics.workers[1], EINTR);
+    for (size_t i = 0; i < METRICS_ACCEPT_ERRORS; i++) {
+        int error = metrics_accept_error(i);
+        uint64_t expected = error == EMFILE ? 2 : error == ETIMEDOUT ? 1 : 0;
+        cr_assert_eq(metrics_accept_errors(&metrics, i), expected, "errno %d", error);
+    }
+    metrics_deinit(&metrics);
+}
+
+/* The bounds are those that the text names. */
+Test(metrics, a_time_is_in_the_first_bucket_that_it_is_below_the_bound_of)
+{
+    cr_assert_eq(metrics_time_bucket(0), 0);
+    for (size_t bucket = 0; bucket + 1 < METRICS_TIMES; bucket++) {
+        uint64_t bound = metrics_time_bound_usec(bucket);
+
+        cr_assert_eq(bound, (uint64_t)16 << bucket);
+        cr_assert_eq(metrics_time_bucket(bound - 1), bucket);
+        cr_assert_eq(metrics_time_bucket(bound), bucket + 1);
+    }
+    cr_assert_eq(metrics_time_bucket(UINT64_MAX), METRICS_TIMES - 1);
+    cr_assert_gt(metrics_time_bound_usec(METRICS_TIMES - 2), 10 * 1000000);
+}
+
+Test(metrics, times_are_summed_over_all_workers)
+{
+    struct metrics metrics;
+
+    cr_assert_eq(metrics_init(&metrics, 2), 0);
+    metrics_add_time(&metrics.workers[0], 20);
+    metrics_add_time(&metrics.workers[1], 30);
+    metrics_add_time(&metrics.workers[1], 3600 * (uint64_t)1000000);
+    cr_assert_eq(metrics_times(&metrics, 0), 0);
+    cr_assert_eq(metrics_times(&metrics, 1), 2);
+    cr_assert_eq(metrics_times(&metrics, METRICS_TIMES - 1), 1);
+    cr_assert_eq(metrics_sum(&metrics).greeting_usec, 3600 * (uint64_t)1000000 + 50);
+    metrics_deinit(&metrics);
+}
+
+Test(metrics, tells_since_when_it_counts)
+{
+    struct metrics metrics;
+    time_t before = time(NULL);
+
+    cr_assert_eq(metrics_init(&metrics, 1), 0);
+    /* time(2) may lag behind by a tick of the clock. */
+    cr_assert_geq(metrics.started_usec / 1000000, (uint64_t)before);
+    cr_assert_leq(metrics.started_usec / 1000000, (uint64_t)time(NULL) + 1);
+    metrics_deinit(&metrics);
+}
+
+struct coming_and_going {
+    struct metrics_counters counters;
+    atomic_bool over;
+};
+
+static void *come_and_go(void *p)
+{
+    struct coming_and_going *c = p;
+
+    while (!atomic_load(&c->over)) {
+        metrics_add(&c->counters.accepted, 1);
+        metrics_add(&c->counters.ended, 1);
+    }
+    return NULL;
+}
+
+/* Those who are there now are accepted less ended, which must not turn out below zero. */
+Test(metrics, nobody_ends_before_being_accepted)
+{
+    static struct coming_and_going c;
+    struct metrics_sums sums = {0};
+    pthread_t thread;
+
+    cr_assert_eq(pthread_create(&thread, NULL, come_and_go, &c), 0);
+    for (int i = 0; i < 2000000 && sums.ended <= sums.accepted; i++) {
+        sums = metrics_sum(&(struct metrics){.workers = &c.counters, .n = 1});
+    }
+    atomic_store(&c.over, true);
+    pthread_join(thread, NULL);
+    cr_assert_leq(sums.ended, sums.accepted);
+}
+
+Test(metrics, a_listener_is_one_and_the_same_whenever_it_is_asked_for)
+{
+    struct metrics metrics;
+
+    cr_assert_eq(metrics_init(&metrics, 2), 0);
+    struct metrics_listener *server = metrics_listener(&metrics, "server");
+    struct metrics_listener *motd = metrics_listener(&metrics, "motd");
+
+    cr_assert_neq(server, motd);
+    cr_assert_str_eq(server->name, "server");
+    metrics_add(&server->workers[1].results[RESULT_DELIVERED], 3);
+    cr_assert_eq(metrics_listener(&metrics, "server"), server);
+    cr_assert_eq(atomic_load(&server->workers[1].results[RESULT_DELIVERED]), 3);
+    cr_assert_eq((uintptr_t)&server->workers[1] % 64, 0);
+
+    metrics_add(&server->workers[0].results[RESULT_DELIVERED], 4);
+    metrics_add(&server->workers[0].refused[REFUSAL_RATE], 1);
+    metrics_add(&server->workers[1].refused[REFUSAL_RATE], 1);
+    cr_assert_eq(metrics_results(&metrics, server, RESULT_DELIVERED), 7);
+    cr_assert_eq(metrics_results(&metrics, server, RESULT_RESET), 0);
+    cr_assert_eq(metrics_refusals(&metrics, server, REFUSAL_RATE), 2);
+    cr_assert_eq(metrics_refusals(&metrics, motd, REFUSAL_RATE), 0);
+    metrics_deinit(&metrics);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/metrics/result.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <string.h>
+
+TestSuite(result, .timeout = 60);
+
+Test(result, every_result_has_a_name_of_its_own)
+{
+    for (int a = 0; a < RESULT_N; a++)
+        for (int b = 0; b < RESULT_N; b++)
+            cr_assert_eq(strcmp(result_name((enum result)a), result_name((enum result)b)) == 0,
+                         a == b);
+}
+
+Test(result, says_of_a_failed_call_whose_doing_it_was)
+{
+    cr_assert_eq(result_of_errno(EPIPE), RESULT_RESET);
+    cr_assert_eq(result_of_errno(ECONNRESET), RESULT_RESET);
+    cr_assert_eq(result_of_errno(ENOTCONN), RESULT_RESET);
+    cr_assert_eq(result_of_errno(ETIMEDOUT), RESULT_TIMEOUT);
+    cr_assert_eq(result_of_errno(ENOMEM), RESULT_ERROR);
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Greetings that are made up for each client, sent to clients who take them at once or not. */
+
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "greetd/base/cleanup.h"
+#include "greetd/worker/conn.h"
+#include "support/conn_fixture.h"
+#include "support/fake_send.h"
+#include "support/net.h"
+
+#define HUGE ((size_t)12 * 1024 * 1024)
+
+TestSuite(conn_rendering, .timeout = 60);
+
+/* The value of $metrics; the greeting is this and the number of the connection. */
+static struct variable_text metrics;
+static struct rendering rendering;
+
+/* SIZE bytes at CONTEXT. */
+struct text {
+    const char *bytes;
+    size_t size;
+};
+
+static size_t write_text(void *context, char *buffer, size_t size)
+{
+    const struct text *text = context;
+    size_t n = text->size < size ? text->size : size - 1;
+
+    if (size > 0) {
+        memcpy(buffer, text->bytes, n);
+        buffer[n] = '\0';
+    }
+    return text->size;
+}
+
+/* A client that is told all of TEXT, whatever it holds, and its number, which is 7. */
+static void set(struct scene *scene, struct net_pair pair, struct text *text)
+{
+    struct greeting *greeting = NULL;
+    struct report report = REPORT_NULL;
+
+    cr_assert_eq(
+        greeting_new_from_template(&greeting, "$metrics #$connection", "f:1", "Message", &report),
+        0);
+    scene_set(scene, pair, *greeting);
+    free(greeting);
+    metrics = (struct variable_text){.write = write_text, .context = text};
+    rendering = (struct rendering){.metrics = metrics};
+    scene->terms.rendering = &rendering;
+}
+
+static void unset(struct scene *scene)
+{
+    free(scene->greeting.bytes);
+    free(scene->greeting.pieces);
+    rendering_deinit(&rendering);
+}
+
+static struct text huge_text(void)
+{
+    return (struct text){.bytes = net_long_greeting(HUGE).bytes, .size = HUGE};
+}
+
+/* Another client is greeted meanwhile, so that nothing of the first one's greeting is left where it
+ * was made up. */
+static void use_rendering_otherwise(void)
+{
+    memset(rendering.bytes, '-', rendering.capacity);
+}
+
+static struct net_pair pair_of_kind(int kind)
+{
+    return kind == 0 ? net_tcp_pair() : net_local_pair(kind);
+}
+
+static int kinds[] = {0, SOCK_STREAM, SOCK_SEQPACKET};
+
+ParameterizedTestParameters(conn_rendering, is_sent_at_once_if_the_kernel_takes_it)
+{
+    return cr_make_param_array(int, kinds, ELEMENTSOF(kinds));
+}
+
+ParameterizedTest(int *kind, conn_rendering, is_sent_at_once_if_the_kernel_takes_it, .timeout = 60)
+{
+    struct text text = {"Hello", 5};
+    struct scene scene;
+    char bytes[64];
+
+    set(&scene, pair_of_kind(*kind), &text);
+    cr_assert_eq(scene_begin(&scene), CONN_WAIT_SOON);
+    cr_assert_not(scene.conn.has_rest);
+    cr_assert_eq(net_read_to_end(scene.pair.client, bytes, sizeof(bytes)), 8);
+    cr_assert_arr_eq(bytes, "Hello #7", 8);
+    close(scene.pair.client);
+    cr_assert_eq(scene_step_while(&scene, CONN_WAIT_CLOSE), CONN_CLOSE);
+
+    struct connlog_connection story = scene_finish(&scene);
+    cr_assert_eq(story.result, RESULT_DELIVERED);
+    cr_assert_eq(story.bytes, 8);
+    cr_assert_eq(story.number, 7);
+    unset(&scene);
+}
+
+Test(conn_rendering, may_be_empty)
+{
+    struct text text = {"", 0};
+    struct scene scene;
+    char byte;
+
+    set(&scene, net_tcp_pair(), &text);
+    scene.greeting.n_pieces = 1;
+    cr_assert_eq(scene_begin(&scene), CONN_WAIT_SOON);
+    cr_assert_eq(net_read_to_end(scene.pair.client, &byte, 1), 0);
+    NET_WAIT_UNTIL(net_outstanding(scene.conn.fd) == 0);
+    cr_assert_eq(scene_finish(&scene).result, RESULT_DELIVERED);
+    unset(&scene);
+}
+
+ParameterizedTestParameters(conn_rendering, is_kept_for_a_slow_reader)
+{
+    return cr_make_param_array(int, kinds, ELEMENTSOF(kinds));
+}
+
+ParameterizedTest(int *kind, conn_rendering, is_kept_for_a_slow_reader, .timeout = 60)
+{
+    struct text text = huge_text();
+    _cleanup_free_ char *bytes = malloc(HUGE + 3);
+    struct scene scene;
+
+    set(&scene, pair_of_kind(*kind), &text);
+    scene.terms.records = *kind == SOCK_SEQPACKET;
+    cr_assert_eq(scene_begin(&scene), CONN_WAIT_WRITE);
+    cr_assert(scene.conn.has_rest);
+    use_rendering_otherwise();
+    for (size_t n = 0; n < HUGE + 3;) {
+        size_t left = HUGE + 3 - n, piece = left < 65536 ? left : 65536;
+
+        net_wait(scene.pair.client, POLLIN);
+        ssize_t r = recv(scene.pair.client, bytes + n, piece, 0);
+        cr_assert_gt(r, 0);
+        n += (size_t)r;
+        if (scene.conn.state == CONN_WRITING)
+            scene_step(&scene);
+    }
+    cr_assert_arr_eq(bytes, text.bytes, HUGE);
+    cr_assert_arr_eq(bytes + HUGE, " #7", 3);
+    cr_assert_eq(net_read_to_end(scene.pair.client, bytes, 1), 0);
+    cr_assert_eq(scene.conn.state, CONN_GREETED);
+    cr_assert_not(scene.conn.has_rest);
+
+    close(scene.pair.client);
+    cr_assert_eq(scene_step_while(&scene, CONN_WAIT_CLOSE), CONN_CLOSE);
+    struct connlog_connection story = scene_finish(&scene);
+    cr_assert_eq(story.result, RESULT_DELIVERED);
+    cr_assert_eq(story.bytes, HUGE + 3);
+    cr_assert_eq(story.number, 7);
+    unset(&scene);
+    free((char *)text.bytes);
+}
+
+Test(conn_rendering, is_kept_while_the_kernel_has_no_memory)
+{
+    struct text text = {"Hello", 5};
+    struct scene scene;
+    char bytes[64];
+
+    set(&scene, net_tcp_pair(), &text);
+    send_error = ENOBUFS;
+    cr_assert_eq(scene_begin(&scene), CONN_WAIT_SOON);
+    use_rendering_otherwise();
+    cr_assert_eq(scene_step(&scene), CONN_WAIT_SOON);
+    cr_assert(scene.conn.has_rest);
+    send_error = 0;
+    cr_assert_eq(scene_step(&scene), CONN_WAIT_SOON);
+    cr_assert_not(scene.conn.has_rest);
+    cr_assert_eq(net_read_to_end(scene.pair.client, bytes, sizeof(bytes)), 8);
+    cr_assert_arr_eq(bytes, "Hello #7", 8);
+    scene_finish(&scene);
+    unset(&scene);
+}
+
+Test(conn_rendering, is_freed_with_a_client_that_goes_in_the_middle)
+{
+    struct text text = huge_text();
+    struct scene scene;
+
+    set(&scene, net_tcp_pair(), &text);
+    cr_assert_eq(scene_begin(&scene), CONN_WAIT_WRITE);
+    net_reset(scene.pair.client);
+    net_wait(scene.conn.fd, POLLIN);
+    cr_assert_eq(scene_step(&scene), CONN_CLOSE);
+    struct connlog_connection story = scene_finish(&scene);
+    cr_assert_eq(story.result, RESULT_RESET);
+    cr_assert_eq(story.number, 7);
+    cr_assert_not(scene.conn.has_rest);
+    unset(&scene);
+    free((char *)text.bytes);
+}
+
+static size_t write_endless(void *context, char *buffer, size_t size)
+{
+    (void)context, (void)buffer, (void)size;
+    return UINT32_MAX;
+}
+
+Test(conn_rendering, is_an_error_if_it_can_not_be_made_up)
+{
+    struct text text = {"", 0};
+    struct scene scene;
+
+    set(&scene, net_tcp_pair(), &text);
+    rendering.metrics.write = write_endless;
+    cr_assert_eq(scene_begin(&scene), CONN_CLOSE);
+    struct connlog_connection story = scene_finish(&scene);
+    cr_assert_eq(story.result, RESULT_ERROR);
+    cr_assert_eq(story.bytes, 0);
+    unset(&scene);
+}
