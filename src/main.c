@@ -118,26 +118,26 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv)
     return r;
 }
 
-static void print_report(const struct report *report)
+static void print_report(const struct diagnostics *diagnostics)
 {
-    for (size_t i = 0; i < report->n_lines; i++)
-        fprintf(stderr, "%s\n", report->lines[i]);
+    for (size_t i = 0; i < diagnostics->n_lines; i++)
+        fprintf(stderr, "%s\n", diagnostics->lines[i]);
 }
 
 /* What the configuration has no part in. Returns 0 or the exit status. */
 static int check_options(const struct arguments *arguments)
 {
-    _cleanup_(report_deinit) struct report report = REPORT_NULL;
+    _cleanup_(diagnostics_deinit) struct diagnostics diagnostics = DIAGNOSTICS_NULL;
 
-    int r = config_check_options(&arguments->options, &report);
+    int r = config_check_options(&arguments->options, &diagnostics);
 
     if (r == -ENOMEM)
         return complain_memory();
-    print_report(&report);
+    print_report(&diagnostics);
     if (r < 0)
         return CONTROL_EXIT_USAGE;
     if (arguments->action == ACTION_SERVE && arguments->options.n_listen > 0 &&
-        handover_any_passed())
+        activation_any_passed())
         return complain_usage("--listen= can't be combined with sockets passed by systemd");
     return 0;
 }
@@ -154,9 +154,9 @@ static int finish_output(int r)
 }
 
 /* A thread that is stuck uses what would be freed, and the log. Returns the exit status. */
-static int leave(const struct log *log, int status)
+static int leave(const struct sink *sink, int status)
 {
-    if (log->abandoned)
+    if (sink->abandoned)
         _exit(status);
     return status;
 }
@@ -164,18 +164,18 @@ static int leave(const struct log *log, int status)
 static int act(const struct arguments *arguments)
 {
     _cleanup_(config_unrefp) struct config *config = NULL;
-    _cleanup_(report_deinit) struct report report = REPORT_NULL;
-    static struct log log; /* a thread that is stuck in it outlives this function */
+    _cleanup_(diagnostics_deinit) struct diagnostics diagnostics = DIAGNOSTICS_NULL;
+    static struct sink sink; /* a thread that is stuck in it outlives this function */
     int r;
 
-    log_init(&log, STDERR_FILENO);
-    r = config_load(&config, &arguments->options, &report);
+    sink_init(&sink, STDERR_FILENO);
+    r = config_load(&config, &arguments->options, &diagnostics);
     if (r == -ENOMEM)
         return complain_memory();
     if (r < 0 && arguments->action == ACTION_SERVE)
-        return leave(&log, control_reject(&log, &report, r));
+        return leave(&sink, control_reject(&sink, &diagnostics, r));
     if (r < 0) {
-        print_report(&report);
+        print_report(&diagnostics);
         /* A file that is not there yet is a mistake for the one who asks. */
         return r == -EMFILE || r == -ENFILE ? EX_OSERR : EX_CONFIG;
     }
@@ -184,7 +184,7 @@ static int act(const struct arguments *arguments)
     case ACTION_SHOW_CONFIG:
         return finish_output(config_show(config, stdout));
     case ACTION_SERVE:
-        return leave(&log, control_run(config, &arguments->options, &log));
+        return leave(&sink, control_run(config, &arguments->options, &sink));
     default: /* ACTION_CHECK: it has been loaded, so it is right */
         return EXIT_SUCCESS;
     }
@@ -219,7 +219,7 @@ static void fill_standard_streams(void)
     do
         fd = open("/dev/null", O_RDWR);
     while (fd >= 0 && fd <= STDERR_FILENO);
-    util_close(fd);
+    safe_close(fd);
 }
 
 int main(int argc, char **argv)
@@ -233,7 +233,7 @@ int main(int argc, char **argv)
     signals_defer_reload();
 
     /* Asked now: the sockets are not announced any more once they have been taken over. */
-    bool passed_sockets = handover_any_passed();
+    bool passed_sockets = activation_any_passed();
     int status = run(&arguments, argc, argv);
 
     if (status != 0 && passed_sockets && arguments.action == ACTION_SERVE)

@@ -4,20 +4,20 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-void report_deinit(struct report *report)
+void diagnostics_deinit(struct diagnostics *diagnostics)
 {
-    for (size_t i = 0; i < report->n_lines; i++)
-        free(report->lines[i]);
-    free(report->lines);
-    *report = REPORT_NULL;
+    for (size_t i = 0; i < diagnostics->n_lines; i++)
+        free(diagnostics->lines[i]);
+    free(diagnostics->lines);
+    *diagnostics = DIAGNOSTICS_NULL;
 }
 
-void report_add(struct report *report, const char *format, ...)
+void diagnostics_add(struct diagnostics *diagnostics, const char *format, ...)
 {
     _cleanup_free_ char *line = NULL;
     va_list arguments;
 
-    report->n_mistakes++;
+    diagnostics->n_errors++;
 
     va_start(arguments, format);
     int r = vasprintf(&line, format, arguments);
@@ -27,9 +27,9 @@ void report_add(struct report *report, const char *format, ...)
         return;
     }
 
-    char **lines = reallocarray(report->lines, report->n_lines + 1, sizeof(*lines));
+    char **lines = reallocarray(diagnostics->lines, diagnostics->n_lines + 1, sizeof(*lines));
     if (!lines)
         return;
-    report->lines = lines;
-    report->lines[report->n_lines++] = TAKE_PTR(line);
+    diagnostics->lines = lines;
+    diagnostics->lines[diagnostics->n_lines++] = TAKE_PTR(line);
 }

@@ -91,15 +91,16 @@ int file_read(char **ret_bytes, size_t *ret_size, const char *path, size_t limit
     return read_to_end(fd, (size_t)status.st_size, limit, ret_bytes, ret_size);
 }
 
-bool file_report_shortage(const char *path, int error, struct report *report)
+bool file_diagnose_shortage(const char *path, int error, struct diagnostics *diagnostics)
 {
     if (error != -EMFILE && error != -ENFILE)
         return false;
-    report_add(report, "Failed to read %s: %s (no mistake in the file)", path, strerror(-error));
+    diagnostics_add(diagnostics, "Failed to read %s: %s (no mistake in the file)", path,
+                    strerror(-error));
     return true;
 }
 
-const char *file_read_error(int error)
+const char *file_strerror(int error)
 {
     return error == -EINVAL ? "Not a regular file" : strerror(-error);
 }

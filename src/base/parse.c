@@ -8,12 +8,12 @@
 #include <strings.h>
 
 #include "greetd/base/cleanup.h"
+#include "greetd/base/clock.h"
 
 #define DIGITS     "0123456789"
 #define WHITESPACE " \t\n\r"
 
 #define USEC_PER_MSEC UINT64_C(1000)
-#define USEC_PER_SEC  (1000 * USEC_PER_MSEC)
 #define USEC_PER_MIN  (60 * USEC_PER_SEC)
 #define USEC_PER_HOUR (60 * USEC_PER_MIN)
 #define USEC_PER_DAY  (24 * USEC_PER_HOUR)
@@ -55,7 +55,7 @@ static int read_digits(const char **p, uint64_t *ret)
     return 0;
 }
 
-int value_parse_unsigned(uint64_t *ret, const char *text, uint64_t min, uint64_t max)
+int parse_unsigned(uint64_t *ret, const char *text, uint64_t min, uint64_t max)
 {
     uint64_t number;
 
@@ -70,7 +70,7 @@ int value_parse_unsigned(uint64_t *ret, const char *text, uint64_t min, uint64_t
     return 0;
 }
 
-int value_parse_boolean(bool *ret, const char *text)
+int parse_boolean(bool *ret, const char *text)
 {
     static const char *const words[][2] = {
         {"0", "1"}, {"no", "yes"}, {"false", "true"}, {"off", "on"}};
@@ -84,14 +84,14 @@ int value_parse_boolean(bool *ret, const char *text)
     return -EINVAL;
 }
 
-int value_parse_size(uint64_t *ret, const char *text)
+int parse_size(uint64_t *ret, const char *text)
 {
     static const char units[] = "BKMGTPE";
     uint64_t number;
     unsigned shift = 0;
 
     if (strcmp(text, "infinity") == 0) {
-        *ret = VALUE_INFINITY;
+        *ret = UINT64_MAX;
         return 0;
     }
 
@@ -104,7 +104,7 @@ int value_parse_size(uint64_t *ret, const char *text)
             return -EINVAL;
         shift = 10 * (unsigned)(unit - units);
     }
-    if (number > (VALUE_INFINITY - 1) >> shift)
+    if (number > (UINT64_MAX - 1) >> shift)
         return -ERANGE;
     *ret = number << shift;
     return 0;
@@ -176,13 +176,13 @@ static int read_span(const char **p, uint64_t *ret_usec)
     return 0;
 }
 
-int value_parse_time(uint64_t *ret_usec, const char *text)
+int parse_timespan(uint64_t *ret_usec, const char *text)
 {
     const char *p = text;
     uint64_t sum = 0;
 
     if (strcmp(text, "infinity") == 0) {
-        *ret_usec = VALUE_INFINITY;
+        *ret_usec = USEC_INFINITY;
         return 0;
     }
 
@@ -191,7 +191,7 @@ int value_parse_time(uint64_t *ret_usec, const char *text)
         int r = read_span(&p, &usec);
         if (r < 0)
             return r;
-        if (__builtin_add_overflow(sum, usec, &sum) || sum == VALUE_INFINITY)
+        if (__builtin_add_overflow(sum, usec, &sum) || sum == USEC_INFINITY)
             return -ERANGE;
         p += strspn(p, WHITESPACE);
     } while (*p != '\0');
@@ -200,7 +200,7 @@ int value_parse_time(uint64_t *ret_usec, const char *text)
     return 0;
 }
 
-const char *value_format_time(uint64_t usec, char *buffer)
+const char *format_timespan(uint64_t usec, char *buffer)
 {
     static const struct {
         const char *name;
@@ -215,7 +215,7 @@ const char *value_format_time(uint64_t usec, char *buffer)
         {"us", 1},
     };
 
-    if (usec == VALUE_INFINITY)
+    if (usec == USEC_INFINITY)
         return strcpy(buffer, "infinity");
     if (usec == 0)
         return strcpy(buffer, "0");
@@ -227,46 +227,5 @@ const char *value_format_time(uint64_t usec, char *buffer)
         if (n > 0)
             p += sprintf(p, "%s%" PRIu64 "%s", p == buffer ? "" : " ", n, units[i].name);
     }
-    return buffer;
-}
-
-size_t value_utf8_length(const char *text)
-{
-    const unsigned char *c = (const unsigned char *)text;
-    size_t length = c[0] < 0x80 ? 1 : c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : 4;
-
-    if ((c[0] >= 0x80 && c[0] < 0xc2) || c[0] > 0xf4)
-        return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((c[i] & 0xc0) != 0x80)
-            return 0;
-    /* Longer than it need be, a surrogate, or beyond the last one. */
-    if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] > 0x9f) ||
-        (c[0] == 0xf0 && c[1] < 0x90) || (c[0] == 0xf4 && c[1] > 0x8f))
-        return 0;
-    return length;
-}
-
-static bool is_control(char c)
-{
-    return (unsigned char)c < ' ' || c == 0x7f;
-}
-
-const char *value_excerpt(const char *text, char *buffer)
-{
-    const char *end = buffer + (VALUE_EXCERPT_MAX - sizeof("\\xHH..."));
-    char *p = buffer;
-
-    while (*text != '\0' && p < end) {
-        size_t length = value_utf8_length(text);
-
-        if (length > 0 && !is_control(*text)) {
-            p = mempcpy(p, text, length);
-            text += length;
-        } else {
-            p += sprintf(p, "\\x%02x", (unsigned char)*text++);
-        }
-    }
-    strcpy(p, *text != '\0' ? "..." : "");
     return buffer;
 }

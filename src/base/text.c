@@ -2,6 +2,8 @@
 #include "greetd/base/text.h"
 
 #include <ctype.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Longer names are no typing mistakes, and the row of distances fits the stack. */
@@ -38,7 +40,7 @@ static size_t distance(const char *a, const char *b, size_t b_length)
     return row[b_length];
 }
 
-const char *suggest_nearest(const char *name, const char *const *candidates, size_t n)
+const char *text_nearest(const char *name, const char *const *candidates, size_t n)
 {
     const char *nearest = NULL;
     size_t least = 0;
@@ -57,4 +59,45 @@ const char *suggest_nearest(const char *name, const char *const *candidates, siz
         }
     }
     return nearest;
+}
+
+size_t text_utf8_length(const char *text)
+{
+    const unsigned char *c = (const unsigned char *)text;
+    size_t length = c[0] < 0x80 ? 1 : c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : 4;
+
+    if ((c[0] >= 0x80 && c[0] < 0xc2) || c[0] > 0xf4)
+        return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((c[i] & 0xc0) != 0x80)
+            return 0;
+    /* Longer than it need be, a surrogate, or beyond the last one. */
+    if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] > 0x9f) ||
+        (c[0] == 0xf0 && c[1] < 0x90) || (c[0] == 0xf4 && c[1] > 0x8f))
+        return 0;
+    return length;
+}
+
+static bool is_control(char c)
+{
+    return (unsigned char)c < ' ' || c == 0x7f;
+}
+
+const char *text_excerpt(const char *text, char *buffer)
+{
+    const char *end = buffer + (TEXT_EXCERPT_MAX - sizeof("\\xHH..."));
+    char *p = buffer;
+
+    while (*text != '\0' && p < end) {
+        size_t length = text_utf8_length(text);
+
+        if (length > 0 && !is_control(*text)) {
+            p = mempcpy(p, text, length);
+            text += length;
+        } else {
+            p += sprintf(p, "\\x%02x", (unsigned char)*text++);
+        }
+    }
+    strcpy(p, *text != '\0' ? "..." : "");
+    return buffer;
 }

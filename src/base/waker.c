@@ -2,10 +2,11 @@
 #include "greetd/base/waker.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/eventfd.h>
 
 #include "greetd/base/cleanup.h"
-#include "greetd/net/socket.h"
+#include "greetd/base/clock.h"
 
 int waker_init(struct waker *waker)
 {
@@ -19,7 +20,7 @@ int waker_init(struct waker *waker)
 
 void waker_deinit(struct waker *waker)
 {
-    waker->fd = util_close(waker->fd);
+    waker->fd = safe_close(waker->fd);
 }
 
 /* Sequentially consistent on both sides: either the thread sees what was just put there when it
@@ -43,11 +44,27 @@ void waker_cancel(struct waker *waker)
     atomic_store(&waker->asleep, false);
 }
 
+bool waker_wait_readable(int fd, uint64_t deadline_usec)
+{
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+    int n;
+
+    do {
+        uint64_t now_usec = clock_now();
+        uint64_t left_usec = deadline_usec > now_usec ? deadline_usec - now_usec : 0;
+        const struct timespec left = {.tv_sec = (time_t)(left_usec / 1000000),
+                                      .tv_nsec = (long)(left_usec % 1000000) * 1000};
+
+        n = ppoll(&readable, 1, deadline_usec == USEC_INFINITY ? NULL : &left, NULL);
+    } while (n < 0 && errno == EINTR);
+    return n > 0;
+}
+
 void waker_sleep(struct waker *waker, uint64_t deadline_usec)
 {
     eventfd_t n;
 
-    if (sockutil_await_readable(waker->fd, deadline_usec))
+    if (waker_wait_readable(waker->fd, deadline_usec))
         (void)eventfd_read(waker->fd, &n);
     waker_cancel(waker);
 }

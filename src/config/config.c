@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "greetd/base/file.h"
-#include "greetd/base/parse.h"
+#include "greetd/base/text.h"
 #include "greetd/config/files.h"
 #include "greetd/config/loader.h"
 #include "greetd/config/section.h"
@@ -18,7 +18,7 @@ struct listener_entry {
 
 struct config {
     atomic_size_t references;
-    struct draft draft;             /* complete, and never changed again */
+    struct sections sections;       /* complete, and never changed again */
     struct listener_entry *entries; /* owned: for [Greeting], then for each [Listener NAME] */
     size_t n_entries;
     size_t n_refused; /* of the mistakes, files that the system did not let us read */
@@ -32,7 +32,7 @@ static int config_new(struct config **ret)
         return -ENOMEM;
     atomic_init(&config->references, 1);
 
-    int r = draft_init(&config->draft);
+    int r = sections_init(&config->sections);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(config);
@@ -44,7 +44,7 @@ static void config_free(struct config *config)
     for (size_t i = 0; i < config->n_entries; i++)
         greeting_free(config->entries[i].greeting);
     free(config->entries);
-    draft_deinit(&config->draft);
+    sections_deinit(&config->sections);
     free(config);
 }
 
@@ -67,20 +67,20 @@ void config_unref(struct config *config)
 
 const struct server_settings *config_server(const struct config *config)
 {
-    return &config->draft.sections[DRAFT_SERVER].values.server;
+    return &config->sections.sections[SECTIONS_SERVER].values.server;
 }
 
 const char *config_server_origin(const struct config *config, const char *name)
 {
-    const char *origin = setting_origin(&config->draft.sections[DRAFT_SERVER].values,
+    const char *origin = setting_origin(&config->sections.sections[SECTIONS_SERVER].values,
                                         setting_find(name, SECTION_SERVER));
 
-    return strcmp(origin, FIELD_ORIGIN_DEFAULT) == 0 ? NULL : origin;
+    return strcmp(origin, SETTING_ORIGIN_DEFAULT) == 0 ? NULL : origin;
 }
 
 const struct log_settings *config_log(const struct config *config)
 {
-    return &config->draft.sections[DRAFT_LOG].values.log;
+    return &config->sections.sections[SECTIONS_LOG].values.log;
 }
 
 const struct config_listener *config_default_listener(const struct config *config)
@@ -111,8 +111,8 @@ int config_show(const struct config *config, FILE *stream)
     char header[SECTION_TEXT_MAX];
 
     errno = 0;
-    for (size_t i = 0; i < config->draft.n; i++) {
-        const struct draft_section *section = &config->draft.sections[i];
+    for (size_t i = 0; i < config->sections.n; i++) {
+        const struct section *section = &config->sections.sections[i];
         fprintf(stream, "%s%s\n", i > 0 ? "\n" : "",
                 section_format(section->kind, section->name, header));
         setting_values_print(&section->values, section->kind, stream);
@@ -140,17 +140,17 @@ static bool same_message(const struct setting_values *a, const struct setting_va
 
 /* A message whose bad escapes have been reported. */
 static int compile_text(struct greeting **ret, const struct setting_values *values,
-                        struct report *report)
+                        struct diagnostics *diagnostics)
 {
     const char *text = values->greeting.message, *why;
     const char *origin = setting_origin(values, message_of(values));
-    bool is_option = strcmp(origin, DRAFT_ORIGIN_COMMAND_LINE) == 0;
+    bool is_option = strcmp(origin, SETTING_ORIGIN_COMMAND_LINE) == 0;
     size_t offset;
 
     if (!values->greeting.expand)
         return greeting_new_from_text(ret, text, &why, &offset);
     return greeting_new_from_template(ret, text, origin, is_option ? "--message" : "Message",
-                                      report);
+                                      diagnostics);
 }
 
 /* What is wrong with the file itself, as file_read() has it. All else is the system's refusal. */
@@ -160,19 +160,19 @@ static bool is_bad_file(int error)
 }
 
 static int compile_file(struct greeting **ret, struct config *config,
-                        const struct setting_values *values, struct report *report)
+                        const struct setting_values *values, struct diagnostics *diagnostics)
 {
     const char *path = values->greeting.message_file;
     const char *origin = setting_origin(values, message_of(values));
     _cleanup_(greeting_freep) struct greeting *greeting = NULL;
 
     int r = greeting_new_from_file(&greeting, path);
-    if (file_report_shortage(path, r, report))
+    if (file_diagnose_shortage(path, r, diagnostics))
         return r;
     if (r < 0 && r != -ENOMEM) {
-        char excerpt[VALUE_EXCERPT_MAX];
-        report_add(report, "%s: MessageFile=%s: %s", origin, value_excerpt(path, excerpt),
-                   file_read_error(r));
+        char excerpt[TEXT_EXCERPT_MAX];
+        diagnostics_add(diagnostics, "%s: MessageFile=%s: %s", origin, text_excerpt(path, excerpt),
+                        file_strerror(r));
         if (!is_bad_file(r)) {
             config->n_refused++;
             config->refusal = r;
@@ -180,7 +180,7 @@ static int compile_file(struct greeting **ret, struct config *config,
         return -EINVAL;
     }
     if (r >= 0 && values->greeting.expand)
-        r = greeting_expand(&greeting, path, origin, "MessageFile", report);
+        r = greeting_expand(&greeting, path, origin, "MessageFile", diagnostics);
     if (r >= 0)
         *ret = TAKE_PTR(greeting);
     return r;
@@ -189,104 +189,106 @@ static int compile_file(struct greeting **ret, struct config *config,
 /* Compiles the greeting of VALUES. What is wrong with it is a mistake of the line that has it; *RET
  * is NULL then. */
 static int compile_greeting(struct greeting **ret, struct config *config,
-                            const struct setting_values *values, struct report *report)
+                            const struct setting_values *values, struct diagnostics *diagnostics)
 {
     *ret = NULL;
-    int r = values->greeting.message_file ? compile_file(ret, config, values, report)
-                                          : compile_text(ret, values, report);
+    int r = values->greeting.message_file ? compile_file(ret, config, values, diagnostics)
+                                          : compile_text(ret, values, diagnostics);
     return r == -EINVAL || r == -EFBIG ? 0 : r;
 }
 
-static int add_entry(struct config *config, const struct draft_section *section,
-                     struct report *report)
+static int add_entry(struct config *config, const struct section *section,
+                     struct diagnostics *diagnostics)
 {
-    const struct draft_section *sections = config->draft.sections;
+    const struct section *sections = config->sections.sections;
     bool is_default = section->kind == SECTION_GREETING;
     struct listener_entry *entry = &config->entries[config->n_entries];
 
-    if (is_default || !same_message(&section->values, &sections[DRAFT_GREETING].values)) {
-        int r = compile_greeting(&entry->greeting, config, &section->values, report);
+    if (is_default || !same_message(&section->values, &sections[SECTIONS_GREETING].values)) {
+        int r = compile_greeting(&entry->greeting, config, &section->values, diagnostics);
         if (r < 0)
             return r;
     }
     entry->view = (struct config_listener){
         .name = is_default ? CONFIG_SERVER_NAME : section->name,
         .settings = section->values.greeting,
-        .addresses = is_default ? sections[DRAFT_SERVER].values.listen : section->values.listen,
+        .addresses = is_default ? sections[SECTIONS_SERVER].values.listen : section->values.listen,
         .greeting = entry->greeting ? entry->greeting : config->entries[0].greeting,
     };
     config->n_entries++;
     return 0;
 }
 
-static int add_entries(struct config *config, struct report *report)
+static int add_entries(struct config *config, struct diagnostics *diagnostics)
 {
-    config->entries = calloc(config->draft.n - DRAFT_GREETING, sizeof(*config->entries));
+    config->entries = calloc(config->sections.n - SECTIONS_GREETING, sizeof(*config->entries));
     if (!config->entries)
         return -ENOMEM;
 
-    for (size_t i = DRAFT_GREETING; i < config->draft.n; i++) {
-        int r = add_entry(config, &config->draft.sections[i], report);
+    for (size_t i = SECTIONS_GREETING; i < config->sections.n; i++) {
+        int r = add_entry(config, &config->sections.sections[i], diagnostics);
         if (r < 0)
             return r;
     }
     return 0;
 }
 
-static int read_files(struct draft *draft, const struct config_options *options,
-                      struct report *report)
+static int read_files(struct sections *sections, const struct config_options *options,
+                      struct diagnostics *diagnostics)
 {
     _cleanup_(config_files_deinit) struct config_files files = CONFIG_FILES_NULL;
     const char *path = options->path ? options->path : CONFIG_PATH_DEFAULT;
 
-    int r = config_files_read(&files, path, options->path != NULL, report);
+    int r = config_files_read(&files, path, options->path != NULL, diagnostics);
     for (size_t i = 0; i < files.n && r >= 0; i++)
-        r = draft_read_file(draft, files.files[i].path, files.files[i].bytes, files.files[i].size,
-                            report);
+        r = loader_read_file(sections, files.files[i].path, files.files[i].bytes,
+                             files.files[i].size, diagnostics);
     return r;
 }
 
-static int read_options(struct draft *draft, const struct config_options *options,
-                        struct report *report)
+static int read_options(struct sections *sections, const struct config_options *options,
+                        struct diagnostics *diagnostics)
 {
-    return draft_read_options(draft, options->listen, options->n_listen, options->message, report);
+    return loader_read_options(sections, options->listen, options->n_listen, options->message,
+                               diagnostics);
 }
 
-int config_check_options(const struct config_options *options, struct report *report)
+int config_check_options(const struct config_options *options, struct diagnostics *diagnostics)
 {
-    _cleanup_(draft_deinit) struct draft draft = DRAFT_NULL;
-    size_t n_mistakes = report->n_mistakes;
+    _cleanup_(sections_deinit) struct sections sections = SECTIONS_NULL;
+    size_t n_errors = diagnostics->n_errors;
 
-    int r = draft_init(&draft);
+    int r = sections_init(&sections);
     if (r >= 0)
-        r = read_options(&draft, options, report);
+        r = read_options(&sections, options, diagnostics);
     if (r < 0)
         return r;
-    draft_report_duplicates(&draft, report);
-    return report->n_mistakes > n_mistakes ? -EBADMSG : 0;
+    sections_find_duplicates(&sections, diagnostics);
+    return diagnostics->n_errors > n_errors ? -EBADMSG : 0;
 }
 
-int config_load(struct config **ret, const struct config_options *options, struct report *report)
+int config_load(struct config **ret, const struct config_options *options,
+                struct diagnostics *diagnostics)
 {
     _cleanup_(config_unrefp) struct config *config = NULL;
-    size_t n_mistakes = report->n_mistakes;
+    size_t n_errors = diagnostics->n_errors;
 
     int r = config_new(&config);
     if (r >= 0)
-        r = read_files(&config->draft, options, report);
+        r = read_files(&config->sections, options, diagnostics);
     if (r >= 0)
-        r = read_options(&config->draft, options, report);
+        r = read_options(&config->sections, options, diagnostics);
     if (r >= 0)
-        r = draft_complete(&config->draft);
+        r = sections_complete(&config->sections);
     if (r >= 0)
-        r = add_entries(config, report);
+        r = add_entries(config, diagnostics);
     if (r < 0)
         return r;
 
-    draft_report_duplicates(&config->draft, report);
-    n_mistakes = report->n_mistakes - n_mistakes;
-    if (n_mistakes > 0)
-        return n_mistakes == config->n_refused ? config->refusal : -EBADMSG;
+    sections_find_duplicates(&config->sections, diagnostics);
+    n_errors = diagnostics->n_errors - n_errors;
+    if (n_errors > 0)
+        return n_errors == config->n_refused ? config->refusal : -EBADMSG;
     *ret = TAKE_PTR(config);
     return 0;
 }

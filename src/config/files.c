@@ -25,7 +25,7 @@ static int append(struct config_files *files, char **path, char **bytes, size_t 
 }
 
 static int read_one(struct config_files *files, const char *path, bool required,
-                    struct report *report)
+                    struct diagnostics *diagnostics)
 {
     _cleanup_free_ char *path_copy = strdup(path);
     _cleanup_free_ char *bytes = NULL;
@@ -36,10 +36,10 @@ static int read_one(struct config_files *files, const char *path, bool required,
     int r = file_read(&bytes, &size, path, CONFIG_FILES_SIZE_MAX);
     if (r == -ENOMEM || (r == -ENOENT && !required))
         return r == -ENOMEM ? r : 0;
-    if (file_report_shortage(path, r, report))
+    if (file_diagnose_shortage(path, r, diagnostics))
         return r;
     if (r < 0) {
-        report_add(report, "%s: %s", path, file_read_error(r));
+        diagnostics_add(diagnostics, "%s: %s", path, file_strerror(r));
         return 0;
     }
     return append(files, &path_copy, &bytes, size);
@@ -60,7 +60,7 @@ static int compare_names(const struct dirent **a, const struct dirent **b)
 }
 
 static int read_drop_in(struct config_files *files, const char *directory, const char *name,
-                        struct report *report)
+                        struct diagnostics *diagnostics)
 {
     _cleanup_free_ char *path = NULL;
 
@@ -68,10 +68,11 @@ static int read_drop_in(struct config_files *files, const char *directory, const
         path = NULL;
         return -ENOMEM;
     }
-    return read_one(files, path, true, report);
+    return read_one(files, path, true, diagnostics);
 }
 
-static int read_directory(struct config_files *files, const char *directory, struct report *report)
+static int read_directory(struct config_files *files, const char *directory,
+                          struct diagnostics *diagnostics)
 {
     struct dirent **entries;
 
@@ -79,16 +80,16 @@ static int read_directory(struct config_files *files, const char *directory, str
     int r = n < 0 ? -errno : 0;
     if (r == -ENOENT)
         return 0;
-    if (r == -ENOMEM || file_report_shortage(directory, r, report))
+    if (r == -ENOMEM || file_diagnose_shortage(directory, r, diagnostics))
         return r;
     if (r < 0) {
-        report_add(report, "%s: %s", directory, strerror(-r));
+        diagnostics_add(diagnostics, "%s: %s", directory, strerror(-r));
         return 0;
     }
 
     for (int i = 0; i < n; i++) {
         if (r == 0)
-            r = read_drop_in(files, directory, entries[i]->d_name, report);
+            r = read_drop_in(files, directory, entries[i]->d_name, diagnostics);
         free(entries[i]);
     }
     free(entries);
@@ -96,7 +97,7 @@ static int read_directory(struct config_files *files, const char *directory, str
 }
 
 int config_files_read(struct config_files *ret, const char *path, bool required,
-                      struct report *report)
+                      struct diagnostics *diagnostics)
 {
     _cleanup_free_ char *directory = NULL;
 
@@ -104,8 +105,8 @@ int config_files_read(struct config_files *ret, const char *path, bool required,
         directory = NULL;
         return -ENOMEM;
     }
-    int r = read_one(ret, path, required, report);
-    return r < 0 ? r : read_directory(ret, directory, report);
+    int r = read_one(ret, path, required, diagnostics);
+    return r < 0 ? r : read_directory(ret, directory, diagnostics);
 }
 
 void config_files_deinit(struct config_files *files)

@@ -181,7 +181,7 @@ static void parse_entry(struct ini *ini, char *text, size_t nul_line, struct ini
         ret->line = nul_line;
     }
     if (why) {
-        ret->kind = INI_MISTAKE;
+        ret->kind = INI_ERROR;
         ret->name = text;
         ret->why = why;
     }

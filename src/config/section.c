@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "greetd/base/cleanup.h"
-#include "greetd/base/parse.h"
 #include "greetd/base/text.h"
 
 #define BLANKS " \t"
@@ -58,46 +57,48 @@ static const struct section_row *find_nearest(const char *text, size_t length)
 
     for (size_t i = 0; i < ELEMENTSOF(sections); i++)
         words[i] = sections[i].word;
-    const char *nearest = suggest_nearest(word, words, ELEMENTSOF(words));
+    const char *nearest = text_nearest(word, words, ELEMENTSOF(words));
     return nearest ? find_section(nearest, strlen(nearest)) : NULL;
 }
 
 /* What follows the first word is kept in the suggestion if it can stand there. */
-static void report_unknown(const char *text, const char *origin, struct report *report)
+static void report_unknown(const char *text, const char *origin, struct diagnostics *diagnostics)
 {
     const char *word = text + strspn(text, BLANKS);
     size_t length = strcspn(word, BLANKS);
     const char *name = word + length + strspn(word + length, BLANKS);
     const struct section_row *nearest = find_nearest(word, length);
-    char excerpt[VALUE_EXCERPT_MAX];
+    char excerpt[TEXT_EXCERPT_MAX];
 
-    value_excerpt(text, excerpt);
+    text_excerpt(text, excerpt);
     if (nearest) {
         char meant[SECTION_TEXT_MAX];
         section_format(nearest->kind, name_is_valid(name) ? name : NULL, meant);
-        report_add(report, "%s: Unknown section [%s]; did you mean %s?", origin, excerpt, meant);
+        diagnostics_add(diagnostics, "%s: Unknown section [%s]; did you mean %s?", origin, excerpt,
+                        meant);
     } else {
-        report_add(report, "%s: Unknown section [%s]", origin, excerpt);
+        diagnostics_add(diagnostics, "%s: Unknown section [%s]", origin, excerpt);
     }
 }
 
 int section_parse(enum section_kind *ret, const char **ret_name, const char *text,
-                  const char *origin, struct report *report)
+                  const char *origin, struct diagnostics *diagnostics)
 {
     size_t length = strcspn(text, BLANKS);
     const char *name = text + length + strspn(text + length, BLANKS);
     const struct section_row *section = find_section(text, length);
 
     if (!section || (!section->has_name && text[length] != '\0')) {
-        report_unknown(text, origin, report);
+        report_unknown(text, origin, diagnostics);
         return -EINVAL;
     }
     if (section->has_name && !name_is_valid(name)) {
-        char excerpt[VALUE_EXCERPT_MAX];
-        report_add(report,
-                   "%s: [%s] must have a name, as in [Listener NAME]: 1 to 255 ASCII characters, "
-                   "no control characters, no ':', no space at the end",
-                   origin, value_excerpt(text, excerpt));
+        char excerpt[TEXT_EXCERPT_MAX];
+        diagnostics_add(
+            diagnostics,
+            "%s: [%s] must have a name, as in [Listener NAME]: 1 to 255 ASCII characters, "
+            "no control characters, no ':', no space at the end",
+            origin, text_excerpt(text, excerpt));
         return -EINVAL;
     }
     *ret = section->kind;

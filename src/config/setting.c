@@ -6,36 +6,37 @@
 #include <string.h>
 
 #include "greetd/base/cleanup.h"
+#include "greetd/base/clock.h"
 #include "greetd/base/text.h"
 
 #define OFFSET(field) offsetof(struct setting_values, field)
 
 /* One spelling of the limits for the parser and for the message. */
 #define NUMBER(least, most)                                                                        \
-    .kind = &field_number, .rule = {.min = (least),                                                \
-                                    .max = (most),                                                 \
-                                    .accepts = "must be a number from " #least " to " #most}
+    .kind = &setting_type_number,                                                                  \
+    .rule = {                                                                                      \
+        .min = (least), .max = (most), .accepts = "must be a number from " #least " to " #most}
 #define NUMBER_OR_AUTO(least, most)                                                                \
-    .kind = &field_number,                                                                         \
+    .kind = &setting_type_number,                                                                  \
     .rule = {.min = (least),                                                                       \
              .max = (most),                                                                        \
              .word = "auto",                                                                       \
              .accepts = "must be auto or a number from " #least " to " #most}
 #define NUMBER_OR_INFINITY(least, most)                                                            \
-    .kind = &field_number,                                                                         \
+    .kind = &setting_type_number,                                                                  \
     .rule = {.min = (least),                                                                       \
              .max = (most),                                                                        \
              .word = "infinity",                                                                   \
-             .word_value = SETTING_INFINITY,                                                       \
+             .word_value = USEC_INFINITY,                                                          \
              .accepts = "must be infinity or a number from " #least " to " #most}
-#define BOOLEAN .kind = &field_boolean, .rule = {.accepts = "must be yes or no"}
+#define BOOLEAN .kind = &setting_type_boolean, .rule = {.accepts = "must be yes or no"}
 /* LIST is an array of words that ends with NULL, ALL the same for the message: "a, b or c". */
 #define WORD(list, all)                                                                            \
-    .kind = &field_word, .rule = {.words = (list), .accepts = "must be one of " all}
+    .kind = &setting_type_word, .rule = {.words = (list), .accepts = "must be one of " all}
 #define TIME_FROM(least, words)                                                                    \
-    .kind = &field_time,                                                                           \
+    .kind = &setting_type_time,                                                                    \
     .rule = {.min = (least),                                                                       \
-             .max = SETTING_INFINITY,                                                              \
+             .max = USEC_INFINITY,                                                                 \
              .accepts = "must be a time" words " such as 5 (seconds), 500ms, "                     \
                         "1min 30s or infinity"}
 #define TIME         TIME_FROM(0, "")
@@ -54,12 +55,12 @@ static const struct setting settings[] = {
      .sections = SECTION_SERVER,
      .offset = OFFSET(listen),
      .fallback = "127.0.0.1:12345",
-     .kind = &field_addresses},
+     .kind = &setting_type_addresses},
     {.name = "ListenStream",
      .sections = SECTION_LISTENER,
      .offset = OFFSET(listen),
      .fallback = "",
-     .kind = &field_addresses},
+     .kind = &setting_type_addresses},
     {.name = "Backlog",
      .sections = SECTION_SERVER,
      .offset = OFFSET(server.backlog),
@@ -114,13 +115,13 @@ static const struct setting settings[] = {
      .sections = SECTION_GREETING | SECTION_LISTENER,
      .offset = OFFSET(greeting.message),
      .fallback = "Hello from server!",
-     .kind = &field_message,
+     .kind = &setting_type_message,
      .yields_to = "MessageFile"},
     {.name = "MessageFile",
      .sections = SECTION_GREETING | SECTION_LISTENER,
      .offset = OFFSET(greeting.message_file),
      .fallback = "",
-     .kind = &field_path,
+     .kind = &setting_type_path,
      .rule = {.accepts = "must be an absolute path"}},
     {.name = "Expand",
      .sections = SECTION_GREETING | SECTION_LISTENER,
@@ -194,7 +195,7 @@ static const struct setting *find_nearest(const char *key, unsigned sections)
         if ((settings[i].sections & sections) != 0)
             names[n++] = settings[i].name;
 
-    const char *nearest = suggest_nearest(key, names, n);
+    const char *nearest = text_nearest(key, names, n);
     return nearest ? setting_find(nearest, sections) : NULL;
 }
 
@@ -205,26 +206,26 @@ static const char *format_home(const struct setting *setting, char *buffer)
     return section_format((enum section_kind)first, NULL, buffer);
 }
 
-void setting_report_unknown(const char *key, enum section_kind kind, const char *name,
-                            const char *origin, struct report *report)
+void setting_diagnose_unknown(const char *key, enum section_kind kind, const char *name,
+                              const char *origin, struct diagnostics *diagnostics)
 {
-    char excerpt[VALUE_EXCERPT_MAX], here[SECTION_TEXT_MAX], home[SECTION_TEXT_MAX];
+    char excerpt[TEXT_EXCERPT_MAX], here[SECTION_TEXT_MAX], home[SECTION_TEXT_MAX];
     const struct setting *setting;
 
     section_format(kind, name, here);
-    value_excerpt(key, excerpt);
+    text_excerpt(key, excerpt);
 
     if ((setting = setting_find(key, SECTION_ANY)))
-        report_add(report, "%s: %s= belongs in %s, not %s", origin, excerpt,
-                   format_home(setting, home), here);
+        diagnostics_add(diagnostics, "%s: %s= belongs in %s, not %s", origin, excerpt,
+                        format_home(setting, home), here);
     else if ((setting = find_nearest(key, kind)))
-        report_add(report, "%s: Unknown setting %s= in %s; did you mean %s=?", origin, excerpt,
-                   here, setting->name);
+        diagnostics_add(diagnostics, "%s: Unknown setting %s= in %s; did you mean %s=?", origin,
+                        excerpt, here, setting->name);
     else if ((setting = find_nearest(key, SECTION_ANY)))
-        report_add(report, "%s: Unknown setting %s= in %s; did you mean %s= in %s?", origin,
-                   excerpt, here, setting->name, format_home(setting, home));
+        diagnostics_add(diagnostics, "%s: Unknown setting %s= in %s; did you mean %s= in %s?",
+                        origin, excerpt, here, setting->name, format_home(setting, home));
     else
-        report_add(report, "%s: Unknown setting %s= in %s", origin, excerpt, here);
+        diagnostics_add(diagnostics, "%s: Unknown setting %s= in %s", origin, excerpt, here);
 }
 
 static int set_origin(struct setting_values *values, const struct setting *setting,
@@ -264,7 +265,7 @@ int setting_assign(struct setting_values *values, const struct setting *setting,
 
 const char *setting_origin(const struct setting_values *values, const struct setting *setting)
 {
-    return is_set(values, setting) ? values->origins[row_of(setting)] : FIELD_ORIGIN_DEFAULT;
+    return is_set(values, setting) ? values->origins[row_of(setting)] : SETTING_ORIGIN_DEFAULT;
 }
 
 /* Whether something was set in VALUES that takes SETTING back, so that it is not inherited. */

@@ -24,8 +24,8 @@ static void print_assignment(const char *name, const char *text, const char *ori
     fprintf(stream, "%s=%s\n", name, text);
 }
 
-static int parse_number(const struct field_rule *rule, void *field, const char *text,
-                        const char *origin, const char **ret_why)
+static int read_number(const struct setting_rule *rule, void *field, const char *text,
+                       const char *origin, const char **ret_why)
 {
     (void)origin;
 
@@ -33,20 +33,20 @@ static int parse_number(const struct field_rule *rule, void *field, const char *
         *(uint64_t *)field = rule->word_value;
         return 0;
     }
-    if (value_parse_unsigned(field, text, rule->min, rule->max) < 0) {
+    if (parse_unsigned(field, text, rule->min, rule->max) < 0) {
         *ret_why = rule->accepts;
         return -EINVAL;
     }
     return 0;
 }
 
-static int parse_time(const struct field_rule *rule, void *field, const char *text,
-                      const char *origin, const char **ret_why)
+static int read_time(const struct setting_rule *rule, void *field, const char *text,
+                     const char *origin, const char **ret_why)
 {
     uint64_t usec;
     (void)origin;
 
-    if (value_parse_time(&usec, text) < 0 || usec < rule->min || usec > rule->max) {
+    if (parse_timespan(&usec, text) < 0 || usec < rule->min || usec > rule->max) {
         *ret_why = rule->accepts;
         return -EINVAL;
     }
@@ -54,12 +54,12 @@ static int parse_time(const struct field_rule *rule, void *field, const char *te
     return 0;
 }
 
-static int parse_boolean(const struct field_rule *rule, void *field, const char *text,
-                         const char *origin, const char **ret_why)
+static int read_boolean(const struct setting_rule *rule, void *field, const char *text,
+                        const char *origin, const char **ret_why)
 {
     (void)origin;
 
-    if (value_parse_boolean(field, text) < 0) {
+    if (parse_boolean(field, text) < 0) {
         *ret_why = rule->accepts;
         return -EINVAL;
     }
@@ -77,7 +77,7 @@ static int copy_boolean(void *field, const void *from)
     return 0;
 }
 
-static void print_boolean(const struct field_rule *rule, const void *field, const char *name,
+static void print_boolean(const struct setting_rule *rule, const void *field, const char *name,
                           const char *origin, FILE *stream)
 {
     (void)rule;
@@ -95,7 +95,7 @@ static int copy_number(void *field, const void *from)
     return 0;
 }
 
-static void print_number(const struct field_rule *rule, const void *field, const char *name,
+static void print_number(const struct setting_rule *rule, const void *field, const char *name,
                          const char *origin, FILE *stream)
 {
     uint64_t number = *(const uint64_t *)field;
@@ -106,17 +106,17 @@ static void print_number(const struct field_rule *rule, const void *field, const
                      stream);
 }
 
-static void print_time(const struct field_rule *rule, const void *field, const char *name,
+static void print_time(const struct setting_rule *rule, const void *field, const char *name,
                        const char *origin, FILE *stream)
 {
-    char text[VALUE_TIME_TEXT_MAX];
+    char text[TIMESPAN_TEXT_MAX];
     (void)rule;
 
-    print_assignment(name, value_format_time(*(const uint64_t *)field, text), origin, stream);
+    print_assignment(name, format_timespan(*(const uint64_t *)field, text), origin, stream);
 }
 
-static int parse_word(const struct field_rule *rule, void *field, const char *text,
-                      const char *origin, const char **ret_why)
+static int read_word(const struct setting_rule *rule, void *field, const char *text,
+                     const char *origin, const char **ret_why)
 {
     (void)origin;
 
@@ -129,13 +129,13 @@ static int parse_word(const struct field_rule *rule, void *field, const char *te
     return -EINVAL;
 }
 
-const char *field_suggest_word(const struct field_rule *rule, const char *text)
+const char *setting_type_nearest_word(const struct setting_rule *rule, const char *text)
 {
     size_t n = 0;
 
     while (rule->words && rule->words[n])
         n++;
-    return suggest_nearest(text, rule->words, n);
+    return text_nearest(text, rule->words, n);
 }
 
 static void clear_word(void *field)
@@ -149,7 +149,7 @@ static int copy_word(void *field, const void *from)
     return 0;
 }
 
-static void print_word(const struct field_rule *rule, const void *field, const char *name,
+static void print_word(const struct setting_rule *rule, const void *field, const char *name,
                        const char *origin, FILE *stream)
 {
     print_assignment(name, rule->words[*(const unsigned *)field], origin, stream);
@@ -165,15 +165,15 @@ static int replace_string(char **field, const char *text)
     return 0;
 }
 
-static int parse_message(const struct field_rule *rule, void *field, const char *text,
-                         const char *origin, const char **ret_why)
+static int read_message(const struct setting_rule *rule, void *field, const char *text,
+                        const char *origin, const char **ret_why)
 {
     (void)rule, (void)origin, (void)ret_why;
     return replace_string(field, text);
 }
 
-static int parse_path(const struct field_rule *rule, void *field, const char *text,
-                      const char *origin, const char **ret_why)
+static int read_path(const struct setting_rule *rule, void *field, const char *text,
+                     const char *origin, const char **ret_why)
 {
     (void)origin;
 
@@ -199,7 +199,7 @@ static int copy_string(void *field, const void *from)
 /* Prints a message so that nothing of it is lost to the syntax of the file: a line ends at its
  * newline, and white space around a value does not count. What comes from the command line may hold
  * either. */
-static void print_message(const struct field_rule *rule, const void *field, const char *name,
+static void print_message(const struct setting_rule *rule, const void *field, const char *name,
                           const char *origin, FILE *stream)
 {
     const char *text = *(char *const *)field;
@@ -220,7 +220,7 @@ static void print_message(const struct field_rule *rule, const void *field, cons
     fputc('\n', stream);
 }
 
-static void print_path(const struct field_rule *rule, const void *field, const char *name,
+static void print_path(const struct setting_rule *rule, const void *field, const char *name,
                        const char *origin, FILE *stream)
 {
     const char *path = *(char *const *)field;
@@ -237,7 +237,7 @@ static void print_path(const struct field_rule *rule, const void *field, const c
 
 static void clear_addresses(void *field)
 {
-    struct setting_addresses *list = field;
+    struct address_list *list = field;
 
     for (size_t i = 0; i < list->n; i++) {
         free(list->texts[i]);
@@ -246,11 +246,11 @@ static void clear_addresses(void *field)
     free(list->addresses);
     free(list->texts);
     free(list->origins);
-    *list = (struct setting_addresses){0};
+    *list = (struct address_list){0};
 }
 
 /* Makes room for one more in each array. What is larger than N says does no harm on failure. */
-static int grow_addresses(struct setting_addresses *list)
+static int grow_addresses(struct address_list *list)
 {
     struct address *addresses =
         reallocarray(list->addresses, list->n + 1, sizeof(*list->addresses));
@@ -271,10 +271,10 @@ static int grow_addresses(struct setting_addresses *list)
 }
 
 /* An empty text empties the list, see systemd.syntax(7). */
-static int parse_address(const struct field_rule *rule, void *field, const char *text,
-                         const char *origin, const char **ret_why)
+static int read_address(const struct setting_rule *rule, void *field, const char *text,
+                        const char *origin, const char **ret_why)
 {
-    struct setting_addresses *list = field;
+    struct address_list *list = field;
     struct address address;
     (void)rule;
 
@@ -301,35 +301,33 @@ static int parse_address(const struct field_rule *rule, void *field, const char 
     return 0;
 }
 
-static void print_addresses(const struct field_rule *rule, const void *field, const char *name,
+static void print_addresses(const struct setting_rule *rule, const void *field, const char *name,
                             const char *origin, FILE *stream)
 {
-    const struct setting_addresses *list = field;
+    const struct address_list *list = field;
     (void)rule;
 
     if (list->n == 0)
         print_assignment(name, "", origin, stream);
     for (size_t i = 0; i < list->n; i++)
         print_assignment(name, list->texts[i],
-                         list->origins[i] ? list->origins[i] : FIELD_ORIGIN_DEFAULT, stream);
+                         list->origins[i] ? list->origins[i] : SETTING_ORIGIN_DEFAULT, stream);
 }
 
-const struct field_kind field_boolean = {
-    .parse = parse_boolean, .clear = clear_boolean, .copy = copy_boolean, .print = print_boolean};
-const struct field_kind field_number = {
-    .parse = parse_number, .clear = clear_number, .copy = copy_number, .print = print_number};
-const struct field_kind field_time = {
-    .parse = parse_time, .clear = clear_number, .copy = copy_number, .print = print_time};
-const struct field_kind field_word = {
-    .parse = parse_word, .clear = clear_word, .copy = copy_word, .print = print_word};
-const struct field_kind field_message = {.takes_empty = true,
-                                         .parse = parse_message,
-                                         .clear = clear_string,
-                                         .copy = copy_string,
-                                         .print = print_message};
-const struct field_kind field_path = {
-    .parse = parse_path, .clear = clear_string, .copy = copy_string, .print = print_path};
-const struct field_kind field_addresses = {.takes_empty = true,
-                                           .parse = parse_address,
-                                           .clear = clear_addresses,
-                                           .print = print_addresses};
+const struct setting_type setting_type_boolean = {
+    .parse = read_boolean, .clear = clear_boolean, .copy = copy_boolean, .print = print_boolean};
+const struct setting_type setting_type_number = {
+    .parse = read_number, .clear = clear_number, .copy = copy_number, .print = print_number};
+const struct setting_type setting_type_time = {
+    .parse = read_time, .clear = clear_number, .copy = copy_number, .print = print_time};
+const struct setting_type setting_type_word = {
+    .parse = read_word, .clear = clear_word, .copy = copy_word, .print = print_word};
+const struct setting_type setting_type_message = {.takes_empty = true,
+                                                  .parse = read_message,
+                                                  .clear = clear_string,
+                                                  .copy = copy_string,
+                                                  .print = print_message};
+const struct setting_type setting_type_path = {
+    .parse = read_path, .clear = clear_string, .copy = copy_string, .print = print_path};
+const struct setting_type setting_type_addresses = {
+    .takes_empty = true, .parse = read_address, .clear = clear_addresses, .print = print_addresses};

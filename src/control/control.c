@@ -8,8 +8,8 @@
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
+#include "greetd/base/clock.h"
 #include "greetd/base/processors.h"
-#include "greetd/base/timeout_queue.h"
 #include "greetd/control/failure.h"
 #include "greetd/control/handshake.h"
 #include "greetd/control/idle_exit.h"
@@ -17,6 +17,7 @@
 #include "greetd/control/signals.h"
 #include "greetd/control/status.h"
 #include "greetd/control/watchdog.h"
+#include "greetd/journal/catalog.h"
 #include "greetd/journal/logger.h"
 #include "greetd/listen/sockets.h"
 #include "greetd/worker/pool.h"
@@ -29,15 +30,15 @@
 struct control {
     struct config *config;                /* borrowed: the one that it started with */
     const struct config_options *options; /* borrowed */
-    struct log *log;                      /* borrowed: the one behind connlog */
+    struct sink *sink;                    /* borrowed: the one behind connlog */
     struct sockets sockets;
-    struct report opening; /* what happened when they were opened */
-    struct connlog *connlog;
+    struct diagnostics opening; /* what happened when they were opened */
+    struct logger *logger;
     struct pool *pool;
     sd_event *event;
     struct status status;
     struct watchdog watchdog;
-    struct idle idle;
+    struct idle_exit idle_exit;
     struct reload reload;
     struct handshake handshake;
     unsigned n_workers;
@@ -47,7 +48,7 @@ struct control {
 /* The settings in force. */
 static const struct server_settings *settings(const struct control *control)
 {
-    return config_server(control->sockets.endpoints->config);
+    return config_server(control->sockets.snapshot->config);
 }
 
 /* Starting */
@@ -80,20 +81,20 @@ static int on_stop_timer(sd_event_source *source, uint64_t usec, void *p)
     (void)source;
     (void)usec;
     if (active > 0)
-        connlog_message(control->connlog, LOG_WARNING, LOG_ID_STOP_FORCED,
-                        "Stopping now: %" PRIu64 " client%s did not finish in time", active,
-                        active == 1 ? "" : "s");
+        logger_log(control->logger, LOG_WARNING, MESSAGE_ID_STOP_FORCED,
+                   "Stopping now: %" PRIu64 " client%s did not finish in time", active,
+                   active == 1 ? "" : "s");
     return sd_event_exit(control->event, 0);
 }
 
 /* systemd waits for longer than TimeoutStopSec= if it is asked to. */
-static void tell_stopping(uint64_t timeout_usec)
+static void notify_stopping(uint64_t timeout_usec)
 {
-    if (timeout_usec == DEADLINE_NEVER)
+    if (timeout_usec == USEC_INFINITY)
         sd_notify(false, "STOPPING=1");
     else
         sd_notifyf(false, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64,
-                   deadline_after(timeout_usec, CONTROL_WORKERS_USEC + CONTROL_LOG_USEC));
+                   usec_add(timeout_usec, CONTROL_WORKERS_USEC + CONTROL_LOG_USEC));
 }
 
 static void stop_workers(void *pool)
@@ -105,8 +106,8 @@ static void stop_workers(void *pool)
  * into it, are greeted first. */
 static void leave_sockets(struct control *control)
 {
-    sockets_drop_newcomers(&control->sockets, NULL);
-    handshake_await(&control->handshake, control->sockets.endpoints, NULL, stop_workers,
+    sockets_drop_syn(&control->sockets, NULL);
+    handshake_await(&control->handshake, control->sockets.snapshot, NULL, stop_workers,
                     control->pool);
 }
 
@@ -116,13 +117,12 @@ static int begin_stop(struct control *control)
     uint64_t timeout_usec = settings(control)->stop_timeout_usec;
 
     control->stopping = true;
-    tell_stopping(timeout_usec);
+    notify_stopping(timeout_usec);
     status_stopping(&control->status);
-    if (!control->reload.endpoints)
+    if (!control->reload.snapshot)
         leave_sockets(control);
     return sd_event_add_time(control->event, NULL, CLOCK_MONOTONIC,
-                             deadline_after(deadline_now(), timeout_usec), 1000, on_stop_timer,
-                             control);
+                             usec_add(clock_now(), timeout_usec), 1000, on_stop_timer, control);
 }
 
 static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *p)
@@ -139,8 +139,8 @@ static void on_idle(void *p)
     struct control *control = p;
     double idle_sec = (double)settings(control)->idle_exit_usec / 1e6;
 
-    connlog_message(control->connlog, LOG_INFO, LOG_ID_IDLE,
-                    "No client for %.6gs: exiting until the next one comes", idle_sec);
+    logger_log(control->logger, LOG_INFO, MESSAGE_ID_IDLE_EXIT,
+               "No client for %.6gs: exiting until the next one comes", idle_sec);
     (void)begin_stop(control);
 }
 
@@ -150,26 +150,26 @@ static void on_idle(void *p)
 static void set_idle_timeout(struct control *control)
 {
     if (control->sockets.inherited)
-        idle_set_timeout(&control->idle, settings(control)->idle_exit_usec);
+        idle_exit_set_timeout(&control->idle_exit, settings(control)->idle_exit_usec);
 }
 
-static void put_in_force(void *p)
+static void activate_reload(void *p)
 {
     struct control *control = p;
 
-    reload_put_in_force(&control->reload);
+    reload_activate(&control->reload);
     set_idle_timeout(control);
     if (control->stopping)
         leave_sockets(control);
 }
 
-static void go_on_reloading(struct control *control)
+static void advance_reload(struct control *control)
 {
-    if (!reload_go_on(&control->reload))
+    if (!reload_advance(&control->reload))
         return;
-    sockets_drop_newcomers(&control->sockets, control->reload.endpoints);
-    handshake_await(&control->handshake, control->sockets.endpoints, control->reload.endpoints,
-                    put_in_force, control);
+    sockets_drop_syn(&control->sockets, control->reload.snapshot);
+    handshake_await(&control->handshake, control->sockets.snapshot, control->reload.snapshot,
+                    activate_reload, control);
 }
 
 static int on_reload_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *p)
@@ -180,7 +180,7 @@ static int on_reload_signal(sd_event_source *source, const struct signalfd_sigin
     (void)info;
     control->reload.wanted = true;
     if (control->ready && !control->stopping)
-        go_on_reloading(control);
+        advance_reload(control);
     return 0;
 }
 
@@ -189,9 +189,9 @@ static void close_left(struct control *control)
 {
     char address[ADDRESS_TEXT_MAX];
 
-    while (!control->reload.endpoints && sockets_close_left(&control->sockets, address))
-        connlog_message(control->connlog, LOG_INFO, LOG_ID_NO_LONGER,
-                        "Server no longer listens on %s", address);
+    while (!control->reload.snapshot && sockets_close_left(&control->sockets, address))
+        logger_log(control->logger, LOG_INFO, MESSAGE_ID_NOT_LISTENING,
+                   "Server no longer listens on %s", address);
 }
 
 /* Running */
@@ -203,14 +203,14 @@ static void become_ready(struct control *control)
     set_idle_timeout(control);
 }
 
-static void go_on_running(struct control *control)
+static void continue_running(struct control *control)
 {
     status_changed(&control->status);
     if (control->stopping)
         return;
-    go_on_reloading(control);
+    advance_reload(control);
     close_left(control);
-    idle_pool_changed(&control->idle);
+    idle_exit_pool_changed(&control->idle_exit);
 }
 
 static int on_pool_changed(sd_event_source *source, int fd, uint32_t events, void *p)
@@ -227,7 +227,7 @@ static int on_pool_changed(sd_event_source *source, int fd, uint32_t events, voi
     case WORKER_ACCEPTING:
         if (!control->ready && !control->stopping)
             become_ready(control);
-        go_on_running(control);
+        continue_running(control);
         return 0;
     case WORKER_DRAINING:
         status_changed(&control->status);
@@ -236,8 +236,8 @@ static int on_pool_changed(sd_event_source *source, int fd, uint32_t events, voi
     case WORKER_ENDED:
         return sd_event_exit(control->event, 0);
     case WORKER_FAILED:
-        return sd_event_exit(control->event, failure_report(control->log, control->connlog,
-                                                            "A worker failed", error));
+        return sd_event_exit(control->event,
+                             failure_log(control->sink, control->logger, "A worker failed", error));
     }
     return 0;
 }
@@ -261,12 +261,12 @@ static int watch_pool(struct control *control)
     if (r >= 0)
         r = status_start(&control->status, control->event, control->pool);
     if (r >= 0)
-        r = watchdog_start(&control->watchdog, control->event, control->pool, control->connlog);
+        r = watchdog_start(&control->watchdog, control->event, control->pool, control->logger);
     if (r >= 0)
         r = handshake_start(&control->handshake, control->event);
     if (r >= 0)
-        r = idle_start(&control->idle, control->event, control->pool, &control->sockets, on_idle,
-                       control);
+        r = idle_exit_start(&control->idle_exit, control->event, control->pool, &control->sockets,
+                            on_idle, control);
     return r;
 }
 
@@ -277,14 +277,14 @@ static void prepare_reload(struct control *control)
         .started = control->config,
         .sockets = &control->sockets,
         .pool = control->pool,
-        .connlog = control->connlog,
+        .logger = control->logger,
         .status = &control->status,
     };
 }
 
 static void stop_watching(struct control *control)
 {
-    idle_deinit(&control->idle);
+    idle_exit_deinit(&control->idle_exit);
     handshake_deinit(&control->handshake);
     watchdog_deinit(&control->watchdog);
     status_deinit(&control->status);
@@ -296,36 +296,36 @@ static int serve(struct control *control)
     const struct server_settings *server = settings(control);
     int r;
 
-    reload_log_unusable(control->connlog, &control->opening);
-    reload_log_listening(control->connlog, control->sockets.endpoints, NULL);
-    reload_log_unused(control->connlog, control->config, &control->sockets);
-    reload_log_unkept(control->connlog, &control->sockets);
-    r = pool_start(&control->pool, control->sockets.endpoints, control->n_workers,
-                   server->max_connections, control->connlog);
+    announce_unusable(control->logger, &control->opening);
+    announce_listening(control->logger, control->sockets.snapshot, NULL);
+    announce_unused(control->logger, control->config, &control->sockets);
+    announce_not_kept(control->logger, &control->sockets);
+    r = pool_start(&control->pool, control->sockets.snapshot, control->n_workers,
+                   server->max_connections, control->logger);
     if (r >= 0)
         r = watch_pool(control);
     if (r < 0)
-        return failure_report(control->log, control->connlog, "Failed to start the workers", r);
+        return failure_log(control->sink, control->logger, "Failed to start the workers", r);
     prepare_reload(control);
     r = sd_event_loop(control->event);
-    return r < 0 ? failure_report(control->log, control->connlog, "The event loop failed", r) : r;
+    return r < 0 ? failure_log(control->sink, control->logger, "The event loop failed", r) : r;
 }
 
 /* Threads end in the order in which they need each other: workers write to the log. */
 static void end_threads(struct control *control)
 {
     bool workers_end =
-        !control->pool || pool_end(control->pool, deadline_now() + CONTROL_WORKERS_USEC) >= 0;
+        !control->pool || pool_end(control->pool, clock_now() + CONTROL_WORKERS_USEC) >= 0;
 
-    if (!control->connlog)
+    if (!control->logger)
         return;
     if (!workers_end)
-        connlog_message(control->connlog, LOG_CRIT, LOG_ID_STUCK,
-                        "A worker does not end: leaving without it");
-    uint64_t deadline_usec = deadline_now() + CONTROL_LOG_USEC;
-    int r = workers_end ? connlog_stop(control->connlog, deadline_usec)
-                        : connlog_end(control->connlog, deadline_usec);
-    control->log->abandoned = r < 0 || !workers_end;
+        logger_log(control->logger, LOG_CRIT, MESSAGE_ID_WORKER_STUCK,
+                   "A worker does not end: leaving without it");
+    uint64_t deadline_usec = clock_now() + CONTROL_LOG_USEC;
+    int r = workers_end ? logger_stop(control->logger, deadline_usec)
+                        : logger_end(control->logger, deadline_usec);
+    control->sink->abandoned = r < 0 || !workers_end;
 }
 
 /* Returns the exit status. */
@@ -336,31 +336,30 @@ static int run_event_loop(struct control *control)
     if (r >= 0)
         r = add_signals(control);
     if (r < 0)
-        return failure_report(control->log, control->connlog, "Failed to prepare the event loop",
-                              r);
+        return failure_log(control->sink, control->logger, "Failed to prepare the event loop", r);
     r = serve(control);
     stop_watching(control);
     return r;
 }
 
-/* Returns the exit status. OPENED is from sockets_open(), STARTED is from connlog_start(). */
+/* Returns the exit status. OPENED is from sockets_open(), STARTED is from logger_start(). */
 static int run(struct control *control, int opened, int started)
 {
     if (opened < 0)
-        return failure_report_lines(control->log, control->connlog, &control->opening, opened);
+        return failure_log_lines(control->sink, control->logger, &control->opening, opened);
     if (started < 0)
-        return failure_report(control->log, control->connlog,
-                              "Failed to start the thread of the log", started);
+        return failure_log(control->sink, control->logger, "Failed to start the thread of the log",
+                           started);
     return run_event_loop(control);
 }
 
-int control_run(struct config *config, const struct config_options *options, struct log *log)
+int control_run(struct config *config, const struct config_options *options, struct sink *sink)
 {
-    const struct connlog_options log_options = reload_log_options(config);
+    const struct logger_options log_options = announce_log_options(config);
     struct control control = {
         .config = config,
         .options = options,
-        .log = log,
+        .sink = sink,
         .n_workers = choose_n_workers(config_server(config)),
     };
 
@@ -370,28 +369,28 @@ int control_run(struct config *config, const struct config_options *options, str
     int opened = sockets_open(&control.sockets, config, &control.opening);
 
     raise_descriptor_limit();
-    int started = connlog_start(&control.connlog, log, control.n_workers, &log_options);
+    int started = logger_start(&control.logger, sink, control.n_workers, &log_options);
     int status = run(&control, opened, started);
 
     end_threads(&control);
-    if (log->abandoned)
+    if (sink->abandoned)
         return status;
     reload_deinit(&control.reload);
     pool_free(control.pool);
     sockets_deinit(&control.sockets);
-    report_deinit(&control.opening);
+    diagnostics_deinit(&control.opening);
     sd_event_unref(control.event);
     return status;
 }
 
-int control_reject(struct log *log, const struct report *report, int error)
+int control_reject(struct sink *sink, const struct diagnostics *diagnostics, int error)
 {
-    const struct connlog_options everything = {.level = LOG_DEBUG};
-    struct control control = {.log = log};
+    const struct logger_options everything = {.level = LOG_DEBUG};
+    struct control control = {.sink = sink};
 
     signals_block();
-    (void)connlog_start(&control.connlog, log, 0, &everything);
-    int status = failure_report_lines(log, control.connlog, report, error);
+    (void)logger_start(&control.logger, sink, 0, &everything);
+    int status = failure_log_lines(sink, control.logger, diagnostics, error);
 
     end_threads(&control);
     return status;

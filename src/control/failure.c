@@ -7,36 +7,39 @@
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
 
-static void log_line(struct log *log, struct connlog *connlog, const char *id, const char *text)
+#include "greetd/journal/catalog.h"
+
+static void log_line(struct sink *sink, struct logger *logger, const char *id, const char *text)
 {
-    if (connlog)
-        connlog_message(connlog, LOG_ERR, id, "%s", text);
-    else if (log->journal)
-        log_write_past(log, LOG_ERR, text);
+    if (logger)
+        logger_log(logger, LOG_ERR, id, "%s", text);
+    else if (sink->journal)
+        sink_try_write(sink, LOG_ERR, text);
     else
-        (void)dprintf(log->fd, "%s\n", text);
+        (void)dprintf(sink->fd, "%s\n", text);
 }
 
-int failure_report(struct log *log, struct connlog *connlog, const char *what, int error)
+int failure_log(struct sink *sink, struct logger *logger, const char *what, int error)
 {
     const char *reason = strerrordesc_np(-error);
-    char text[LOG_MESSAGE_MAX];
+    char text[SINK_MESSAGE_MAX];
 
     snprintf(text, sizeof(text), "%s: %s", what, reason);
-    log_line(log, connlog, LOG_ID_FAILED, text);
+    log_line(sink, logger, MESSAGE_ID_FAILED, text);
     sd_notifyf(false, "STATUS=%s: %s\nERRNO=%d", what, reason, -error);
     return EX_OSERR;
 }
 
-int failure_report_lines(struct log *log, struct connlog *connlog, const struct report *report,
-                         int error)
+int failure_log_lines(struct sink *sink, struct logger *logger,
+                      const struct diagnostics *diagnostics, int error)
 {
     bool is_mistake = error == -EBADMSG;
 
-    for (size_t i = 0; i < report->n_lines; i++)
-        log_line(log, connlog, is_mistake ? LOG_ID_CONFIG : LOG_ID_FAILED, report->lines[i]);
+    for (size_t i = 0; i < diagnostics->n_lines; i++)
+        log_line(sink, logger, is_mistake ? MESSAGE_ID_CONFIG_ERROR : MESSAGE_ID_FAILED,
+                 diagnostics->lines[i]);
     sd_notifyf(false, "STATUS=%s%s\nERRNO=%d",
-               report->n_lines > 0 ? report->lines[0] : "Out of memory",
-               report->n_mistakes > 1 ? ", and more" : "", is_mistake ? EINVAL : -error);
+               diagnostics->n_lines > 0 ? diagnostics->lines[0] : "Out of memory",
+               diagnostics->n_errors > 1 ? ", and more" : "", is_mistake ? EINVAL : -error);
     return is_mistake ? EX_CONFIG : EX_OSERR;
 }

@@ -6,7 +6,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 
-#include "greetd/base/timeout_queue.h"
+#include "greetd/base/clock.h"
 
 /* How often to look, and for how long: on nearly all paths a handshake is over by then, and a
  * client that never answers must not hold up the end. */
@@ -15,9 +15,9 @@
 
 #define ANY_PORT UINT_MAX
 
-static bool is_leaving(const struct listener *listener, const struct endpoints *after)
+static bool is_leaving(const struct listener *listener, const struct snapshot *after)
 {
-    return !listener->handed_on && !(after && endpoints_have(after, listener));
+    return !listener->handed_on && !(after && snapshot_has(after, listener));
 }
 
 /* The port of both families is in the same place. */
@@ -27,11 +27,11 @@ static uint16_t port_of(const struct listener *listener)
 }
 
 /* Whether a socket of FAMILY with PORT (ANY_PORT: any) is to be closed. */
-static bool port_leaves(const struct endpoints *before, const struct endpoints *after, int family,
+static bool port_leaves(const struct snapshot *before, const struct snapshot *after, int family,
                         unsigned port)
 {
     for (size_t i = 0; i < before->n; i++) {
-        const struct listener *listener = before->at[i].listener;
+        const struct listener *listener = before->bindings[i].listener;
 
         if (listener->address.sa.sa_family == family &&
             (port == ANY_PORT || port == port_of(listener)) && is_leaving(listener, after))
@@ -41,8 +41,8 @@ static bool port_leaves(const struct endpoints *before, const struct endpoints *
 }
 
 /* TABLE is described in proc_pid_net(5) and proc_net_tcp.rst of the kernel. */
-static bool table_has(const char *table, const struct endpoints *before,
-                      const struct endpoints *after, int family)
+static bool table_has(const char *table, const struct snapshot *before,
+                      const struct snapshot *after, int family)
 {
     bool pending = false;
     char line[512];
@@ -63,7 +63,7 @@ static bool table_has(const char *table, const struct endpoints *before,
     return pending;
 }
 
-bool handshake_pending(const struct endpoints *before, const struct endpoints *after)
+bool handshake_pending(const struct snapshot *before, const struct snapshot *after)
 {
     return table_has("/proc/self/net/tcp", before, after, AF_INET) ||
            table_has("/proc/self/net/tcp6", before, after, AF_INET6);
@@ -71,7 +71,7 @@ bool handshake_pending(const struct endpoints *before, const struct endpoints *a
 
 static void look(struct handshake *handshake)
 {
-    uint64_t now_usec = deadline_now();
+    uint64_t now_usec = clock_now();
 
     if (now_usec >= handshake->deadline_usec ||
         !handshake_pending(handshake->before, handshake->after)) {
@@ -103,12 +103,12 @@ void handshake_deinit(struct handshake *handshake)
     handshake->timer = sd_event_source_disable_unref(handshake->timer);
 }
 
-void handshake_await(struct handshake *handshake, const struct endpoints *before,
-                     const struct endpoints *after, void (*over)(void *userdata), void *userdata)
+void handshake_await(struct handshake *handshake, const struct snapshot *before,
+                     const struct snapshot *after, void (*over)(void *userdata), void *userdata)
 {
     handshake->before = before;
     handshake->after = after;
-    handshake->deadline_usec = deadline_now() + HANDSHAKE_MAX_USEC;
+    handshake->deadline_usec = clock_now() + HANDSHAKE_MAX_USEC;
     handshake->over = over;
     handshake->userdata = userdata;
     look(handshake);

@@ -1,104 +1,107 @@
 /* SPDX-License-Identifier: MIT */
 #include "greetd/control/idle_exit.h"
 
-#include "greetd/base/timeout_queue.h"
+#include "greetd/base/clock.h"
 
 /* Not sooner after the start than this. systemd gives a socket up that has started its service 20
  * times in 2 s (TriggerLimitIntervalSec=, TriggerLimitBurst= in systemd.socket(5)), and from
  * version 255 on makes its clients wait after 15 times in 2 s (PollLimitBurst=). A process that
  * stays for 200 ms is started at most 10 times in 2 s. */
-#define IDLE_STAY_USEC 200000
+#define IDLE_EXIT_STAY_USEC 200000
 
 /* When to look again, while there are clients. */
-static uint64_t look_again_usec(const struct idle *idle, uint64_t now_usec)
+static uint64_t look_again_usec(const struct idle_exit *idle_exit, uint64_t now_usec)
 {
-    return deadline_after(now_usec, idle->timeout_usec > IDLE_STAY_USEC ? idle->timeout_usec
-                                                                        : IDLE_STAY_USEC);
+    return usec_add(now_usec, idle_exit->timeout_usec > IDLE_EXIT_STAY_USEC
+                                  ? idle_exit->timeout_usec
+                                  : IDLE_EXIT_STAY_USEC);
 }
 
 /* When it is time to leave, if nobody comes; if there are clients, when to look again. */
-static uint64_t due_usec(const struct idle *idle, uint64_t now_usec)
+static uint64_t due_usec(const struct idle_exit *idle_exit, uint64_t now_usec)
 {
-    uint64_t since_usec = pool_idle_since(idle->pool);
-    uint64_t least_usec = idle->started_usec + IDLE_STAY_USEC;
+    uint64_t since_usec = pool_idle_since(idle_exit->pool);
+    uint64_t least_usec = idle_exit->started_usec + IDLE_EXIT_STAY_USEC;
 
-    if (since_usec == DEADLINE_NEVER)
-        return look_again_usec(idle, now_usec);
-    uint64_t due = deadline_after(since_usec, idle->timeout_usec);
+    if (since_usec == USEC_INFINITY)
+        return look_again_usec(idle_exit, now_usec);
+    uint64_t due = usec_add(since_usec, idle_exit->timeout_usec);
     return due > least_usec ? due : least_usec;
 }
 
-static void arm_not_before(struct idle *idle, uint64_t least_usec)
+static void arm_not_before(struct idle_exit *idle_exit, uint64_t least_usec)
 {
-    uint64_t due = due_usec(idle, deadline_now());
+    uint64_t due = due_usec(idle_exit, clock_now());
 
-    (void)sd_event_source_set_time(idle->timer, due > least_usec ? due : least_usec);
-    (void)sd_event_source_set_enabled(
-        idle->timer, idle->timeout_usec == DEADLINE_NEVER ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+    (void)sd_event_source_set_time(idle_exit->timer, due > least_usec ? due : least_usec);
+    (void)sd_event_source_set_enabled(idle_exit->timer, idle_exit->timeout_usec == USEC_INFINITY
+                                                            ? SD_EVENT_OFF
+                                                            : SD_EVENT_ONESHOT);
 }
 
-static void arm(struct idle *idle)
+static void arm(struct idle_exit *idle_exit)
 {
-    arm_not_before(idle, 0);
+    arm_not_before(idle_exit, 0);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *p)
 {
-    struct idle *idle = p;
-    uint64_t now_usec = deadline_now();
+    struct idle_exit *idle_exit = p;
+    uint64_t now_usec = clock_now();
 
     (void)source;
     (void)usec;
-    if (idle->holding)
+    if (idle_exit->holding)
         return 0;
-    if (due_usec(idle, now_usec) > now_usec) {
-        arm(idle);
+    if (due_usec(idle_exit, now_usec) > now_usec) {
+        arm(idle_exit);
         return 0;
     }
-    idle->holding = true;
-    pool_post(idle->pool, WORKER_HOLD);
+    idle_exit->holding = true;
+    pool_post(idle_exit->pool, WORKER_HOLD);
     return 0;
 }
 
-void idle_pool_changed(struct idle *idle)
+void idle_exit_pool_changed(struct idle_exit *idle_exit)
 {
-    uint64_t now_usec = deadline_now();
+    uint64_t now_usec = clock_now();
 
-    if (!idle->holding || !pool_settled(idle->pool))
+    if (!idle_exit->holding || !pool_settled(idle_exit->pool))
         return;
-    idle->holding = false;
-    if (due_usec(idle, now_usec) <= now_usec && !sockets_have_clients(idle->sockets)) {
-        idle->leave(idle->userdata);
+    idle_exit->holding = false;
+    if (due_usec(idle_exit, now_usec) <= now_usec && !sockets_have_clients(idle_exit->sockets)) {
+        idle_exit->leave(idle_exit->userdata);
         return;
     }
-    pool_post(idle->pool, WORKER_RESUME);
+    pool_post(idle_exit->pool, WORKER_RESUME);
     /* A client may be in a queue that nobody can accept for want of descriptors. */
-    arm_not_before(idle, now_usec + IDLE_STAY_USEC);
+    arm_not_before(idle_exit, now_usec + IDLE_EXIT_STAY_USEC);
 }
 
-int idle_start(struct idle *idle, sd_event *event, struct pool *pool, const struct sockets *sockets,
-               void (*leave)(void *userdata), void *userdata)
+int idle_exit_start(struct idle_exit *idle_exit, sd_event *event, struct pool *pool,
+                    const struct sockets *sockets, void (*leave)(void *userdata), void *userdata)
 {
-    *idle = (struct idle){
+    *idle_exit = (struct idle_exit){
         .pool = pool,
         .sockets = sockets,
-        .started_usec = deadline_now(),
-        .timeout_usec = DEADLINE_NEVER,
+        .started_usec = clock_now(),
+        .timeout_usec = USEC_INFINITY,
         .leave = leave,
         .userdata = userdata,
     };
-    int r = sd_event_add_time(event, &idle->timer, CLOCK_MONOTONIC, 0, 1000, on_timer, idle);
+    int r =
+        sd_event_add_time(event, &idle_exit->timer, CLOCK_MONOTONIC, 0, 1000, on_timer, idle_exit);
 
-    return r < 0 ? r : sd_event_source_set_enabled(idle->timer, SD_EVENT_OFF);
+    return r < 0 ? r : sd_event_source_set_enabled(idle_exit->timer, SD_EVENT_OFF);
 }
 
-void idle_deinit(struct idle *idle)
+void idle_exit_deinit(struct idle_exit *idle_exit)
 {
-    idle->timer = sd_event_source_disable_unref(idle->timer);
+    idle_exit->timer = sd_event_source_disable_unref(idle_exit->timer);
 }
 
-void idle_set_timeout(struct idle *idle, uint64_t timeout_usec)
+void idle_exit_set_timeout(struct idle_exit *idle_exit, uint64_t timeout_usec)
 {
-    idle->timeout_usec = timeout_usec;
-    arm(idle);
+    idle_exit->timeout_usec = timeout_usec;
+    arm(idle_exit);
 }

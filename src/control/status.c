@@ -6,7 +6,7 @@
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
-#include "greetd/base/timeout_queue.h"
+#include "greetd/base/clock.h"
 #include "greetd/metrics/metrics.h"
 
 #define STATUS_INTERVAL_USEC 1000000
@@ -36,11 +36,11 @@ static void refresh(struct status *status)
 {
     char text[STATUS_TEXT_MAX];
 
-    status->refreshed_usec = deadline_now();
+    status->refreshed_usec = clock_now();
     describe(status, text, sizeof(text));
-    if (strcmp(text, status->told) == 0)
+    if (strcmp(text, status->last_status) == 0)
         return;
-    strcpy(status->told, text);
+    strcpy(status->last_status, text);
     sd_notifyf(false, "STATUS=%s", text);
 }
 

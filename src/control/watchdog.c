@@ -3,63 +3,64 @@
 
 #include <systemd/sd-daemon.h>
 
-#include "greetd/base/timeout_queue.h"
+#include "greetd/base/clock.h"
+#include "greetd/journal/catalog.h"
 
 /* How often in WatchdogSec= the workers are looked at. One that has little processor time may miss
  * a look or two and is well in time for the next. */
 #define WATCHDOG_LOOKS 4
 
-static void feed(struct watchdog *watchdog, uint64_t now_usec)
+static void notify_watchdog(struct watchdog *watchdog, uint64_t now_usec)
 {
     sd_notify(false, "WATCHDOG=1");
-    watchdog->fed_usec = now_usec;
-    watchdog->complained = false;
-    pool_prod(watchdog->pool);
+    watchdog->notified_usec = now_usec;
+    watchdog->logged_stuck = false;
+    pool_ping(watchdog->pool);
 }
 
 /* One look before systemd loses its patience, so that the journal says whom it is about. */
-static void complain(struct watchdog *watchdog, unsigned worker, uint64_t now_usec)
+static void log_stuck_worker(struct watchdog *watchdog, unsigned worker, uint64_t now_usec)
 {
-    uint64_t stuck_usec = now_usec - watchdog->fed_usec;
+    uint64_t stuck_usec = now_usec - watchdog->notified_usec;
 
-    if (watchdog->complained ||
+    if (watchdog->logged_stuck ||
         stuck_usec < watchdog->timeout_usec / WATCHDOG_LOOKS * (WATCHDOG_LOOKS - 1))
         return;
-    watchdog->complained = true;
-    connlog_message(watchdog->connlog, LOG_CRIT, LOG_ID_STUCK,
-                    "Worker %u has not gone round its loop for %.3gs: systemd is going to restart "
-                    "greetd",
-                    worker, (double)stuck_usec / 1e6);
+    watchdog->logged_stuck = true;
+    logger_log(watchdog->logger, LOG_CRIT, MESSAGE_ID_WORKER_STUCK,
+               "Worker %u has not gone round its loop for %.3gs: systemd is going to restart "
+               "greetd",
+               worker, (double)stuck_usec / 1e6);
 }
 
 static int on_look(sd_event_source *source, uint64_t usec, void *p)
 {
     struct watchdog *watchdog = p;
-    uint64_t now_usec = deadline_now();
+    uint64_t now_usec = clock_now();
     unsigned stuck;
 
     (void)usec;
-    if (pool_went_round(watchdog->pool, &stuck))
-        feed(watchdog, now_usec);
+    if (pool_is_responsive(watchdog->pool, &stuck))
+        notify_watchdog(watchdog, now_usec);
     else
-        complain(watchdog, stuck, now_usec);
+        log_stuck_worker(watchdog, stuck, now_usec);
     int r = sd_event_source_set_time(source, now_usec + watchdog->timeout_usec / WATCHDOG_LOOKS);
     return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
 int watchdog_start(struct watchdog *watchdog, sd_event *event, struct pool *pool,
-                   struct connlog *connlog)
+                   struct logger *logger)
 {
     uint64_t timeout_usec;
     int r = sd_watchdog_enabled(false, &timeout_usec);
 
-    *watchdog = (struct watchdog){.pool = pool, .connlog = connlog};
+    *watchdog = (struct watchdog){.pool = pool, .logger = logger};
     if (r <= 0)
         return r;
     watchdog->timeout_usec = timeout_usec;
-    feed(watchdog, deadline_now());
+    notify_watchdog(watchdog, clock_now());
     return sd_event_add_time(event, &watchdog->timer, CLOCK_MONOTONIC,
-                             watchdog->fed_usec + timeout_usec / WATCHDOG_LOOKS,
+                             watchdog->notified_usec + timeout_usec / WATCHDOG_LOOKS,
                              timeout_usec / WATCHDOG_LOOKS / 8, on_look, watchdog);
 }
 

@@ -71,7 +71,7 @@ struct reader {
     unsigned seen; /* a bit for each of modal[] */
 };
 
-static int complain(const char *what, const char *why)
+static int log_stuck_worker(const char *what, const char *why)
 {
     fprintf(stderr, "greet: %s: %s\nTry 'greet --help'.\n", what, why);
     return -EINVAL;
@@ -81,18 +81,18 @@ static int read_number(uint64_t *ret, const char *name, uint64_t max)
 {
     char why[80];
 
-    if (value_parse_unsigned(ret, optarg, 1, max) >= 0)
+    if (parse_unsigned(ret, optarg, 1, max) >= 0)
         return 0;
     snprintf(why, sizeof(why), "needs a number from 1 to %" PRIu64, max);
-    return complain(name, why);
+    return log_stuck_worker(name, why);
 }
 
 static int read_time(uint64_t *ret, const char *name, uint64_t min)
 {
     uint64_t usec;
 
-    if (value_parse_time(&usec, optarg) < 0 || usec < min)
-        return complain(name, "needs a span of time such as 500ms or 1min 30s");
+    if (parse_timespan(&usec, optarg) < 0 || usec < min)
+        return log_stuck_worker(name, "needs a span of time such as 500ms or 1min 30s");
     *ret = usec;
     return 0;
 }
@@ -180,9 +180,9 @@ static int check_modal(const struct reader *reader)
 {
     for (size_t i = 0; i < ELEMENTSOF(modal); i++)
         if ((reader->seen & 1U << i) && modal[i].action != reader->arguments.action)
-            return complain(modal[i].name, modal[i].action == ARGUMENTS_LOAD
-                                               ? "has no meaning without --load"
-                                               : "has no meaning with --load");
+            return log_stuck_worker(modal[i].name, modal[i].action == ARGUMENTS_LOAD
+                                                       ? "has no meaning without --load"
+                                                       : "has no meaning with --load");
     return 0;
 }
 
@@ -195,11 +195,12 @@ static int complete(struct reader *reader)
     if (r < 0)
         return r;
     if (arguments->expect && arguments->expect_file)
-        return complain("--expect", "can't be combined with --expect-file");
+        return log_stuck_worker("--expect", "can't be combined with --expect-file");
     if (arguments->action == ARGUMENTS_LOAD && arguments->send) {
-        r = value_parse_size(&arguments->send_size, arguments->send);
+        r = parse_size(&arguments->send_size, arguments->send);
         if (r < 0 || arguments->send_size > SSIZE_MAX)
-            return complain("--send", "with --load it needs a number of bytes such as 4096 or 4K");
+            return log_stuck_worker("--send",
+                                    "with --load it needs a number of bytes such as 4096 or 4K");
     }
     if (arguments->concurrent > arguments->connections)
         arguments->concurrent = (uint32_t)arguments->connections;
@@ -243,7 +244,7 @@ int arguments_parse(struct arguments *ret, int argc, char **argv)
     if (r == 0) {
         if (optind < argc)
             reader.arguments.address = argv[optind++];
-        r = optind < argc ? complain(argv[optind], "one address is all there may be")
+        r = optind < argc ? log_stuck_worker(argv[optind], "one address is all there may be")
                           : complete(&reader);
     }
     if (r < 0)

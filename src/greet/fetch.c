@@ -12,8 +12,8 @@
 #include "greet/dial.h"
 #include "greet/output.h"
 #include "greetd/base/cleanup.h"
+#include "greetd/base/clock.h"
 #include "greetd/base/parse.h"
-#include "greetd/base/timeout_queue.h"
 
 /* How long to wait for room in the queue of a Unix socket before asking again. */
 #define RETRY_MSEC 1
@@ -29,7 +29,7 @@ static _printf_(2, 3) void explain(const struct fetch *fetch, const char *format
     va_start(list, format);
     vfprintf(stream, format, list);
     va_end(list);
-    fprintf(stream, " after %.1f ms\n", (double)(deadline_now() - fetch->began_usec) / 1000);
+    fprintf(stream, " after %.1f ms\n", (double)(clock_now() - fetch->began_usec) / 1000);
     fflush(stream);
 }
 
@@ -45,7 +45,7 @@ static void explain_address(const struct fetch *fetch)
 
 static bool is_overdue(const struct fetch *fetch)
 {
-    return fetch->due_usec <= deadline_now();
+    return fetch->due_usec <= clock_now();
 }
 
 /* Waits for one of EVENTS, or with none for a moment, at most until the connection's time is over.
@@ -55,7 +55,7 @@ static int wait_for(const struct fetch *fetch, short events)
     struct pollfd poll_fd = {.fd = events ? fetch->fd : -1, .events = events};
 
     for (;;) {
-        uint64_t due = fetch->due_usec, now = deadline_now(), left;
+        uint64_t due = fetch->due_usec, now = clock_now(), left;
         int n;
 
         if (now >= due)
@@ -63,7 +63,7 @@ static int wait_for(const struct fetch *fetch, short events)
         left = (due - now - 1) / 1000 + 1;
         if (!events)
             left = RETRY_MSEC;
-        n = poll(&poll_fd, 1, left < INT_MAX ? (int)left : due == DEADLINE_NEVER ? -1 : INT_MAX);
+        n = poll(&poll_fd, 1, left < INT_MAX ? (int)left : due == USEC_INFINITY ? -1 : INT_MAX);
         if (n < 0 && errno != EINTR)
             return -errno;
         if (n > 0 || !events)
@@ -121,8 +121,8 @@ static int try_address(struct fetch *fetch)
 {
     int r;
 
-    fetch->began_usec = deadline_now();
-    fetch->due_usec = deadline_after(fetch->began_usec, fetch->options->timeout_usec);
+    fetch->began_usec = clock_now();
+    fetch->due_usec = usec_add(fetch->began_usec, fetch->options->timeout_usec);
     output_limit(fetch->options->timeout_usec);
     explain_address(fetch);
     r = start(fetch);
@@ -130,7 +130,7 @@ static int try_address(struct fetch *fetch)
         r = finish_connect(fetch);
     if (r < 0) {
         explain(fetch, "failed to connect: %s", strerror(-r));
-        fetch->fd = util_close(fetch->fd);
+        fetch->fd = safe_close(fetch->fd);
         return r;
     }
     explain(fetch, "connected");
@@ -139,7 +139,7 @@ static int try_address(struct fetch *fetch)
 }
 
 int fetch_open(struct fetch *fetch, const struct fetch_options *options,
-               const struct resolve_list *list, struct report *report)
+               const struct resolve_list *list, struct diagnostics *diagnostics)
 {
     int r = -EADDRNOTAVAIL;
 
@@ -149,7 +149,7 @@ int fetch_open(struct fetch *fetch, const struct fetch_options *options,
         r = try_address(fetch);
         if (r >= 0)
             return 0;
-        fetch_report(fetch, r, report);
+        fetch_report(fetch, r, diagnostics);
     }
     return r;
 }
@@ -191,24 +191,24 @@ ssize_t fetch_read(struct fetch *fetch, char *buffer, size_t size)
     return r < 0 ? r : -ETIMEDOUT;
 }
 
-void fetch_report(const struct fetch *fetch, int error, struct report *report)
+void fetch_report(const struct fetch *fetch, int error, struct diagnostics *diagnostics)
 {
-    char address[ADDRESS_TEXT_MAX], span[VALUE_TIME_TEXT_MAX], after[48] = "";
+    char address[ADDRESS_TEXT_MAX], span[TIMESPAN_TEXT_MAX], after[48] = "";
     const char *missing = fetch->fd >= 0 ? "end of stream" : "connection";
 
     address_format(&fetch->address, address);
-    value_format_time(fetch->options->timeout_usec, span);
+    format_timespan(fetch->options->timeout_usec, span);
     if (fetch->received > 0)
         snprintf(after, sizeof(after), ", after %" PRIu64 " bytes", fetch->received);
     /* Else the kernel has waited long enough for a sign of life. */
     if (error == -ETIMEDOUT && is_overdue(fetch))
-        report_add(report, "%s: no %s within %s%s", address, missing, span, after);
+        diagnostics_add(diagnostics, "%s: no %s within %s%s", address, missing, span, after);
     else
-        report_add(report, "%s: %s%s", address, strerror(-error), after);
+        diagnostics_add(diagnostics, "%s: %s%s", address, strerror(-error), after);
 }
 
 void fetch_deinit(struct fetch *fetch)
 {
-    fetch->fd = util_close(fetch->fd);
-    output_limit(DEADLINE_NEVER);
+    fetch->fd = safe_close(fetch->fd);
+    output_limit(USEC_INFINITY);
 }

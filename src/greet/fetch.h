@@ -31,10 +31,10 @@ struct fetch {
 
 /* Tries the addresses in their order until one can be connected to, and begins to send. Returns 0,
  * with a fetch that fetch_deinit() ends. Else the negative errno of the last one, with a line for
- * each address in REPORT, `ADDRESS: reason`; the fetch needs no end then. Each address sets
+ * each address in DIAGNOSTICS, `ADDRESS: reason`; the fetch needs no end then. Each address sets
  * output_limit() to its time, and only fetch_deinit() removes it. */
 int fetch_open(struct fetch *fetch, const struct fetch_options *options,
-               const struct resolve_list *list, struct report *report);
+               const struct resolve_list *list, struct diagnostics *diagnostics);
 
 /* Reads the next bytes, up to SIZE, waiting for them and sending meanwhile. Returns how many; 0 at
  * the end of stream; or a negative errno: -ETIMEDOUT when the time is over, -ECONNRESET, ... */
@@ -42,7 +42,7 @@ ssize_t fetch_read(struct fetch *fetch, char *buffer, size_t size);
 
 /* Adds `ADDRESS: reason` with the bytes received so far, for the ERROR (negative) that fetch_read()
  * returned. */
-void fetch_report(const struct fetch *fetch, int error, struct report *report);
+void fetch_report(const struct fetch *fetch, int error, struct diagnostics *diagnostics);
 
 /* Closes the connection. */
 void fetch_deinit(struct fetch *fetch);

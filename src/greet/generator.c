@@ -13,6 +13,7 @@
 #include "greet/dial.h"
 #include "greet/progress.h"
 #include "greetd/base/cleanup.h"
+#include "greetd/base/clock.h"
 #include "greetd/base/timeout_queue.h"
 
 /* Small, so that none waits long for its turn while the others are begun or read. */
@@ -28,9 +29,9 @@
 enum state { STATE_FREE, STATE_RETRYING, STATE_WORKING, STATE_HOLDING };
 
 struct connection {
-    struct deadline_entry entry; /* in the queue of its state */
-    uint64_t intended_usec;      /* when it should have begun */
-    uint64_t begun_usec;         /* when it did */
+    struct timeout_entry entry; /* in the queue of its state */
+    uint64_t intended_usec;     /* when it should have begun */
+    uint64_t begun_usec;        /* when it did */
     struct exchange exchange;
     enum state state;
     uint32_t next_free;
@@ -49,7 +50,7 @@ struct generator {
     uint64_t started;
     uint32_t active; /* not STATE_FREE */
     uint32_t free;   /* the first of a list, which ends at options->concurrent */
-    struct deadline_fifo retrying, working, holding;
+    struct timeout_queue retrying, working, holding;
     struct connection *connections;
     char buffer[EXCHANGE_BUFFER_SIZE];
 };
@@ -59,9 +60,9 @@ static uint32_t index_of(const struct generator *g, const struct connection *con
     return (uint32_t)(connection - g->connections);
 }
 
-static struct connection *longest_in(const struct deadline_fifo *fifo)
+static struct connection *longest_in(const struct timeout_queue *fifo)
 {
-    struct deadline_entry *entry = deadline_oldest(fifo);
+    struct timeout_entry *entry = timeout_queue_oldest(fifo);
 
     return entry ? (struct connection *)((char *)entry - offsetof(struct connection, entry)) : NULL;
 }
@@ -71,8 +72,8 @@ static struct connection *longest_in(const struct deadline_fifo *fifo)
  * at once: an ordinary close(2) is enough, and does not spoil the end that is being measured. */
 static void release(struct generator *g, struct connection *connection)
 {
-    connection->exchange.fd = util_close(connection->exchange.fd);
-    deadline_remove(&connection->entry);
+    connection->exchange.fd = safe_close(connection->exchange.fd);
+    timeout_queue_remove(&connection->entry);
     connection->state = STATE_FREE;
     connection->next_free = g->free;
     g->free = index_of(g, connection);
@@ -82,7 +83,7 @@ static void release(struct generator *g, struct connection *connection)
 static void finish(struct generator *g, struct connection *connection, enum outcome outcome)
 {
     struct generator_result *result = g->result;
-    uint64_t now = deadline_now();
+    uint64_t now = clock_now();
 
     result->outcomes[outcome]++;
     result->finished++;
@@ -92,7 +93,7 @@ static void finish(struct generator *g, struct connection *connection, enum outc
 
     if (outcome == OUTCOME_OK && g->options->hold_usec > 0) {
         connection->state = STATE_HOLDING;
-        deadline_push(&g->holding, &connection->entry, now);
+        timeout_queue_push(&g->holding, &connection->entry, now);
     } else {
         release(g, connection);
     }
@@ -114,7 +115,7 @@ static void retry_later(struct generator *g, struct connection *connection, uint
     if (connection->state == STATE_RETRYING)
         return;
     connection->state = STATE_RETRYING;
-    deadline_push(&g->retrying, &connection->entry, now);
+    timeout_queue_push(&g->retrying, &connection->entry, now);
 }
 
 static void connect_one(struct generator *g, struct connection *connection, uint64_t now)
@@ -132,7 +133,7 @@ static void connect_one(struct generator *g, struct connection *connection, uint
         return;
     }
     connection->state = STATE_WORKING;
-    deadline_push(&g->working, &connection->entry, now);
+    timeout_queue_push(&g->working, &connection->entry, now);
     if (r >= 0)
         r = watch(g, connection->exchange.fd, index,
                   g->options->plan.send_size > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
@@ -166,7 +167,7 @@ static void start_due(struct generator *g)
 {
     for (unsigned i = 0; i < START_BATCH && can_start(g) && !is_done(g); i++) {
         struct connection *connection = &g->connections[g->free];
-        uint64_t now = deadline_now(), intended = next_start(g, now);
+        uint64_t now = clock_now(), intended = next_start(g, now);
 
         if (intended > now)
             return;
@@ -201,7 +202,7 @@ static void retry(struct generator *g, uint64_t now)
     struct connection *connection;
 
     while (now >= g->retry_usec && !is_done(g) && (connection = longest_in(&g->retrying))) {
-        if (now >= deadline_after(connection->begun_usec, g->options->timeout_usec))
+        if (now >= usec_add(connection->begun_usec, g->options->timeout_usec))
             finish(g, connection, OUTCOME_TIMEOUT);
         else
             connect_one(g, connection, now);
@@ -211,11 +212,11 @@ static void retry(struct generator *g, uint64_t now)
 static void expire(struct generator *g)
 {
     const struct generator_options *options = g->options;
-    uint64_t now = deadline_now();
+    uint64_t now = clock_now();
 
-    while (deadline_next(&g->holding, options->hold_usec) <= now)
+    while (timeout_queue_deadline(&g->holding, options->hold_usec) <= now)
         release(g, longest_in(&g->holding));
-    while (deadline_next(&g->working, options->timeout_usec) <= now)
+    while (timeout_queue_deadline(&g->working, options->timeout_usec) <= now)
         finish(g, longest_in(&g->working), OUTCOME_TIMEOUT);
     retry(g, now);
 }
@@ -226,10 +227,10 @@ static int wait_msec(const struct generator *g, uint64_t now)
     uint64_t due = g->progress.due_usec;
 
     if (longest_in(&g->retrying))
-        due = deadline_earlier(due, g->retry_usec);
-    due = deadline_earlier(due, deadline_next(&g->working, g->options->timeout_usec));
-    due = deadline_earlier(due, deadline_next(&g->holding, g->options->hold_usec));
-    if (due == DEADLINE_NEVER)
+        due = usec_min(due, g->retry_usec);
+    due = usec_min(due, timeout_queue_deadline(&g->working, g->options->timeout_usec));
+    due = usec_min(due, timeout_queue_deadline(&g->holding, g->options->hold_usec));
+    if (due == USEC_INFINITY)
         return -1;
     if (due <= now)
         return 0;
@@ -253,10 +254,10 @@ static void arm(struct generator *g, uint64_t usec)
 static void wait_and_step(struct generator *g)
 {
     struct epoll_event events[EVENTS];
-    uint64_t now = deadline_now(), start = can_start(g) ? next_start(g, now) : DEADLINE_NEVER;
+    uint64_t now = clock_now(), start = can_start(g) ? next_start(g, now) : USEC_INFINITY;
     int n;
 
-    if (start > now && start != DEADLINE_NEVER)
+    if (start > now && start != USEC_INFINITY)
         arm(g, start);
     n = epoll_wait(g->epoll_fd, events, EVENTS, start <= now ? 0 : wait_msec(g, now));
     if (n < 0 && errno != EINTR)
@@ -270,7 +271,7 @@ static void run(struct generator *g)
 {
     const struct generator_result *result = g->result;
 
-    g->begun_usec = deadline_now();
+    g->begun_usec = clock_now();
     g->progress = progress_begin(g->options->terminal, g->options->connections);
     while (!is_done(g)) {
         start_due(g);
@@ -309,10 +310,10 @@ static int open_descriptors(struct generator *g)
 static void generator_free(struct generator *g)
 {
     for (uint32_t i = 0; g->connections && i < g->options->concurrent; i++)
-        util_close(g->connections[i].exchange.fd);
-    util_close(g->epoll_fd);
-    util_close(g->signal_fd);
-    util_close(g->timer_fd);
+        safe_close(g->connections[i].exchange.fd);
+    safe_close(g->epoll_fd);
+    safe_close(g->signal_fd);
+    safe_close(g->timer_fd);
     free(g->connections);
     free(g);
 }
@@ -330,9 +331,9 @@ static int generator_new(struct generator **ret, const struct generator_options 
     g->result = result;
     g->epoll_fd = g->signal_fd = g->timer_fd = -1;
     g->sources = dial_sources(&options->address, options->concurrent);
-    deadline_fifo_init(&g->retrying);
-    deadline_fifo_init(&g->working);
-    deadline_fifo_init(&g->holding);
+    timeout_queue_init(&g->retrying);
+    timeout_queue_init(&g->working);
+    timeout_queue_init(&g->holding);
     g->connections = calloc(options->concurrent, sizeof(*g->connections));
     if (!g->connections)
         return -ENOMEM;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "greet/json.h"
 
-#include "greetd/base/parse.h"
+#include "greetd/base/text.h"
 
 void json_string(FILE *stream, const char *text)
 {
     putc('"', stream);
     while (*text != '\0') {
-        size_t length = value_utf8_length(text);
+        size_t length = text_utf8_length(text);
 
         if (*text == '"' || *text == '\\')
             fprintf(stream, "\\%c", *text);

@@ -73,20 +73,20 @@ static enum exit_status take_sample(struct greeting **ret, struct address *ret_a
                                     const struct arguments *arguments,
                                     const struct resolve_list *list)
 {
-    _cleanup_(report_deinit) struct report report = REPORT_NULL;
+    _cleanup_(diagnostics_deinit) struct diagnostics diagnostics = DIAGNOSTICS_NULL;
     const struct fetch_options options = {.timeout_usec = arguments->timeout_usec,
                                           .send_size = arguments->send_size};
     struct fetch fetch;
 
-    int r = fetch_open(&fetch, &options, list, &report);
+    int r = fetch_open(&fetch, &options, list, &diagnostics);
     if (r >= 0) {
         r = receive_sample(ret, &fetch);
         if (r < 0)
-            fetch_report(&fetch, r, &report);
+            fetch_report(&fetch, r, &diagnostics);
         fetch_deinit(&fetch);
     }
     if (r < 0) {
-        message_report(&report);
+        message_report(&diagnostics);
         return dial_exit_status(r);
     }
     *ret_address = fetch.address;

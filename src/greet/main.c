@@ -16,8 +16,8 @@
 #include "greet/output.h"
 #include "greet/probe.h"
 #include "greet/resolve.h"
+#include "greetd/base/clock.h"
 #include "greetd/base/file.h"
-#include "greetd/base/timeout_queue.h"
 #include "greetd/greeting/greeting.h"
 
 static const char help[] =
@@ -92,7 +92,7 @@ static int load_expected(struct greeting **ret, const struct arguments *argument
     if (arguments->expect_file) {
         r = greeting_new_from_file(ret, arguments->expect_file);
         if (r < 0)
-            message("%s: %s", arguments->expect_file, file_read_error(r));
+            message("%s: %s", arguments->expect_file, file_strerror(r));
     }
     return r;
 }
@@ -114,7 +114,7 @@ static enum exit_status connect_to_server(const struct arguments *arguments)
         message("%s: %s", arguments->address, why);
         return r == -EINVAL || r == -ENOMEM ? EXIT_STATUS_UNABLE : EXIT_STATUS_LOST;
     }
-    output_limit(DEADLINE_NEVER);
+    output_limit(USEC_INFINITY);
     return arguments->action == ARGUMENTS_LOAD ? load_run(arguments, &list, expected)
                                                : probe_run(arguments, &list, expected);
 }

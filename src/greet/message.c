@@ -17,11 +17,11 @@ void message(const char *format, ...)
     fputs("\n", stderr);
 }
 
-void message_report(const struct report *report)
+void message_report(const struct diagnostics *diagnostics)
 {
-    for (size_t i = 0; i < report->n_lines; i++)
-        message("%s", report->lines[i]);
-    if (report->n_lines < report->n_mistakes)
+    for (size_t i = 0; i < diagnostics->n_lines; i++)
+        message("%s", diagnostics->lines[i]);
+    if (diagnostics->n_lines < diagnostics->n_errors)
         message("out of memory");
 }
 

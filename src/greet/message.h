@@ -11,7 +11,7 @@
 void message(const char *format, ...) _printf_(1, 2);
 
 /* Says all lines of a report. */
-void message_report(const struct report *report);
+void message_report(const struct diagnostics *diagnostics);
 
 /* Compiles TEXT, the argument of the option LABEL, as greeting_new_from_text() does, and says what
  * is wrong with it. Returns 0, with *RET the caller's, or a negative errno. */

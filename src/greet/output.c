@@ -10,7 +10,7 @@
 
 #include "greet/json.h"
 #include "greetd/base/cleanup.h"
-#include "greetd/base/timeout_queue.h"
+#include "greetd/base/clock.h"
 
 #define LIMIT_AGAIN_USEC 100000
 
@@ -37,7 +37,7 @@ void output_limit(uint64_t after_usec)
     struct itimerval timer = {0};
 
     sigaction(SIGALRM, &action, NULL);
-    if (after_usec != DEADLINE_NEVER) {
+    if (after_usec != USEC_INFINITY) {
         timer.it_value.tv_sec = (time_t)(after_usec / 1000000);
         timer.it_value.tv_usec = (suseconds_t)(after_usec % 1000000);
         timer.it_interval.tv_usec = LIMIT_AGAIN_USEC;
@@ -56,7 +56,7 @@ int output_bytes(int fd, const char *bytes, size_t size, uint64_t due_usec)
             return -errno;
         bytes += n > 0 ? n : 0;
         size -= n > 0 ? (size_t)n : 0;
-        if (size > 0 && deadline_now() >= due_usec)
+        if (size > 0 && clock_now() >= due_usec)
             return -ETIMEDOUT;
     }
     return 0;

@@ -19,7 +19,7 @@ struct output_load {
 };
 
 /* From AFTER_USEC microseconds on, a write(2) or poll(2) of this thread that has to wait fails with
- * EINTR, after a tenth of a second at the latest. DEADLINE_NEVER removes the limit, which is the
+ * EINTR, after a tenth of a second at the latest. USEC_INFINITY removes the limit, which is the
  * process's interval timer with SIGALRM. */
 void output_limit(uint64_t after_usec);
 

@@ -55,9 +55,9 @@ static enum exit_status say_wrong(const struct probe *probe, const char *how)
 
 static enum exit_status say_unwritten(const struct probe *probe)
 {
-    char span[VALUE_TIME_TEXT_MAX];
+    char span[TIMESPAN_TEXT_MAX];
 
-    value_format_time(probe->arguments->timeout_usec, span);
+    format_timespan(probe->arguments->timeout_usec, span);
     if (probe->write_error == -ETIMEDOUT)
         message("Failed to write to standard output within %s", span);
     else
@@ -68,7 +68,7 @@ static enum exit_status say_unwritten(const struct probe *probe)
 /* What to make of it, from the first cause on. */
 static enum exit_status judge(const struct probe *probe, int error)
 {
-    _cleanup_(report_deinit) struct report report = REPORT_NULL;
+    _cleanup_(diagnostics_deinit) struct diagnostics diagnostics = DIAGNOSTICS_NULL;
     char how[EXPECT_TEXT_MAX];
 
     if (probe->write_error < 0)
@@ -78,8 +78,8 @@ static enum exit_status judge(const struct probe *probe, int error)
         return say_wrong(probe, how);
     }
     if (error < 0) {
-        fetch_report(&probe->fetch, error, &report);
-        message_report(&report);
+        fetch_report(&probe->fetch, error, &diagnostics);
+        message_report(&diagnostics);
         return dial_exit_status(error);
     }
     if (probe->expect.greeting && !expect_explain(&probe->expect, how))
@@ -90,12 +90,12 @@ static enum exit_status judge(const struct probe *probe, int error)
 static enum exit_status probe_connect(struct probe *probe, const struct fetch_options *options,
                                       const struct resolve_list *list)
 {
-    _cleanup_(report_deinit) struct report report = REPORT_NULL;
+    _cleanup_(diagnostics_deinit) struct diagnostics diagnostics = DIAGNOSTICS_NULL;
     enum exit_status status;
 
-    int r = fetch_open(&probe->fetch, options, list, &report);
+    int r = fetch_open(&probe->fetch, options, list, &diagnostics);
     if (r < 0) {
-        message_report(&report);
+        message_report(&diagnostics);
         return dial_exit_status(r);
     }
     r = receive(probe);

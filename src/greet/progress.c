@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "greet/output.h"
+#include "greetd/base/clock.h"
 
 #define PERIOD_USEC   1000000
 #define PATIENCE_USEC 1000
@@ -11,12 +12,12 @@
 
 struct progress progress_begin(FILE *terminal, uint64_t total)
 {
-    uint64_t now = deadline_now();
+    uint64_t now = clock_now();
 
     return (struct progress){
         .terminal = terminal,
         .begun_usec = now,
-        .due_usec = terminal ? now + PERIOD_USEC : DEADLINE_NEVER,
+        .due_usec = terminal ? now + PERIOD_USEC : USEC_INFINITY,
         .total = total,
     };
 }
@@ -27,7 +28,7 @@ void progress_print(struct progress *progress, uint64_t finished, uint64_t lost,
 
     if (!progress->terminal)
         return;
-    now = deadline_now();
+    now = clock_now();
     if (now < progress->due_usec)
         return;
     progress->due_usec = now + PERIOD_USEC;
@@ -39,7 +40,7 @@ void progress_print(struct progress *progress, uint64_t finished, uint64_t lost,
             finished, progress->total, lost, open,
             (double)finished * 1e6 / (double)(now - progress->begun_usec));
     fflush(progress->terminal);
-    output_limit(DEADLINE_NEVER);
+    output_limit(USEC_INFINITY);
 }
 
 void progress_end(struct progress *progress)
@@ -48,5 +49,5 @@ void progress_end(struct progress *progress)
         return;
     output_limit(PATIENCE_USEC);
     fputs("\r" CLEAR_TO_END, progress->terminal);
-    output_limit(DEADLINE_NEVER);
+    output_limit(USEC_INFINITY);
 }

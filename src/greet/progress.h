@@ -6,12 +6,10 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "greetd/base/timeout_queue.h"
-
 struct progress {
     FILE *terminal;      /* borrowed; NULL: nothing is printed */
     uint64_t begun_usec; /* CLOCK_MONOTONIC, as are all times here */
-    uint64_t due_usec;   /* when to print next; DEADLINE_NEVER without a terminal */
+    uint64_t due_usec;   /* when to print next; USEC_INFINITY without a terminal */
     uint64_t total;
 };
 

@@ -14,8 +14,8 @@
 #include <sys/eventfd.h>
 
 #include "greetd/base/cleanup.h"
+#include "greetd/base/clock.h"
 #include "greetd/base/parse.h"
-#include "greetd/base/timeout_queue.h"
 
 #define NAME_SIZE (NI_MAXHOST + 1)
 #define PORT_SIZE sizeof("65535")
@@ -103,7 +103,7 @@ static void lookup_unref(struct lookup *lookup)
         return;
     if (lookup->result)
         freeaddrinfo(lookup->result);
-    util_close(lookup->done_fd);
+    safe_close(lookup->done_fd);
     free(lookup);
 }
 DEFINE_CLEANUP_FUNCTION(struct lookup, lookup_unref)
@@ -133,7 +133,7 @@ static int lookup_set(struct lookup *lookup, const char *text, const char **ret_
         *ret_why = "the name is too long";
         return -EINVAL;
     }
-    if (value_parse_unsigned(&port, colon + 1, 1, UINT16_MAX) < 0) {
+    if (parse_unsigned(&port, colon + 1, 1, UINT16_MAX) < 0) {
         *ret_why = "a port is a number from 1 to 65535";
         return -EINVAL;
     }
@@ -178,10 +178,10 @@ static int lookup_start(struct lookup *lookup)
 /* Waits for the answer. Returns whether there is one in time. */
 static bool lookup_wait(const struct lookup *lookup, uint64_t timeout_usec)
 {
-    uint64_t due = deadline_after(deadline_now(), timeout_usec), now;
+    uint64_t due = usec_add(clock_now(), timeout_usec), now;
     struct pollfd poll_fd = {.fd = lookup->done_fd, .events = POLLIN};
 
-    while (!atomic_load(&lookup->done) && (now = deadline_now()) < due) {
+    while (!atomic_load(&lookup->done) && (now = clock_now()) < due) {
         uint64_t msec = (due - now - 1) / 1000 + 1;
         poll(&poll_fd, 1, msec < INT_MAX ? (int)msec : INT_MAX);
     }

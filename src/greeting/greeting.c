@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "greetd/base/file.h"
-#include "greetd/base/parse.h"
+#include "greetd/base/text.h"
 #include "greetd/greeting/escape.h"
 
 /* So many mistakes of one text are told, and the others counted: a file that was never meant to be
@@ -44,7 +44,7 @@ static bool read_reference(struct reference *ret, const char *text, const char *
 struct provenance {
     const char *origin, *label;
     const char *path; /* of the file that LABEL names, or NULL */
-    struct report *report;
+    struct diagnostics *diagnostics;
 };
 
 /* A text in the course of compilation. */
@@ -57,7 +57,7 @@ struct compiler {
     struct greeting_piece *pieces; /* owned */
     size_t n_pieces, pieces_capacity;
     size_t piece; /* where in bytes the piece begins that is not complete yet */
-    size_t n_mistakes;
+    size_t n_errors;
     const char *line; /* the one with the last mistake that was reported, and its number from 1 */
     size_t line_number;
     /* The first bad escape. */
@@ -132,7 +132,7 @@ static int append_constant(struct compiler *compiler, const struct variable *var
 /* A file's path for a message; nothing for a text that is from none. */
 static const char *excerpt_path(const struct provenance *from, char *buffer)
 {
-    return value_excerpt(from->path ? from->path : "", buffer);
+    return text_excerpt(from->path ? from->path : "", buffer);
 }
 
 /* Goes on to the line of a file that AT is in, and writes its number as `:LINE`; a text that is
@@ -160,14 +160,14 @@ static void report_mistake(struct compiler *compiler, const char *at, const char
                            const char *hint)
 {
     const struct provenance *from = compiler->from;
-    char path[VALUE_EXCERPT_MAX], number[sizeof(":18446744073709551615")];
+    char path[TEXT_EXCERPT_MAX], number[sizeof(":18446744073709551615")];
 
-    if (++compiler->n_mistakes > MISTAKES_MAX || !from)
+    if (++compiler->n_errors > MISTAKES_MAX || !from)
         return;
     enter_line(compiler, at, number);
-    report_add(from->report, "%s: %s=%s%s: %s at byte %zu%s%s", from->origin, from->label,
-               excerpt_path(from, path), number, what, (size_t)(at - compiler->line) + 1,
-               hint ? "; " : "", hint ? hint : "");
+    diagnostics_add(from->diagnostics, "%s: %s=%s%s: %s at byte %zu%s%s", from->origin, from->label,
+                    excerpt_path(from, path), number, what, (size_t)(at - compiler->line) + 1,
+                    hint ? "; " : "", hint ? hint : "");
 }
 
 /* Reports the escape at fault: \xHH as far as it goes, or else a backslash and one character, which
@@ -175,24 +175,24 @@ static void report_mistake(struct compiler *compiler, const char *at, const char
 static void report_escape(struct compiler *compiler, const char *escape, const char *why)
 {
     size_t length = strnlen(escape, 2), longest = escape[1] == 'x' ? 4 : 5;
-    char copy[5 + 1] = "", excerpt[VALUE_EXCERPT_MAX], what[VALUE_EXCERPT_MAX + 16];
+    char copy[5 + 1] = "", excerpt[TEXT_EXCERPT_MAX], what[TEXT_EXCERPT_MAX + 16];
 
     while (length < longest && escape[length] != '\0' &&
            (escape[1] == 'x' || (escape[length] & 0xc0) == 0x80))
         length++;
     memcpy(copy, escape, length);
-    snprintf(what, sizeof(what), "bad escape %s", value_excerpt(copy, excerpt));
+    snprintf(what, sizeof(what), "bad escape %s", text_excerpt(copy, excerpt));
     report_mistake(compiler, escape, what, why);
 }
 
 static void report_unknown(struct compiler *compiler, const char *at,
                            const struct reference *reference)
 {
-    char name[VALUE_EXCERPT_MAX], what[VALUE_EXCERPT_MAX + 32], hint[64];
+    char name[TEXT_EXCERPT_MAX], what[TEXT_EXCERPT_MAX + 32], hint[64];
 
     /* To look for the nearest names of millions would take seconds. */
-    if (compiler->n_mistakes >= MISTAKES_MAX) {
-        compiler->n_mistakes++;
+    if (compiler->n_errors >= MISTAKES_MAX) {
+        compiler->n_errors++;
         return;
     }
     snprintf(name, sizeof(name), "%.*s", (int)reference->length, reference->name);
@@ -281,7 +281,7 @@ static int compile(struct compiler *compiler)
         if (r >= 0 && p < compiler->end)
             r = compile_special(compiler, &p);
     }
-    if (r >= 0 && (compiler->why || compiler->n_mistakes > 0))
+    if (r >= 0 && (compiler->why || compiler->n_errors > 0))
         return -EINVAL;
     if (r >= 0 && compiler->n_pieces > 0 && compiler->piece < compiler->size)
         r = end_piece(compiler, NULL);
@@ -322,48 +322,50 @@ int greeting_new_from_text(struct greeting **ret, const char *text, const char *
 static int greeting_new_from(struct greeting **ret, struct compiler *compiler,
                              const struct provenance *from)
 {
-    char path[VALUE_EXCERPT_MAX];
+    char path[TEXT_EXCERPT_MAX];
 
     compiler->from = from;
     int r = greeting_new(ret, compiler);
 
-    if (compiler->n_mistakes > MISTAKES_MAX)
-        report_add(from->report, "%s: %s=%s: %zu more mistakes of this kind", from->origin,
-                   from->label, excerpt_path(from, path), compiler->n_mistakes - MISTAKES_MAX);
+    if (compiler->n_errors > MISTAKES_MAX)
+        diagnostics_add(from->diagnostics, "%s: %s=%s: %zu more mistakes of this kind",
+                        from->origin, from->label, excerpt_path(from, path),
+                        compiler->n_errors - MISTAKES_MAX);
     if (r == -EFBIG)
-        report_add(from->report, "%s: %s=%s: must not be longer than %zu bytes", from->origin,
-                   from->label, excerpt_path(from, path), GREETING_SIZE_MAX);
+        diagnostics_add(from->diagnostics, "%s: %s=%s: must not be longer than %zu bytes",
+                        from->origin, from->label, excerpt_path(from, path), GREETING_SIZE_MAX);
     return r;
 }
 
 int greeting_check_text(const char *text, const char *origin, const char *label,
-                        struct report *report)
+                        struct diagnostics *diagnostics)
 {
     _cleanup_(greeting_freep) struct greeting *greeting = NULL;
     _cleanup_(compiler_deinit) struct compiler compiler = compiler_of_text(text);
 
     return greeting_new_from(&greeting, &compiler,
-                             &(struct provenance){origin, label, NULL, report});
+                             &(struct provenance){origin, label, NULL, diagnostics});
 }
 
 int greeting_new_from_template(struct greeting **ret, const char *text, const char *origin,
-                               const char *label, struct report *report)
+                               const char *label, struct diagnostics *diagnostics)
 {
     _cleanup_(compiler_deinit) struct compiler compiler = compiler_of_text(text);
 
     compiler.variables = true;
-    return greeting_new_from(ret, &compiler, &(struct provenance){origin, label, NULL, report});
+    return greeting_new_from(ret, &compiler,
+                             &(struct provenance){origin, label, NULL, diagnostics});
 }
 
 int greeting_expand(struct greeting **greeting, const char *path, const char *origin,
-                    const char *label, struct report *report)
+                    const char *label, struct diagnostics *diagnostics)
 {
     struct greeting *plain = *greeting;
     _cleanup_(compiler_deinit) struct compiler compiler = {
         .variables = true, .begin = plain->bytes, .end = plain->bytes + plain->size};
 
-    int r =
-        greeting_new_from(greeting, &compiler, &(struct provenance){origin, label, path, report});
+    int r = greeting_new_from(greeting, &compiler,
+                              &(struct provenance){origin, label, path, diagnostics});
     if (r >= 0)
         greeting_free(plain);
     return r;

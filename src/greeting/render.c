@@ -6,12 +6,12 @@
 #include <string.h>
 
 /* Enough for most, so that few greetings make it grow again. */
-#define RENDERING_CAPACITY_MIN ((size_t)1024)
+#define RENDER_CAPACITY_MIN ((size_t)1024)
 
-void rendering_deinit(struct rendering *rendering)
+void render_deinit(struct render *render)
 {
-    free(rendering->bytes);
-    *rendering = (struct rendering){0};
+    free(render->bytes);
+    *render = (struct render){0};
 }
 
 static size_t larger(size_t a, size_t b)
@@ -20,69 +20,69 @@ static size_t larger(size_t a, size_t b)
 }
 
 /* Makes room for N more bytes. */
-static int reserve(struct rendering *rendering, size_t n)
+static int reserve(struct render *render, size_t n)
 {
-    size_t needed = rendering->size + n;
+    size_t needed = render->size + n;
 
-    if (needed <= rendering->capacity)
+    if (needed <= render->capacity)
         return 0;
     if (needed > UINT32_MAX)
         return -EFBIG;
 
-    size_t capacity = larger(RENDERING_CAPACITY_MIN, larger(needed, 2 * rendering->capacity));
-    char *grown = realloc(rendering->bytes, capacity);
+    size_t capacity = larger(RENDER_CAPACITY_MIN, larger(needed, 2 * render->capacity));
+    char *grown = realloc(render->bytes, capacity);
     if (!grown)
         return -ENOMEM;
-    rendering->bytes = grown;
-    rendering->capacity = capacity;
+    render->bytes = grown;
+    render->capacity = capacity;
     return 0;
 }
 
-static int append_literal(struct rendering *rendering, const char *bytes, size_t n)
+static int append_literal(struct render *render, const char *bytes, size_t n)
 {
-    int r = reserve(rendering, n);
+    int r = reserve(render, n);
     if (r < 0)
         return r;
     if (n > 0)
-        memcpy(rendering->bytes + rendering->size, bytes, n);
-    rendering->size += n;
+        memcpy(render->bytes + render->size, bytes, n);
+    render->size += n;
     return 0;
 }
 
 /* Until it fits: a value may be longer when it is asked for again. */
-static int append_variable(struct rendering *rendering, const struct variable *variable,
+static int append_variable(struct render *render, const struct variable *variable,
                            const struct variable_client *client)
 {
     for (;;) {
-        size_t room = rendering->capacity - rendering->size;
-        char *end = room > 0 ? rendering->bytes + rendering->size : NULL;
+        size_t room = render->capacity - render->size;
+        char *end = room > 0 ? render->bytes + render->size : NULL;
         size_t length = variable->write(client, end, room);
 
         if (length < room) {
-            rendering->size += length;
+            render->size += length;
             return 0;
         }
         /* With room for its '\0'. */
-        int r = reserve(rendering, length + 1);
+        int r = reserve(render, length + 1);
         if (r < 0)
             return r;
     }
 }
 
-int rendering_make(struct rendering *rendering, const struct greeting *greeting,
-                   const struct peer *peer, uint64_t number)
+int render_greeting(struct render *render, const struct greeting *greeting, const struct peer *peer,
+                    uint64_t number)
 {
     const struct variable_client client = {
-        .peer = peer, .number = number, .metrics = &rendering->metrics};
+        .peer = peer, .number = number, .metrics = &render->metrics};
     const char *literal = greeting->bytes;
 
-    rendering->size = 0;
+    render->size = 0;
     for (size_t i = 0; i < greeting->n_pieces; i++) {
         const struct greeting_piece *piece = &greeting->pieces[i];
 
-        int r = append_literal(rendering, literal, piece->size);
+        int r = append_literal(render, literal, piece->size);
         if (r >= 0 && piece->variable)
-            r = append_variable(rendering, piece->variable, &client);
+            r = append_variable(render, piece->variable, &client);
         if (r < 0)
             return r;
         literal += piece->size;

@@ -83,7 +83,7 @@ const char *variable_suggest(const char *name)
 
     for (size_t i = 0; i < ELEMENTSOF(variables); i++)
         names[i] = variables[i].name;
-    return suggest_nearest(name, names, ELEMENTSOF(names));
+    return text_nearest(name, names, ELEMENTSOF(names));
 }
 
 /* Not isalpha(3): that one depends on the locale. */

@@ -7,11 +7,12 @@
 #include <string.h>
 
 #include "greetd/base/cleanup.h"
-#include "greetd/base/timeout_queue.h"
+#include "greetd/base/clock.h"
+#include "greetd/journal/catalog.h"
 
 /* The fields of one journal entry as text; what does not fit is left out whole. */
 struct fields {
-    struct log_field fields[14];
+    struct sink_field fields[14];
     size_t n;
     size_t used;
     char text[1536];
@@ -35,11 +36,11 @@ static void fields_add(struct fields *fields, const char *format, ...)
 }
 
 /* Writes ENTRY with these fields. */
-static size_t write_with(struct log *log, const struct fields *fields, struct log_entry entry)
+static size_t write_with(struct sink *sink, const struct fields *fields, struct sink_entry entry)
 {
     entry.fields = fields->fields;
     entry.n_fields = fields->n;
-    return log_write(log, &entry);
+    return sink_write(sink, &entry);
 }
 
 static void add_peer(struct fields *fields, const struct peer *peer)
@@ -65,14 +66,14 @@ static void add_peer(struct fields *fields, const struct peer *peer)
     }
 }
 
-size_t connlog_entry_connection(struct log *log, unsigned worker,
-                                const struct connlog_connection *c)
+size_t entry_write_connection(struct sink *sink, unsigned worker,
+                              const struct logger_log_connection *c)
 {
-    char message[LOG_MESSAGE_MAX], address[ADDRESS_TEXT_MAX];
+    char message[SINK_MESSAGE_MAX], address[ADDRESS_TEXT_MAX];
     struct fields fields = {.n = 0};
 
     snprintf(message, sizeof(message), "Connection from %s", peer_format(&c->peer, address));
-    if (log->journal) {
+    if (sink->journal) {
         fields_add(&fields, "GREETD_LISTENER=%s", c->listener);
         add_peer(&fields, &c->peer);
         fields_add(&fields, "GREETD_CONNECTION=%" PRIu64, c->number);
@@ -85,41 +86,41 @@ size_t connlog_entry_connection(struct log *log, unsigned worker,
         fields_add(&fields, "GREETD_WORKER=%u", worker);
     }
     return write_with(
-        log, &fields,
-        (struct log_entry){LOG_INFO, LOG_ID_CONNECTION, message, .when_usec = c->ended_usec});
+        sink, &fields,
+        (struct sink_entry){LOG_INFO, MESSAGE_ID_CONNECTION, message, .when_usec = c->ended_usec});
 }
 
-size_t connlog_entry_exhausted(struct log *log, unsigned worker, int error, uint64_t when_usec)
+size_t entry_write_accept_paused(struct sink *sink, unsigned worker, int error, uint64_t when_usec)
 {
-    char message[LOG_MESSAGE_MAX], reason[128];
+    char message[SINK_MESSAGE_MAX], reason[128];
     struct fields fields = {.n = 0};
 
     snprintf(message, sizeof(message), "Accepting is paused, clients wait in the queue: %s",
              strerror_r(error, reason, sizeof(reason)));
     fields_add(&fields, "ERRNO=%d", error);
     fields_add(&fields, "GREETD_WORKER=%u", worker);
-    return write_with(
-        log, &fields,
-        (struct log_entry){LOG_WARNING, LOG_ID_EXHAUSTED, message, .when_usec = when_usec});
+    return write_with(sink, &fields,
+                      (struct sink_entry){LOG_WARNING, MESSAGE_ID_ACCEPT_PAUSED, message,
+                                          .when_usec = when_usec});
 }
 
-size_t connlog_entry_left_out(struct log *log, uint64_t n)
+size_t entry_write_dropped(struct sink *sink, uint64_t n)
 {
-    char message[LOG_MESSAGE_MAX];
+    char message[SINK_MESSAGE_MAX];
     struct fields fields = {.n = 0};
 
     snprintf(message, sizeof(message), "%" PRIu64 " connection entries left out", n);
     fields_add(&fields, "GREETD_LEFT_OUT=%" PRIu64, n);
-    return write_with(
-        log, &fields,
-        (struct log_entry){LOG_NOTICE, LOG_ID_LEFT_OUT, message, .when_usec = deadline_now()});
+    return write_with(sink, &fields,
+                      (struct sink_entry){LOG_NOTICE, MESSAGE_ID_ENTRIES_DROPPED, message,
+                                          .when_usec = clock_now()});
 }
 
-size_t connlog_entry_message(struct log *log, const char *listener, struct log_entry entry)
+size_t entry_write_message(struct sink *sink, const char *listener, struct sink_entry entry)
 {
     struct fields fields = {.n = 0};
 
     if (listener[0])
         fields_add(&fields, "GREETD_LISTENER=%s", listener);
-    return write_with(log, &fields, entry);
+    return write_with(sink, &fields, entry);
 }

@@ -1,35 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 #include "greetd/journal/rate_limit.h"
 
-#include "greetd/base/timeout_queue.h"
+#include "greetd/base/clock.h"
 
 #define SECOND     UINT64_C(1000000)
 #define PERIOD_MAX (30 * SECOND)
 
-struct connlog_books connlog_books_open(const struct connlog_limit *limit)
+struct rate_limit rate_limit_init(const struct rate_limit_settings *limit)
 {
-    return (struct connlog_books){.limit = *limit, .report_usec = DEADLINE_NEVER};
+    return (struct rate_limit){.limit = *limit, .report_usec = USEC_INFINITY};
 }
 
-static bool has_limit(const struct connlog_limit *limit)
+static bool has_limit(const struct rate_limit_settings *limit)
 {
-    return limit->interval_usec > 0 && limit->burst > 0 && limit->burst != CONNLOG_BOOKS_NO_LIMIT;
+    return limit->interval_usec > 0 && limit->burst > 0 && limit->burst != UINT64_MAX;
 }
 
-static uint64_t interval_end(const struct connlog_books *books)
+static uint64_t interval_end(const struct rate_limit *books)
 {
-    return deadline_after(books->began_usec, books->limit.interval_usec);
+    return usec_add(books->began_usec, books->limit.interval_usec);
 }
 
-bool connlog_books_exhausted(const struct connlog_books *books, uint64_t now_usec)
+bool rate_limit_is_exceeded(const struct rate_limit *books, uint64_t now_usec)
 {
     return has_limit(&books->limit) && books->admitted >= books->limit.burst &&
            now_usec < interval_end(books);
 }
 
-bool connlog_books_admit(struct connlog_books *books, uint64_t now_usec)
+bool rate_limit_admit(struct rate_limit *books, uint64_t now_usec)
 {
-    if (connlog_books_exhausted(books, now_usec))
+    if (rate_limit_is_exceeded(books, now_usec))
         return false;
     if (books->admitted == 0 || now_usec >= interval_end(books)) {
         books->began_usec = now_usec;
@@ -41,7 +41,7 @@ bool connlog_books_admit(struct connlog_books *books, uint64_t now_usec)
 
 /* An interval that never ends, or none, is no reason to stay silent for ever, or to report all the
  * time. */
-static uint64_t next_report(const struct connlog_books *books, uint64_t now_usec)
+static uint64_t next_report(const struct rate_limit *books, uint64_t now_usec)
 {
     uint64_t interval = books->limit.interval_usec;
 
@@ -50,27 +50,27 @@ static uint64_t next_report(const struct connlog_books *books, uint64_t now_usec
     return now_usec + (interval < SECOND ? SECOND : interval);
 }
 
-uint64_t connlog_books_report(struct connlog_books *books, uint64_t left_out, uint64_t now_usec)
+uint64_t rate_limit_report(struct rate_limit *books, uint64_t left_out, uint64_t now_usec)
 {
     uint64_t n = left_out - books->announced;
 
-    if (n > 0 || connlog_books_exhausted(books, now_usec))
+    if (n > 0 || rate_limit_is_exceeded(books, now_usec))
         books->active = true;
     if (now_usec < books->report_usec) {
-        if (books->active && books->report_usec == DEADLINE_NEVER)
+        if (books->active && books->report_usec == USEC_INFINITY)
             books->report_usec = next_report(books, now_usec);
         return 0;
     }
     /* After an active period one more follows: a thread that has not yet noticed that the limit is
      * no longer exhausted may still leave something out. */
-    books->report_usec = books->active ? next_report(books, now_usec) : DEADLINE_NEVER;
+    books->report_usec = books->active ? next_report(books, now_usec) : USEC_INFINITY;
     books->active = false;
     return n;
 }
 
-uint64_t connlog_books_deadline(const struct connlog_books *books, uint64_t now_usec)
+uint64_t rate_limit_deadline(const struct rate_limit *books, uint64_t now_usec)
 {
-    if (!connlog_books_exhausted(books, now_usec))
+    if (!rate_limit_is_exceeded(books, now_usec))
         return books->report_usec;
-    return deadline_earlier(books->report_usec, interval_end(books));
+    return usec_min(books->report_usec, interval_end(books));
 }

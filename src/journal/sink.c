@@ -16,8 +16,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOG_FIELDS_MAX 16
-#define USEC_PER_SEC   UINT64_C(1000000)
+#include "greetd/base/clock.h"
+
+#define SINK_FIELDS_MAX 16
+#define USEC_PER_SEC    UINT64_C(1000000)
 
 /* $JOURNAL_STREAM is "device:inode" of the stream systemd connected to the journal; it is inherited
  * by programs whose stderr was redirected since, so it has to be compared. */
@@ -32,13 +34,13 @@ static bool is_journal_stream(int fd)
     return fstat(fd, &st) == 0 && st.st_dev == device && st.st_ino == inode;
 }
 
-void log_init(struct log *log, int fd)
+void sink_init(struct sink *sink, int fd)
 {
-    log->fd = fd;
-    log->journal = is_journal_stream(fd);
-    log->time_stamps = !log->journal && isatty(fd);
-    log->abandoned = false;
-    log->filled = 0;
+    sink->fd = fd;
+    sink->journal = is_journal_stream(fd);
+    sink->time_stamps = !sink->journal && isatty(fd);
+    sink->abandoned = false;
+    sink->filled = 0;
 }
 
 static struct iovec text_vector(const char *text)
@@ -61,12 +63,12 @@ static uint64_t realtime_at(uint64_t when_usec)
 }
 
 /* Returns how many entries are lost with it. */
-static size_t write_journal(const struct log_entry *entry)
+static size_t write_journal(const struct sink_entry *entry)
 {
     char priority[sizeof("PRIORITY=") + 1], id[sizeof("MESSAGE_ID=") + 32];
-    char message[sizeof("MESSAGE=") + LOG_MESSAGE_MAX];
+    char message[sizeof("MESSAGE=") + SINK_MESSAGE_MAX];
     char timestamp[sizeof("GREETD_TIMESTAMP=18446744073709551615")];
-    struct iovec vectors[4 + LOG_FIELDS_MAX];
+    struct iovec vectors[4 + SINK_FIELDS_MAX];
     int n = 0;
 
     snprintf(priority, sizeof(priority), "PRIORITY=%d", entry->priority & LOG_PRIMASK);
@@ -78,46 +80,47 @@ static size_t write_journal(const struct log_entry *entry)
     vectors[n++] = text_vector(priority);
     vectors[n++] = text_vector(id);
     vectors[n++] = text_vector(timestamp);
-    for (size_t i = 0; i < entry->n_fields && i < LOG_FIELDS_MAX; i++)
+    for (size_t i = 0; i < entry->n_fields && i < SINK_FIELDS_MAX; i++)
         vectors[n++] = text_vector(entry->fields[i].text);
 
     return sd_journal_sendv(vectors, n) < 0;
 }
 
 /* Returns how many lines before it are lost. */
-static size_t write_line(struct log *log, const struct log_entry *entry)
+static size_t write_line(struct sink *sink, const struct sink_entry *entry)
 {
-    char line[LOG_MESSAGE_MAX + sizeof("2000-01-01 00:00:00 \n")];
+    char line[SINK_MESSAGE_MAX + sizeof("2000-01-01 00:00:00 \n")];
     size_t length = 0, lost = 0;
 
-    if (log->time_stamps) {
+    if (sink->time_stamps) {
         time_t when = (time_t)(realtime_at(entry->when_usec) / USEC_PER_SEC);
         struct tm local;
 
         length = strftime(line, sizeof(line), "%F %T ", localtime_r(&when, &local));
     }
-    length += (size_t)snprintf(line + length, sizeof(line) - length, "%.*s\n", LOG_MESSAGE_MAX - 1,
+    length += (size_t)snprintf(line + length, sizeof(line) - length, "%.*s\n", SINK_MESSAGE_MAX - 1,
                                entry->message);
 
-    if (log->filled + length > sizeof(log->buffer))
-        lost = log_flush(log);
-    memcpy(log->buffer + log->filled, line, length);
-    log->filled += length;
+    if (sink->filled + length > sizeof(sink->buffer))
+        lost = sink_flush(sink);
+    memcpy(sink->buffer + sink->filled, line, length);
+    sink->filled += length;
     return lost;
 }
 
-size_t log_write(struct log *log, const struct log_entry *entry)
+size_t sink_write(struct sink *sink, const struct sink_entry *entry)
 {
-    return log->journal ? write_journal(entry) : write_line(log, entry);
+    return sink->journal ? write_journal(entry) : write_line(sink, entry);
 }
 
-void log_write_past(const struct log *log, int priority, const char *message)
+void sink_try_write(const struct sink *sink, int priority, const char *message)
 {
-    char line[LOG_MESSAGE_MAX + sizeof("<0>\n")];
-    int length = snprintf(line, sizeof(line), "<%d>%.*s\n", priority, LOG_MESSAGE_MAX - 1, message);
+    char line[SINK_MESSAGE_MAX + sizeof("<0>\n")];
+    int length =
+        snprintf(line, sizeof(line), "<%d>%.*s\n", priority, SINK_MESSAGE_MAX - 1, message);
 
-    if (log->journal)
-        (void)send(log->fd, line, (size_t)length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sink->journal)
+        (void)send(sink->fd, line, (size_t)length, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static size_t count_lines(const char *text, size_t length)
@@ -129,23 +132,23 @@ static size_t count_lines(const char *text, size_t length)
     return n;
 }
 
-size_t log_flush(struct log *log)
+size_t sink_flush(struct sink *sink)
 {
     size_t written = 0;
 
-    while (written < log->filled) {
-        ssize_t n = write(log->fd, log->buffer + written, log->filled - written);
+    while (written < sink->filled) {
+        ssize_t n = write(sink->fd, sink->buffer + written, sink->filled - written);
 
         if (n > 0) {
             written += (size_t)n;
         } else if (n < 0 && errno == EAGAIN) {
             /* Someone we share stderr with has made it non-blocking. */
-            poll(&(struct pollfd){.fd = log->fd, .events = POLLOUT}, 1, -1);
+            poll(&(struct pollfd){.fd = sink->fd, .events = POLLOUT}, 1, -1);
         } else if (n < 0 && errno != EINTR) {
             break;
         }
     }
-    size_t lost = count_lines(log->buffer + written, log->filled - written);
-    log->filled = 0;
+    size_t lost = count_lines(sink->buffer + written, sink->filled - written);
+    sink->filled = 0;
     return lost;
 }

@@ -6,156 +6,157 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
-#include "greetd/base/timeout_queue.h"
+#include "greetd/base/clock.h"
+#include "greetd/journal/catalog.h"
 #include "greetd/metrics/metrics.h"
 
 /* Entries taken from one ring before the next has its turn. */
-#define CONNLOG_BATCH 256
+#define WRITER_BATCH 256
 
 /* Having written something, the thread looks again after this rather than being woken for each
  * entry. Each time it may take the processor from a worker; a ring has room for what comes
  * meanwhile up to 200,000 clients in a second. */
-#define CONNLOG_NAP_NSEC 20000000
+#define WRITER_NAP_NSEC 20000000
 
 static uint64_t load(const atomic_uint_fast64_t *counter)
 {
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-uint64_t connlog_thread_left_out(const struct connlog *connlog)
+uint64_t writer_dropped(const struct logger *logger)
 {
-    uint64_t n = load(&connlog->left_out);
+    uint64_t n = load(&logger->left_out);
 
-    for (unsigned i = 0; i < connlog->n_workers; i++)
-        n += load(&connlog->workers[i].left_out);
+    for (unsigned i = 0; i < logger->n_workers; i++)
+        n += load(&logger->workers[i].left_out);
     return n;
 }
 
 /* WRITTEN more connections were given to the log, which has LOST some: perhaps others that it had
  * gathered, so that the difference may be negative. They are accounted for when announced. */
-static void account(struct connlog *connlog, uint64_t written, uint64_t lost)
+static void account(struct logger *logger, uint64_t written, uint64_t lost)
 {
-    metrics_add(&connlog->left_out, lost);
-    metrics_add(&connlog->accounted, written - lost);
+    metrics_add(&logger->left_out, lost);
+    metrics_add(&logger->accounted, written - lost);
 }
 
-static void flush(struct connlog *connlog)
+static void flush(struct logger *logger)
 {
-    account(connlog, 0, log_flush(connlog->log));
+    account(logger, 0, sink_flush(logger->sink));
 }
 
 /* Entries for connections and others are never gathered together, so that it is known of which kind
  * the lost ones are: flush() comes before one of the others, and this after it. LOST is what
  * connlog_entry_*() returned for it. */
-static bool is_written(struct connlog *connlog, size_t lost)
+static bool is_written(struct logger *logger, size_t lost)
 {
-    return lost + log_flush(connlog->log) == 0;
+    return lost + sink_flush(logger->sink) == 0;
 }
 
-static bool write_message(struct connlog *connlog, const struct connlog_message *message)
+static bool write_message(struct logger *logger, const struct logger_log *message)
 {
-    const struct log_entry entry = {
+    const struct sink_entry entry = {
         .priority = message->priority,
         .id = message->id,
         .message = message->text,
         .when_usec = message->when_usec,
     };
 
-    flush(connlog);
-    return is_written(connlog, connlog_entry_message(connlog->log, message->listener, entry));
+    flush(logger);
+    return is_written(logger, entry_write_message(logger->sink, message->listener, entry));
 }
 
-static void write_left_out_messages(struct connlog *connlog)
+static void write_left_out_messages(struct logger *logger)
 {
-    struct connlog_message message = {
-        .priority = LOG_NOTICE, .id = LOG_ID_UNSAID, .when_usec = deadline_now()};
-    uint64_t n = load(&connlog->messages.messages_left_out);
+    struct logger_log message = {
+        .priority = LOG_NOTICE, .id = MESSAGE_ID_MESSAGES_DROPPED, .when_usec = clock_now()};
+    uint64_t n = load(&logger->messages.messages_left_out);
 
-    for (unsigned i = 0; i < connlog->n_workers; i++)
-        n += load(&connlog->workers[i].messages_left_out);
-    if (n == connlog->messages_announced)
+    for (unsigned i = 0; i < logger->n_workers; i++)
+        n += load(&logger->workers[i].messages_left_out);
+    if (n == logger->messages_announced)
         return;
     snprintf(message.text, sizeof(message.text), "%" PRIu64 " messages left out: ring full",
-             n - connlog->messages_announced);
-    if (write_message(connlog, &message))
-        connlog->messages_announced = n;
+             n - logger->messages_announced);
+    if (write_message(logger, &message))
+        logger->messages_announced = n;
 }
 
 /* What could not be written is announced with the next report. */
-static void announce_left_out(struct connlog *connlog, uint64_t n)
+static void announce_left_out(struct logger *logger, uint64_t n)
 {
-    flush(connlog);
-    if (!is_written(connlog, connlog_entry_left_out(connlog->log, n)))
+    flush(logger);
+    if (!is_written(logger, entry_write_dropped(logger->sink, n)))
         return;
-    connlog->books.announced += n;
-    metrics_add(&connlog->accounted, n);
+    logger->books.announced += n;
+    metrics_add(&logger->accounted, n);
 }
 
 /* Takes up the limit in force and announces what is due to be. Returns when to do so again. */
-static uint64_t keep_books(struct connlog *connlog)
+static uint64_t keep_books(struct logger *logger)
 {
-    struct connlog_books *books = &connlog->books;
-    uint64_t now_usec = deadline_now();
+    struct rate_limit *books = &logger->books;
+    uint64_t now_usec = clock_now();
 
-    books->limit = (struct connlog_limit){.interval_usec = load(&connlog->interval_usec),
-                                          .burst = load(&connlog->burst)};
+    books->limit = (struct rate_limit_settings){.interval_usec = load(&logger->interval_usec),
+                                                .burst = load(&logger->burst)};
     /* Before anything is written, which may take long. */
-    atomic_store_explicit(&connlog->exhausted, connlog_books_exhausted(books, now_usec),
+    atomic_store_explicit(&logger->exhausted, rate_limit_is_exceeded(books, now_usec),
                           memory_order_relaxed);
-    uint64_t n = connlog_books_report(books, connlog_thread_left_out(connlog), now_usec);
+    uint64_t n = rate_limit_report(books, writer_dropped(logger), now_usec);
     if (n > 0)
-        announce_left_out(connlog, n);
-    return connlog_books_deadline(books, now_usec);
+        announce_left_out(logger, n);
+    return rate_limit_deadline(books, now_usec);
 }
 
-static void close_books(struct connlog *connlog)
+static void close_books(struct logger *logger)
 {
-    uint64_t n = connlog_thread_left_out(connlog) - connlog->books.announced;
+    uint64_t n = writer_dropped(logger) - logger->books.announced;
 
-    flush(connlog);
+    flush(logger);
     if (n > 0)
-        announce_left_out(connlog, n);
+        announce_left_out(logger, n);
 }
 
-static bool drain_messages(struct connlog *connlog)
+static bool drain_messages(struct logger *logger)
 {
-    struct connlog_message message;
+    struct logger_log message;
     bool any = false;
 
-    while (ring_pop(&connlog->messages.ring, &message)) {
-        (void)write_message(connlog, &message);
+    while (ring_pop(&logger->messages.ring, &message)) {
+        (void)write_message(logger, &message);
         any = true;
     }
-    write_left_out_messages(connlog);
+    write_left_out_messages(logger);
     return any;
 }
 
-static void write_connection(struct connlog *connlog, unsigned worker,
-                             const struct connlog_connection *connection)
+static void write_connection(struct logger *logger, unsigned worker,
+                             const struct logger_log_connection *connection)
 {
-    if (!connlog_books_admit(&connlog->books, deadline_now())) {
-        metrics_add(&connlog->left_out, 1);
+    if (!rate_limit_admit(&logger->books, clock_now())) {
+        metrics_add(&logger->left_out, 1);
         return;
     }
-    account(connlog, 1, connlog_entry_connection(connlog->log, worker, connection));
+    account(logger, 1, entry_write_connection(logger->sink, worker, connection));
 }
 
 /* Returns how many records it took. */
-static unsigned drain_worker(struct connlog *connlog, unsigned worker)
+static unsigned drain_worker(struct logger *logger, unsigned worker)
 {
-    struct connlog_outlet *outlet = &connlog->workers[worker];
-    struct connlog_record record;
+    struct log_producer *outlet = &logger->workers[worker];
+    struct log_record record;
     unsigned n = 0;
 
-    while (n < CONNLOG_BATCH && ring_pop(&outlet->ring, &record)) {
+    while (n < WRITER_BATCH && ring_pop(&outlet->ring, &record)) {
         switch (record.kind) {
-        case CONNLOG_RECORD_CONNECTION:
-            write_connection(connlog, worker, &record.connection);
+        case LOG_RECORD_CONNECTION:
+            write_connection(logger, worker, &record.connection);
             break;
-        case CONNLOG_RECORD_EXHAUSTED:
-            flush(connlog);
-            (void)is_written(connlog, connlog_entry_exhausted(connlog->log, worker, record.error,
-                                                              record.when_usec));
+        case LOG_RECORD_ACCEPT_PAUSED:
+            flush(logger);
+            (void)is_written(logger, entry_write_accept_paused(logger->sink, worker, record.error,
+                                                               record.when_usec));
             break;
         }
         n++;
@@ -163,49 +164,49 @@ static unsigned drain_worker(struct connlog *connlog, unsigned worker)
     return n;
 }
 
-/* Writes a batch of each ring's entries. Returns the size of the largest one: with CONNLOG_BATCH
+/* Writes a batch of each ring's entries. Returns the size of the largest one: with WRITER_BATCH
  * there may be more where it came from. */
-static unsigned drain(struct connlog *connlog)
+static unsigned drain(struct logger *logger)
 {
-    unsigned most = drain_messages(connlog);
+    unsigned most = drain_messages(logger);
 
-    for (unsigned i = 0; i < connlog->n_workers; i++) {
-        unsigned n = drain_worker(connlog, i);
+    for (unsigned i = 0; i < logger->n_workers; i++) {
+        unsigned n = drain_worker(logger, i);
         most = n > most ? n : most;
     }
     return most;
 }
 
 /* Waits until an entry comes, or it is time to look at the books. */
-static void wait_for_entries(struct connlog *connlog)
+static void wait_for_entries(struct logger *logger)
 {
-    waker_prepare(&connlog->waker);
-    if (drain(connlog) > 0 || atomic_load(&connlog->stop))
-        waker_cancel(&connlog->waker);
+    waker_prepare(&logger->waker);
+    if (drain(logger) > 0 || atomic_load(&logger->stop))
+        waker_cancel(&logger->waker);
     else
-        waker_sleep(&connlog->waker, keep_books(connlog));
+        waker_sleep(&logger->waker, keep_books(logger));
 }
 
-void *connlog_thread_run(void *argument)
+void *writer_run(void *argument)
 {
-    struct connlog *connlog = argument;
-    const struct timespec nap = {.tv_nsec = CONNLOG_NAP_NSEC};
+    struct logger *logger = argument;
+    const struct timespec nap = {.tv_nsec = WRITER_NAP_NSEC};
 
-    while (!atomic_load(&connlog->stop)) {
-        (void)keep_books(connlog);
-        unsigned n = drain(connlog);
-        if (n == CONNLOG_BATCH)
+    while (!atomic_load(&logger->stop)) {
+        (void)keep_books(logger);
+        unsigned n = drain(logger);
+        if (n == WRITER_BATCH)
             continue;
-        flush(connlog);
+        flush(logger);
         if (n > 0)
             clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
         else
-            wait_for_entries(connlog);
+            wait_for_entries(logger);
     }
 
-    while (drain(connlog) > 0)
+    while (drain(logger) > 0)
         ;
-    close_books(connlog);
-    (void)eventfd_write(connlog->ended_fd, 1);
+    close_books(logger);
+    (void)eventfd_write(logger->ended_fd, 1);
     return NULL;
 }

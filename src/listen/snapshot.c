@@ -4,56 +4,55 @@
 #include <assert.h>
 #include <errno.h>
 
-int endpoints_new(struct endpoints **ret, struct config *config, size_t capacity)
+int snapshot_new(struct snapshot **ret, struct config *config, size_t capacity)
 {
-    struct endpoints *endpoints =
-        calloc(1, sizeof(*endpoints) + capacity * sizeof(endpoints->at[0]));
+    struct snapshot *snapshot =
+        calloc(1, sizeof(*snapshot) + capacity * sizeof(snapshot->bindings[0]));
 
-    if (!endpoints)
+    if (!snapshot)
         return -ENOMEM;
-    atomic_init(&endpoints->references, 1);
-    endpoints->config = config ? config_ref(config) : NULL;
-    endpoints->capacity = capacity;
-    *ret = endpoints;
+    atomic_init(&snapshot->references, 1);
+    snapshot->config = config ? config_ref(config) : NULL;
+    snapshot->capacity = capacity;
+    *ret = snapshot;
     return 0;
 }
 
-void endpoints_add(struct endpoints *endpoints, struct listener *listener,
-                   const struct config_listener *config)
+void snapshot_add(struct snapshot *snapshot, struct listener *listener,
+                  const struct config_listener *config)
 {
-    assert(endpoints->n < endpoints->capacity);
-    endpoints->at[endpoints->n++] =
-        (struct endpoint){.listener = listener_ref(listener), .config = config};
+    assert(snapshot->n < snapshot->capacity);
+    snapshot->bindings[snapshot->n++] =
+        (struct binding){.listener = listener_ref(listener), .config = config};
 }
 
-struct endpoints *endpoints_ref(struct endpoints *endpoints)
+struct snapshot *snapshot_ref(struct snapshot *snapshot)
 {
     /* Relaxed: who takes a reference has one already. */
-    atomic_fetch_add_explicit(&endpoints->references, 1, memory_order_relaxed);
-    return endpoints;
+    atomic_fetch_add_explicit(&snapshot->references, 1, memory_order_relaxed);
+    return snapshot;
 }
 
-void endpoints_unref(struct endpoints *endpoints)
+void snapshot_unref(struct snapshot *snapshot)
 {
     /* Release and acquire, so that they are freed only after all others are done with them. */
-    if (!endpoints ||
-        atomic_fetch_sub_explicit(&endpoints->references, 1, memory_order_acq_rel) != 1)
+    if (!snapshot || atomic_fetch_sub_explicit(&snapshot->references, 1, memory_order_acq_rel) != 1)
         return;
-    for (size_t i = 0; i < endpoints->n; i++)
-        listener_unref(endpoints->at[i].listener);
-    config_unref(endpoints->config);
-    free(endpoints);
+    for (size_t i = 0; i < snapshot->n; i++)
+        listener_unref(snapshot->bindings[i].listener);
+    config_unref(snapshot->config);
+    free(snapshot);
 }
 
-bool endpoints_have(const struct endpoints *endpoints, const struct listener *listener)
+bool snapshot_has(const struct snapshot *snapshot, const struct listener *listener)
 {
-    for (size_t i = 0; i < endpoints->n; i++)
-        if (endpoints->at[i].listener == listener)
+    for (size_t i = 0; i < snapshot->n; i++)
+        if (snapshot->bindings[i].listener == listener)
             return true;
     return false;
 }
 
-const char *endpoint_name(const struct endpoint *endpoint)
+const char *binding_name(const struct binding *binding)
 {
-    return endpoint->listener->name ? endpoint->listener->name : endpoint->config->name;
+    return binding->listener->name ? binding->listener->name : binding->config->name;
 }

@@ -6,14 +6,15 @@
 #include <sys/socket.h>
 
 #include "greetd/listen/activation.h"
+#include "greetd/listen/fdstore.h"
 #include "greetd/net/socket.h"
 
 /* Endpoints in the making, and where their sockets come from. */
 struct plan {
-    struct endpoints *endpoints;
+    struct snapshot *snapshot;
     const struct config *config;
     const struct listener_set *available; /* sockets that are open already */
-    struct report *report;
+    struct diagnostics *diagnostics;
 };
 
 static size_t count_addresses(const struct config *config)
@@ -31,7 +32,7 @@ static struct listener *find_available(const struct plan *plan, const struct add
     for (size_t i = 0; i < plan->available->n; i++) {
         struct listener *listener = plan->available->at[i];
 
-        if (listener_serves(listener, wanted) && !endpoints_have(plan->endpoints, listener))
+        if (listener_serves(listener, wanted) && !snapshot_has(plan->snapshot, listener))
             return listener_ref(listener);
     }
     return NULL;
@@ -45,7 +46,7 @@ static int open_address(const struct plan *plan, const struct config_listener *c
         listener ? 0 : listener_open(&listener, wanted, (int)config_server(plan->config)->backlog);
 
     if (r >= 0)
-        endpoints_add(plan->endpoints, listener, config);
+        snapshot_add(plan->snapshot, listener, config);
     return r;
 }
 
@@ -56,8 +57,8 @@ static int open_section(const struct plan *plan, const struct config_listener *c
         int r = open_address(plan, config, &config->addresses.addresses[i]);
 
         if (r < 0) {
-            report_add(plan->report, "Failed to listen on %s: %s", config->addresses.texts[i],
-                       strerrordesc_np(-r));
+            diagnostics_add(plan->diagnostics, "Failed to listen on %s: %s",
+                            config->addresses.texts[i], strerrordesc_np(-r));
             return r;
         }
     }
@@ -70,9 +71,10 @@ static int open_configured(const struct plan *plan)
 
     for (size_t i = 0; r >= 0 && i < config_n_listeners(plan->config); i++)
         r = open_section(plan, config_listener_at(plan->config, i));
-    if (r >= 0 && plan->endpoints->n == 0) {
-        report_add(plan->report,
-                   "Nothing to listen on: ListenStream= is empty and systemd passed no socket");
+    if (r >= 0 && plan->snapshot->n == 0) {
+        diagnostics_add(
+            plan->diagnostics,
+            "Nothing to listen on: ListenStream= is empty and systemd passed no socket");
         return -EBADMSG;
     }
     return r;
@@ -87,31 +89,31 @@ static void match_passed(const struct plan *plan)
             listener->name ? config_find_listener(plan->config, listener->name) : NULL;
 
         if (listener->inherited)
-            endpoints_add(plan->endpoints, listener,
-                          named ? named : config_default_listener(plan->config));
+            snapshot_add(plan->snapshot, listener,
+                         named ? named : config_default_listener(plan->config));
     }
 }
 
 /* Makes the endpoints for CONFIG out of what is AVAILABLE and, unless sockets were INHERITED, what
  * has to be opened. */
-static int make_endpoints(struct endpoints **ret, struct config *config,
+static int make_endpoints(struct snapshot **ret, struct config *config,
                           const struct listener_set *available, bool inherited,
-                          struct report *report)
+                          struct diagnostics *diagnostics)
 {
-    _cleanup_(endpoints_unrefp) struct endpoints *endpoints = NULL;
-    int r = endpoints_new(&endpoints, config, inherited ? available->n : count_addresses(config));
+    _cleanup_(snapshot_unrefp) struct snapshot *snapshot = NULL;
+    int r = snapshot_new(&snapshot, config, inherited ? available->n : count_addresses(config));
 
     if (r < 0) {
-        report_add(report, "Failed to prepare the sockets: %s", strerrordesc_np(-r));
+        diagnostics_add(diagnostics, "Failed to prepare the sockets: %s", strerrordesc_np(-r));
         return r;
     }
-    const struct plan plan = {endpoints, config, available, report};
+    const struct plan plan = {snapshot, config, available, diagnostics};
     if (inherited)
         match_passed(&plan);
     else
         r = open_configured(&plan);
     if (r >= 0)
-        *ret = TAKE_PTR(endpoints);
+        *ret = TAKE_PTR(snapshot);
     return r;
 }
 
@@ -123,7 +125,7 @@ static void match_section(const struct plan *plan, const struct config_listener 
             find_available(plan, &config->addresses.addresses[i]);
 
         if (listener)
-            endpoints_add(plan->endpoints, listener, config);
+            snapshot_add(plan->snapshot, listener, config);
     }
 }
 
@@ -135,13 +137,13 @@ static void match_configured(const struct plan *plan)
 }
 
 /* Of what an earlier process has stored, systemd need keep no longer what is not used. */
-static void drop_others(struct listener_set *taken, const struct endpoints *wanted)
+static void drop_others(struct listener_set *taken, const struct snapshot *wanted)
 {
     for (size_t i = taken->n; i-- > 0;)
-        if (!endpoints_have(wanted, taken->at[i])) {
+        if (!snapshot_has(wanted, taken->at[i])) {
             _cleanup_(listener_unrefp) struct listener *listener = listener_set_take(taken, i);
 
-            handover_unstore(listener);
+            fdstore_remove(listener);
             listener_close_for_all(listener);
         }
 }
@@ -150,12 +152,12 @@ static void drop_others(struct listener_set *taken, const struct endpoints *want
  * address that is. */
 static int drop_unwanted(struct listener_set *taken, struct config *config, bool inherited)
 {
-    _cleanup_(endpoints_unrefp) struct endpoints *wanted = NULL;
-    int r = endpoints_new(&wanted, config, inherited ? taken->n : count_addresses(config));
+    _cleanup_(snapshot_unrefp) struct snapshot *wanted = NULL;
+    int r = snapshot_new(&wanted, config, inherited ? taken->n : count_addresses(config));
 
     if (r < 0)
         return r;
-    const struct plan plan = {.endpoints = wanted, .config = config, .available = taken};
+    const struct plan plan = {.snapshot = wanted, .config = config, .available = taken};
     if (inherited)
         match_passed(&plan);
     else
@@ -174,12 +176,12 @@ static bool any_inherited(const struct listener_set *set)
 
 /* Returns what kept FastOpen=yes from being set; a system without it has nothing to turn off. The
  * queue for it is part of that of listen(2), whose length is Backlog= or what the .socket says. */
-static int set_fast_open(const struct endpoints *endpoints)
+static int set_fast_open(const struct snapshot *snapshot)
 {
-    int queue = config_server(endpoints->config)->fast_open ? SOMAXCONN : 0, r = 0;
+    int queue = config_server(snapshot->config)->fast_open ? SOMAXCONN : 0, r = 0;
 
-    for (size_t i = 0; r >= 0 && i < endpoints->n; i++) {
-        r = sockutil_set_fast_open(endpoints->at[i].listener->fd, queue);
+    for (size_t i = 0; r >= 0 && i < snapshot->n; i++) {
+        r = socket_set_fast_open(snapshot->bindings[i].listener->fd, queue);
         if (queue == 0)
             r = 0;
     }
@@ -188,41 +190,41 @@ static int set_fast_open(const struct endpoints *endpoints)
 
 /* Gives all sockets the settings that are in force now. Of those of our own that were open before,
  * it also takes back what may have been done to them on the way out. */
-static int renew_all(const struct endpoints *endpoints)
+static int renew_all(const struct snapshot *snapshot)
 {
-    for (size_t i = 0; i < endpoints->n; i++)
-        if (!endpoints->at[i].listener->inherited)
-            (void)listener_renew(endpoints->at[i].listener,
-                                 (int)config_server(endpoints->config)->backlog);
-    return set_fast_open(endpoints);
+    for (size_t i = 0; i < snapshot->n; i++)
+        if (!snapshot->bindings[i].listener->inherited)
+            (void)listener_renew(snapshot->bindings[i].listener,
+                                 (int)config_server(snapshot->config)->backlog);
+    return set_fast_open(snapshot);
 }
 
 /* Has systemd keep our own. Returns how many it has no room for: they are ended with us. */
-static size_t store_all(const struct endpoints *endpoints)
+static size_t store_all(const struct snapshot *snapshot)
 {
-    size_t room = handover_room(), n_stored = 0, n_unkept = 0;
+    size_t room = fdstore_max(), n_stored = 0, n_not_kept = 0;
 
-    for (size_t i = 0; i < endpoints->n; i++)
-        n_stored += endpoints->at[i].listener->stored_as != NULL;
-    for (size_t i = 0; i < endpoints->n; i++) {
-        struct listener *listener = endpoints->at[i].listener;
+    for (size_t i = 0; i < snapshot->n; i++)
+        n_stored += snapshot->bindings[i].listener->stored_as != NULL;
+    for (size_t i = 0; i < snapshot->n; i++) {
+        struct listener *listener = snapshot->bindings[i].listener;
 
         if (listener->inherited || listener->stored_as)
             continue;
         if (n_stored >= room) {
-            n_unkept++;
+            n_not_kept++;
             continue;
         }
-        handover_store(listener);
+        fdstore_add(listener);
         n_stored += listener->stored_as != NULL;
     }
-    return n_unkept;
+    return n_not_kept;
 }
 
-int sockets_open(struct sockets *sockets, struct config *config, struct report *report)
+int sockets_open(struct sockets *sockets, struct config *config, struct diagnostics *diagnostics)
 {
     _cleanup_(listener_set_deinit) struct listener_set taken = {0};
-    int r = handover_take(&taken, report);
+    int r = activation_take(&taken, diagnostics);
 
     if (r == -EBADMSG)
         return r;
@@ -230,20 +232,20 @@ int sockets_open(struct sockets *sockets, struct config *config, struct report *
     if (r >= 0)
         r = drop_unwanted(&taken, config, sockets->inherited);
     if (r < 0) {
-        report_add(report, "Failed to take over the sockets passed by systemd: %s",
-                   strerrordesc_np(-r));
+        diagnostics_add(diagnostics, "Failed to take over the sockets passed by systemd: %s",
+                        strerrordesc_np(-r));
         return r;
     }
 
-    r = make_endpoints(&sockets->endpoints, config, &taken, sockets->inherited, report);
+    r = make_endpoints(&sockets->snapshot, config, &taken, sockets->inherited, diagnostics);
     if (r < 0)
         return r;
-    r = renew_all(sockets->endpoints);
+    r = renew_all(sockets->snapshot);
     if (r < 0) {
-        report_add(report, "Failed to set FastOpen=: %s", strerrordesc_np(-r));
+        diagnostics_add(diagnostics, "Failed to set FastOpen=: %s", strerrordesc_np(-r));
         return r;
     }
-    sockets->n_unkept = store_all(sockets->endpoints);
+    sockets->n_not_kept = store_all(sockets->snapshot);
     return 0;
 }
 
@@ -252,61 +254,61 @@ static int list_open(struct listener_set *ret, const struct sockets *sockets)
 {
     int r = 0;
 
-    for (size_t i = 0; r >= 0 && i < sockets->endpoints->n; i++)
-        r = listener_set_add(ret, sockets->endpoints->at[i].listener);
+    for (size_t i = 0; r >= 0 && i < sockets->snapshot->n; i++)
+        r = listener_set_add(ret, sockets->snapshot->bindings[i].listener);
     for (size_t i = 0; r >= 0 && i < sockets->leaving.n; i++)
         r = listener_set_add(ret, sockets->leaving.at[i]);
     return r;
 }
 
-int sockets_prepare(struct endpoints **ret, const struct sockets *sockets, struct config *config,
-                    struct report *report)
+int sockets_prepare(struct snapshot **ret, const struct sockets *sockets, struct config *config,
+                    struct diagnostics *diagnostics)
 {
     _cleanup_(listener_set_deinit) struct listener_set available = {0};
     int r = list_open(&available, sockets);
 
     if (r < 0) {
-        report_add(report, "Failed to prepare the sockets: %s", strerrordesc_np(-r));
+        diagnostics_add(diagnostics, "Failed to prepare the sockets: %s", strerrordesc_np(-r));
         return r;
     }
-    return make_endpoints(ret, config, &available, sockets->inherited, report);
+    return make_endpoints(ret, config, &available, sockets->inherited, diagnostics);
 }
 
 /* Those that were on their way out and are wanted again. */
-static void call_back(struct listener_set *leaving, const struct endpoints *endpoints)
+static void call_back(struct listener_set *leaving, const struct snapshot *snapshot)
 {
     for (size_t i = leaving->n; i-- > 0;)
-        if (endpoints_have(endpoints, leaving->at[i]))
+        if (snapshot_has(snapshot, leaving->at[i]))
             listener_unref(listener_set_take(leaving, i));
 }
 
-void sockets_drop_newcomers(const struct sockets *sockets, const struct endpoints *wanted)
+void sockets_drop_syn(const struct sockets *sockets, const struct snapshot *wanted)
 {
-    for (size_t i = 0; i < sockets->endpoints->n; i++) {
-        struct listener *listener = sockets->endpoints->at[i].listener;
+    for (size_t i = 0; i < sockets->snapshot->n; i++) {
+        struct listener *listener = sockets->snapshot->bindings[i].listener;
 
-        if (wanted && endpoints_have(wanted, listener))
+        if (wanted && snapshot_has(wanted, listener))
             continue;
         if (wanted)
-            handover_unstore(listener);
-        listener_drop_newcomers(listener);
+            fdstore_remove(listener);
+        listener_drop_syn(listener);
     }
 }
 
-int sockets_change_to(struct sockets *sockets, struct endpoints *endpoints)
+int sockets_activate(struct sockets *sockets, struct snapshot *snapshot)
 {
-    struct endpoints *before = sockets->endpoints;
+    struct snapshot *before = sockets->snapshot;
 
-    call_back(&sockets->leaving, endpoints);
-    sockets_drop_newcomers(sockets, endpoints);
+    call_back(&sockets->leaving, snapshot);
+    sockets_drop_syn(sockets, snapshot);
     /* Without the memory to remember one, it is closed with the last of what refers to it. */
     for (size_t i = 0; i < before->n; i++)
-        if (!endpoints_have(endpoints, before->at[i].listener))
-            (void)listener_set_add(&sockets->leaving, before->at[i].listener);
-    sockets->n_unkept = store_all(endpoints);
-    sockets->endpoints = endpoints_ref(endpoints);
-    endpoints_unref(before);
-    return renew_all(endpoints);
+        if (!snapshot_has(snapshot, before->bindings[i].listener))
+            (void)listener_set_add(&sockets->leaving, before->bindings[i].listener);
+    sockets->n_not_kept = store_all(snapshot);
+    sockets->snapshot = snapshot_ref(snapshot);
+    snapshot_unref(before);
+    return renew_all(snapshot);
 }
 
 bool sockets_close_left(struct sockets *sockets, char *address)
@@ -326,30 +328,30 @@ bool sockets_close_left(struct sockets *sockets, char *address)
 
 void sockets_close_unused(struct sockets *sockets)
 {
-    for (size_t i = 0; sockets->endpoints && i < sockets->endpoints->n; i++)
-        if (!listener_in_use(sockets->endpoints->at[i].listener))
-            listener_close(sockets->endpoints->at[i].listener);
+    for (size_t i = 0; sockets->snapshot && i < sockets->snapshot->n; i++)
+        if (!listener_in_use(sockets->snapshot->bindings[i].listener))
+            listener_close(sockets->snapshot->bindings[i].listener);
 }
 
 void sockets_deinit(struct sockets *sockets)
 {
-    endpoints_unref(sockets->endpoints);
+    snapshot_unref(sockets->snapshot);
     listener_set_deinit(&sockets->leaving);
     *sockets = (struct sockets){0};
 }
 
 bool sockets_use(const struct sockets *sockets, const struct config_listener *listener)
 {
-    for (size_t i = 0; i < sockets->endpoints->n; i++)
-        if (sockets->endpoints->at[i].config == listener)
+    for (size_t i = 0; i < sockets->snapshot->n; i++)
+        if (sockets->snapshot->bindings[i].config == listener)
             return true;
     return false;
 }
 
 bool sockets_have_clients(const struct sockets *sockets)
 {
-    for (size_t i = 0; i < sockets->endpoints->n; i++)
-        if (sockutil_is_readable(sockets->endpoints->at[i].listener->fd))
+    for (size_t i = 0; i < sockets->snapshot->n; i++)
+        if (socket_is_readable(sockets->snapshot->bindings[i].listener->fd))
             return true;
     return false;
 }

@@ -8,23 +8,12 @@
 
 #include "greetd/base/cleanup.h"
 
-/* Of descriptors, memory and permission, which are ours to mend, and then of the network, passed on
- * from a client that is gone: see "Error handling" in accept(2). */
-static const int accept_errors[METRICS_ACCEPT_ERRORS] = {
-    EMFILE,   ENFILE,      ENOBUFS,   ENOMEM, EPERM,        EACCES,     ECONNABORTED, EPROTO,
-    ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH,  ETIMEDOUT,
-};
-
-int metrics_accept_error(size_t index)
-{
-    return accept_errors[index];
-}
-
 void metrics_add_accept_error(struct metrics_counters *counters, int error)
 {
-    for (size_t i = 0; i < METRICS_ACCEPT_ERRORS; i++)
-        if (accept_errors[i] == error)
-            metrics_add(&counters->accept_errors[i], 1);
+    size_t index = accept_error_index(error);
+
+    if (index < ACCEPT_ERRORS_N)
+        metrics_add(&counters->accept_errors[index], 1);
 }
 
 /* Zeroed memory for N elements of SIZE bytes, each on cache lines of its own. */

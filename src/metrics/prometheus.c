@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "greetd/base/cleanup.h"
+#include "greetd/metrics/result.h"
+#include "greetd/net/accept_error.h"
 
 struct text {
     char *buffer;
@@ -95,8 +97,8 @@ static void add_accept_errors(struct text *text, const struct metrics *metrics)
     static const char name[] = "greetd_accept_errors_total";
 
     add_head(text, name, "counter", "Failures of accept4(2), by the name of the errno.");
-    for (size_t i = 0; i < METRICS_ACCEPT_ERRORS; i++)
-        add(text, "%s{errno=\"%s\"} %" PRIu64 "\n", name, strerrorname_np(metrics_accept_error(i)),
+    for (size_t i = 0; i < ACCEPT_ERRORS_N; i++)
+        add(text, "%s{errno=\"%s\"} %" PRIu64 "\n", name, strerrorname_np(accept_error_at(i)),
             metrics_accept_errors(metrics, i));
 }
 
@@ -148,7 +150,7 @@ static void add_process(struct text *text, const struct metrics *metrics)
     add(text, "greetd_build_info{version=\"%s\"} 1\n", GREETD_VERSION);
 }
 
-size_t exposition_format(char *buffer, size_t size, const struct exposition *what)
+size_t prometheus_format(char *buffer, size_t size, const struct prometheus *what)
 {
     const struct metrics *metrics = what->metrics;
     struct text text = {.buffer = buffer, .size = size};

@@ -28,3 +28,14 @@ enum result result_of_errno(int error)
         return RESULT_ERROR;
     }
 }
+
+const char *refusal_name(enum refusal refusal)
+{
+    static const char *const names[REFUSAL_N] = {
+        [REFUSAL_NETWORK] = "network",
+        [REFUSAL_CONNECTIONS] = "connections",
+        [REFUSAL_RATE] = "rate",
+    };
+
+    return names[refusal];
+}

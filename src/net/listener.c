@@ -259,7 +259,7 @@ bool listener_serves(const struct listener *listener, const struct address *addr
 
 int listener_renew(struct listener *listener, int backlog)
 {
-    sockutil_take_newcomers(listener->fd);
+    socket_accept_syn(listener->fd);
     return listen(listener->fd, backlog) < 0 ? -errno : 0;
 }
 
@@ -268,7 +268,7 @@ void listener_close(struct listener *listener)
     if (listener->fd < 0)
         return;
     unlink_path(listener);
-    listener->fd = util_close(listener->fd);
+    listener->fd = safe_close(listener->fd);
 }
 
 void listener_close_for_all(struct listener *listener)
@@ -279,7 +279,7 @@ void listener_close_for_all(struct listener *listener)
     listener_close(listener);
 }
 
-void listener_drop_newcomers(struct listener *listener)
+void listener_drop_syn(struct listener *listener)
 {
     if (listener->handed_on)
         return;
@@ -287,6 +287,6 @@ void listener_drop_newcomers(struct listener *listener)
      * (abstract sockets, vsock) the queue is at least made as short as it can be. */
     if (socket_path(&listener->address))
         unlink_path(listener);
-    else if (sockutil_drop_newcomers(listener->fd) < 0)
+    else if (socket_drop_syn(listener->fd) < 0)
         (void)listen(listener->fd, 0);
 }

@@ -13,39 +13,11 @@
 #include <sys/stat.h>
 
 #include "greetd/base/cleanup.h"
-#include "greetd/base/timeout_queue.h"
 
-enum sockutil_accept sockutil_accept_class(int error)
-{
-    switch (error) {
-    case EAGAIN:
-        return SOCKUTIL_ACCEPT_EMPTY;
-    case ECONNABORTED:
-    case EINTR:
-    case EPROTO:
-    case ENETDOWN:
-    case ENOPROTOOPT:
-    case EHOSTDOWN:
-    case ENONET:
-    case EHOSTUNREACH:
-    case EOPNOTSUPP:
-    case ENETUNREACH:
-    case ETIMEDOUT:
-        return SOCKUTIL_ACCEPT_NEXT;
-    case EACCES: /* the client stays in the queue then, so that to try at once would be to spin */
-    case EPERM:
-        return SOCKUTIL_ACCEPT_DENIED;
-    case EMFILE:
-    case ENFILE:
-    case ENOBUFS:
-    case ENOMEM:
-        return SOCKUTIL_ACCEPT_EXHAUSTED;
-    default:
-        return SOCKUTIL_ACCEPT_BROKEN;
-    }
-}
+/* How often recv(2) is called, however little there is to read each time. */
+#define SOCKET_DISCARD_READS 64
 
-int sockutil_set_nonblocking(int fd)
+int socket_set_nonblocking(int fd)
 {
     int flags = fcntl(fd, F_GETFL);
 
@@ -98,7 +70,7 @@ static const char *describe_silent_socket(int fd)
                : "a socket that does not listen";
 }
 
-int sockutil_check_listening(int fd, int *ret_type, const char **ret_what)
+int socket_check_listening(int fd, int *ret_type, const char **ret_what)
 {
     struct stat st;
     int type, listening;
@@ -137,7 +109,7 @@ static int protocol_of(int fd)
     return protocol;
 }
 
-int sockutil_set_fast_open(int fd, int queue)
+int socket_set_fast_open(int fd, int queue)
 {
     int protocol = protocol_of(fd);
 
@@ -148,7 +120,7 @@ int sockutil_set_fast_open(int fd, int queue)
     return 0;
 }
 
-int sockutil_drop_newcomers(int fd)
+int socket_drop_syn(int fd)
 {
     /* A filter on a TCP socket sees packets from the TCP header on; its byte 13 holds the flags
      * (RFC 9293, 3.1). A newcomer's first packet has SYN (0x02) and has no ACK (0x10). */
@@ -168,12 +140,12 @@ int sockutil_drop_newcomers(int fd)
     return 0;
 }
 
-void sockutil_take_newcomers(int fd)
+void socket_accept_syn(int fd)
 {
     (void)setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &(int){0}, sizeof(int));
 }
 
-bool sockutil_is_in_handshake(int fd)
+bool socket_is_in_handshake(int fd)
 {
     struct tcp_info info;
     socklen_t length = sizeof(info);
@@ -182,7 +154,7 @@ bool sockutil_is_in_handshake(int fd)
            info.tcpi_state == TCP_SYN_RECV;
 }
 
-int64_t sockutil_unacknowledged(int fd, int family, int has_fin)
+int64_t socket_unacknowledged(int fd, int family, int has_fin)
 {
     int outstanding;
 
@@ -193,14 +165,14 @@ int64_t sockutil_unacknowledged(int fd, int family, int has_fin)
     return outstanding;
 }
 
-bool sockutil_has_hung_up(int fd)
+bool socket_has_hung_up(int fd)
 {
     struct pollfd poll_fd = {.fd = fd, .events = POLLRDHUP};
 
     return poll(&poll_fd, 1, 0) > 0;
 }
 
-int sockutil_error(int fd)
+int socket_error(int fd)
 {
     int error = 0;
     socklen_t length = sizeof(error);
@@ -208,25 +180,38 @@ int sockutil_error(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0 ? errno : error;
 }
 
-bool sockutil_is_readable(int fd)
+bool socket_is_readable(int fd)
 {
     struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
 
     return poll(&poll_fd, 1, 0) > 0;
 }
 
-bool sockutil_await_readable(int fd, uint64_t deadline_usec)
+/* A record of SOCK_SEQPACKET may be empty, which recv(2) tells no differently from the end of
+ * stream. */
+static bool is_empty_record(int fd, bool records)
 {
-    struct pollfd readable = {.fd = fd, .events = POLLIN};
-    int n;
+    return records && !socket_has_hung_up(fd);
+}
 
-    do {
-        uint64_t now_usec = deadline_now();
-        uint64_t left_usec = deadline_usec > now_usec ? deadline_usec - now_usec : 0;
-        const struct timespec left = {.tv_sec = (time_t)(left_usec / 1000000),
-                                      .tv_nsec = (long)(left_usec % 1000000) * 1000};
+enum socket_discarded socket_discard(int fd, bool records, uint32_t limit, uint32_t *n)
+{
+    char buffer[16 * 1024];
+    uint32_t end = *n + limit;
 
-        n = ppoll(&readable, 1, deadline_usec == DEADLINE_NEVER ? NULL : &left, NULL);
-    } while (n < 0 && errno == EINTR);
-    return n > 0;
+    for (unsigned i = 0; i < SOCKET_DISCARD_READS && *n < end; i++) {
+        ssize_t r = recv(fd, buffer, sizeof(buffer), 0);
+
+        if (r > 0)
+            *n += (uint32_t)r;
+        else if (r == 0 && is_empty_record(fd, records))
+            ++*n;
+        else if (r == 0)
+            return SOCKET_DISCARDED_LAST;
+        else if (errno == EAGAIN)
+            return SOCKET_DISCARDED_ALL;
+        else if (errno != EINTR)
+            return SOCKET_DISCARD_FAILED;
+    }
+    return SOCKET_DISCARDED_SOME;
 }

@@ -6,6 +6,8 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "greetd/base/clock.h"
+#include "greetd/worker/event.h"
 #include "greetd/worker/eviction.h"
 
 /* How many are looked at with one system call. */
@@ -20,9 +22,9 @@ enum queue {
     QUEUE_LINGERING,
 };
 
-static struct lane *lane_of(const struct conn *conn)
+static struct wl *listener_of(const struct conn *conn)
 {
-    return (struct lane *)((char *)conn->terms - offsetof(struct lane, terms));
+    return (struct wl *)((char *)conn->settings - offsetof(struct wl, settings));
 }
 
 static struct conn *take_place(struct clients *clients)
@@ -41,16 +43,16 @@ static struct conn *take_place(struct clients *clients)
 
 static void end_client(struct clients *clients, struct conn *conn, uint64_t now_usec)
 {
-    struct lane *lane = lane_of(conn);
-    struct connlog_connection story;
+    struct wl *wl = listener_of(conn);
+    struct logger_log_connection record;
 
-    deadline_remove(&conn->entry);
-    conn_close(conn, now_usec, &story);
-    if (connlog_wants_connections(clients->connlog))
-        connlog_connection(clients->connlog, clients->worker, &story);
-    metrics_add(&lane->counters->results[story.result], 1);
+    timeout_queue_remove(&conn->entry);
+    conn_close(conn, now_usec, &record);
+    if (logger_wants_connections(clients->logger))
+        logger_log_connection(clients->logger, clients->worker, &record);
+    metrics_add(&wl->counters->results[record.result], 1);
     metrics_add(&clients->counters->ended, 1);
-    lane->n_clients--;
+    wl->n_clients--;
 
     conn->entry.next = clients->vacant;
     clients->vacant = &conn->entry;
@@ -58,10 +60,10 @@ static void end_client(struct clients *clients, struct conn *conn, uint64_t now_
     clients->n_ended++;
 }
 
-static void wait_in(struct conn *conn, enum queue queue, struct deadline_fifo *fifo,
+static void wait_in(struct conn *conn, enum queue queue, struct timeout_queue *fifo,
                     uint64_t now_usec)
 {
-    deadline_push(fifo, &conn->entry, now_usec);
+    timeout_queue_push(fifo, &conn->entry, now_usec);
     conn->queue = (unsigned)queue & 7;
 }
 
@@ -77,7 +79,7 @@ static bool watch(struct clients *clients, struct conn *conn, uint32_t events)
 {
     struct epoll_event event = {
         .events = events,
-        .data.u64 = source_pack(SOURCE_CLIENT, (size_t)(conn - clients->table)),
+        .data.u64 = event_pack(EVENT_CLIENT, (size_t)(conn - clients->table)),
     };
     int operation = conn->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
 
@@ -88,7 +90,7 @@ static bool watch(struct clients *clients, struct conn *conn, uint32_t events)
 }
 
 /* Starts the timeout of QUEUE, or starts it anew for a client that has made progress. */
-static void wait_on(struct conn *conn, enum queue queue, struct deadline_fifo *fifo,
+static void wait_on(struct conn *conn, enum queue queue, struct timeout_queue *fifo,
                     uint64_t now_usec)
 {
     if (conn->queue != queue || conn->progressed)
@@ -100,7 +102,7 @@ static bool await_data(struct clients *clients, struct conn *conn, uint64_t now_
 {
     if (conn->queue != QUEUE_EXPECTING && !watch(clients, conn, EPOLLIN))
         return false;
-    wait_on(conn, QUEUE_EXPECTING, &lane_of(conn)->expecting, now_usec);
+    wait_on(conn, QUEUE_EXPECTING, &listener_of(conn)->expecting, now_usec);
     return true;
 }
 
@@ -108,7 +110,7 @@ static bool await_write(struct clients *clients, struct conn *conn, uint64_t now
 {
     if (!watch(clients, conn, EPOLLOUT | (conn->input_ended ? 0 : EPOLLIN)))
         return false;
-    wait_on(conn, QUEUE_WRITING, &lane_of(conn)->writing, now_usec);
+    wait_on(conn, QUEUE_WRITING, &listener_of(conn)->writing, now_usec);
     return true;
 }
 
@@ -120,7 +122,7 @@ static bool await_acknowledgement(struct clients *clients, struct conn *conn, ui
     if ((conn->queue != QUEUE_ACKNOWLEDGING || conn->more_input) &&
         !watch(clients, conn, EPOLLIN | EPOLLOUT | EPOLLET))
         return false;
-    wait_on(conn, QUEUE_ACKNOWLEDGING, &lane_of(conn)->acknowledging, now_usec);
+    wait_on(conn, QUEUE_ACKNOWLEDGING, &listener_of(conn)->acknowledging, now_usec);
     return true;
 }
 
@@ -128,7 +130,7 @@ static bool await_close(struct clients *clients, struct conn *conn, uint64_t now
 {
     if (conn->queue != QUEUE_LINGERING && !watch(clients, conn, EPOLLIN))
         return false;
-    wait_on(conn, QUEUE_LINGERING, &lane_of(conn)->lingering, now_usec);
+    wait_on(conn, QUEUE_LINGERING, &listener_of(conn)->lingering, now_usec);
     return true;
 }
 
@@ -140,7 +142,7 @@ static bool await_soon(struct clients *clients, struct conn *conn, uint64_t now_
 }
 
 /* Epoll has no room for one more: the client is looked at again without it. */
-static bool await_room(struct clients *clients, struct conn *conn, uint64_t now_usec)
+static bool await_epoll_memory(struct clients *clients, struct conn *conn, uint64_t now_usec)
 {
     if (now_usec < conn_deadline_usec(conn))
         return await_soon(clients, conn, now_usec);
@@ -172,8 +174,8 @@ static bool await_next(struct clients *clients, struct conn *conn, enum conn_nex
 static void follow(struct clients *clients, struct conn *conn, enum conn_next next,
                    uint64_t now_usec)
 {
-    if (next == CONN_CLOSE ||
-        (!await_next(clients, conn, next, now_usec) && !await_room(clients, conn, now_usec)))
+    if (next == CONN_CLOSE || (!await_next(clients, conn, next, now_usec) &&
+                               !await_epoll_memory(clients, conn, now_usec)))
         end_client(clients, conn, now_usec);
 }
 
@@ -195,16 +197,17 @@ bool clients_evict_oldest(struct clients *clients, uint64_t now_usec)
     return oldest;
 }
 
-void clients_admit(struct clients *clients, struct lane *lane, int fd, struct peer peer,
-                   uint64_t now_usec)
+void clients_add(struct clients *clients, struct wl *wl, int fd, struct peer peer,
+                 uint64_t now_usec)
 {
     struct conn *conn = take_place(clients);
     uint64_t number = clients->last_number++ * clients->n_workers + clients->worker + 1;
 
     metrics_add(&clients->counters->accepted, 1);
-    lane->n_clients++;
+    wl->n_clients++;
     follow(clients, conn,
-           conn_begin(conn, fd, peer, &lane->terms, number, now_usec, clients->counters), now_usec);
+           conn_begin(conn, fd, peer, &wl->settings, number, now_usec, clients->counters),
+           now_usec);
 }
 
 void clients_step(struct clients *clients, size_t index, uint64_t now_usec)
@@ -214,21 +217,21 @@ void clients_step(struct clients *clients, size_t index, uint64_t now_usec)
     follow(clients, conn, conn_step(conn, now_usec, clients->counters), now_usec);
 }
 
-static void expire_queue(struct clients *clients, struct deadline_fifo *fifo, uint64_t timeout_usec,
+static void expire_queue(struct clients *clients, struct timeout_queue *fifo, uint64_t timeout_usec,
                          uint64_t now_usec)
 {
-    while (deadline_next(fifo, timeout_usec) <= now_usec) {
-        struct conn *conn = conn_of_entry(deadline_oldest(fifo));
+    while (timeout_queue_deadline(fifo, timeout_usec) <= now_usec) {
+        struct conn *conn = conn_of_entry(timeout_queue_oldest(fifo));
 
         follow(clients, conn, conn_expire(conn, now_usec), now_usec);
     }
 }
 
 /* Who has spoken in time is greeted, even if epoll has not come to say so yet. */
-static void expire_expecting(struct clients *clients, struct lane *lane, uint64_t now_usec)
+static void expire_expecting(struct clients *clients, struct wl *wl, uint64_t now_usec)
 {
-    while (deadline_next(&lane->expecting, lane->terms.data_timeout_usec) <= now_usec) {
-        struct conn *conn = conn_of_entry(deadline_oldest(&lane->expecting));
+    while (timeout_queue_deadline(&wl->expecting, wl->settings.data_timeout_usec) <= now_usec) {
+        struct conn *conn = conn_of_entry(timeout_queue_oldest(&wl->expecting));
         enum conn_next next = conn_step(conn, now_usec, clients->counters);
 
         follow(clients, conn, next == CONN_WAIT_DATA ? conn_expire(conn, now_usec) : next,
@@ -237,14 +240,14 @@ static void expire_expecting(struct clients *clients, struct lane *lane, uint64_
 }
 
 /* Looks at some of those whose time has come. None of them stays where it is in the queue. */
-static void look_at_oldest(struct clients *clients, uint64_t now_usec)
+static void poll_soon(struct clients *clients, uint64_t now_usec)
 {
     struct pollfd poll_fds[CLIENTS_LOOK_BATCH];
     struct conn *conns[CLIENTS_LOOK_BATCH];
-    const struct deadline_entry *end = &clients->soon.sentinel;
+    const struct timeout_entry *end = &clients->soon.sentinel;
     nfds_t n = 0;
 
-    for (struct deadline_entry *entry = clients->soon.sentinel.next;
+    for (struct timeout_entry *entry = clients->soon.sentinel.next;
          n < CLIENTS_LOOK_BATCH && entry != end && entry->since_usec + CONN_SOON_USEC <= now_usec;
          entry = entry->next) {
         conns[n] = conn_of_entry(entry);
@@ -253,46 +256,46 @@ static void look_at_oldest(struct clients *clients, uint64_t now_usec)
     (void)poll(poll_fds, n, 0);
     for (nfds_t i = 0; i < n; i++)
         follow(clients, conns[i],
-               conn_look(conns[i], poll_fds[i].revents, now_usec, clients->counters), now_usec);
+               conn_poll(conns[i], poll_fds[i].revents, now_usec, clients->counters), now_usec);
 }
 
-static void expire_lane(struct clients *clients, struct lane *lane, uint64_t now_usec)
+static void expire_listener(struct clients *clients, struct wl *wl, uint64_t now_usec)
 {
-    expire_expecting(clients, lane, now_usec);
-    expire_queue(clients, &lane->writing, lane->terms.write_timeout_usec, now_usec);
-    expire_queue(clients, &lane->acknowledging, lane->terms.write_timeout_usec, now_usec);
-    expire_queue(clients, &lane->lingering, lane->terms.linger_usec, now_usec);
+    expire_expecting(clients, wl, now_usec);
+    expire_queue(clients, &wl->writing, wl->settings.write_timeout_usec, now_usec);
+    expire_queue(clients, &wl->acknowledging, wl->settings.write_timeout_usec, now_usec);
+    expire_queue(clients, &wl->lingering, wl->settings.linger_usec, now_usec);
 }
 
 void clients_expire(struct clients *clients, uint64_t now_usec)
 {
-    while (deadline_next(&clients->soon, CONN_SOON_USEC) <= now_usec)
-        look_at_oldest(clients, now_usec);
+    while (timeout_queue_deadline(&clients->soon, CONN_SOON_USEC) <= now_usec)
+        poll_soon(clients, now_usec);
     for (struct generation *g = clients->newest; g; g = g->older)
-        for (size_t i = 0; i < g->n_lanes; i++)
-            expire_lane(clients, &g->lanes[i], now_usec);
+        for (size_t i = 0; i < g->n_listeners; i++)
+            expire_listener(clients, &g->listeners[i], now_usec);
 }
 
-static uint64_t lane_deadline(const struct lane *lane)
+static uint64_t listener_deadline(const struct wl *wl)
 {
-    const struct conn_terms *terms = &lane->terms;
-    uint64_t next = deadline_next(&lane->expecting, terms->data_timeout_usec);
+    const struct conn_settings *settings = &wl->settings;
+    uint64_t next = timeout_queue_deadline(&wl->expecting, settings->data_timeout_usec);
 
-    next = deadline_earlier(next, deadline_next(&lane->writing, terms->write_timeout_usec));
-    next = deadline_earlier(next, deadline_next(&lane->acknowledging, terms->write_timeout_usec));
-    return deadline_earlier(next, deadline_next(&lane->lingering, terms->linger_usec));
+    next = usec_min(next, timeout_queue_deadline(&wl->writing, settings->write_timeout_usec));
+    next = usec_min(next, timeout_queue_deadline(&wl->acknowledging, settings->write_timeout_usec));
+    return usec_min(next, timeout_queue_deadline(&wl->lingering, settings->linger_usec));
 }
 
 uint64_t clients_next_deadline(const struct clients *clients)
 {
-    uint64_t next = deadline_next(&clients->soon, CONN_SOON_USEC);
+    uint64_t next = timeout_queue_deadline(&clients->soon, CONN_SOON_USEC);
 
-    FOR_EACH_LANE (lane, clients->newest)
-        next = deadline_earlier(next, lane_deadline(lane));
+    FOR_EACH_WORKER_LISTENER(wl, clients->newest)
+    next = usec_min(next, listener_deadline(wl));
     return next;
 }
 
-void clients_abandon(struct clients *clients, uint64_t now_usec)
+void clients_close_all(struct clients *clients, uint64_t now_usec)
 {
     for (size_t i = 0; i < clients->touched; i++)
         if (clients->table[i].state != CONN_FREE)
@@ -302,8 +305,8 @@ void clients_abandon(struct clients *clients, uint64_t now_usec)
 /* Lanes are made by the main thread, and greetings made up in this one. */
 static void lend_rendering(struct clients *clients, struct generation *generation)
 {
-    for (size_t i = 0; i < generation->n_lanes; i++)
-        generation->lanes[i].terms.rendering = &clients->rendering;
+    for (size_t i = 0; i < generation->n_listeners; i++)
+        generation->listeners[i].settings.render = &clients->render;
 }
 
 void clients_adopt(struct clients *clients, struct generation *generation)
@@ -333,15 +336,15 @@ int clients_init(struct clients *clients, size_t capacity, struct generation *ge
     *clients = (struct clients){
         .newest = generation,
         .epoll_fd = worker->epoll_fd,
-        .connlog = worker->connlog,
+        .logger = worker->logger,
         .counters = worker->counters,
         .worker = worker->index,
         .n_workers = worker->n_workers,
         .capacity = capacity,
-        .rendering.metrics = worker->metrics_text,
+        .render.metrics = worker->metrics_text,
     };
     lend_rendering(clients, generation);
-    deadline_fifo_init(&clients->soon);
+    timeout_queue_init(&clients->soon);
     clients->table = calloc(capacity, sizeof(*clients->table));
     return clients->table ? 0 : -ENOMEM;
 }
@@ -352,7 +355,7 @@ void clients_deinit(struct clients *clients)
         clients->newest = generation->older;
         generation_free(generation);
     }
-    rendering_deinit(&clients->rendering);
+    render_deinit(&clients->render);
     free(clients->table);
     clients->table = NULL;
 }

@@ -8,11 +8,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "greetd/net/discard.h"
+#include "greetd/metrics/result.h"
 #include "greetd/net/socket.h"
 
 /* Kept out of the way of what every client of a plain message goes through. */
-#define _rare_ __attribute__((noinline))
+#define _noinline_ __attribute__((noinline))
 
 /* A record of SOCK_SEQPACKET must fit into the socket's buffer as a whole (wmem_default in
  * socket(7)). */
@@ -26,9 +26,9 @@ static enum conn_next broken(struct conn *conn, int error)
 
 int64_t conn_unacknowledged(const struct conn *conn)
 {
-    if (conn->terms->fast_open && !conn_is_local(conn) && sockutil_is_in_handshake(conn->fd))
+    if (conn->settings->fast_open && !conn_is_local(conn) && socket_is_in_handshake(conn->fd))
         return conn->sent;
-    return sockutil_unacknowledged(conn->fd, conn->peer.family, conn->state == CONN_GREETED);
+    return socket_unacknowledged(conn->fd, conn->peer.family, conn->state == CONN_GREETED);
 }
 
 /* The whole greeting is with the kernel: sends the end of stream, which rides on the last data
@@ -47,7 +47,7 @@ static enum conn_next finish(struct conn *conn, struct metrics_counters *counter
 
     /* After the client's end of stream nothing can come that a reset would answer, but the client
      * has everything only when its acknowledgement has come. */
-    return conn->terms->linger_usec == 0 || (conn->input_ended && conn_unacknowledged(conn) == 0)
+    return conn->settings->linger_usec == 0 || (conn->input_ended && conn_unacknowledged(conn) == 0)
                ? CONN_CLOSE
                : CONN_WAIT_SOON;
 }
@@ -77,14 +77,14 @@ static enum conn_next await_memory(struct conn *conn, uint64_t now_usec)
 static ssize_t send_part(struct conn *conn, const char *bytes, size_t begin, size_t end)
 {
     size_t left = end - conn->sent;
-    size_t size = conn->terms->records && left > CONN_RECORD_MAX ? CONN_RECORD_MAX : left;
+    size_t size = conn->settings->records && left > CONN_RECORD_MAX ? CONN_RECORD_MAX : left;
     ssize_t n;
 
     /* MSG_MORE holds the last segment back for the end of stream to go with it (TCP_CORK in
      * tcp(7)). */
     do
         n = send(conn->fd, bytes + (conn->sent - begin), size, MSG_MORE | MSG_NOSIGNAL);
-    while (n < 0 && errno == EMSGSIZE && conn->terms->records && (size /= 2) > 0);
+    while (n < 0 && errno == EMSGSIZE && conn->settings->records && (size /= 2) > 0);
     return n < 0 ? -errno : n;
 }
 
@@ -113,58 +113,57 @@ static inline enum conn_next write_bytes(struct conn *conn, const char *bytes, s
 }
 
 /* Keeps what is left of the END bytes of a greeting until the client takes it. */
-static bool keep_rest(struct conn *conn, const char *bytes, size_t end)
+static bool keep_unsent(struct conn *conn, const char *bytes, size_t end)
 {
     size_t size = end - conn->sent;
-    struct conn_rest *rest = malloc(sizeof(*rest) + size);
+    struct conn_unsent *unsent = malloc(sizeof(*unsent) + size);
 
-    if (!rest)
+    if (!unsent)
         return false;
-    rest->number = conn->number;
-    rest->begin = conn->sent;
-    rest->end = (uint32_t)end;
-    memcpy(rest->bytes, bytes + conn->sent, size);
-    conn->rest = rest;
-    conn->has_rest = true;
+    unsent->number = conn->number;
+    unsent->begin = conn->sent;
+    unsent->end = (uint32_t)end;
+    memcpy(unsent->bytes, bytes + conn->sent, size);
+    conn->unsent = unsent;
+    conn->has_unsent = true;
     return true;
 }
 
-static void drop_rest(struct conn *conn)
+static void free_unsent(struct conn *conn)
 {
-    struct conn_rest *rest = conn->rest;
+    struct conn_unsent *unsent = conn->unsent;
 
-    if (!conn->has_rest)
+    if (!conn->has_unsent)
         return;
-    conn->number = rest->number;
-    conn->has_rest = false;
-    free(rest);
+    conn->number = unsent->number;
+    conn->has_unsent = false;
+    free(unsent);
 }
 
-static _rare_ enum conn_next write_rest(struct conn *conn, uint64_t now_usec,
-                                        struct metrics_counters *counters)
+static _noinline_ enum conn_next write_unsent(struct conn *conn, uint64_t now_usec,
+                                              struct metrics_counters *counters)
 {
-    const struct conn_rest *rest = conn->rest;
+    const struct conn_unsent *unsent = conn->unsent;
     enum conn_next next =
-        write_bytes(conn, rest->bytes, rest->begin, rest->end, now_usec, counters);
+        write_bytes(conn, unsent->bytes, unsent->begin, unsent->end, now_usec, counters);
     if (conn->all_sent)
-        drop_rest(conn);
+        free_unsent(conn);
     return next;
 }
 
 /* Nearly every client takes a greeting that was made up for it at once, so that it need not be kept
  * for longer than this. */
-static _rare_ enum conn_next render_and_write(struct conn *conn, uint64_t now_usec,
-                                              struct metrics_counters *counters)
+static _noinline_ enum conn_next render_and_write(struct conn *conn, uint64_t now_usec,
+                                                  struct metrics_counters *counters)
 {
-    const struct conn_terms *terms = conn->terms;
-    const struct rendering *rendering = terms->rendering;
-    int r = rendering_make(terms->rendering, terms->greeting, &conn->peer, conn->number);
+    const struct conn_settings *settings = conn->settings;
+    const struct render *render = settings->render;
+    int r = render_greeting(settings->render, settings->greeting, &conn->peer, conn->number);
 
     if (r < 0)
         return broken(conn, -r);
-    enum conn_next next =
-        write_bytes(conn, rendering->bytes, 0, rendering->size, now_usec, counters);
-    if (next == CONN_CLOSE || conn->all_sent || keep_rest(conn, rendering->bytes, rendering->size))
+    enum conn_next next = write_bytes(conn, render->bytes, 0, render->size, now_usec, counters);
+    if (next == CONN_CLOSE || conn->all_sent || keep_unsent(conn, render->bytes, render->size))
         return next;
     return broken(conn, ENOMEM);
 }
@@ -172,12 +171,12 @@ static _rare_ enum conn_next render_and_write(struct conn *conn, uint64_t now_us
 static enum conn_next write_greeting(struct conn *conn, uint64_t now_usec,
                                      struct metrics_counters *counters)
 {
-    const struct greeting *greeting = conn->terms->greeting;
+    const struct greeting *greeting = conn->settings->greeting;
 
     if (!greeting->pieces)
         return write_bytes(conn, greeting->bytes, 0, greeting->size, now_usec, counters);
-    return conn->has_rest ? write_rest(conn, now_usec, counters)
-                          : render_and_write(conn, now_usec, counters);
+    return conn->has_unsent ? write_unsent(conn, now_usec, counters)
+                            : render_and_write(conn, now_usec, counters);
 }
 
 /* Throws away what the client has sent, which is no progress of its greeting: a client that only
@@ -189,12 +188,13 @@ static bool take_input(struct conn *conn)
 
     if (conn->input_ended)
         return true;
-    enum discarded discarded = discard(conn->fd, conn->terms->records, CONN_DISCARD_STEP_MAX, &n);
-    conn->more_input = discarded == DISCARDED_SOME;
-    conn->input_ended = discarded == DISCARDED_LAST;
+    enum socket_discarded socket_discarded =
+        socket_discard(conn->fd, conn->settings->records, CONN_DISCARD_STEP_MAX, &n);
+    conn->more_input = socket_discarded == SOCKET_DISCARDED_SOME;
+    conn->input_ended = socket_discarded == SOCKET_DISCARDED_LAST;
     if (n > 0 && (conn->state == CONN_EXPECTING || conn->acknowledged))
         conn->progressed = true;
-    return discarded != DISCARDED_FAILED;
+    return socket_discarded != SOCKET_DISCARD_FAILED;
 }
 
 /* Whether fewer bytes are OUTSTANDING than at the last look. */
@@ -209,26 +209,26 @@ static bool has_acknowledged_more(struct conn *conn, int64_t outstanding)
 
 static enum conn_next linger(struct conn *conn, uint64_t now_usec)
 {
-    uint64_t linger_usec = conn->terms->linger_usec;
+    uint64_t linger_usec = conn->settings->linger_usec;
     uint64_t most_usec = linger_usec > CONN_LINGER_MAX_USEC ? linger_usec : CONN_LINGER_MAX_USEC;
 
     if (!conn->acknowledged)
         conn->progress_msec = conn_msec(conn, now_usec);
     conn->acknowledged = true;
-    return conn->input_ended || now_usec >= deadline_after(conn_progress_usec(conn), most_usec)
+    return conn->input_ended || now_usec >= usec_add(conn_progress_usec(conn), most_usec)
                ? CONN_CLOSE
                : CONN_WAIT_CLOSE;
 }
 
 /* Goes on with a client that has been greeted and of which there is no input. */
-static enum conn_next await_end(struct conn *conn, uint64_t now_usec)
+static enum conn_next await_acknowledgement_or_close(struct conn *conn, uint64_t now_usec)
 {
     int64_t outstanding = conn->acknowledged ? 0 : conn_unacknowledged(conn);
 
     if (outstanding <= 0)
         return linger(conn, now_usec);
     /* After the end of stream recv(2) does not report a reset, nor does epoll a second time. */
-    int error = conn->input_ended ? sockutil_error(conn->fd) : 0;
+    int error = conn->input_ended ? socket_error(conn->fd) : 0;
     if (error > 0)
         return broken(conn, error);
     (void)has_acknowledged_more(conn, outstanding);
@@ -237,8 +237,8 @@ static enum conn_next await_end(struct conn *conn, uint64_t now_usec)
 
 /* A client that sends a lot before it reads is stuck in its own write while we are in ours: its
  * input has to be taken for the greeting to go on. */
-static enum conn_next go_on_writing(struct conn *conn, uint64_t now_usec,
-                                    struct metrics_counters *counters)
+static enum conn_next continue_writing(struct conn *conn, uint64_t now_usec,
+                                       struct metrics_counters *counters)
 {
     if (!take_input(conn))
         return broken(conn, errno);
@@ -264,24 +264,24 @@ static enum conn_next begin_greeting(struct conn *conn, uint64_t now_usec,
                                      struct metrics_counters *counters)
 {
     /* NOW_USEC is the same for all that is done in one round of the worker's loop. */
-    uint64_t began_usec = deadline_now();
+    uint64_t began_usec = clock_now();
     enum conn_next next = conn->state == CONN_EXPECTING ? await_data(conn, now_usec, counters)
                                                         : write_greeting(conn, now_usec, counters);
 
     if (conn->state == CONN_GREETED)
-        metrics_add_time(counters, deadline_now() - began_usec);
+        metrics_add_time(counters, clock_now() - began_usec);
     return next;
 }
 
 /* Goes on with a client that could not be greeted at once, and counts how long that took once it
  * is. */
-static enum conn_next go_on_greeting(struct conn *conn, uint64_t now_usec,
-                                     struct metrics_counters *counters)
+static enum conn_next continue_greeting(struct conn *conn, uint64_t now_usec,
+                                        struct metrics_counters *counters)
 {
     if (conn->state == CONN_EXPECTING)
         return begin_greeting(conn, now_usec, counters);
 
-    enum conn_next next = go_on_writing(conn, now_usec, counters);
+    enum conn_next next = continue_writing(conn, now_usec, counters);
     if (conn->state == CONN_GREETED)
         metrics_add_time(counters,
                          now_usec - conn->accepted_usec - (uint64_t)conn->spoke_msec * 1000);
@@ -289,15 +289,15 @@ static enum conn_next go_on_greeting(struct conn *conn, uint64_t now_usec,
 }
 
 enum conn_next conn_begin(struct conn *conn, int fd, struct peer peer,
-                          const struct conn_terms *terms, uint64_t number, uint64_t now_usec,
+                          const struct conn_settings *settings, uint64_t number, uint64_t now_usec,
                           struct metrics_counters *counters)
 {
     *conn = (struct conn){
-        .terms = terms,
+        .settings = settings,
         .number = number,
         .accepted_usec = now_usec,
         .fd = fd,
-        .state = terms->expects_data ? CONN_EXPECTING : CONN_WRITING,
+        .state = settings->greet_on_data ? CONN_EXPECTING : CONN_WRITING,
         .outcome = RESULT_PARTIAL,
         .peer = peer,
     };
@@ -308,21 +308,21 @@ enum conn_next conn_step(struct conn *conn, uint64_t now_usec, struct metrics_co
 {
     assert(conn->state != CONN_FREE);
     if (conn->state != CONN_GREETED)
-        return go_on_greeting(conn, now_usec, counters);
-    return take_input(conn) ? await_end(conn, now_usec) : broken(conn, errno);
+        return continue_greeting(conn, now_usec, counters);
+    return take_input(conn) ? await_acknowledgement_or_close(conn, now_usec) : broken(conn, errno);
 }
 
-enum conn_next conn_look(struct conn *conn, short revents, uint64_t now_usec,
+enum conn_next conn_poll(struct conn *conn, short revents, uint64_t now_usec,
                          struct metrics_counters *counters)
 {
     if (conn->state != CONN_GREETED)
         return conn_step(conn, now_usec, counters);
     if (revents == 0)
-        return await_end(conn, now_usec);
+        return await_acknowledgement_or_close(conn, now_usec);
     /* Both ends of stream are there and ours is acknowledged, so that the connection is over:
      * whatever is left unread, close(2) sends no reset any more (RFC 9293, 3.10.4). */
     if ((revents & (POLLHUP | POLLERR)) == POLLHUP &&
-        sockutil_unacknowledged(conn->fd, conn->peer.family, false) == 0) {
+        socket_unacknowledged(conn->fd, conn->peer.family, false) == 0) {
         conn->input_ended = true;
         conn->outcome = RESULT_DELIVERED;
         return CONN_CLOSE;
@@ -338,7 +338,7 @@ enum conn_next conn_expire(struct conn *conn, uint64_t now_usec)
     if (conn->acknowledged)
         return CONN_CLOSE;
     if (conn->state == CONN_GREETED) {
-        enum conn_next next = await_end(conn, now_usec);
+        enum conn_next next = await_acknowledgement_or_close(conn, now_usec);
 
         return next == CONN_WAIT_ACKNOWLEDGEMENT && !conn->progressed ? CONN_CLOSE : next;
     }
@@ -366,10 +366,11 @@ static uint32_t acknowledged(const struct conn *conn)
     return conn->sent - (uint32_t)outstanding;
 }
 
-static void tell(const struct conn *conn, uint64_t now_usec, struct connlog_connection *ret_story)
+static void fill_record(const struct conn *conn, uint64_t now_usec,
+                        struct logger_log_connection *ret_record)
 {
-    *ret_story = (struct connlog_connection){
-        .listener = conn->terms->listener,
+    *ret_record = (struct logger_log_connection){
+        .listener = conn->settings->listener,
         .peer = conn->peer,
         .number = conn->number,
         .ended_usec = now_usec,
@@ -379,19 +380,19 @@ static void tell(const struct conn *conn, uint64_t now_usec, struct connlog_conn
         .result = (enum result)conn->outcome,
     };
     /* What the client's end has acknowledged it has, however it went on after that. */
-    if (conn->all_sent && ret_story->bytes_acked == conn->sent)
-        ret_story->result = RESULT_DELIVERED;
+    if (conn->all_sent && ret_record->bytes_acked == conn->sent)
+        ret_record->result = RESULT_DELIVERED;
 }
 
-void conn_close(struct conn *conn, uint64_t now_usec, struct connlog_connection *ret_story)
+void conn_close(struct conn *conn, uint64_t now_usec, struct logger_log_connection *ret_record)
 {
     /* A client that is dropped before it closes may have unread input; closing then would send a
      * reset. */
-    if (conn->state == CONN_GREETED && conn->terms->linger_usec > 0 && !take_input(conn))
+    if (conn->state == CONN_GREETED && conn->settings->linger_usec > 0 && !take_input(conn))
         (void)broken(conn, errno);
-    drop_rest(conn);
-    tell(conn, now_usec, ret_story);
+    free_unsent(conn);
+    fill_record(conn, now_usec, ret_record);
 
-    conn->fd = util_close(conn->fd);
+    conn->fd = safe_close(conn->fd);
     conn->state = CONN_FREE;
 }

@@ -18,25 +18,25 @@ static bool is_evictable(const struct conn *conn)
             conn_unacknowledged(conn) <= EVICTION_UNACKNOWLEDGED_MAX);
 }
 
-static struct deadline_entry *older(struct deadline_entry *a, struct deadline_entry *b)
+static struct timeout_entry *older(struct timeout_entry *a, struct timeout_entry *b)
 {
     return !b || (a && a->since_usec <= b->since_usec) ? a : b;
 }
 
-static struct deadline_entry *oldest_lingering(const struct generation *newest)
+static struct timeout_entry *oldest_lingering(const struct generation *newest)
 {
-    struct deadline_entry *oldest = NULL;
+    struct timeout_entry *oldest = NULL;
 
-    FOR_EACH_LANE (lane, newest)
-        oldest = older(oldest, deadline_oldest(&lane->lingering));
+    FOR_EACH_WORKER_LISTENER(wl, newest)
+    oldest = older(oldest, timeout_queue_oldest(&wl->lingering));
     return oldest;
 }
 
 /* Nearly every client greeted just now is evictable. Some may not be greeted yet: they wait for the
  * kernel to have memory. */
-static struct deadline_entry *oldest_just_greeted(const struct deadline_fifo *soon)
+static struct timeout_entry *oldest_just_greeted(const struct timeout_queue *soon)
 {
-    struct deadline_entry *entry = soon->sentinel.next;
+    struct timeout_entry *entry = soon->sentinel.next;
 
     for (unsigned n = 0; n < EVICTION_LOOKS && entry != &soon->sentinel; n++) {
         if (is_evictable(conn_of_entry(entry)))
@@ -48,37 +48,39 @@ static struct deadline_entry *oldest_just_greeted(const struct deadline_fifo *so
 
 /* A client that never speaks must not keep out those that would; but one that has come just now may
  * be about to. */
-static struct deadline_entry *oldest_newcomer(const struct generation *newest,
-                                              const struct deadline_fifo *soon)
+static struct timeout_entry *oldest_newcomer(const struct generation *newest,
+                                             const struct timeout_queue *soon)
 {
-    struct deadline_entry *oldest = oldest_just_greeted(soon);
+    struct timeout_entry *oldest = oldest_just_greeted(soon);
 
-    FOR_EACH_LANE (lane, newest)
-        oldest = older(oldest, deadline_oldest(&lane->expecting));
+    FOR_EACH_WORKER_LISTENER(wl, newest)
+    oldest = older(oldest, timeout_queue_oldest(&wl->expecting));
     return oldest;
 }
 
 /* A client that has acknowledged nothing for LingerSec= may be gone without a word. */
-static struct deadline_entry *oldest_acknowledging(const struct generation *newest,
-                                                   uint64_t now_usec)
+static struct timeout_entry *oldest_acknowledging(const struct generation *newest,
+                                                  uint64_t now_usec)
 {
-    struct deadline_entry *oldest = NULL;
+    struct timeout_entry *oldest = NULL;
 
-    FOR_EACH_LANE (lane, newest) {
-        struct deadline_entry *entry = deadline_oldest(&lane->acknowledging);
+    FOR_EACH_WORKER_LISTENER(wl, newest)
+    {
+        struct timeout_entry *entry = timeout_queue_oldest(&wl->acknowledging);
 
-        if (entry && (deadline_next(&lane->acknowledging, lane->terms.linger_usec) <= now_usec ||
-                      is_evictable(conn_of_entry(entry))))
+        if (entry &&
+            (timeout_queue_deadline(&wl->acknowledging, wl->settings.linger_usec) <= now_usec ||
+             is_evictable(conn_of_entry(entry))))
             oldest = older(oldest, entry);
     }
     return oldest;
 }
 
-struct conn *eviction_candidate(const struct generation *newest, const struct deadline_fifo *soon,
+struct conn *eviction_candidate(const struct generation *newest, const struct timeout_queue *soon,
                                 uint64_t now_usec)
 {
     /* A lingering client has had longer to close than one greeted just now. */
-    struct deadline_entry *oldest = oldest_lingering(newest);
+    struct timeout_entry *oldest = oldest_lingering(newest);
 
     if (!oldest)
         oldest = oldest_newcomer(newest, soon);

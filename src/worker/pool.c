@@ -7,14 +7,15 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+#include "greetd/base/clock.h"
+#include "greetd/base/waker.h"
 #include "greetd/metrics/prometheus.h"
-#include "greetd/net/socket.h"
 
 struct pool {
     struct worker_shared shared;
     unsigned n_initialised, n_started;
-    unsigned n_posted;          /* messages to each worker */
-    uint64_t *n_rounds_prodded; /* owned: of each worker, at the last pool_prod() */
+    unsigned n_posted;         /* messages to each worker */
+    uint64_t *n_rounds_pinged; /* owned: of each worker, at the last pool_ping() */
     struct worker workers[];
 };
 
@@ -28,16 +29,16 @@ static size_t share_of(uint64_t max_connections, unsigned n_workers, unsigned in
 static size_t write_metrics(void *context, char *buffer, size_t size)
 {
     const struct pool *pool = context;
-    const struct exposition what = {
+    const struct prometheus what = {
         .metrics = &pool->shared.accept.metrics,
-        .log_suppressed = connlog_left_out(pool->shared.connlog),
+        .log_suppressed = logger_dropped(pool->shared.logger),
     };
 
-    return exposition_format(buffer, size, &what);
+    return prometheus_format(buffer, size, &what);
 }
 
 static int pool_new(struct pool **ret, unsigned n_workers, uint64_t max_connections,
-                    struct connlog *connlog)
+                    struct logger *logger)
 {
     size_t size = sizeof(struct pool) + n_workers * sizeof(struct worker);
     /* The workers' rings stand on cache lines of their own. */
@@ -48,7 +49,7 @@ static int pool_new(struct pool **ret, unsigned n_workers, uint64_t max_connecti
     memset(pool, 0, size);
     pool->shared = (struct worker_shared){
         .n_workers = n_workers,
-        .connlog = connlog,
+        .logger = logger,
         .metrics_text = {.write = write_metrics, .context = pool},
         .accept.max_connections = max_connections,
         .accept.changed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
@@ -56,8 +57,8 @@ static int pool_new(struct pool **ret, unsigned n_workers, uint64_t max_connecti
     };
     if (pool->shared.accept.changed_fd < 0 || pool->shared.accept.look_fd < 0)
         return -errno;
-    pool->n_rounds_prodded = calloc(n_workers, sizeof(uint64_t));
-    if (!pool->n_rounds_prodded)
+    pool->n_rounds_pinged = calloc(n_workers, sizeof(uint64_t));
+    if (!pool->n_rounds_pinged)
         return -ENOMEM;
     int r = metrics_init(&pool->shared.accept.metrics, n_workers);
     if (r < 0)
@@ -67,11 +68,11 @@ static int pool_new(struct pool **ret, unsigned n_workers, uint64_t max_connecti
     return 0;
 }
 
-static int init_worker(struct pool *pool, struct endpoints *endpoints)
+static int init_worker(struct pool *pool, struct snapshot *snapshot)
 {
     unsigned index = pool->n_initialised, n = pool->shared.n_workers;
     struct generation *generation;
-    int r = generation_new(&generation, endpoints, &pool->shared.accept.metrics, index);
+    int r = generation_new(&generation, snapshot, &pool->shared.accept.metrics, index);
 
     if (r < 0)
         return r;
@@ -81,10 +82,10 @@ static int init_worker(struct pool *pool, struct endpoints *endpoints)
                        &pool->shared);
 }
 
-static int pool_init_workers(struct pool *pool, struct endpoints *endpoints)
+static int pool_init_workers(struct pool *pool, struct snapshot *snapshot)
 {
     while (pool->n_initialised < pool->shared.n_workers) {
-        int r = init_worker(pool, endpoints);
+        int r = init_worker(pool, snapshot);
         if (r < 0)
             return r;
     }
@@ -92,10 +93,10 @@ static int pool_init_workers(struct pool *pool, struct endpoints *endpoints)
 }
 
 /* Before the workers can let go of any. */
-static void use_listeners(const struct pool *pool, const struct endpoints *endpoints)
+static void use_listeners(const struct pool *pool, const struct snapshot *snapshot)
 {
-    for (size_t i = 0; i < endpoints->n; i++)
-        listener_use(endpoints->at[i].listener, pool->n_initialised);
+    for (size_t i = 0; i < snapshot->n; i++)
+        listener_use(snapshot->bindings[i].listener, pool->n_initialised);
 }
 
 static int pool_start_workers(struct pool *pool)
@@ -109,8 +110,8 @@ static int pool_start_workers(struct pool *pool)
     return 0;
 }
 
-int pool_start(struct pool **ret, struct endpoints *endpoints, unsigned n_workers,
-               uint64_t max_connections, struct connlog *connlog)
+int pool_start(struct pool **ret, struct snapshot *snapshot, unsigned n_workers,
+               uint64_t max_connections, struct logger *logger)
 {
     _cleanup_(pool_freep) struct pool *pool = NULL;
     int r;
@@ -119,13 +120,13 @@ int pool_start(struct pool **ret, struct endpoints *endpoints, unsigned n_worker
     if (n_workers > max_connections)
         n_workers = (unsigned)max_connections;
 
-    r = pool_new(&pool, n_workers, max_connections, connlog);
+    r = pool_new(&pool, n_workers, max_connections, logger);
     if (r < 0)
         return r;
-    r = pool_init_workers(pool, endpoints);
+    r = pool_init_workers(pool, snapshot);
     if (r < 0)
         return r;
-    use_listeners(pool, endpoints);
+    use_listeners(pool, snapshot);
     r = pool_start_workers(pool);
     if (r < 0)
         return r;
@@ -143,13 +144,13 @@ static bool have_ended(const struct pool *pool)
 }
 
 /* Not by pthread_clockjoin_np(3), of which ThreadSanitizer knows nothing. */
-static bool await_end(const struct pool *pool, uint64_t deadline_usec)
+static bool await_acknowledgement_or_close(const struct pool *pool, uint64_t deadline_usec)
 {
     int changed_fd = pool->shared.accept.changed_fd;
     eventfd_t n;
 
     while (!have_ended(pool)) {
-        if (!sockutil_await_readable(changed_fd, deadline_usec))
+        if (!waker_wait_readable(changed_fd, deadline_usec))
             return false;
         (void)eventfd_read(changed_fd, &n);
     }
@@ -159,7 +160,7 @@ static bool await_end(const struct pool *pool, uint64_t deadline_usec)
 int pool_end(struct pool *pool, uint64_t deadline_usec)
 {
     pool_post(pool, WORKER_QUIT);
-    if (!await_end(pool, deadline_usec)) {
+    if (!await_acknowledgement_or_close(pool, deadline_usec)) {
         for (unsigned i = 0; i < pool->n_started; i++)
             pthread_detach(pool->workers[i].thread);
         return -ETIMEDOUT;
@@ -173,13 +174,13 @@ void pool_free(struct pool *pool)
 {
     if (!pool)
         return;
-    (void)pool_end(pool, DEADLINE_NEVER);
+    (void)pool_end(pool, USEC_INFINITY);
     for (unsigned i = 0; i < pool->n_initialised; i++)
         worker_deinit(&pool->workers[i]);
     metrics_deinit(&pool->shared.accept.metrics);
-    util_close(pool->shared.accept.changed_fd);
-    util_close(pool->shared.accept.look_fd);
-    free(pool->n_rounds_prodded);
+    safe_close(pool->shared.accept.changed_fd);
+    safe_close(pool->shared.accept.look_fd);
+    free(pool->n_rounds_pinged);
     free(pool);
 }
 
@@ -237,14 +238,14 @@ bool pool_settled(const struct pool *pool)
     return true;
 }
 
-int pool_prepare(struct pool *pool, struct endpoints *endpoints, struct generation **ret)
+int pool_prepare(struct pool *pool, struct snapshot *snapshot, struct generation **ret)
 {
     _cleanup_(pool_discardp) struct generation *prepared = NULL;
 
     /* The one behind the other: that for the first worker is made last, and taken first. */
     for (unsigned i = pool->n_started; i-- > 0;) {
         struct generation *generation;
-        int r = generation_new(&generation, endpoints, &pool->shared.accept.metrics, i);
+        int r = generation_new(&generation, snapshot, &pool->shared.accept.metrics, i);
         if (r < 0)
             return r;
         generation->older = prepared;
@@ -269,10 +270,10 @@ void pool_discard(struct generation *prepared)
         generation_free(take_first(&prepared));
 }
 
-void pool_adopt(struct pool *pool, struct endpoints *endpoints, struct generation *prepared)
+void pool_adopt(struct pool *pool, struct snapshot *snapshot, struct generation *prepared)
 {
     assert(pool_settled(pool));
-    use_listeners(pool, endpoints);
+    use_listeners(pool, snapshot);
     pool->n_posted++;
     for (unsigned i = 0; i < pool->n_started; i++)
         post(pool, i,
@@ -284,18 +285,18 @@ static uint64_t n_rounds(const struct worker *worker)
     return atomic_load_explicit(&worker->n_rounds, memory_order_relaxed);
 }
 
-void pool_prod(struct pool *pool)
+void pool_ping(struct pool *pool)
 {
     for (unsigned i = 0; i < pool->n_started; i++) {
-        pool->n_rounds_prodded[i] = n_rounds(&pool->workers[i]);
+        pool->n_rounds_pinged[i] = n_rounds(&pool->workers[i]);
         worker_wake(&pool->workers[i]);
     }
 }
 
-bool pool_went_round(const struct pool *pool, unsigned *ret_stuck)
+bool pool_is_responsive(const struct pool *pool, unsigned *ret_stuck)
 {
     for (unsigned i = 0; i < pool->n_started; i++)
-        if (n_rounds(&pool->workers[i]) == pool->n_rounds_prodded[i] &&
+        if (n_rounds(&pool->workers[i]) == pool->n_rounds_pinged[i] &&
             worker_state(&pool->workers[i]) < WORKER_ENDED) {
             *ret_stuck = i;
             return false;

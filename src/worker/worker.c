@@ -7,6 +7,9 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
+#include "greetd/base/clock.h"
+#include "greetd/worker/event.h"
+
 #define WORKER_EVENTS       64
 #define WORKER_MAILBOX_SIZE 16
 
@@ -27,7 +30,7 @@ static void fail(struct worker *worker, int error)
     worker->quit = true;
 }
 
-static void act_on(struct worker *worker, const struct worker_message *message)
+static void handle_message(struct worker *worker, const struct worker_message *message)
 {
     int r = 0;
 
@@ -60,7 +63,7 @@ static void read_mailbox(struct worker *worker)
     worker->has_mail = false;
     (void)eventfd_read(worker->mailbox_fd, &n);
     while (ring_pop(&worker->mailbox, &message)) {
-        act_on(worker, &message);
+        handle_message(worker, &message);
         atomic_fetch_add_explicit(&worker->n_handled, 1, memory_order_release);
         (void)eventfd_write(worker->shared->accept.changed_fd, 1);
     }
@@ -68,18 +71,18 @@ static void read_mailbox(struct worker *worker)
 
 static void dispatch(struct worker *worker, uint64_t source, uint64_t now_usec)
 {
-    switch (source_kind(source)) {
-    case SOURCE_MAILBOX:
+    switch (event_kind(source)) {
+    case EVENT_MAILBOX:
         worker->has_mail = true;
         break;
-    case SOURCE_LISTENER:
-        acceptor_announce(&worker->acceptor, source_index(source));
+    case EVENT_LISTENER:
+        acceptor_mark_ready(&worker->acceptor, event_index(source));
         break;
-    case SOURCE_LOOK:
+    case EVENT_LOOK:
         acceptor_look_again(&worker->acceptor);
         break;
-    case SOURCE_CLIENT:
-        clients_step(&worker->clients, source_index(source), now_usec);
+    case EVENT_CLIENT:
+        clients_step(&worker->clients, event_index(source), now_usec);
         break;
     }
 }
@@ -88,22 +91,21 @@ static void dispatch(struct worker *worker, uint64_t source, uint64_t now_usec)
  * for ever. */
 static int next_timeout(const struct worker *worker, uint64_t now_usec)
 {
-    uint64_t next = deadline_earlier(clients_next_deadline(&worker->clients),
-                                     acceptor_next_deadline(&worker->acceptor));
+    uint64_t next = usec_min(clients_next_deadline(&worker->clients),
+                             acceptor_next_deadline(&worker->acceptor));
 
-    if (next == DEADLINE_NEVER)
+    if (next == USEC_INFINITY)
         return -1;
     if (next <= now_usec)
         return 0;
-    return (int)deadline_earlier((next - now_usec + 999) / 1000, INT_MAX);
+    return (int)usec_min((next - now_usec + 999) / 1000, INT_MAX);
 }
 
-static void go_round(struct worker *worker)
+static void run_once(struct worker *worker)
 {
     struct epoll_event events[WORKER_EVENTS];
-    int n =
-        epoll_wait(worker->epoll_fd, events, WORKER_EVENTS, next_timeout(worker, deadline_now()));
-    uint64_t now_usec = deadline_now();
+    int n = epoll_wait(worker->epoll_fd, events, WORKER_EVENTS, next_timeout(worker, clock_now()));
+    uint64_t now_usec = clock_now();
 
     for (int i = 0; i < n; i++)
         dispatch(worker, events[i].data.u64, now_usec);
@@ -121,7 +123,7 @@ static uint64_t count_of(const atomic_uint_fast64_t *counter)
 
 /* Tells the main thread what it has asked to hear. The fence pairs with that in
  * pool_sums_and_watch(): either what was just counted is seen there, or here that it is wanted. */
-static void tell_of_activity(struct worker *worker)
+static void notify_activity(struct worker *worker)
 {
     struct worker_shared *shared = worker->shared;
 
@@ -143,9 +145,9 @@ static void report_round(struct worker *worker)
         return;
     worker->n_events_seen = n_events;
     atomic_store_explicit(&worker->idle_since_usec,
-                          worker->clients.n > 0 ? DEADLINE_NEVER : deadline_now(),
+                          worker->clients.n > 0 ? USEC_INFINITY : clock_now(),
                           memory_order_release);
-    tell_of_activity(worker);
+    notify_activity(worker);
 }
 
 /* Announces that accepting is over, and ends once the last client has gone. */
@@ -168,7 +170,7 @@ static void *worker_main(void *p)
         set_state(worker, WORKER_ACCEPTING);
 
     while (!worker->quit) {
-        go_round(worker);
+        run_once(worker);
         /* First this: who sees that a message was acted on sees the clients that came before it. */
         report_round(worker);
         if (worker->has_mail)
@@ -178,15 +180,15 @@ static void *worker_main(void *p)
     }
 
     acceptor_close(&worker->acceptor);
-    clients_abandon(&worker->clients, deadline_now());
+    clients_close_all(&worker->clients, clock_now());
     set_state(worker, worker->error < 0 ? WORKER_FAILED : WORKER_ENDED);
     return NULL;
 }
 
 /* Has epoll report that FD, an eventfd, was written. */
-static int watch(const struct worker *worker, int fd, uint32_t events, enum endpoint_source source)
+static int watch(const struct worker *worker, int fd, uint32_t events, enum event_kind source)
 {
-    struct epoll_event event = {.events = events, .data.u64 = source_pack(source, 0)};
+    struct epoll_event event = {.events = events, .data.u64 = event_pack(source, 0)};
 
     return epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
@@ -200,18 +202,18 @@ static int init_mailbox(struct worker *worker)
     worker->mailbox_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (worker->mailbox_fd < 0)
         return -errno;
-    r = watch(worker, worker->mailbox_fd, EPOLLIN, SOURCE_MAILBOX);
+    r = watch(worker, worker->mailbox_fd, EPOLLIN, EVENT_MAILBOX);
     if (r < 0)
         return r;
     /* Nobody reads this one: each write is an edge for every worker. */
-    return watch(worker, worker->shared->accept.look_fd, EPOLLIN | EPOLLET, SOURCE_LOOK);
+    return watch(worker, worker->shared->accept.look_fd, EPOLLIN | EPOLLET, EVENT_LOOK);
 }
 
 int worker_init(struct worker *worker, unsigned index, size_t capacity,
                 struct generation *generation, struct worker_shared *shared)
 {
     *worker = (struct worker){.shared = shared, .index = index, .mailbox_fd = -1};
-    atomic_init(&worker->idle_since_usec, deadline_now());
+    atomic_init(&worker->idle_since_usec, clock_now());
     worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     int r = worker->epoll_fd < 0 ? -errno : 0;
 
@@ -219,7 +221,7 @@ int worker_init(struct worker *worker, unsigned index, size_t capacity,
         .index = index,
         .n_workers = shared->n_workers,
         .epoll_fd = worker->epoll_fd,
-        .connlog = shared->connlog,
+        .logger = shared->logger,
         .counters = &shared->accept.metrics.workers[index],
         .metrics_text = shared->metrics_text,
     };
@@ -239,8 +241,8 @@ void worker_deinit(struct worker *worker)
         generation_free(message.generation);
     clients_deinit(&worker->clients);
     ring_deinit(&worker->mailbox);
-    worker->mailbox_fd = util_close(worker->mailbox_fd);
-    worker->epoll_fd = util_close(worker->epoll_fd);
+    worker->mailbox_fd = safe_close(worker->mailbox_fd);
+    worker->epoll_fd = safe_close(worker->epoll_fd);
 }
 
 int worker_start(struct worker *worker)

@@ -7,7 +7,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 
-#include "greetd/base/timeout_queue.h"
+#include "greetd/base/clock.h"
 #include "greetd/config/config.h"
 #include "greetd/control/reload.h"
 #include "greetd/journal/logger.h"
@@ -26,82 +26,82 @@
 TestSuite(allocation, .timeout = 300);
 
 /* Everything from the configuration to the workers, as main and control have it. */
-struct scene {
-    struct scratch scratch;
+struct fixture {
+    struct temp_dir temp_dir;
     char path[192];
-    struct report report;
+    struct diagnostics diagnostics;
     struct config *config;
     struct sockets sockets;
-    struct log log;
-    struct connlog *connlog;
+    struct sink sink;
+    struct logger *logger;
     struct pool *pool;
 };
 
 /* A file and a drop-in with something of everything. */
-static void prepare(struct scene *scene)
+static void prepare(struct fixture *fixture)
 {
     char text[512];
 
-    *scene = (struct scene){.report = REPORT_NULL};
-    scratch_init(&scene->scratch);
-    scratch_write_text(&scene->scratch, "message", HELLO);
+    *fixture = (struct fixture){.diagnostics = DIAGNOSTICS_NULL};
+    temp_dir_init(&fixture->temp_dir);
+    temp_dir_write_text(&fixture->temp_dir, "message", HELLO);
     snprintf(text, sizeof(text),
              "[Server]\nListenStream=127.0.0.1:0\nListenStream=@greetd-%d-a\nMaxConnections=100\n"
              "[Listener special]\nListenStream=[::1]:0\nMessageFile=%s/message\nExpand=yes\n"
              "[Listener made]\nListenStream=@greetd-%d-b\nMessage=$connection of $hostname\n",
-             (int)getpid(), scene->scratch.directory, (int)getpid());
-    strcpy(scene->path, scratch_write_text(&scene->scratch, "greetd.conf", text));
-    scratch_mkdir(&scene->scratch, "greetd.conf.d");
-    scratch_write_text(&scene->scratch, "greetd.conf.d/10-more.conf",
-                       "[Greeting]\nMessage=Hello from server!\nLingerSec=3s\n");
-    log_init(&scene->log, open("/dev/null", O_WRONLY | O_CLOEXEC));
+             (int)getpid(), fixture->temp_dir.directory, (int)getpid());
+    strcpy(fixture->path, temp_dir_write_text(&fixture->temp_dir, "greetd.conf", text));
+    temp_dir_mkdir(&fixture->temp_dir, "greetd.conf.d");
+    temp_dir_write_text(&fixture->temp_dir, "greetd.conf.d/10-more.conf",
+                        "[Greeting]\nMessage=Hello from server!\nLingerSec=3s\n");
+    sink_init(&fixture->sink, open("/dev/null", O_WRONLY | O_CLOEXEC));
 }
 
-static void clean_up(struct scene *scene)
+static void clean_up(struct fixture *fixture)
 {
-    close(scene->log.fd);
-    scratch_deinit(&scene->scratch);
+    close(fixture->sink.fd);
+    temp_dir_deinit(&fixture->temp_dir);
 }
 
-static int start(struct scene *scene)
+static int start(struct fixture *fixture)
 {
-    const struct config_options options = {.path = scene->path};
-    int r = config_load(&scene->config, &options, &scene->report);
+    const struct config_options options = {.path = fixture->path};
+    int r = config_load(&fixture->config, &options, &fixture->diagnostics);
 
     if (r >= 0)
-        r = sockets_open(&scene->sockets, scene->config, &scene->report);
+        r = sockets_open(&fixture->sockets, fixture->config, &fixture->diagnostics);
     if (r >= 0)
-        r = connlog_start(&scene->connlog, &scene->log, WORKERS, &CONNLOG_EVERYTHING);
+        r = logger_start(&fixture->logger, &fixture->sink, WORKERS, &LOGGER_EVERYTHING);
     if (r >= 0)
-        r = pool_start(&scene->pool, scene->sockets.endpoints, WORKERS, 100, scene->connlog);
+        r = pool_start(&fixture->pool, fixture->sockets.snapshot, WORKERS, 100, fixture->logger);
     return r;
 }
 
-static void stop(struct scene *scene)
+static void stop(struct fixture *fixture)
 {
-    if (scene->pool)
-        cr_assert_eq(pool_end(scene->pool, DEADLINE_NEVER), 0);
-    if (scene->connlog)
-        cr_assert_eq(connlog_stop(scene->connlog, DEADLINE_NEVER), 0);
-    pool_free(scene->pool);
-    sockets_deinit(&scene->sockets);
-    config_unref(scene->config);
-    report_deinit(&scene->report);
-    scene->pool = NULL;
-    scene->connlog = NULL;
-    scene->config = NULL;
-    scene->sockets = (struct sockets){0};
-    scene->report = REPORT_NULL;
+    if (fixture->pool)
+        cr_assert_eq(pool_end(fixture->pool, USEC_INFINITY), 0);
+    if (fixture->logger)
+        cr_assert_eq(logger_stop(fixture->logger, USEC_INFINITY), 0);
+    pool_free(fixture->pool);
+    sockets_deinit(&fixture->sockets);
+    config_unref(fixture->config);
+    diagnostics_deinit(&fixture->diagnostics);
+    fixture->pool = NULL;
+    fixture->logger = NULL;
+    fixture->config = NULL;
+    fixture->sockets = (struct sockets){0};
+    fixture->diagnostics = DIAGNOSTICS_NULL;
 }
 
 /* What one client of the first socket is told; no memory is asked for. */
-static void greet_one(const struct scene *scene)
+static void greet_one(const struct fixture *fixture)
 {
     struct sockaddr_in address;
     socklen_t length = sizeof(address);
     char text[64];
 
-    cr_assert_eq(getsockname(scene->sockets.endpoints->at[0].listener->fd,
+    cr_assert_eq(getsockname(fixture->sockets.snapshot->bindings[0].listener->fd,
                              (struct sockaddr *)&address, &length),
                  0);
     int client = net_connect(&address);
@@ -111,17 +111,17 @@ static void greet_one(const struct scene *scene)
 }
 
 /* Starts, greets and stops with the NTH call for memory refused. Returns what starting returned. */
-static int live_once(struct scene *scene, unsigned nth)
+static int live_once(struct fixture *fixture, unsigned nth)
 {
     size_t descriptors = descriptors_count();
     size_t mistakes;
 
     count_from_here(nth);
-    int r = start(scene);
+    int r = start(fixture);
     if (r >= 0)
-        greet_one(scene);
-    mistakes = scene->report.n_mistakes;
-    stop(scene);
+        greet_one(fixture);
+    mistakes = fixture->diagnostics.n_errors;
+    stop(fixture);
     count_to_here();
 
     cr_assert(r == 0 || r == -ENOMEM || (r == -EBADMSG && mistakes > 0),
@@ -134,97 +134,97 @@ static int live_once(struct scene *scene, unsigned nth)
 }
 
 /* The C library keeps some memory once it has been used, that of threads for the next ones say. */
-static void warm_up(struct scene *scene)
+static void warm_up(struct fixture *fixture)
 {
     for (int i = 0; i < 3; i++) {
-        cr_assert_eq(start(scene), 0);
-        greet_one(scene);
-        stop(scene);
+        cr_assert_eq(start(fixture), 0);
+        greet_one(fixture);
+        stop(fixture);
     }
 }
 
 Test(allocation, refused_at_any_call_of_the_start_is_an_error_and_leaves_nothing_behind)
 {
-    struct scene scene;
+    struct fixture fixture;
     unsigned nth = 0, n_errors = 0;
 
     if (!CAN_INTERPOSE)
         cr_skip("the sanitizer has an allocator of its own");
-    prepare(&scene);
-    warm_up(&scene);
+    prepare(&fixture);
+    warm_up(&fixture);
     do
-        n_errors += live_once(&scene, ++nth) < 0;
+        n_errors += live_once(&fixture, ++nth) < 0;
     while (atomic_load(&counted.n) >= nth);
     cr_assert_gt(n_errors, 30, "only %u of %u", n_errors, nth);
-    cr_assert_eq(live_once(&scene, 0), 0);
-    clean_up(&scene);
+    cr_assert_eq(live_once(&fixture, 0), 0);
+    clean_up(&fixture);
 }
 
 /* All workers serve what is in force, and have let go of what was before. */
-static void settle(const struct scene *scene)
+static void settle(const struct fixture *fixture)
 {
     unsigned stuck;
 
-    NET_WAIT_UNTIL(pool_settled(scene->pool) && pool_idle_since(scene->pool) != DEADLINE_NEVER);
-    pool_prod(scene->pool);
-    NET_WAIT_UNTIL(pool_went_round(scene->pool, &stuck));
+    NET_WAIT_UNTIL(pool_settled(fixture->pool) && pool_idle_since(fixture->pool) != USEC_INFINITY);
+    pool_ping(fixture->pool);
+    NET_WAIT_UNTIL(pool_is_responsive(fixture->pool, &stuck));
 }
 
 /* Reloads with the NTH call for memory refused. Returns whether it has been done. */
-static bool reload_once(struct scene *scene, struct status *status, unsigned nth)
+static bool reload_once(struct fixture *fixture, struct status *status, unsigned nth)
 {
-    const struct config_options options = {.path = scene->path};
+    const struct config_options options = {.path = fixture->path};
     struct reload reload = {
         .options = &options,
-        .started = scene->config,
-        .sockets = &scene->sockets,
-        .pool = scene->pool,
-        .connlog = scene->connlog,
+        .started = fixture->config,
+        .sockets = &fixture->sockets,
+        .pool = fixture->pool,
+        .logger = fixture->logger,
         .status = status,
         .wanted = true,
     };
 
-    settle(scene);
+    settle(fixture);
     count_from_here(nth);
-    bool changed = reload_go_on(&reload);
+    bool changed = reload_advance(&reload);
     if (changed)
-        reload_put_in_force(&reload);
-    settle(scene);
+        reload_activate(&reload);
+    settle(fixture);
     count_to_here();
     return changed;
 }
 
 Test(allocation, refused_at_any_call_of_a_reload_leaves_everything_as_it_was)
 {
-    struct scene scene;
+    struct fixture fixture;
     struct status status;
     unsigned nth = 0, n_errors = 0;
 
     if (!CAN_INTERPOSE)
         cr_skip("the sanitizer has an allocator of its own");
-    prepare(&scene);
-    warm_up(&scene);
-    cr_assert_eq(start(&scene), 0);
-    status = (struct status){.pool = scene.pool};
+    prepare(&fixture);
+    warm_up(&fixture);
+    cr_assert_eq(start(&fixture), 0);
+    status = (struct status){.pool = fixture.pool};
     /* What the first one keeps for all others. */
-    cr_assert(reload_once(&scene, &status, 0));
+    cr_assert(reload_once(&fixture, &status, 0));
     size_t descriptors = descriptors_count();
     do {
-        const struct endpoints *before = scene.sockets.endpoints;
-        bool changed = reload_once(&scene, &status, ++nth);
+        const struct snapshot *before = fixture.sockets.snapshot;
+        bool changed = reload_once(&fixture, &status, ++nth);
 
         n_errors += !changed;
-        cr_assert_eq(changed, scene.sockets.endpoints != before, "refused the %uth", nth);
+        cr_assert_eq(changed, fixture.sockets.snapshot != before, "refused the %uth", nth);
         cr_assert_eq(atomic_load(&counted.balance), 0, "refused the %uth: %d pieces are lost", nth,
                      atomic_load(&counted.balance));
         cr_assert_eq(descriptors_count(), descriptors, "refused the %uth", nth);
-        greet_one(&scene);
+        greet_one(&fixture);
     } while (atomic_load(&counted.n) >= nth);
     cr_assert_gt(n_errors, 20, "only %u of %u", n_errors, nth);
-    cr_assert(reload_once(&scene, &status, 0));
-    greet_one(&scene);
-    stop(&scene);
-    clean_up(&scene);
+    cr_assert(reload_once(&fixture, &status, 0));
+    greet_one(&fixture);
+    stop(&fixture);
+    clean_up(&fixture);
 }
 
 static void *ask_for_memory(void *p)
@@ -239,35 +239,35 @@ static void *ask_for_memory(void *p)
 static void tell_metrics(struct pool *pool)
 {
     static char text[64 * 1024];
-    const struct exposition what = {.metrics = pool_metrics(pool)};
+    const struct prometheus what = {.metrics = pool_metrics(pool)};
     unsigned n = atomic_load(&counted.n);
 
-    cr_assert_lt(exposition_format(text, sizeof(text), &what), sizeof(text));
+    cr_assert_lt(prometheus_format(text, sizeof(text), &what), sizeof(text));
     cr_assert_eq(atomic_load(&counted.n), n);
 }
 
 Test(allocation, none_after_the_start)
 {
-    struct scene scene;
+    struct fixture fixture;
     pthread_t thread;
 
     if (!CAN_INTERPOSE)
         cr_skip("the sanitizer has an allocator of its own");
-    prepare(&scene);
-    cr_assert_eq(start(&scene), 0);
-    greet_one(&scene);
+    prepare(&fixture);
+    cr_assert_eq(start(&fixture), 0);
+    greet_one(&fixture);
     count_from_here(0);
     for (int i = 0; i < 1000; i++)
-        greet_one(&scene);
-    NET_WAIT_UNTIL(pool_sums(scene.pool).ended == 1001);
+        greet_one(&fixture);
+    NET_WAIT_UNTIL(pool_sums(fixture.pool).ended == 1001);
     cr_assert_eq(atomic_load(&counted.n_others), 0);
-    tell_metrics(scene.pool);
+    tell_metrics(fixture.pool);
 
     /* It would have been noticed. */
     cr_assert_eq(pthread_create(&thread, NULL, ask_for_memory, NULL), 0);
     pthread_join(thread, NULL);
     cr_assert_eq(atomic_load(&counted.n_others), 1);
     count_to_here();
-    stop(&scene);
-    clean_up(&scene);
+    stop(&fixture);
+    clean_up(&fixture);
 }

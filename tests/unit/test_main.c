@@ -59,23 +59,23 @@ int scandir(const char *path, struct dirent ***entries, int (*filter)(const stru
     return scandirat(AT_FDCWD, path, entries, filter, compare);
 }
 
-static struct scratch scratch;
+static struct temp_dir temp_dir;
 
 static void set_up(void)
 {
     char text[256];
 
-    scratch_init(&scratch);
+    temp_dir_init(&temp_dir);
     snprintf(text, sizeof(text), "[Greeting]\nMessageFile=%s\n",
-             scratch_write_text(&scratch, "text", "Hello"));
-    scratch_write_text(&scratch, "conf", text);
-    scratch_mkdir(&scratch, "conf.d");
-    scratch_write_text(&scratch, "conf.d/a.conf", "[Server]\nListenStream=127.0.0.1:0\n");
+             temp_dir_write_text(&temp_dir, "text", "Hello"));
+    temp_dir_write_text(&temp_dir, "conf", text);
+    temp_dir_mkdir(&temp_dir, "conf.d");
+    temp_dir_write_text(&temp_dir, "conf.d/a.conf", "[Server]\nListenStream=127.0.0.1:0\n");
 }
 
 static void tear_down(void)
 {
-    scratch_deinit(&scratch);
+    temp_dir_deinit(&temp_dir);
 }
 
 TestSuite(main, .init = set_up, .fini = tear_down, .timeout = 60);
@@ -87,13 +87,13 @@ static void expect_end(const char *option, int status, const char *said)
     char *argv[] = {name, config, option ? strdupa(option) : NULL, NULL};
     int stderr_before = dup(STDERR_FILENO);
 
-    snprintf(config, sizeof(config), "-c%s", scratch_path(&scratch, "conf"));
-    cr_assert(freopen(scratch_path(&scratch, "stderr"), "w", stderr));
+    snprintf(config, sizeof(config), "-c%s", temp_dir_path(&temp_dir, "conf"));
+    cr_assert(freopen(temp_dir_path(&temp_dir, "stderr"), "w", stderr));
     int r = greetd_main(option ? 3 : 2, argv);
     fflush(stderr);
     dup2(stderr_before, STDERR_FILENO);
 
-    FILE *file = fopen(scratch_path(&scratch, "stderr"), "r");
+    FILE *file = fopen(temp_dir_path(&temp_dir, "stderr"), "r");
     cr_assert(file);
     (void)!fread(text, 1, sizeof(text) - 1, file);
     fclose(file);
@@ -126,6 +126,6 @@ Test(main, that_may_not_read_a_file_blames_it)
     char said[256];
 
     fault = (struct fault){"/conf", EACCES};
-    snprintf(said, sizeof(said), "%s: Permission denied", scratch_path(&scratch, "conf"));
+    snprintf(said, sizeof(said), "%s: Permission denied", temp_dir_path(&temp_dir, "conf"));
     expect_end("--check", EX_CONFIG, said);
 }

@@ -11,8 +11,8 @@
 
 /* Runs FUNCTION on the variable's address when the variable leaves its scope. */
 #define _cleanup_(function) __attribute__((__cleanup__(function)))
-#define _cleanup_free_      _cleanup_(util_freep)
-#define _cleanup_close_     _cleanup_(util_closep)
+#define _cleanup_free_      _cleanup_(freep)
+#define _cleanup_close_     _cleanup_(closep)
 
 #define _printf_(format, first) __attribute__((__format__(__printf__, format, first)))
 
@@ -40,20 +40,20 @@
         _fd;                                                                                       \
     })
 
-static inline void util_freep(void *p)
+static inline void freep(void *p)
 {
     free(*(void **)p);
 }
 
-static inline void util_closep(int *fd)
+static inline void closep(int *fd)
 {
     if (*fd >= 0)
         close(*fd);
 }
 
-/* Closes FD if it is owned (not negative) and returns -1, for `fd = util_close(fd)`. */
-static inline int util_close(int fd)
+/* Closes FD if it is owned (not negative) and returns -1, for `fd = safe_close(fd)`. */
+static inline int safe_close(int fd)
 {
-    util_closep(&fd);
+    closep(&fd);
     return -1;
 }

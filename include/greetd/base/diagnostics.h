@@ -9,16 +9,16 @@
 
 #include "greetd/base/cleanup.h"
 
-struct report {
+struct diagnostics {
     char **lines; /* owned; n_lines of them */
     size_t n_lines;
-    size_t n_mistakes; /* all that were reported; more than n_lines only when memory ran out */
+    size_t n_errors; /* all that were reported; more than n_lines only when memory ran out */
 };
 
-#define REPORT_NULL ((struct report){0})
+#define DIAGNOSTICS_NULL ((struct diagnostics){0})
 
 /* Frees what the report owns and leaves it empty. */
-void report_deinit(struct report *report);
+void diagnostics_deinit(struct diagnostics *diagnostics);
 
 /* Adds one mistake. The text is formatted as by printf(3), without a newline at its end. */
-void report_add(struct report *report, const char *format, ...) _printf_(2, 3);
+void diagnostics_add(struct diagnostics *diagnostics, const char *format, ...) _printf_(2, 3);

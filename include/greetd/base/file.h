@@ -16,9 +16,9 @@
  * regular file nor a directory, -EFBIG for more than LIMIT bytes, -ENOMEM. */
 int file_read(char **ret_bytes, size_t *ret_size, const char *path, size_t limit);
 
-/* Adds to REPORT that reading the file or directory at PATH failed with ERROR, if that is for want
- * of descriptors (EMFILE, ENFILE) and so no mistake in the file. Returns whether it is. */
-bool file_report_shortage(const char *path, int error, struct report *report);
+/* Adds to DIAGNOSTICS that reading the file or directory at PATH failed with ERROR, if that is for
+ * want of descriptors (EMFILE, ENFILE) and so no mistake in the file. Returns whether it is. */
+bool file_diagnose_shortage(const char *path, int error, struct diagnostics *diagnostics);
 
 /* What went wrong in words, for ERROR as file_read() returned it. Static text, or strerror(3)'s. */
-const char *file_read_error(int error);
+const char *file_strerror(int error);

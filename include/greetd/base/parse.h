@@ -8,42 +8,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* `infinity`, as a number, a size or microseconds. */
-#define VALUE_INFINITY UINT64_MAX
-
-/* Room for any time that value_format_time() writes, with its '\0'. */
-#define VALUE_TIME_TEXT_MAX 64
-
-/* Room for what value_excerpt() writes, with its '\0'. */
-#define VALUE_EXCERPT_MAX 96
+/* Room for any time that format_timespan() writes, with its '\0'. */
+#define TIMESPAN_TEXT_MAX 64
 
 /* The parsers return 0; -EINVAL for what is not such a value; -ERANGE for one that is, but beyond
  * the limits. RET is untouched on failure. */
 
 /* Reads a decimal number from MIN to MAX, without sign. */
-int value_parse_unsigned(uint64_t *ret, const char *text, uint64_t min, uint64_t max);
+int parse_unsigned(uint64_t *ret, const char *text, uint64_t min, uint64_t max);
 
 /* Reads `1 yes true on` or `0 no false off` in upper or lower case, see systemd.syntax(7). */
-int value_parse_boolean(bool *ret, const char *text);
+int parse_boolean(bool *ret, const char *text);
 
 /* Reads a size in bytes: a decimal number and K, M, G, T, P or E, each 1024 times the one before,
  * or B or nothing; or `infinity`. */
-int value_parse_size(uint64_t *ret, const char *text);
+int parse_size(uint64_t *ret, const char *text);
 
 /* Reads a span of time as systemd.time(7) tells it: `500ms`, `1min 30s`, `2.5h`, a number without
  * unit in seconds, or `infinity`. Numbers with units are added up. The result is in microseconds;
  * what is finer is cut off. */
-int value_parse_time(uint64_t *ret_usec, const char *text);
+int parse_timespan(uint64_t *ret_usec, const char *text);
 
-/* Writes a span of microseconds to BUFFER (VALUE_TIME_TEXT_MAX bytes) as value_parse_time() reads
+/* Writes a span of microseconds to BUFFER (TIMESPAN_TEXT_MAX bytes) as parse_timespan() reads
  * it, with nothing lost, and returns BUFFER. The largest unit is the week: months and years are not
  * whole days. */
-const char *value_format_time(uint64_t usec, char *buffer);
-
-/* How long the UTF-8 character at TEXT is in bytes (RFC 3629); 0 if there is none. */
-size_t value_utf8_length(const char *text);
-
-/* Writes to BUFFER (VALUE_EXCERPT_MAX bytes) as much of TEXT as a message can hold, in UTF-8:
- * control characters and bytes that are none as \xHH, and `...` in place of what is too long.
- * systemd takes no status that is not UTF-8. Returns BUFFER. */
-const char *value_excerpt(const char *text, char *buffer);
+const char *format_timespan(uint64_t usec, char *buffer);

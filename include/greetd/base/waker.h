@@ -34,6 +34,10 @@ void waker_prepare(struct waker *waker);
 /* Takes that back. */
 void waker_cancel(struct waker *waker);
 
-/* Sleeps until it is woken or until DEADLINE (CLOCK_MONOTONIC microseconds; DEADLINE_NEVER). It may
+/* Sleeps until it is woken or until DEADLINE (CLOCK_MONOTONIC microseconds; USEC_INFINITY). It may
  * also wake for nothing. */
 void waker_sleep(struct waker *waker, uint64_t deadline_usec);
+
+/* Waits until FD, which may be any descriptor, is readable, or until DEADLINE (CLOCK_MONOTONIC
+ * microseconds; USEC_INFINITY). Returns whether it is. */
+bool waker_wait_readable(int fd, uint64_t deadline_usec);

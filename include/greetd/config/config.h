@@ -19,10 +19,10 @@
 
 /* How clients of one kind of socket are greeted. All it points to belongs to the snapshot. */
 struct config_listener {
-    const char *name;                   /* NAME, or CONFIG_SERVER_NAME for [Server] */
-    struct greeting_settings settings;  /* those it inherits from [Greeting] included */
-    struct setting_addresses addresses; /* ListenStream= of this section; may be empty */
-    const struct greeting *greeting;    /* compiled from settings */
+    const char *name;                  /* NAME, or CONFIG_SERVER_NAME for [Server] */
+    struct greeting_settings settings; /* those it inherits from [Greeting] included */
+    struct address_list addresses;     /* ListenStream= of this section; may be empty */
+    const struct greeting *greeting;   /* compiled from settings */
 };
 
 struct config; /* opaque but for the functions below: reference count, origins */
@@ -36,17 +36,19 @@ struct config_options {
 };
 
 /* Checks what needs no file to be checked: that the addresses and the message on the command line
- * can be read, and that no address is there twice. Mistakes are added to REPORT as `command line:
- * text`. Returns 0, -EBADMSG when REPORT has the mistakes, or -ENOMEM. */
-int config_check_options(const struct config_options *options, struct report *report);
+ * can be read, and that no address is there twice. Mistakes are added to DIAGNOSTICS as `command
+ * line: text`. Returns 0, -EBADMSG when DIAGNOSTICS has the mistakes, or -ENOMEM. */
+int config_check_options(const struct config_options *options, struct diagnostics *diagnostics);
 
 /* Reads the file, PATH.d/<name>.conf in name order, and then the command line. Every mistake is
- * added to REPORT as `PATH:LINE: text` (a mistake on the command line as `command line: text`); any
- * at all makes the whole fail. On success *RET is a snapshot with one reference, the caller's.
- * Errors: -EBADMSG when REPORT has the mistakes, of which it then has at least one; -EMFILE or
- * -ENFILE, of which REPORT has a line too; what open(2) or read(2) returned for a MessageFile= if
- * REPORT has nothing else, so that the same configuration may do later; -ENOMEM. */
-int config_load(struct config **ret, const struct config_options *options, struct report *report);
+ * added to DIAGNOSTICS as `PATH:LINE: text` (a mistake on the command line as `command line:
+ * text`); any at all makes the whole fail. On success *RET is a snapshot with one reference, the
+ * caller's. Errors: -EBADMSG when DIAGNOSTICS has the mistakes, of which it then has at least one;
+ * -EMFILE or -ENFILE, of which DIAGNOSTICS has a line too; what open(2) or read(2) returned for a
+ * MessageFile= if DIAGNOSTICS has nothing else, so that the same configuration may do later;
+ * -ENOMEM. */
+int config_load(struct config **ret, const struct config_options *options,
+                struct diagnostics *diagnostics);
 
 struct config *config_ref(struct config *config);
 void config_unref(struct config *config); /* NULL is allowed */

@@ -27,10 +27,10 @@ struct config_files {
 
 /* Reads the file at PATH, which need not exist unless REQUIRED, and then PATH.d/<name>.conf in the
  * order of strcmp(3); hidden files are left out. A symbolic link counts as what it leads to; one to
- * /dev/null hides nothing but reads as empty. What can't be read is added to REPORT as `PATH: text`
- * and left out of *RET, which is the caller's to give to config_files_deinit(), even on failure.
- * Errors: -ENOMEM; -EMFILE or -ENFILE, of which REPORT tells too. */
+ * /dev/null hides nothing but reads as empty. What can't be read is added to DIAGNOSTICS as `PATH:
+ * text` and left out of *RET, which is the caller's to give to config_files_deinit(), even on
+ * failure. Errors: -ENOMEM; -EMFILE or -ENFILE, of which DIAGNOSTICS tells too. */
 int config_files_read(struct config_files *ret, const char *path, bool required,
-                      struct report *report);
+                      struct diagnostics *diagnostics);
 
 void config_files_deinit(struct config_files *files);

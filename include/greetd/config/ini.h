@@ -22,15 +22,15 @@
 enum ini_kind {
     INI_SECTION,    /* [NAME] */
     INI_ASSIGNMENT, /* NAME=VALUE */
-    INI_MISTAKE,    /* a line that is neither; reading goes on after it */
+    INI_ERROR,      /* a line that is neither; reading goes on after it */
 };
 
 struct ini_entry {
     enum ini_kind kind;
     size_t line;       /* where it begins, from 1 */
-    const char *name;  /* of the section or of the key, not empty; INI_MISTAKE: the line itself */
+    const char *name;  /* of the section or of the key, not empty; INI_ERROR: the line itself */
     const char *value; /* INI_ASSIGNMENT: without the white space around it; may be empty */
-    const char *why;   /* INI_MISTAKE: what is wrong, static text */
+    const char *why;   /* INI_ERROR: what is wrong, static text */
 };
 
 struct ini {

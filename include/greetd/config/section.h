@@ -26,9 +26,9 @@ enum section_kind {
 /* Reads what stands between the brackets of a section header. *RET_NAME becomes NAME of
  * `[Listener NAME]`, part of TEXT, or NULL. NAME is what FileDescriptorName= in systemd.socket(5)
  * accepts: ASCII without control characters and ':'. Returns 0, or -EINVAL after adding the mistake
- * to REPORT as `ORIGIN: text`. */
+ * to DIAGNOSTICS as `ORIGIN: text`. */
 int section_parse(enum section_kind *ret, const char **ret_name, const char *text,
-                  const char *origin, struct report *report);
+                  const char *origin, struct diagnostics *diagnostics);
 
 /* Writes the header to BUFFER (SECTION_TEXT_MAX bytes), brackets and all, and returns BUFFER. A
  * section that should have a name and for which NAME is NULL is written as [Listener NAME]. */

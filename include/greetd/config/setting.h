@@ -11,12 +11,8 @@
 #include <stdio.h>
 
 #include "greetd/base/diagnostics.h"
-#include "greetd/base/parse.h"
 #include "greetd/config/section.h"
 #include "greetd/config/setting_type.h"
-
-/* `infinity`, for times in microseconds and for numbers. */
-#define SETTING_INFINITY VALUE_INFINITY
 
 /* No more rows than this. */
 #define SETTING_N_MAX 64
@@ -58,17 +54,17 @@ struct setting_values {
     struct server_settings server;
     struct log_settings log;
     struct greeting_settings greeting;
-    struct setting_addresses listen;
+    struct address_list listen;
     char *origins[SETTING_N_MAX]; /* owned; one for each row of the table: NULL if it was not set */
 };
 
 /* One row of the table. */
 struct setting {
     const char *name;
-    unsigned sections;             /* of enum section_kind, or-ed */
-    size_t offset;                 /* of its field in struct setting_values */
-    const struct field_kind *kind; /* of that field */
-    struct field_rule rule;
+    unsigned sections;               /* of enum section_kind, or-ed */
+    size_t offset;                   /* of its field in struct setting_values */
+    const struct setting_type *kind; /* of that field */
+    struct setting_rule rule;
     const char *fallback; /* the default as it would be written; "" for none */
     /* A setting that takes this one out of force while it is set; setting this takes it back. */
     const char *yields_to;
@@ -80,10 +76,10 @@ const struct setting *setting_at(size_t index);
 /* The row called NAME in any of SECTIONS, or NULL. Upper and lower case differ. */
 const struct setting *setting_find(const char *name, unsigned sections);
 
-/* Adds to REPORT, as `ORIGIN: text`, that the section of KIND and NAME (for [Listener NAME]) has no
- * setting KEY: which section has it, or which setting may have been meant. */
-void setting_report_unknown(const char *key, enum section_kind kind, const char *name,
-                            const char *origin, struct report *report);
+/* Adds to DIAGNOSTICS, as `ORIGIN: text`, that the section of KIND and NAME (for [Listener NAME])
+ * has no setting KEY: which section has it, or which setting may have been meant. */
+void setting_diagnose_unknown(const char *key, enum section_kind kind, const char *name,
+                              const char *origin, struct diagnostics *diagnostics);
 
 /* Sets SETTING to TEXT, which ORIGIN says: `PATH:LINE` or `command line`. A list is appended to. An
  * empty TEXT empties a list or a message, and takes any other setting back, as though it had never

@@ -12,10 +12,10 @@
 #include "greetd/net/address.h"
 
 /* The origin of what nobody has set. */
-#define FIELD_ORIGIN_DEFAULT "default"
+#define SETTING_ORIGIN_DEFAULT "default"
 
 /* Of the values of a kind, those that a setting accepts. */
-struct field_rule {
+struct setting_rule {
     uint64_t min, max; /* numbers, and times in microseconds */
     const char *word;  /* numbers: a word that stands for word_value, which need not be in range */
     uint64_t word_value;
@@ -23,14 +23,14 @@ struct field_rule {
     const char *accepts;      /* all this in words, for a sentence like "Backlog=TEXT: ACCEPTS" */
 };
 
-struct field_kind {
+struct setting_type {
     /* An empty text is a value; for other kinds it means that the setting is not set. */
     bool takes_empty;
 
     /* Reads TEXT, which ORIGIN says (`PATH:LINE` or the like; NULL for the default), into FIELD; a
      * list is appended to, and emptied by an empty TEXT. Returns 0; -EINVAL with *ret_why (static
      * text or the rule's) when FIELD is untouched; -ENOMEM. */
-    int (*parse)(const struct field_rule *rule, void *field, const char *text, const char *origin,
+    int (*parse)(const struct setting_rule *rule, void *field, const char *text, const char *origin,
                  const char **ret_why);
 
     /* Frees what FIELD owns and leaves it empty. */
@@ -42,25 +42,26 @@ struct field_kind {
     /* Prints FIELD as one or more assignments to NAME, each below a comment line with its origin;
      * nothing if FIELD is empty and an empty text would not be a value. Errors are those of
      * STREAM. */
-    void (*print)(const struct field_rule *rule, const void *field, const char *name,
+    void (*print)(const struct setting_rule *rule, const void *field, const char *name,
                   const char *origin, FILE *stream);
 };
 
-extern const struct field_kind field_number;    /* uint64_t */
-extern const struct field_kind field_boolean;   /* bool */
-extern const struct field_kind field_time;      /* uint64_t, microseconds */
-extern const struct field_kind field_word;      /* unsigned: which of the rule's words it is */
-extern const struct field_kind field_message;   /* char *, owned: as written, escapes and all */
-extern const struct field_kind field_path;      /* char *, owned: an absolute path */
-extern const struct field_kind field_addresses; /* struct setting_addresses */
+extern const struct setting_type setting_type_number;  /* uint64_t */
+extern const struct setting_type setting_type_boolean; /* bool */
+extern const struct setting_type setting_type_time;    /* uint64_t, microseconds */
+extern const struct setting_type setting_type_word; /* unsigned: which of the rule's words it is */
+extern const struct setting_type
+    setting_type_message;                           /* char *, owned: as written, escapes and all */
+extern const struct setting_type setting_type_path; /* char *, owned: an absolute path */
+extern const struct setting_type setting_type_addresses; /* struct address_list */
 
 /* The one of RULE's words that TEXT, which is none of them, is nearest to (see suggest.h), or NULL
  * if none is near or the rule has no words. */
-const char *field_suggest_word(const struct field_rule *rule, const char *text);
+const char *setting_type_nearest_word(const struct setting_rule *rule, const char *text);
 
 /* ListenStream=: the addresses, the text each was written as, and who said so (NULL for the
  * default). Owns the arrays and the strings. */
-struct setting_addresses {
+struct address_list {
     struct address *addresses;
     char **texts;
     char **origins;

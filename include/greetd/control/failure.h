@@ -12,10 +12,10 @@
 
 /* Reports that the system refused WHAT with ERROR (negative errno). Returns the exit status for
  * it. */
-int failure_report(struct log *log, struct connlog *connlog, const char *what, int error);
+int failure_log(struct sink *sink, struct logger *logger, const char *what, int error);
 
-/* Reports every line of REPORT as an entry; systemd learns the first one. ERROR is -EBADMSG if they
- * are mistakes of the configuration, or what the system refused with. Returns the exit status for
- * it. */
-int failure_report_lines(struct log *log, struct connlog *connlog, const struct report *report,
-                         int error);
+/* Reports every line of DIAGNOSTICS as an entry; systemd learns the first one. ERROR is -EBADMSG if
+ * they are mistakes of the configuration, or what the system refused with. Returns the exit status
+ * for it. */
+int failure_log_lines(struct sink *sink, struct logger *logger,
+                      const struct diagnostics *diagnostics, int error);

@@ -13,9 +13,9 @@
 #include "greetd/listen/snapshot.h"
 
 struct handshake {
-    sd_event_source *timer;         /* owned */
-    const struct endpoints *before; /* while waiting */
-    const struct endpoints *after;  /* as well */
+    sd_event_source *timer;        /* owned */
+    const struct snapshot *before; /* while waiting */
+    const struct snapshot *after;  /* as well */
     uint64_t deadline_usec;
     void (*over)(void *userdata);
     void *userdata;
@@ -24,7 +24,7 @@ struct handshake {
 /* Whether a handshake is under way at any of the sockets of BEFORE that AFTER (NULL: none) does not
  * have, and that is not handed on to another process. What can't be found out is taken to be under
  * way. */
-bool handshake_pending(const struct endpoints *before, const struct endpoints *after);
+bool handshake_pending(const struct snapshot *before, const struct snapshot *after);
 
 /* Prepares to wait in EVENT. handshake_deinit() is due in any case. Returns 0 or a negative errno
  * of the event loop. */
@@ -33,5 +33,5 @@ void handshake_deinit(struct handshake *handshake);
 
 /* Calls OVER with USERDATA as soon as no handshake is pending, as above, at once if that is so now;
  * after a second in any case. The sockets must take no new handshakes any more. */
-void handshake_await(struct handshake *handshake, const struct endpoints *before,
-                     const struct endpoints *after, void (*over)(void *userdata), void *userdata);
+void handshake_await(struct handshake *handshake, const struct snapshot *before,
+                     const struct snapshot *after, void (*over)(void *userdata), void *userdata);

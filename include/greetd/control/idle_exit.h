@@ -13,7 +13,7 @@
 #include "greetd/listen/sockets.h"
 #include "greetd/worker/pool.h"
 
-struct idle {
+struct idle_exit {
     struct pool *pool;             /* borrowed */
     const struct sockets *sockets; /* borrowed */
     sd_event_source *timer;        /* owned */
@@ -23,15 +23,15 @@ struct idle {
     void *userdata;
 };
 
-/* Calls LEAVE with USERDATA, once, when it is time to leave; not before idle_set_timeout(). What is
- * passed is borrowed until idle_deinit(), which is due in any case. Returns 0 or a negative errno
- * of the event loop. */
-int idle_start(struct idle *idle, sd_event *event, struct pool *pool, const struct sockets *sockets,
-               void (*leave)(void *userdata), void *userdata);
-void idle_deinit(struct idle *idle);
+/* Calls LEAVE with USERDATA, once, when it is time to leave; not before idle_exit_set_timeout().
+ * What is passed is borrowed until idle_exit_deinit(), which is due in any case. Returns 0 or a
+ * negative errno of the event loop. */
+int idle_exit_start(struct idle_exit *idle_exit, sd_event *event, struct pool *pool,
+                    const struct sockets *sockets, void (*leave)(void *userdata), void *userdata);
+void idle_exit_deinit(struct idle_exit *idle_exit);
 
-/* How long there must have been no client; DEADLINE_NEVER to stay. */
-void idle_set_timeout(struct idle *idle, uint64_t timeout_usec);
+/* How long there must have been no client; USEC_INFINITY to stay. */
+void idle_exit_set_timeout(struct idle_exit *idle_exit, uint64_t timeout_usec);
 
 /* pool_changed_fd() has spoken: the workers may have stopped accepting. */
-void idle_pool_changed(struct idle *idle);
+void idle_exit_pool_changed(struct idle_exit *idle_exit);

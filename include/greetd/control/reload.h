@@ -18,12 +18,12 @@ struct reload {
     const struct config *started;         /* the configuration that Workers= and such are from */
     struct sockets *sockets;
     struct pool *pool;
-    struct connlog *connlog;
+    struct logger *logger;
     struct status *status;
-    bool wanted;                 /* set by whoever wants a reload, before reload_go_on() */
+    bool wanted;                 /* set by whoever wants a reload, before reload_advance() */
     bool running;                /* from RELOADING=1 until READY=1 */
     bool loaded;                 /* there is something new, which the workers take up meanwhile */
-    struct endpoints *endpoints; /* between reload_go_on() and reload_put_in_force(), else NULL */
+    struct snapshot *snapshot;   /* between reload_advance() and reload_activate(), else NULL */
     struct generation *prepared; /* of these */
 };
 
@@ -31,28 +31,28 @@ struct reload {
  * up. To be called for a new wish, and whenever pool_changed_fd() has spoken. systemd and the
  * journal are told how it goes: RELOADING=1 and READY=1 of sd_notify(3). If anything is wrong with
  * what was loaded, each mistake is logged and everything stays as it was. Returns whether
- * reload_put_in_force() is due, which can't fail. */
-bool reload_go_on(struct reload *reload);
+ * reload_activate() is due, which can't fail. */
+bool reload_advance(struct reload *reload);
 
 /* Puts in force what has been prepared. */
-void reload_put_in_force(struct reload *reload);
+void reload_activate(struct reload *reload);
 
 /* Lets go of what has been prepared and was not put in force. */
 void reload_deinit(struct reload *reload);
 
 /* What the [Log] settings of CONFIG say. */
-struct connlog_options reload_log_options(const struct config *config);
+struct logger_options announce_log_options(const struct config *config);
 
 /* Logs that clients are accepted at each of ENDPOINTS that is not one of BEFORE (NULL for none). */
-void reload_log_listening(struct connlog *connlog, const struct endpoints *endpoints,
-                          const struct endpoints *before);
+void announce_listening(struct logger *logger, const struct snapshot *snapshot,
+                        const struct snapshot *before);
 
-/* Logs the lines of REPORT, from sockets_open(): stored sockets that are of no use. */
-void reload_log_unusable(struct connlog *connlog, const struct report *report);
+/* Logs the lines of DIAGNOSTICS, from sockets_open(): stored sockets that are of no use. */
+void announce_unusable(struct logger *logger, const struct diagnostics *diagnostics);
 
 /* Logs that systemd does not keep all sockets for the next process, if that is so. */
-void reload_log_unkept(struct connlog *connlog, const struct sockets *sockets);
+void announce_not_kept(struct logger *logger, const struct sockets *sockets);
 
 /* Logs which sections and settings of CONFIG have no effect on SOCKETS. */
-void reload_log_unused(struct connlog *connlog, const struct config *config,
-                       const struct sockets *sockets);
+void announce_unused(struct logger *logger, const struct config *config,
+                     const struct sockets *sockets);

@@ -19,7 +19,7 @@ struct status {
     uint64_t refreshed_usec;
     bool stopping;
     char trouble[STATUS_TEXT_MAX / 2]; /* "" if there is none */
-    char told[STATUS_TEXT_MAX];        /* what systemd was told last */
+    char last_status[STATUS_TEXT_MAX]; /* what systemd was told last */
 };
 
 /* Tells how the workers of POOL are from now on. Returns 0 or a negative errno of the event loop;

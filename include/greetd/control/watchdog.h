@@ -13,17 +13,17 @@
 #include "greetd/worker/pool.h"
 
 struct watchdog {
-    struct pool *pool;       /* borrowed */
-    struct connlog *connlog; /* borrowed */
-    sd_event_source *timer;  /* owned; NULL if systemd does not ask */
-    uint64_t timeout_usec;   /* WatchdogSec= of the unit */
-    uint64_t fed_usec;       /* when WATCHDOG=1 was sent last */
-    bool complained;         /* since then */
+    struct pool *pool;      /* borrowed */
+    struct logger *logger;  /* borrowed */
+    sd_event_source *timer; /* owned; NULL if systemd does not ask */
+    uint64_t timeout_usec;  /* WatchdogSec= of the unit */
+    uint64_t notified_usec; /* when WATCHDOG=1 was sent last */
+    bool logged_stuck;      /* since then */
 };
 
 /* Does so from now on, if the unit has WatchdogSec= (sd_watchdog_enabled(3)). POOL and CONNLOG are
  * borrowed until watchdog_deinit(), which is due in any case. Returns 0 or a negative errno of the
  * event loop. */
 int watchdog_start(struct watchdog *watchdog, sd_event *event, struct pool *pool,
-                   struct connlog *connlog);
+                   struct logger *logger);
 void watchdog_deinit(struct watchdog *watchdog);

@@ -35,25 +35,25 @@ struct greeting {
 int greeting_new_from_text(struct greeting **ret, const char *text, const char **ret_why,
                            size_t *ret_offset);
 
-/* Adds to REPORT, as `ORIGIN: LABEL=: text`, what keeps TEXT from being compiled: each mistake, or
- * the first 100 of them and how many more there are. Returns 0 if nothing does, -EINVAL if escapes
- * do, -EFBIG past GREETING_SIZE_MAX, or -ENOMEM. */
+/* Adds to DIAGNOSTICS, as `ORIGIN: LABEL=: text`, what keeps TEXT from being compiled: each
+ * mistake, or the first 100 of them and how many more there are. Returns 0 if nothing does, -EINVAL
+ * if escapes do, -EFBIG past GREETING_SIZE_MAX, or -ENOMEM. */
 int greeting_check_text(const char *text, const char *origin, const char *label,
-                        struct report *report);
+                        struct diagnostics *diagnostics);
 
 /* The same with variables: `$name` and `${name}` become the values of variables, `$$` a `$`; a `$`
- * that an escape stands for is no variable. What is wrong with variables is added to REPORT in the
- * same way; what is wrong with escapes is not, since greeting_check_text() does that, for texts
+ * that an escape stands for is no variable. What is wrong with variables is added to DIAGNOSTICS in
+ * the same way; what is wrong with escapes is not, since greeting_check_text() does that, for texts
  * that are not used in the end as well. Errors: -EINVAL for a bad escape or variable; -EFBIG, which
  * is reported, too; -ENOMEM. */
 int greeting_new_from_template(struct greeting **ret, const char *text, const char *origin,
-                               const char *label, struct report *report);
+                               const char *label, struct diagnostics *diagnostics);
 
 /* Replaces *GREETING, the plain text of the file at PATH, by the same text with its variables, as
  * greeting_new_from_template() does; backslashes are characters like any other. Mistakes are
  * reported as `ORIGIN: LABEL=PATH:LINE: text`, with the line and the byte in it of the file. */
 int greeting_expand(struct greeting **greeting, const char *path, const char *origin,
-                    const char *label, struct report *report);
+                    const char *label, struct diagnostics *diagnostics);
 
 /* Reads the file at PATH, byte for byte. On success *RET is the caller's. Errors: what open(2) or
  * read(2) said, -EISDIR or -EINVAL for what is not a regular file, -EFBIG past GREETING_SIZE_MAX,

@@ -13,15 +13,15 @@
 /* Where greetings are made up: of one thread, one greeting at a time, and used again for the next.
  * It grows as it has to and never shrinks, so that memory is asked for only by the first of the
  * longest greetings so far. */
-struct rendering {
+struct render {
     char *bytes; /* owned */
     size_t size, capacity;
     struct variable_text metrics; /* what $metrics stands for; borrowed */
 };
 
-void rendering_deinit(struct rendering *rendering);
+void render_deinit(struct render *render);
 
 /* Makes up GREETING for PEER, whose connection has NUMBER; the result is in RENDERING until the
  * next time. Errors: -ENOMEM; -EFBIG for more than UINT32_MAX bytes. */
-int rendering_make(struct rendering *rendering, const struct greeting *greeting,
-                   const struct peer *peer, uint64_t number);
+int render_greeting(struct render *render, const struct greeting *greeting, const struct peer *peer,
+                    uint64_t number);

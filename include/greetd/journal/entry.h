@@ -2,7 +2,7 @@
 #pragma once
 
 /* What the log says of each thing that happens while workers run: the sentence and the fields. Only
- * for the thread that writes the log. Each returns how many entries are lost, as log_write() does;
+ * for the thread that writes the log. Each returns how many entries are lost, as sink_write() does;
  * times are CLOCK_MONOTONIC in microseconds. */
 
 #include <stddef.h>
@@ -13,8 +13,8 @@
 #include "greetd/net/peer.h"
 
 /* One client's whole story, written when its connection has ended. */
-struct connlog_connection {
-    const char *listener; /* borrowed; must stay valid until connlog_stop() */
+struct logger_log_connection {
+    const char *listener; /* borrowed; must stay valid until logger_stop() */
     struct peer peer;
     uint64_t number;     /* GREETD_CONNECTION= */
     uint64_t ended_usec; /* CLOCK_MONOTONIC: when */
@@ -27,14 +27,14 @@ struct connlog_connection {
 /* Writes that WORKER had this connection. What does not apply to the peer or the result is left
  * out: GREETD_REMOTE_PORT= of a Unix socket, whose peer has GREETD_REMOTE_PID= and, if it is known,
  * GREETD_REMOTE_UID= instead, and GREETD_REASON= of what was not refused. */
-size_t connlog_entry_connection(struct log *log, unsigned worker,
-                                const struct connlog_connection *connection);
+size_t entry_write_connection(struct sink *sink, unsigned worker,
+                              const struct logger_log_connection *connection);
 
 /* Writes that WORKER has paused accepting at WHEN, with ERROR (positive errno) of accept4(2). */
-size_t connlog_entry_exhausted(struct log *log, unsigned worker, int error, uint64_t when_usec);
+size_t entry_write_accept_paused(struct sink *sink, unsigned worker, int error, uint64_t when_usec);
 
 /* Writes that N entries for connections were left out. */
-size_t connlog_entry_left_out(struct log *log, uint64_t n);
+size_t entry_write_dropped(struct sink *sink, uint64_t n);
 
 /* Writes ENTRY, which has no fields yet, about LISTENER ("" if it is not about one). */
-size_t connlog_entry_message(struct log *log, const char *listener, struct log_entry entry);
+size_t entry_write_message(struct sink *sink, const char *listener, struct sink_entry entry);

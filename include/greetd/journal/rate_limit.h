@@ -11,39 +11,36 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* `infinity`, as a number of entries. */
-#define CONNLOG_BOOKS_NO_LIMIT UINT64_MAX
-
 /* How many entries in how long a time; either 0, or a burst of infinity, is no limit. */
-struct connlog_limit {
+struct rate_limit_settings {
     uint64_t interval_usec;
     uint64_t burst;
 };
 
-struct connlog_books {
-    struct connlog_limit limit;
+struct rate_limit {
+    struct rate_limit_settings limit;
     uint64_t began_usec;  /* the interval */
     uint64_t admitted;    /* in that interval */
     uint64_t announced;   /* how many of those left out the log has announced; set by the caller */
-    uint64_t report_usec; /* when the next report is due, DEADLINE_NEVER if none is */
+    uint64_t report_usec; /* when the next report is due, USEC_INFINITY if none is */
     bool active;          /* entries were left out, or may have been, since the last report */
 };
 
 /* Opens the books. */
-struct connlog_books connlog_books_open(const struct connlog_limit *limit);
+struct rate_limit rate_limit_init(const struct rate_limit_settings *limit);
 
 /* Whether the limit admits one more entry at NOW, which is then counted. */
-bool connlog_books_admit(struct connlog_books *books, uint64_t now_usec);
+bool rate_limit_admit(struct rate_limit *books, uint64_t now_usec);
 
 /* Whether the limit admits nothing at NOW. */
-bool connlog_books_exhausted(const struct connlog_books *books, uint64_t now_usec);
+bool rate_limit_is_exceeded(const struct rate_limit *books, uint64_t now_usec);
 
 /* Returns how many entries to announce at NOW, when LEFT_OUT have been left out since the
  * beginning: 0 if there are none, or if the report is not due. A report is due once in a period,
  * which is the interval of the limit, but at least a second and at most 30. */
-uint64_t connlog_books_report(struct connlog_books *books, uint64_t left_out, uint64_t now_usec);
+uint64_t rate_limit_report(struct rate_limit *books, uint64_t left_out, uint64_t now_usec);
 
-/* When to ask for the report again after having asked at NOW, though no entry comes; DEADLINE_NEVER
+/* When to ask for the report again after having asked at NOW, though no entry comes; USEC_INFINITY
  * if only an entry can change anything. While the limit is exhausted, other threads leave entries
  * out without waking anybody, and may do so a little longer, until they notice. */
-uint64_t connlog_books_deadline(const struct connlog_books *books, uint64_t now_usec);
+uint64_t rate_limit_deadline(const struct rate_limit *books, uint64_t now_usec);

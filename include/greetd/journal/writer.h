@@ -16,35 +16,35 @@
 #include "greetd/journal/rate_limit.h"
 #include "greetd/journal/sink.h"
 
-enum connlog_record_kind { CONNLOG_RECORD_CONNECTION, CONNLOG_RECORD_EXHAUSTED };
+enum log_record_kind { LOG_RECORD_CONNECTION, LOG_RECORD_ACCEPT_PAUSED };
 
 /* What a worker has to say. */
-struct connlog_record {
-    enum connlog_record_kind kind;
-    int error;          /* of CONNLOG_RECORD_EXHAUSTED */
+struct log_record {
+    enum log_record_kind kind;
+    int error;          /* of LOG_RECORD_ACCEPT_PAUSED */
     uint64_t when_usec; /* of that, too; CLOCK_MONOTONIC */
-    struct connlog_connection connection;
+    struct logger_log_connection connection;
 };
 
 /* What the main thread has to say. */
-struct connlog_message {
+struct logger_log {
     int priority;
     const char *id;
-    uint64_t when_usec;          /* CLOCK_MONOTONIC */
-    char listener[LOG_NAME_MAX]; /* "" if it is not about one */
-    char text[LOG_MESSAGE_MAX];
+    uint64_t when_usec;           /* CLOCK_MONOTONIC */
+    char listener[SINK_NAME_MAX]; /* "" if it is not about one */
+    char text[SINK_MESSAGE_MAX];
 };
 
 /* What one thread has to say. Only that thread writes its counters. */
-struct connlog_outlet {
+struct log_producer {
     struct ring ring;
     _Alignas(RING_CACHE_LINE) atomic_uint_fast64_t connections; /* handed over to be logged */
     atomic_uint_fast64_t left_out;                              /* of those */
     atomic_uint_fast64_t messages_left_out;                     /* the ring was full */
 };
 
-struct connlog {
-    struct log *log;
+struct logger {
+    struct sink *sink;
     pthread_t thread;
     struct waker waker;
     int ended_fd; /* an eventfd, written when the thread has written everything */
@@ -59,19 +59,19 @@ struct connlog {
      * record to the thread, where it is counted just as well. */
     atomic_bool exhausted;
     /* What the thread writes, apart from what workers read. */
-    _Alignas(RING_CACHE_LINE) struct connlog_books books;
+    _Alignas(RING_CACHE_LINE) struct rate_limit books;
     uint64_t messages_announced;    /* of those left out */
     atomic_uint_fast64_t left_out;  /* connections that the thread has left out */
     atomic_uint_fast64_t accounted; /* connections that were written or announced */
-    struct connlog_outlet messages; /* of the main thread */
+    struct log_producer messages;   /* of the main thread */
     unsigned n_workers;
-    struct connlog_outlet workers[]; /* of records */
+    struct log_producer workers[]; /* of records */
 };
 
 /* How many connections were left out so far, whether beyond the limit, for want of room in a ring,
  * or because the log did not take the entry; for any thread. */
-uint64_t connlog_thread_left_out(const struct connlog *connlog);
+uint64_t writer_dropped(const struct logger *logger);
 
 /* What the thread runs; ARGUMENT is the struct connlog. Ends when it is told to stop and everything
  * is written, which it tells by ended_fd. */
-void *connlog_thread_run(void *argument);
+void *writer_run(void *argument);

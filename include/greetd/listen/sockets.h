@@ -14,32 +14,32 @@
 
 /* A set of zeroes is empty. */
 struct sockets {
-    struct endpoints *endpoints; /* a reference: those in force */
+    struct snapshot *snapshot;   /* a reference: those in force */
     struct listener_set leaving; /* no longer wanted, but workers may not have let go of them */
-    size_t n_unkept;             /* of those in force, that systemd has no room for */
+    size_t n_not_kept;           /* of those in force, that systemd has no room for */
     bool inherited;              /* all were passed by systemd, else greetd opened them */
 };
 
 /* Takes what systemd passed, or opens every ListenStream= of CONFIG that systemd has not kept since
  * an earlier process, and has systemd keep them. What it has kept and CONFIG does not want is
- * closed first, and stays closed if something then fails. Returns 0, when REPORT has what to warn
- * of: sockets that were kept and can't be used; -EBADMSG if what was passed or configured can't be
- * listened on; -ENOMEM, or the negative errno of what the system refused. REPORT then says what
- * failed and where. sockets_deinit() is due in any case. */
-int sockets_open(struct sockets *sockets, struct config *config, struct report *report);
+ * closed first, and stays closed if something then fails. Returns 0, when DIAGNOSTICS has what to
+ * warn of: sockets that were kept and can't be used; -EBADMSG if what was passed or configured
+ * can't be listened on; -ENOMEM, or the negative errno of what the system refused. DIAGNOSTICS then
+ * says what failed and where. sockets_deinit() is due in any case. */
+int sockets_open(struct sockets *sockets, struct config *config, struct diagnostics *diagnostics);
 
 /* Prepares what is to be in force under another CONFIG: addresses that are new are opened, sockets
  * that are still wanted are kept. One that is not wanted is still in force, so that an address that
  * overlaps with its own fails with -EADDRINUSE. On success *RET is the caller's reference, for
- * sockets_change_to(); to let go of it is to go back. Errors as above; nothing has changed then. */
-int sockets_prepare(struct endpoints **ret, const struct sockets *sockets, struct config *config,
-                    struct report *report);
+ * sockets_activate(); to let go of it is to go back. Errors as above; nothing has changed then. */
+int sockets_prepare(struct snapshot **ret, const struct sockets *sockets, struct config *config,
+                    struct diagnostics *diagnostics);
 
 /* Puts ENDPOINTS, prepared by sockets_prepare(), in force. From sockets that are not wanted any
  * more newcomers are turned away; sockets_close_left() closes them. Returns 0, or the negative
  * errno of setsockopt(2) if FastOpen=yes could not be set, without which it is in force all the
  * same. */
-int sockets_change_to(struct sockets *sockets, struct endpoints *endpoints);
+int sockets_activate(struct sockets *sockets, struct snapshot *snapshot);
 
 /* Closes one socket that is no longer wanted and that no worker uses any more, and writes its
  * address to ADDRESS (ADDRESS_TEXT_MAX bytes). Returns false if there is none. */
@@ -48,7 +48,7 @@ bool sockets_close_left(struct sockets *sockets, char *address);
 /* Turns newcomers away from the sockets in force that are not among WANTED, prepared by
  * sockets_prepare(), and systemd no longer keeps these. With NULL: from all sockets that the next
  * process does not get. */
-void sockets_drop_newcomers(const struct sockets *sockets, const struct endpoints *wanted);
+void sockets_drop_syn(const struct sockets *sockets, const struct snapshot *wanted);
 
 /* Closes all sockets that no worker uses any more: the process is about to end. */
 void sockets_close_unused(struct sockets *sockets);

@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "greetd/metrics/refusal.h"
 #include "greetd/metrics/result.h"
+#include "greetd/net/accept_error.h"
 
 /* Each counter is declared here and nowhere else. They are read in this order, so that nobody seems
  * to have ended before being accepted. */
@@ -26,16 +26,13 @@
 #define METRICS_TIMES           22
 #define METRICS_TIME_FIRST_USEC 16
 
-/* Kinds of failure of accept4(2), as metrics_accept_error() lists them. */
-#define METRICS_ACCEPT_ERRORS 16
-
 struct metrics_counters {
 #define METRICS_FIELD(name) atomic_uint_fast64_t name;
     _Alignas(64) METRICS_COUNTERS(METRICS_FIELD)
 #undef METRICS_FIELD
         atomic_uint_fast64_t
         greeting_times[METRICS_TIMES]; /* clients greeted, by how long it took */
-    atomic_uint_fast64_t accept_errors[METRICS_ACCEPT_ERRORS];
+    atomic_uint_fast64_t accept_errors[ACCEPT_ERRORS_N];
 };
 
 /* A plain copy, or a sum. */
@@ -74,10 +71,6 @@ static inline void metrics_add_time(struct metrics_counters *counters, uint64_t 
     metrics_add(&counters->greeting_times[metrics_time_bucket(usec)], 1);
     metrics_add(&counters->greeting_usec, usec);
 }
-
-/* The error (positive errno) that accept_errors[INDEX] counts: all after which accept4(2) may
- * succeed again, but for EAGAIN and EINTR, with which nothing is wrong. */
-int metrics_accept_error(size_t index);
 
 /* Counts that accept4(2) failed with ERROR (positive errno), if that is one to be counted. */
 void metrics_add_accept_error(struct metrics_counters *counters, int error);
@@ -137,7 +130,7 @@ uint64_t metrics_refusals(const struct metrics *metrics, const struct metrics_li
 /* How many greetings of all workers fell into BUCKET. */
 uint64_t metrics_times(const struct metrics *metrics, size_t bucket);
 
-/* How often accept4(2) failed for all workers with the error at INDEX of metrics_accept_error(). */
+/* How often accept4(2) failed for all workers with the error at INDEX of accept_error_at(). */
 uint64_t metrics_accept_errors(const struct metrics *metrics, size_t index);
 
 /* How many clients there are now. */

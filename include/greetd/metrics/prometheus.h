@@ -12,7 +12,7 @@
 #include "greetd/metrics/metrics.h"
 
 /* What is told. */
-struct exposition {
+struct prometheus {
     const struct metrics *metrics; /* borrowed */
     uint64_t log_suppressed;       /* entries that the connection log has left out so far */
 };
@@ -21,4 +21,4 @@ struct exposition {
  * many bytes it takes without that, as snprintf(3) does. If that is not less than SIZE, the text
  * was cut off; the next one may be a little longer, since its numbers have grown. BUFFER may be
  * NULL if SIZE is 0. */
-size_t exposition_format(char *buffer, size_t size, const struct exposition *what);
+size_t prometheus_format(char *buffer, size_t size, const struct prometheus *what);

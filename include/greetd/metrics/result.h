@@ -21,3 +21,16 @@ const char *result_name(enum result result);
 /* How a connection ends whose send(2), recv(2) or shutdown(2) has failed with ERROR (positive
  * errno). */
 enum result result_of_errno(int error);
+
+/* Why a client was refused, closed at once without a greeting: what is counted as
+ * greetd_refused_total{reason} and logged as GREETD_REASON= by the same name. */
+
+enum refusal {
+    REFUSAL_NETWORK,     /* Allow=, Deny= */
+    REFUSAL_CONNECTIONS, /* MaxConnectionsPerSource= */
+    REFUSAL_RATE,        /* RateLimitPerSourceIntervalSec=, RateLimitPerSourceBurst= */
+    REFUSAL_N,           /* how many there are */
+};
+
+/* The reason's name in the log and in metrics; static text. */
+const char *refusal_name(enum refusal refusal);

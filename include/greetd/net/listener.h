@@ -52,7 +52,7 @@ int listener_open(struct listener **ret, const struct address *address, int back
 bool listener_serves(const struct listener *listener, const struct address *address);
 
 /* Makes a socket that was opened, or stored, listen (again) with BACKLOG, and undoes
- * listener_drop_newcomers(). Returns 0 or a negative errno of listen(2). */
+ * listener_drop_syn(). Returns 0 or a negative errno of listen(2). */
 int listener_renew(struct listener *listener, int backlog);
 
 struct listener *listener_ref(struct listener *listener);
@@ -80,7 +80,7 @@ void listener_close_for_all(struct listener *listener);
 /* Makes the kernel turn newcomers away from a socket that is about to be closed, while those in its
  * queue can still be accepted. Of no effect on one that is handed on: its queue is for the next
  * process. */
-void listener_drop_newcomers(struct listener *listener);
+void listener_drop_syn(struct listener *listener);
 
 /* Adds LISTENER and a reference of its own. Returns 0 or -ENOMEM. */
 int listener_set_add(struct listener_set *set, struct listener *listener);

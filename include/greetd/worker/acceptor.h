@@ -32,7 +32,7 @@ struct acceptor {
     struct clients *clients;        /* borrowed; its generations have the sockets */
     bool held;                      /* by acceptor_hold() */
     bool left_epoll;                /* a socket did since the others were last asked to look */
-    uint64_t resume_usec;           /* when to try paused sockets again; else DEADLINE_NEVER */
+    uint64_t resume_usec;           /* when to try paused sockets again; else USEC_INFINITY */
     uint64_t n_ended_at_pause;      /* of clients_n_ended: whether a client has ended since */
     size_t turn;                    /* which lane is the first to be accepted from */
     struct acceptor_shared *shared; /* borrowed */
@@ -57,7 +57,7 @@ void acceptor_hold(struct acceptor *acceptor);
 void acceptor_resume(struct acceptor *acceptor);
 
 /* Remembers that epoll has announced clients at lane number LANE of the newest generation. */
-void acceptor_announce(struct acceptor *acceptor, size_t lane);
+void acceptor_mark_ready(struct acceptor *acceptor, size_t wl);
 
 /* Looks into every queue, paused or not, in the next acceptor_run(): another worker can't take a
  * client that epoll has announced to it alone. */
@@ -69,7 +69,7 @@ void acceptor_look_again(struct acceptor *acceptor);
  * errno if a socket has become useless. */
 int acceptor_run(struct acceptor *acceptor, uint64_t now_usec);
 
-/* When acceptor_run() has something to do though no event has come: DEADLINE_NEVER, a time, or 0
+/* When acceptor_run() has something to do though no event has come: USEC_INFINITY, a time, or 0
  * for at once. */
 uint64_t acceptor_next_deadline(const struct acceptor *acceptor);
 

@@ -17,26 +17,26 @@
 #include "greetd/worker/generation.h"
 
 struct clients {
-    int epoll_fd;            /* borrowed: the worker's */
-    struct connlog *connlog; /* borrowed */
+    int epoll_fd;          /* borrowed: the worker's */
+    struct logger *logger; /* borrowed */
     unsigned worker, n_workers;
     struct generation *newest;         /* owned, and the older ones behind it */
     struct conn *table;                /* owned */
     size_t capacity, touched;          /* places in it, and how many of them were ever used */
-    struct deadline_entry *vacant;     /* places in the table that were used and are free again */
-    struct deadline_fifo soon;         /* those to be looked at after CONN_SOON_USEC */
+    struct timeout_entry *vacant;      /* places in the table that were used and are free again */
+    struct timeout_queue soon;         /* those to be looked at after CONN_SOON_USEC */
     size_t n;                          /* how many clients there are */
     uint64_t n_ended;                  /* how many there have been besides */
     uint64_t last_number;              /* of a client, for its GREETD_CONNECTION= */
     struct metrics_counters *counters; /* borrowed: this worker's */
-    struct rendering rendering;        /* of greetings with variables, for all lanes */
+    struct render render;              /* of greetings with variables, for all lanes */
 };
 
 /* Who a worker is, for its clients. All borrowed. */
 struct clients_worker {
     unsigned index, n_workers;
     int epoll_fd;
-    struct connlog *connlog;
+    struct logger *logger;
     struct metrics_counters *counters;
     struct variable_text metrics_text; /* what $metrics stands for */
 };
@@ -73,8 +73,8 @@ bool clients_evict_oldest(struct clients *clients, uint64_t now_usec);
 
 /* Takes FD, just accepted from the socket of LANE, and greets PEER as far as possible. There must
  * be room. */
-void clients_admit(struct clients *clients, struct lane *lane, int fd, struct peer peer,
-                   uint64_t now_usec);
+void clients_add(struct clients *clients, struct wl *wl, int fd, struct peer peer,
+                 uint64_t now_usec);
 
 /* Goes on with the client at INDEX of the table, of which epoll has spoken. */
 void clients_step(struct clients *clients, size_t index, uint64_t now_usec);
@@ -82,8 +82,8 @@ void clients_step(struct clients *clients, size_t index, uint64_t now_usec);
 /* Goes on with, or ends, all whose time is over. */
 void clients_expire(struct clients *clients, uint64_t now_usec);
 
-/* When clients_expire() is due next; DEADLINE_NEVER if nobody waits. */
+/* When clients_expire() is due next; USEC_INFINITY if nobody waits. */
 uint64_t clients_next_deadline(const struct clients *clients);
 
 /* Ends all that are left. */
-void clients_abandon(struct clients *clients, uint64_t now_usec);
+void clients_close_all(struct clients *clients, uint64_t now_usec);

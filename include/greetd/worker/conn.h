@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "greetd/base/clock.h"
 #include "greetd/base/timeout_queue.h"
 #include "greetd/greeting/greeting.h"
 #include "greetd/greeting/render.h"
@@ -56,20 +57,20 @@ enum conn_state {
 };
 
 /* What all clients of one listening socket have in common; immutable. */
-struct conn_terms {
+struct conn_settings {
     const struct greeting *greeting; /* borrowed */
-    struct rendering *rendering; /* borrowed: the calling thread's, for greetings with variables */
-    const char *listener;        /* borrowed: its name */
+    struct render *render; /* borrowed: the calling thread's, for greetings with variables */
+    const char *listener;  /* borrowed: its name */
     uint64_t linger_usec;
     uint64_t write_timeout_usec;
     uint64_t data_timeout_usec;
-    bool expects_data; /* GreetOn=data */
-    bool records;      /* SOCK_SEQPACKET */
-    bool fast_open;    /* FastOpen=yes: a client may be here before its handshake is over */
+    bool greet_on_data; /* GreetOn=data */
+    bool records;       /* SOCK_SEQPACKET */
+    bool fast_open;     /* FastOpen=yes: a client may be here before its handshake is over */
 };
 
 /* The rest of a greeting that was made up for one client, who could not take all of it at once. */
-struct conn_rest {
+struct conn_unsent {
     uint64_t number;     /* that of the client, which has no room for it meanwhile */
     uint32_t begin, end; /* which bytes of the greeting these are */
     char bytes[];
@@ -77,11 +78,11 @@ struct conn_rest {
 
 /* One client, in a table that is allocated once. */
 struct conn {
-    struct deadline_entry entry; /* of clients: the queue it waits in */
-    const struct conn_terms *terms;
+    struct timeout_entry entry; /* of clients: the queue it waits in */
+    const struct conn_settings *settings;
     union {
-        uint64_t number;        /* GREETD_CONNECTION=, unless has_rest */
-        struct conn_rest *rest; /* owned, if has_rest */
+        uint64_t number;            /* GREETD_CONNECTION=, unless has_unsent */
+        struct conn_unsent *unsent; /* owned, if has_unsent */
     };
     uint64_t accepted_usec;    /* CLOCK_MONOTONIC */
     uint32_t spoke_msec;       /* since accepted_usec: when it first spoke, if it was expected to */
@@ -98,7 +99,7 @@ struct conn {
                                   timeout anew */
     unsigned all_sent : 1;     /* the whole greeting was given to the kernel */
     unsigned acknowledged : 1; /* and the client has all of it */
-    unsigned has_rest : 1;     /* of a greeting that was made up for this client */
+    unsigned has_unsent : 1;   /* of a greeting that was made up for this client */
     unsigned queue : 3;        /* of clients: which queue it waits in */
     unsigned watched : 1;      /* of clients: epoll knows the socket */
     struct peer peer;
@@ -108,7 +109,7 @@ struct conn {
 _Static_assert(sizeof(struct conn) <= 96, "a client takes at most 96 bytes");
 
 /* The client that waits with ENTRY. */
-static inline struct conn *conn_of_entry(struct deadline_entry *entry)
+static inline struct conn *conn_of_entry(struct timeout_entry *entry)
 {
     return (struct conn *)((char *)entry - offsetof(struct conn, entry));
 }
@@ -128,12 +129,12 @@ static inline uint64_t conn_progress_usec(const struct conn *conn)
 /* When the present wait would be over if it had begun with that. */
 static inline uint64_t conn_deadline_usec(const struct conn *conn)
 {
-    const struct conn_terms *terms = conn->terms;
-    uint64_t timeout_usec = conn->state == CONN_EXPECTING ? terms->data_timeout_usec
-                            : conn->acknowledged          ? terms->linger_usec
-                                                          : terms->write_timeout_usec;
+    const struct conn_settings *settings = conn->settings;
+    uint64_t timeout_usec = conn->state == CONN_EXPECTING ? settings->data_timeout_usec
+                            : conn->acknowledged          ? settings->linger_usec
+                                                          : settings->write_timeout_usec;
 
-    return deadline_after(conn_progress_usec(conn), timeout_usec);
+    return usec_add(conn_progress_usec(conn), timeout_usec);
 }
 
 static inline bool conn_is_local(const struct conn *conn)
@@ -144,7 +145,7 @@ static inline bool conn_is_local(const struct conn *conn)
 /* Takes a client just accepted, whose FD is owned from here on, and greets it as far as possible.
  * NOW is CLOCK_MONOTONIC in microseconds, as below; COUNTERS are those of the calling thread. */
 enum conn_next conn_begin(struct conn *conn, int fd, struct peer peer,
-                          const struct conn_terms *terms, uint64_t number, uint64_t now_usec,
+                          const struct conn_settings *settings, uint64_t number, uint64_t now_usec,
                           struct metrics_counters *counters);
 
 /* Goes on with a client that could not be finished: writes, reads, or finds that it has closed. */
@@ -152,7 +153,7 @@ enum conn_next conn_step(struct conn *conn, uint64_t now_usec, struct metrics_co
 
 /* The same after CONN_WAIT_SOON, where poll(2) has told REVENTS of POLLIN: looking at many clients
  * with one system call is cheaper than to ask each whether it has closed. */
-enum conn_next conn_look(struct conn *conn, short revents, uint64_t now_usec,
+enum conn_next conn_poll(struct conn *conn, short revents, uint64_t now_usec,
                          struct metrics_counters *counters);
 
 /* Called when the time of one of CONN_WAIT_DATA, _WRITE, _CLOSE or _ACKNOWLEDGEMENT is over:
@@ -166,5 +167,6 @@ int64_t conn_unacknowledged(const struct conn *conn);
 /* The client could not be waited for: it is going to be closed. */
 void conn_fail(struct conn *conn);
 
-/* Closes the socket and tells the connection's story in *RET_STORY, for the log and the metrics. */
-void conn_close(struct conn *conn, uint64_t now_usec, struct connlog_connection *ret_story);
+/* Closes the socket and tells the connection's story in *RET_RECORD, for the log and the metrics.
+ */
+void conn_close(struct conn *conn, uint64_t now_usec, struct logger_log_connection *ret_record);

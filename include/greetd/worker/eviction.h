@@ -16,5 +16,5 @@
  * acknowledge, or has acknowledged nothing for LingerSec=. Returns NULL if there is none of these
  * either: a client in the middle of its greeting is never evicted. NOW is CLOCK_MONOTONIC in
  * microseconds. */
-struct conn *eviction_candidate(const struct generation *newest, const struct deadline_fifo *soon,
+struct conn *eviction_candidate(const struct generation *newest, const struct timeout_queue *soon,
                                 uint64_t now_usec);

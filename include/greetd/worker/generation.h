@@ -16,38 +16,38 @@
 
 /* One listening socket and the clients that came through it. They have the same timeouts, so each
  * queue is in the order of its deadlines. */
-struct lane {
+struct wl {
     struct generation *generation; /* that it belongs to */
     struct listener *listener;     /* borrowed from the endpoints */
-    struct conn_terms terms;
+    struct conn_settings settings;
     struct metrics_listener_counters *counters; /* borrowed: this worker's */
     /* Of clients. */
     size_t n_clients;
-    struct deadline_fifo expecting, writing, acknowledging, lingering;
+    struct timeout_queue expecting, writing, acknowledging, lingering;
     /* Of the acceptor. */
     bool open;     /* still to be accepted from */
     bool watched;  /* epoll knows it; only so in the newest generation */
     bool ready;    /* there may be clients in its queue */
     bool paused;   /* clients are left in its queue until acceptor->resume_usec */
-    bool emptying; /* is closed as soon as its queue is empty */
+    bool draining; /* is closed as soon as its queue is empty */
 };
 
 struct generation {
-    struct generation *older;    /* the one before, as long as that is in use */
-    struct endpoints *endpoints; /* a reference */
-    size_t n_lanes;
-    struct lane lanes[];
+    struct generation *older;  /* the one before, as long as that is in use */
+    struct snapshot *snapshot; /* a reference */
+    size_t n_listeners;
+    struct wl listeners[];
 };
 
 /* Goes through all lanes of the generation NEWEST and of the older ones behind it. */
-#define FOR_EACH_LANE(lane, newest)                                                                \
+#define FOR_EACH_WORKER_LISTENER(wl, newest)                                                       \
     for (struct generation *_g = (struct generation *)(newest); _g; _g = _g->older)                \
-        for (struct lane *lane = _g->lanes; lane < _g->lanes + _g->n_lanes; lane++)
+        for (struct wl *wl = _g->listeners; wl < _g->listeners + _g->n_listeners; wl++)
 
 /* Makes a lane, open to be accepted from, for each of ENDPOINTS, of which a reference is kept.
  * WORKER is the index of the worker it is for, in METRICS, which are borrowed. Only for the main
  * thread. On success *RET is the caller's. Errors: -ENOMEM. */
-int generation_new(struct generation **ret, struct endpoints *endpoints, struct metrics *metrics,
+int generation_new(struct generation **ret, struct snapshot *snapshot, struct metrics *metrics,
                    unsigned worker);
 
 /* Frees it, but not the older ones. No client must be left. NULL is allowed. */

@@ -19,17 +19,17 @@ struct pool;
  * to MAX_CONNECTIONS clients of ENDPOINTS, of which they keep references. CONNLOG is borrowed until
  * pool_free(). On success *RET is the caller's. Errors: -ENOMEM, or what the system refused a
  * worker. */
-int pool_start(struct pool **ret, struct endpoints *endpoints, unsigned n_workers,
-               uint64_t max_connections, struct connlog *connlog);
+int pool_start(struct pool **ret, struct snapshot *snapshot, unsigned n_workers,
+               uint64_t max_connections, struct logger *logger);
 
 /* Prepares what every worker needs to serve ENDPOINTS, of which references are kept. On success
  * *RET is the caller's, for pool_adopt() or pool_discard(). Errors: -ENOMEM. */
-int pool_prepare(struct pool *pool, struct endpoints *endpoints, struct generation **ret);
+int pool_prepare(struct pool *pool, struct snapshot *snapshot, struct generation **ret);
 
 /* Has every worker serve ENDPOINTS from now on; pool_settled() tells when all do, and must tell so
  * before. Clients that are there already stay with what they were accepted under. PREPARED is
  * taken over. */
-void pool_adopt(struct pool *pool, struct endpoints *endpoints, struct generation *prepared);
+void pool_adopt(struct pool *pool, struct snapshot *snapshot, struct generation *prepared);
 
 /* Frees what is not going to be adopted. NULL is allowed. */
 void pool_discard(struct generation *prepared);
@@ -58,15 +58,15 @@ enum worker_state pool_state(const struct pool *pool, int *ret_error);
 /* Tells every worker something other than WORKER_ADOPT. */
 void pool_post(struct pool *pool, enum worker_message_kind kind);
 
-/* Has every worker, also an idle one, go round its loop; pool_went_round() tells later whether it
- * has. */
-void pool_prod(struct pool *pool);
+/* Has every worker, also an idle one, go round its loop; pool_is_responsive() tells later whether
+ * it has. */
+void pool_ping(struct pool *pool);
 
-/* Whether every worker that has not ended has gone round its loop since the last pool_prod(). If
+/* Whether every worker that has not ended has gone round its loop since the last pool_ping(). If
  * not, *RET_STUCK is the index of one that has not. */
-bool pool_went_round(const struct pool *pool, unsigned *ret_stuck);
+bool pool_is_responsive(const struct pool *pool, unsigned *ret_stuck);
 
-/* Since when there has been no client (CLOCK_MONOTONIC microseconds); DEADLINE_NEVER if there is
+/* Since when there has been no client (CLOCK_MONOTONIC microseconds); USEC_INFINITY if there is
  * one. */
 uint64_t pool_idle_since(const struct pool *pool);
 

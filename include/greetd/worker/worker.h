@@ -23,7 +23,7 @@
 /* What all workers of a pool have in common. */
 struct worker_shared {
     unsigned n_workers;
-    struct connlog *connlog;       /* borrowed */
+    struct logger *logger;         /* borrowed */
     struct acceptor_shared accept; /* of all acceptors; its changed_fd is written by workers too */
     /* Whether the main thread wants to hear, by changed_fd, that there has been something to do. */
     atomic_bool wants_activity;
@@ -71,7 +71,7 @@ struct worker {
     atomic_uint n_handled;
     /* How often it has gone round its loop. Relaxed: that it moves is all there is to know. */
     atomic_uint_fast64_t n_rounds;
-    /* Since when it has no client, CLOCK_MONOTONIC; DEADLINE_NEVER while it has one. */
+    /* Since when it has no client, CLOCK_MONOTONIC; USEC_INFINITY while it has one. */
     atomic_uint_fast64_t idle_since_usec;
 };
 

@@ -11,16 +11,16 @@
 #include "greetd/base/cleanup.h"
 #include "support/temp_dir.h"
 
-static struct scratch scratch;
+static struct temp_dir temp_dir;
 
 static void set_up(void)
 {
-    scratch_init(&scratch);
+    temp_dir_init(&temp_dir);
 }
 
 static void tear_down(void)
 {
-    scratch_deinit(&scratch);
+    temp_dir_deinit(&temp_dir);
 }
 
 TestSuite(file, .init = set_up, .fini = tear_down);
@@ -48,8 +48,8 @@ static void expect_error(const char *path, size_t limit, int error)
 
 Test(file, is_read_byte_for_byte)
 {
-    expect_bytes(scratch_write(&scratch, "a", "a\0\xff\r\n", 5), "a\0\xff\r\n", 5);
-    expect_bytes(scratch_write_text(&scratch, "b", ""), "", 0);
+    expect_bytes(temp_dir_write(&temp_dir, "a", "a\0\xff\r\n", 5), "a\0\xff\r\n", 5);
+    expect_bytes(temp_dir_write_text(&temp_dir, "b", ""), "", 0);
 }
 
 Test(file, is_read_whole_whatever_its_size)
@@ -60,7 +60,7 @@ Test(file, is_read_whole_whatever_its_size)
         _cleanup_free_ char *bytes = malloc(sizes[i]);
         for (size_t j = 0; j < sizes[i]; j++)
             bytes[j] = (char)(j * 31);
-        expect_bytes(scratch_write(&scratch, "a", bytes, sizes[i]), bytes, sizes[i]);
+        expect_bytes(temp_dir_write(&temp_dir, "a", bytes, sizes[i]), bytes, sizes[i]);
     }
 }
 
@@ -79,7 +79,7 @@ Test(file, is_read_to_its_end_even_if_it_hides_its_size)
 
 Test(file, is_refused_beyond_the_limit)
 {
-    const char *path = scratch_write_text(&scratch, "a", "12345");
+    const char *path = temp_dir_write_text(&temp_dir, "a", "12345");
     _cleanup_free_ char *bytes = NULL;
     size_t size;
 
@@ -90,30 +90,30 @@ Test(file, is_refused_beyond_the_limit)
 
 Test(file, is_found_behind_a_symbolic_link)
 {
-    scratch_write_text(&scratch, "a", "text");
-    expect_bytes(scratch_symlink(&scratch, "a", "link"), "text", 4);
-    expect_error(scratch_symlink(&scratch, "nowhere", "broken"), 10, -ENOENT);
-    expect_error(scratch_symlink(&scratch, "loop", "loop"), 10, -ELOOP);
+    temp_dir_write_text(&temp_dir, "a", "text");
+    expect_bytes(temp_dir_symlink(&temp_dir, "a", "link"), "text", 4);
+    expect_error(temp_dir_symlink(&temp_dir, "nowhere", "broken"), 10, -ENOENT);
+    expect_error(temp_dir_symlink(&temp_dir, "loop", "loop"), 10, -ELOOP);
 }
 
 Test(file, is_empty_if_it_is_dev_null)
 {
     expect_bytes("/dev/null", "", 0);
-    expect_bytes(scratch_symlink(&scratch, "/dev/null", "link"), "", 0);
+    expect_bytes(temp_dir_symlink(&temp_dir, "/dev/null", "link"), "", 0);
 }
 
 Test(file, is_refused_if_it_is_not_a_regular_one)
 {
-    expect_error(scratch.directory, 10, -EISDIR);
+    expect_error(temp_dir.directory, 10, -EISDIR);
     expect_error("/dev/zero", 10, -EINVAL);
-    expect_error(scratch_path(&scratch, "none"), 10, -ENOENT);
+    expect_error(temp_dir_path(&temp_dir, "none"), 10, -ENOENT);
     expect_error("", 10, -ENOENT);
 }
 
 /* Opening a FIFO for reading waits for a writer, of which there is none. */
 Test(file, does_not_wait_for_a_fifo, .timeout = 10)
 {
-    const char *path = scratch_path(&scratch, "fifo");
+    const char *path = temp_dir_path(&temp_dir, "fifo");
 
     cr_assert_eq(mkfifo(path, 0600), 0);
     expect_error(path, 10, -EINVAL);
@@ -121,8 +121,8 @@ Test(file, does_not_wait_for_a_fifo, .timeout = 10)
 
 Test(file, has_its_errors_in_words)
 {
-    cr_expect_str_eq(file_read_error(-ENOENT), "No such file or directory");
-    cr_expect_str_eq(file_read_error(-EISDIR), "Is a directory");
-    cr_expect_str_eq(file_read_error(-EINVAL), "Not a regular file");
-    cr_expect_str_eq(file_read_error(-EFBIG), "File too large");
+    cr_expect_str_eq(file_strerror(-ENOENT), "No such file or directory");
+    cr_expect_str_eq(file_strerror(-EISDIR), "Is a directory");
+    cr_expect_str_eq(file_strerror(-EINVAL), "Not a regular file");
+    cr_expect_str_eq(file_strerror(-EFBIG), "File too large");
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "greetd/base/cleanup.h"
+#include "greetd/base/clock.h"
 
 #define USEC(sec) (UINT64_C(sec) * 1000000)
 
@@ -23,7 +24,7 @@ struct row {
 
 #define REFUSED(error) (error), UNTOUCHED
 
-ParameterizedTestParameters(value, reads_times_as_systemd_does)
+ParameterizedTestParameters(parse, reads_times_as_systemd_does)
 {
     static struct row rows[] = {
         {"0", 0, 0},
@@ -71,7 +72,7 @@ ParameterizedTestParameters(value, reads_times_as_systemd_does)
         {"0.0000019", 0, 1},
         {"1.9us", 0, 1},
         {"1.5s 1.5ms", 0, 1501500},
-        {"infinity", 0, VALUE_INFINITY},
+        {"infinity", 0, USEC_INFINITY},
         {"18446744073709551614us", 0, UINT64_MAX - 1},
         {"18446744073709551615us", REFUSED(-ERANGE)},
         {"18446744073709551616us", REFUSED(-ERANGE)},
@@ -108,11 +109,11 @@ ParameterizedTestParameters(value, reads_times_as_systemd_does)
     return cr_make_param_array(struct row, rows, ELEMENTSOF(rows));
 }
 
-ParameterizedTest(struct row *row, value, reads_times_as_systemd_does)
+ParameterizedTest(struct row *row, parse, reads_times_as_systemd_does)
 {
     uint64_t usec = UNTOUCHED;
 
-    cr_expect_eq(value_parse_time(&usec, row->text), row->result, "%s", row->text);
+    cr_expect_eq(parse_timespan(&usec, row->text), row->result, "%s", row->text);
     cr_expect_eq(usec, row->number, "%s: %" PRIu64, row->text, usec);
 }
 
@@ -121,7 +122,7 @@ struct time_row {
     char text[64];
 };
 
-ParameterizedTestParameters(value, writes_times_in_the_largest_units)
+ParameterizedTestParameters(parse, writes_times_in_the_largest_units)
 {
     static struct time_row rows[] = {
         {0, "0"},
@@ -135,33 +136,33 @@ ParameterizedTestParameters(value, writes_times_in_the_largest_units)
         {USEC(31557600), "52w 1d 6h"},
         {USEC(694861) + 1001, "1w 1d 1h 1min 1s 1ms 1us"},
         {UINT64_MAX - 1, "30500568w 6d 8h 1min 49s 551ms 614us"},
-        {VALUE_INFINITY, "infinity"},
+        {USEC_INFINITY, "infinity"},
     };
     return cr_make_param_array(struct time_row, rows, ELEMENTSOF(rows));
 }
 
-ParameterizedTest(struct time_row *row, value, writes_times_in_the_largest_units)
+ParameterizedTest(struct time_row *row, parse, writes_times_in_the_largest_units)
 {
-    char text[VALUE_TIME_TEXT_MAX];
+    char text[TIMESPAN_TEXT_MAX];
 
-    cr_expect_str_eq(value_format_time(row->usec, text), row->text);
+    cr_expect_str_eq(format_timespan(row->usec, text), row->text);
 }
 
-Test(value, reads_back_every_time_it_writes)
+Test(parse, reads_back_every_time_it_writes)
 {
-    char text[VALUE_TIME_TEXT_MAX];
+    char text[TIMESPAN_TEXT_MAX];
 
     /* Steps that are no multiple of any unit, over the whole range. */
     for (uint64_t usec = 1; usec < UINT64_MAX / 3; usec = usec * 3 + 1) {
         uint64_t again = UNTOUCHED;
-        value_format_time(usec, text);
-        cr_expect_eq(value_parse_time(&again, text), 0, "%s", text);
+        format_timespan(usec, text);
+        cr_expect_eq(parse_timespan(&again, text), 0, "%s", text);
         cr_expect_eq(again, usec, "%s", text);
     }
-    cr_expect_lt(strlen(value_format_time(UINT64_MAX - 1, text)), sizeof(text));
+    cr_expect_lt(strlen(format_timespan(UINT64_MAX - 1, text)), sizeof(text));
 }
 
-ParameterizedTestParameters(value, reads_numbers_within_limits)
+ParameterizedTestParameters(parse, reads_numbers_within_limits)
 {
     static struct row rows[] = {
         {"1", 0, 1},
@@ -183,23 +184,23 @@ ParameterizedTestParameters(value, reads_numbers_within_limits)
     return cr_make_param_array(struct row, rows, ELEMENTSOF(rows));
 }
 
-ParameterizedTest(struct row *row, value, reads_numbers_within_limits)
+ParameterizedTest(struct row *row, parse, reads_numbers_within_limits)
 {
     uint64_t number = UNTOUCHED;
 
-    cr_expect_eq(value_parse_unsigned(&number, row->text, 1, 1024), row->result, "%s", row->text);
+    cr_expect_eq(parse_unsigned(&number, row->text, 1, 1024), row->result, "%s", row->text);
     cr_expect_eq(number, row->number, "%s: %" PRIu64, row->text, number);
 }
 
-Test(value, reads_the_largest_number)
+Test(parse, reads_the_largest_number)
 {
     uint64_t number = UNTOUCHED;
 
-    cr_expect_eq(value_parse_unsigned(&number, "18446744073709551615", 0, UINT64_MAX), 0);
+    cr_expect_eq(parse_unsigned(&number, "18446744073709551615", 0, UINT64_MAX), 0);
     cr_expect_eq(number, UINT64_MAX);
 }
 
-ParameterizedTestParameters(value, reads_sizes_in_powers_of_1024)
+ParameterizedTestParameters(parse, reads_sizes_in_powers_of_1024)
 {
     static struct row rows[] = {
         {"0", 0, 0},
@@ -212,7 +213,7 @@ ParameterizedTestParameters(value, reads_sizes_in_powers_of_1024)
         {"1P", 0, UINT64_C(1) << 50},
         {"15E", 0, UINT64_C(15) << 60},
         {"16777215T", 0, UINT64_C(16777215) << 40},
-        {"infinity", 0, VALUE_INFINITY},
+        {"infinity", 0, USEC_INFINITY},
         {"18446744073709551614", 0, UINT64_MAX - 1},
         {"18446744073709551615", REFUSED(-ERANGE)},
         {"16E", REFUSED(-ERANGE)},
@@ -228,15 +229,15 @@ ParameterizedTestParameters(value, reads_sizes_in_powers_of_1024)
     return cr_make_param_array(struct row, rows, ELEMENTSOF(rows));
 }
 
-ParameterizedTest(struct row *row, value, reads_sizes_in_powers_of_1024)
+ParameterizedTest(struct row *row, parse, reads_sizes_in_powers_of_1024)
 {
     uint64_t size = UNTOUCHED;
 
-    cr_expect_eq(value_parse_size(&size, row->text), row->result, "%s", row->text);
+    cr_expect_eq(parse_size(&size, row->text), row->result, "%s", row->text);
     cr_expect_eq(size, row->number, "%s: %" PRIu64, row->text, size);
 }
 
-Test(value, reads_booleans_in_any_case)
+Test(parse, reads_booleans_in_any_case)
 {
     static const char *const words[2][8] = {
         {"0", "no", "false", "off", "No", "FALSE", "Off", "nO"},
@@ -246,70 +247,18 @@ Test(value, reads_booleans_in_any_case)
     for (size_t truth = 0; truth < 2; truth++)
         for (size_t i = 0; i < ELEMENTSOF(words[truth]); i++) {
             bool value = !truth;
-            cr_expect_eq(value_parse_boolean(&value, words[truth][i]), 0, "%s", words[truth][i]);
+            cr_expect_eq(parse_boolean(&value, words[truth][i]), 0, "%s", words[truth][i]);
             cr_expect_eq(value, truth, "%s", words[truth][i]);
         }
 }
 
-Test(value, refuses_what_is_not_a_boolean)
+Test(parse, refuses_what_is_not_a_boolean)
 {
     static const char *const texts[] = {"", "2", "00", "yess", "ye", "enabled", " yes", "on "};
     bool value = true;
 
     for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
-        cr_expect_eq(value_parse_boolean(&value, texts[i]), -EINVAL, "%s", texts[i]);
+        cr_expect_eq(parse_boolean(&value, texts[i]), -EINVAL, "%s", texts[i]);
         cr_expect(value);
-    }
-}
-
-Test(value, shows_a_text_that_fits_a_message_as_it_is)
-{
-    char buffer[VALUE_EXCERPT_MAX];
-
-    cr_expect_str_eq(value_excerpt("", buffer), "");
-    cr_expect_str_eq(value_excerpt("500 ms \xc3\xa4 \\n", buffer), "500 ms \xc3\xa4 \\n");
-}
-
-Test(value, shows_control_characters_by_number)
-{
-    char buffer[VALUE_EXCERPT_MAX];
-
-    cr_expect_str_eq(value_excerpt("\x1b[2J\n\x7f", buffer), "\\x1b[2J\\x0a\\x7f");
-    /* Latin-1; half a character; one written too long; a surrogate; beyond the last one. */
-    cr_expect_str_eq(value_excerpt("gr\xfc\xdf", buffer), "gr\\xfc\\xdf");
-    cr_expect_str_eq(value_excerpt("\xe2\x82", buffer), "\\xe2\\x82");
-    cr_expect_str_eq(value_excerpt("\xc0\xaf", buffer), "\\xc0\\xaf");
-    cr_expect_str_eq(value_excerpt("\xed\xa0\x80", buffer), "\\xed\\xa0\\x80");
-    cr_expect_str_eq(value_excerpt("\xf4\x90\x80\x80", buffer), "\\xf4\\x90\\x80\\x80");
-    cr_expect_str_eq(value_excerpt("\xe2\x82\xac \xf0\x9f\x91\x8b", buffer),
-                     "\xe2\x82\xac \xf0\x9f\x91\x8b");
-}
-
-/* Whatever its length and wherever its two-byte characters stand, a text is cut between two of them
- * and keeps within the buffer. */
-Test(value, cuts_a_long_text_between_characters)
-{
-    for (size_t ascii = 0; ascii < 3; ascii++)
-        for (size_t length = 60; length < 300; length++) {
-            char text[512] = "aa", buffer[VALUE_EXCERPT_MAX];
-            for (size_t i = ascii; i + 1 < length; i += 2)
-                memcpy(text + i, "\xc3\xa4", sizeof("\xc3\xa4"));
-
-            size_t shown = strlen(value_excerpt(text, buffer));
-            cr_assert_lt(shown, sizeof(buffer));
-            if (strcmp(buffer, text) == 0)
-                continue;
-            cr_expect_str_eq(buffer + shown - 3, "...");
-            cr_expect_eq((shown - 3 - ascii) % 2, 0, "%s", buffer);
-            cr_expect_eq(memcmp(buffer, text, shown - 3), 0, "%s", buffer);
-        }
-}
-
-Test(value, keeps_within_the_buffer_whatever_it_escapes)
-{
-    for (size_t length = 0; length < 300; length++) {
-        char text[512] = "", buffer[VALUE_EXCERPT_MAX];
-        memset(text, '\x01', length);
-        cr_expect_lt(strlen(value_excerpt(text, buffer)), sizeof(buffer));
     }
 }

@@ -41,7 +41,7 @@ Test(ring, one_of_zeroes_can_be_freed)
 }
 
 /* Pushes and pops through a ring of SIZE, in all its states of fullness. */
-static void go_round(struct ring *ring, size_t size)
+static void run_once(struct ring *ring, size_t size)
 {
     int in = 0, out = 0, got = -1;
 
@@ -70,7 +70,7 @@ ParameterizedTest(size_t *size, ring, keeps_the_order_when_full_when_empty_and_a
     struct ring ring;
 
     cr_assert_eq(ring_init(&ring, *size, sizeof(int)), 0);
-    go_round(&ring, *size);
+    run_once(&ring, *size);
     ring_deinit(&ring);
 }
 
@@ -80,7 +80,7 @@ Test(ring, keeps_the_order_when_the_positions_themselves_wrap_around)
 
     cr_assert_eq(ring_init(&ring, 8, sizeof(int)), 0);
     ring.pushed = ring.popped = ring.pushed_seen = ring.popped_seen = SIZE_MAX - 20;
-    go_round(&ring, 8);
+    run_once(&ring, 8);
     cr_assert_lt(ring.pushed, SIZE_MAX / 2);
     ring_deinit(&ring);
 }

@@ -14,7 +14,7 @@ struct row {
     char name[32], nearest[32];
 };
 
-ParameterizedTestParameters(suggest, finds_what_was_meant)
+ParameterizedTestParameters(text, finds_what_was_meant)
 {
     static struct row rows[] = {
         {"LigerSec", "LingerSec"},       {"LLingerSec", "LingerSec"}, {"LinkerSec", "LingerSec"},
@@ -26,32 +26,32 @@ ParameterizedTestParameters(suggest, finds_what_was_meant)
     return cr_make_param_array(struct row, rows, ELEMENTSOF(rows));
 }
 
-ParameterizedTest(struct row *row, suggest, finds_what_was_meant)
+ParameterizedTest(struct row *row, text, finds_what_was_meant)
 {
-    const char *nearest = suggest_nearest(row->name, names, ELEMENTSOF(names));
+    const char *nearest = text_nearest(row->name, names, ELEMENTSOF(names));
 
     cr_assert_not_null(nearest, "%s", row->name);
     cr_expect_str_eq(nearest, row->nearest);
 }
 
-Test(suggest, finds_nothing_for_a_name_of_another_kind)
+Test(text, finds_nothing_for_a_name_of_another_kind)
 {
     static const char *const strangers[] = {"", "x", "Timeout", "IdleExitSec", "Bacxyzg", "Sec"};
 
     for (size_t i = 0; i < ELEMENTSOF(strangers); i++)
-        cr_expect_null(suggest_nearest(strangers[i], names, ELEMENTSOF(names)), "%s", strangers[i]);
-    cr_expect_null(suggest_nearest("Message", names, 0));
+        cr_expect_null(text_nearest(strangers[i], names, ELEMENTSOF(names)), "%s", strangers[i]);
+    cr_expect_null(text_nearest("Message", names, 0));
 }
 
-Test(suggest, prefers_the_first_of_several)
+Test(text, prefers_the_first_of_several)
 {
     static const char *const twins[] = {"Allow1", "Allow2"};
 
-    cr_expect_eq(suggest_nearest("Allow3", twins, 2), twins[0]);
-    cr_expect_eq(suggest_nearest("Allow2", twins, 2), twins[1]);
+    cr_expect_eq(text_nearest("Allow3", twins, 2), twins[0]);
+    cr_expect_eq(text_nearest("Allow2", twins, 2), twins[1]);
 }
 
-Test(suggest, copes_with_names_of_any_length)
+Test(text, copes_with_names_of_any_length)
 {
     char name[1000], candidate[1000];
     const char *const candidates[] = {candidate};
@@ -60,6 +60,58 @@ Test(suggest, copes_with_names_of_any_length)
         memset(name, 'a', length);
         memset(candidate, 'a', length);
         name[length] = candidate[length] = '\0';
-        cr_expect_eq(suggest_nearest(name, candidates, 1), length <= 64 ? candidate : NULL);
+        cr_expect_eq(text_nearest(name, candidates, 1), length <= 64 ? candidate : NULL);
+    }
+}
+
+Test(text, shows_a_text_that_fits_a_message_as_it_is)
+{
+    char buffer[TEXT_EXCERPT_MAX];
+
+    cr_expect_str_eq(text_excerpt("", buffer), "");
+    cr_expect_str_eq(text_excerpt("500 ms \xc3\xa4 \\n", buffer), "500 ms \xc3\xa4 \\n");
+}
+
+Test(text, shows_control_characters_by_number)
+{
+    char buffer[TEXT_EXCERPT_MAX];
+
+    cr_expect_str_eq(text_excerpt("\x1b[2J\n\x7f", buffer), "\\x1b[2J\\x0a\\x7f");
+    /* Latin-1; half a character; one written too long; a surrogate; beyond the last one. */
+    cr_expect_str_eq(text_excerpt("gr\xfc\xdf", buffer), "gr\\xfc\\xdf");
+    cr_expect_str_eq(text_excerpt("\xe2\x82", buffer), "\\xe2\\x82");
+    cr_expect_str_eq(text_excerpt("\xc0\xaf", buffer), "\\xc0\\xaf");
+    cr_expect_str_eq(text_excerpt("\xed\xa0\x80", buffer), "\\xed\\xa0\\x80");
+    cr_expect_str_eq(text_excerpt("\xf4\x90\x80\x80", buffer), "\\xf4\\x90\\x80\\x80");
+    cr_expect_str_eq(text_excerpt("\xe2\x82\xac \xf0\x9f\x91\x8b", buffer),
+                     "\xe2\x82\xac \xf0\x9f\x91\x8b");
+}
+
+/* Whatever its length and wherever its two-byte characters stand, a text is cut between two of them
+ * and keeps within the buffer. */
+Test(text, cuts_a_long_text_between_characters)
+{
+    for (size_t ascii = 0; ascii < 3; ascii++)
+        for (size_t length = 60; length < 300; length++) {
+            char text[512] = "aa", buffer[TEXT_EXCERPT_MAX];
+            for (size_t i = ascii; i + 1 < length; i += 2)
+                memcpy(text + i, "\xc3\xa4", sizeof("\xc3\xa4"));
+
+            size_t shown = strlen(text_excerpt(text, buffer));
+            cr_assert_lt(shown, sizeof(buffer));
+            if (strcmp(buffer, text) == 0)
+                continue;
+            cr_expect_str_eq(buffer + shown - 3, "...");
+            cr_expect_eq((shown - 3 - ascii) % 2, 0, "%s", buffer);
+            cr_expect_eq(memcmp(buffer, text, shown - 3), 0, "%s", buffer);
+        }
+}
+
+Test(text, keeps_within_the_buffer_whatever_it_escapes)
+{
+    for (size_t length = 0; length < 300; length++) {
+        char text[512] = "", buffer[TEXT_EXCERPT_MAX];
+        memset(text, '\x01', length);
+        cr_expect_lt(strlen(text_excerpt(text, buffer)), sizeof(buffer));
     }
 }

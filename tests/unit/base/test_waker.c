@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 
-#include "greetd/base/timeout_queue.h"
+#include "greetd/base/clock.h"
 
 TestSuite(waker, .timeout = 60);
 
@@ -16,7 +16,7 @@ Test(waker, wakes_a_thread_that_is_about_to_sleep)
     cr_assert_eq(waker_init(&waker), 0);
     waker_prepare(&waker);
     waker_wake(&waker);
-    waker_sleep(&waker, DEADLINE_NEVER);
+    waker_sleep(&waker, USEC_INFINITY);
     waker_deinit(&waker);
 }
 
@@ -29,9 +29,9 @@ Test(waker, leaves_a_thread_that_is_awake_alone)
     waker_cancel(&waker);
     waker_wake(&waker);
     waker_prepare(&waker);
-    uint64_t deadline_usec = deadline_now() + 20000;
+    uint64_t deadline_usec = clock_now() + 20000;
     waker_sleep(&waker, deadline_usec);
-    cr_assert_geq(deadline_now(), deadline_usec);
+    cr_assert_geq(clock_now(), deadline_usec);
     waker_deinit(&waker);
 }
 
@@ -45,7 +45,7 @@ static void await(struct waker *waker, atomic_uint *number, unsigned n)
     while (atomic_load_explicit(number, memory_order_relaxed) < n) {
         waker_prepare(waker);
         if (atomic_load_explicit(number, memory_order_relaxed) < n)
-            waker_sleep(waker, DEADLINE_NEVER);
+            waker_sleep(waker, USEC_INFINITY);
         else
             waker_cancel(waker);
     }

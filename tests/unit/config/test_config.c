@@ -10,13 +10,13 @@
 
 TestSuite(config, .init = set_up, .fini = tear_down);
 
-static void expect_line(size_t index, const char *name, const char *rest)
+static void expect_line(size_t index, const char *name, const char *unsent)
 {
     char expected[PATH_MAX + 128];
 
-    cr_assert_lt(index, report.n_lines);
-    snprintf(expected, sizeof(expected), "%s%s", scratch_path(&scratch, name), rest);
-    cr_expect_str_eq(report.lines[index], expected);
+    cr_assert_lt(index, diagnostics.n_lines);
+    snprintf(expected, sizeof(expected), "%s%s", temp_dir_path(&temp_dir, name), unsent);
+    cr_expect_str_eq(diagnostics.lines[index], expected);
 }
 
 Test(config, is_the_ten_lines_of_python_by_default)
@@ -66,10 +66,10 @@ Test(config, does_not_find_the_default_listener_by_name)
 
 Test(config, reads_drop_ins_after_the_main_file)
 {
-    scratch_mkdir(&scratch, "greetd.conf.d");
-    scratch_write_text(&scratch, "greetd.conf.d/20.conf", "[Greeting]\nMessage=twenty\n");
-    scratch_write_text(&scratch, "greetd.conf.d/10.conf",
-                       "[Greeting]\nMessage=ten\n[Server]\nListenStream=\nListenStream=11\n");
+    temp_dir_mkdir(&temp_dir, "greetd.conf.d");
+    temp_dir_write_text(&temp_dir, "greetd.conf.d/20.conf", "[Greeting]\nMessage=twenty\n");
+    temp_dir_write_text(&temp_dir, "greetd.conf.d/10.conf",
+                        "[Greeting]\nMessage=ten\n[Server]\nListenStream=\nListenStream=11\n");
     struct config *config = load_text("[Server]\nListenStream=10\n[Greeting]\nMessage=main\n");
 
     expect_greeting(config_default_listener(config), "twenty", 6);
@@ -84,7 +84,7 @@ Test(config, reads_message_files)
     char text[PATH_MAX + 64];
 
     snprintf(text, sizeof(text), "[Greeting]\nMessageFile=%s\n[Listener x]\n",
-             scratch_write(&scratch, "message", bytes, sizeof(bytes)));
+             temp_dir_write(&temp_dir, "message", bytes, sizeof(bytes)));
     struct config *config = load_text(text);
     expect_greeting(config_default_listener(config), bytes, sizeof(bytes));
     expect_greeting(config_listener_at(config, 0), bytes, sizeof(bytes));
@@ -115,7 +115,7 @@ Test(config, compiles_a_greeting_anew_for_who_expands_it_otherwise)
 Test(config, expands_a_message_file_only_if_told)
 {
     char text[PATH_MAX + 128];
-    const char *path = scratch_write_text(&scratch, "message", "$$\\n");
+    const char *path = temp_dir_write_text(&temp_dir, "message", "$$\\n");
 
     snprintf(text, sizeof(text), "[Greeting]\nMessageFile=%s\n[Listener x]\nExpand=yes\n", path);
     struct config *config = load_text(text);
@@ -128,23 +128,23 @@ Test(config, expands_a_message_file_only_if_told)
 Test(config, reports_a_bad_variable_where_it_is_written)
 {
     char text[PATH_MAX + 512];
-    const char *file = scratch_write_text(&scratch, "message", "Hi $nobody");
+    const char *file = temp_dir_write_text(&temp_dir, "message", "Hi $nobody");
 
     snprintf(text, sizeof(text),
              "[Greeting]\nMessage=from $remote_adr\n[Listener x]\n[Listener y]\nExpand=yes\n"
              "MessageFile=%s\n[Listener z]\nMessage=5$\nExpand=no\n[Listener w]\n"
              "Message=$nothing\nMessage=\n[Listener v]\nMessage=\\q$nothing\n",
              file);
-    const char *path = scratch_write_text(&scratch, "greetd.conf", text);
+    const char *path = temp_dir_write_text(&temp_dir, "greetd.conf", text);
     cr_assert_null(load(path));
-    cr_expect_eq(report.n_mistakes, 4);
+    cr_expect_eq(diagnostics.n_errors, 4);
     expect_line(0, "greetd.conf",
                 ":14: Message=: bad escape \\q at byte 1; the escapes are \\n, \\r, \\t, \\\\ and "
                 "\\xHH");
     expect_line(1, "greetd.conf",
                 ":2: Message=: unknown variable $remote_adr at byte 6; did you mean $remote_addr?");
     snprintf(text, sizeof(text), ":6: MessageFile=%s:1: unknown variable $nobody at byte 4",
-             scratch_path(&scratch, "message"));
+             temp_dir_path(&temp_dir, "message"));
     expect_line(2, "greetd.conf", text);
     expect_line(3, "greetd.conf", ":14: Message=: unknown variable $nothing at byte 3");
 }
@@ -152,26 +152,27 @@ Test(config, reports_a_bad_variable_where_it_is_written)
 Test(config, reports_a_bad_variable_on_the_command_line)
 {
     const struct config_options options = {
-        .path = scratch_write_text(&scratch, "greetd.conf", "[Greeting]\n"),
+        .path = temp_dir_write_text(&temp_dir, "greetd.conf", "[Greeting]\n"),
         .message = "$connexion",
     };
     struct config *config = NULL;
 
-    cr_assert_eq(config_load(&config, &options, &report), -EBADMSG);
-    cr_assert_eq(report.n_lines, 1);
-    cr_expect_str_eq(report.lines[0], "command line: --message=: unknown variable $connexion at "
-                                      "byte 1; did you mean $connection?");
+    cr_assert_eq(config_load(&config, &options, &diagnostics), -EBADMSG);
+    cr_assert_eq(diagnostics.n_lines, 1);
+    cr_expect_str_eq(diagnostics.lines[0],
+                     "command line: --message=: unknown variable $connexion at "
+                     "byte 1; did you mean $connection?");
 }
 
 Test(config, reports_a_message_file_that_cant_be_read_where_it_is_named)
 {
-    const char *path = scratch_write_text(&scratch, "greetd.conf",
-                                          "[Greeting]\nMessageFile=/nonexistent\n"
-                                          "[Listener x]\n[Listener y]\nMessageFile=/dev/zero\n"
-                                          "[Server]\nBacklog=0\n");
+    const char *path = temp_dir_write_text(&temp_dir, "greetd.conf",
+                                           "[Greeting]\nMessageFile=/nonexistent\n"
+                                           "[Listener x]\n[Listener y]\nMessageFile=/dev/zero\n"
+                                           "[Server]\nBacklog=0\n");
 
     cr_assert_null(load(path));
-    cr_expect_eq(report.n_mistakes, 3);
+    cr_expect_eq(diagnostics.n_errors, 3);
     expect_line(0, "greetd.conf", ":7: Backlog=0: must be a number from 1 to 2147483647");
     expect_line(1, "greetd.conf", ":2: MessageFile=/nonexistent: No such file or directory");
     expect_line(2, "greetd.conf", ":5: MessageFile=/dev/zero: Not a regular file");
@@ -191,10 +192,11 @@ Test(config, tells_what_the_system_refused_from_mistakes)
 
     for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
         struct config_options options = {
-            .path = scratch_write_text(&scratch, "greetd.conf", rows[i].text)};
+            .path = temp_dir_write_text(&temp_dir, "greetd.conf", rows[i].text)};
         struct config *config = NULL;
 
-        cr_expect_eq(config_load(&config, &options, &report), rows[i].error, "%s", rows[i].text);
+        cr_expect_eq(config_load(&config, &options, &diagnostics), rows[i].error, "%s",
+                     rows[i].text);
     }
 }
 
@@ -207,20 +209,20 @@ Test(config, does_not_read_a_message_file_that_is_not_in_force)
 
 Test(config, must_have_the_file_that_is_named)
 {
-    cr_assert_null(load(scratch_path(&scratch, "none.conf")));
-    cr_expect_eq(report.n_mistakes, 1);
+    cr_assert_null(load(temp_dir_path(&temp_dir, "none.conf")));
+    cr_expect_eq(diagnostics.n_errors, 1);
     expect_line(0, "none.conf", ": No such file or directory");
 }
 
 Test(config, reports_mistakes_of_all_files_in_one_run)
 {
-    scratch_mkdir(&scratch, "greetd.conf.d");
-    scratch_write_text(&scratch, "greetd.conf.d/a.conf", "[Greeting]\n\nLingerSec=x\n");
-    scratch_symlink(&scratch, "nowhere", "greetd.conf.d/b.conf");
-    const char *path = scratch_write_text(&scratch, "greetd.conf", "[Server]\nWorkers=-1\n");
+    temp_dir_mkdir(&temp_dir, "greetd.conf.d");
+    temp_dir_write_text(&temp_dir, "greetd.conf.d/a.conf", "[Greeting]\n\nLingerSec=x\n");
+    temp_dir_symlink(&temp_dir, "nowhere", "greetd.conf.d/b.conf");
+    const char *path = temp_dir_write_text(&temp_dir, "greetd.conf", "[Server]\nWorkers=-1\n");
 
     cr_assert_null(load(path));
-    cr_assert_eq(report.n_lines, 3);
+    cr_assert_eq(diagnostics.n_lines, 3);
     expect_line(0, "greetd.conf.d/b.conf", ": No such file or directory");
     expect_line(1, "greetd.conf", ":2: Workers=-1: must be auto or a number from 1 to 1024");
     expect_line(2, "greetd.conf.d/a.conf",
@@ -231,16 +233,16 @@ Test(config, is_overruled_by_the_command_line)
 {
     const char *listen[] = {"@one", "@two"};
     struct config_options options = {
-        .path = scratch_write_text(&scratch, "greetd.conf",
-                                   "[Server]\nListenStream=80\n[Greeting]\nMessage=file\n"),
+        .path = temp_dir_write_text(&temp_dir, "greetd.conf",
+                                    "[Server]\nListenStream=80\n[Greeting]\nMessage=file\n"),
         .listen = listen,
         .n_listen = 2,
         .message = "a\\x20",
     };
     struct config *config = NULL;
 
-    cr_expect_eq(config_check_options(&options, &report), 0);
-    cr_assert_eq(config_load(&config, &options, &report), 0);
+    cr_expect_eq(config_check_options(&options, &diagnostics), 0);
+    cr_assert_eq(config_load(&config, &options, &diagnostics), 0);
     expect_greeting(config_default_listener(config), "a ", 2);
     cr_assert_eq(config_default_listener(config)->addresses.n, 2);
     cr_expect_str_eq(config_default_listener(config)->addresses.texts[1], "@two");
@@ -253,26 +255,28 @@ Test(config, checks_the_command_line_without_any_file)
     struct config_options options = {
         .path = "/nonexistent", .listen = listen, .n_listen = 3, .message = "\\q"};
 
-    cr_expect_eq(config_check_options(&options, &report), -EBADMSG);
-    cr_assert_eq(report.n_lines, 3);
-    for (size_t i = 0; i < report.n_lines; i++)
-        cr_expect_eq(strncmp(report.lines[i], "command line: --", 16), 0, "%s", report.lines[i]);
+    cr_expect_eq(config_check_options(&options, &diagnostics), -EBADMSG);
+    cr_assert_eq(diagnostics.n_lines, 3);
+    for (size_t i = 0; i < diagnostics.n_lines; i++)
+        cr_expect_eq(strncmp(diagnostics.lines[i], "command line: --", 16), 0, "%s",
+                     diagnostics.lines[i]);
 
-    report_deinit(&report);
+    diagnostics_deinit(&diagnostics);
     options.n_listen = 0;
     options.message = "good";
-    cr_expect_eq(config_check_options(&options, &report), 0);
-    cr_expect_eq(report.n_mistakes, 0);
+    cr_expect_eq(config_check_options(&options, &diagnostics), 0);
+    cr_expect_eq(diagnostics.n_errors, 0);
 }
 
 Test(config, fails_only_for_mistakes_of_its_own)
 {
-    report_add(&report, "an older mistake");
-    const struct config_options options = {.path = scratch_write_text(&scratch, "greetd.conf", "")};
+    diagnostics_add(&diagnostics, "an older mistake");
+    const struct config_options options = {.path =
+                                               temp_dir_write_text(&temp_dir, "greetd.conf", "")};
     struct config *config = NULL;
 
-    cr_expect_eq(config_check_options(&options, &report), 0);
-    cr_assert_eq(config_load(&config, &options, &report), 0);
+    cr_expect_eq(config_check_options(&options, &diagnostics), 0);
+    cr_assert_eq(config_load(&config, &options, &diagnostics), 0);
     config_unref(config);
 }
 

@@ -44,7 +44,7 @@ Test(config_show, is_shown_with_the_origin_of_every_setting)
 {
     struct config *config = load_text("[Greeting]\nMessage=a\n[Listener x]\nLingerSec=1\n");
     char *text = show(config), expected[4096];
-    const char *path = scratch_path(&scratch, "greetd.conf");
+    const char *path = temp_dir_path(&temp_dir, "greetd.conf");
 
     snprintf(expected, sizeof(expected),
              "[Server]\n"
@@ -101,9 +101,9 @@ static void expect_same_listener(const struct config_listener *a, const struct c
 static void expect_same_when_read_again(const struct config *config)
 {
     char *shown = show(config);
-    struct config *again = load(scratch_write_text(&scratch, "shown.conf", shown));
+    struct config *again = load(temp_dir_write_text(&temp_dir, "shown.conf", shown));
 
-    cr_assert_not_null(again, "%s\n%s", report.n_lines > 0 ? report.lines[0] : "", shown);
+    cr_assert_not_null(again, "%s\n%s", diagnostics.n_lines > 0 ? diagnostics.lines[0] : "", shown);
     cr_expect_eq(
         memcmp(config_server(again), config_server(config), sizeof(struct server_settings)), 0);
     expect_same_listener(config_default_listener(again), config_default_listener(config));
@@ -158,7 +158,7 @@ Test(config_show, is_the_same_when_read_again_if_a_path_ends_in_a_backslash)
     char text[256];
 
     snprintf(text, sizeof(text), "[Greeting]\nMessageFile=%s \n",
-             scratch_write_text(&scratch, "file\\", ""));
+             temp_dir_write_text(&temp_dir, "file\\", ""));
     struct config *config = load_text(text);
     expect_same_when_read_again(config);
     config_unref(config);
@@ -170,15 +170,15 @@ Test(config_show, is_the_same_when_read_again_even_if_no_file_could_say_it)
     static const char *const messages[] = {" a ",  "\ta\t", "a\nb\n", "\n",     "\r",
                                            " ",    "",      "#\n#",   "a\\\\ ", "\\\\\n[Server]\n",
                                            "\x01 "};
-    const char *path = scratch_write_text(&scratch, "greetd.conf", "[Listener x]\n");
+    const char *path = temp_dir_write_text(&temp_dir, "greetd.conf", "[Listener x]\n");
 
     for (size_t i = 0; i < ELEMENTSOF(messages); i++) {
         const struct config_options options = {.path = path, .message = messages[i]};
         struct config *config = NULL;
-        cr_assert_eq(config_load(&config, &options, &report), 0);
+        cr_assert_eq(config_load(&config, &options, &diagnostics), 0);
         expect_same_when_read_again(config);
         config_unref(config);
-        path = scratch_path(&scratch, "greetd.conf");
+        path = temp_dir_path(&temp_dir, "greetd.conf");
     }
 }
 

@@ -9,35 +9,36 @@
 #include "greetd/base/cleanup.h"
 #include "support/temp_dir.h"
 
-static struct scratch scratch;
+static struct temp_dir temp_dir;
 static struct config_files files;
-static struct report report;
+static struct diagnostics diagnostics;
 
 static void set_up(void)
 {
-    scratch_init(&scratch);
+    temp_dir_init(&temp_dir);
     files = CONFIG_FILES_NULL;
-    report = REPORT_NULL;
+    diagnostics = DIAGNOSTICS_NULL;
 }
 
 static void tear_down(void)
 {
     config_files_deinit(&files);
-    report_deinit(&report);
-    scratch_deinit(&scratch);
+    diagnostics_deinit(&diagnostics);
+    temp_dir_deinit(&temp_dir);
 }
 
-TestSuite(config_files, .init = set_up, .fini = tear_down);
+TestSuite(files, .init = set_up, .fini = tear_down);
 
 static void read_main(bool required)
 {
-    cr_assert_eq(config_files_read(&files, scratch_path(&scratch, "main"), required, &report), 0);
+    cr_assert_eq(
+        config_files_read(&files, temp_dir_path(&temp_dir, "main"), required, &diagnostics), 0);
 }
 
 static void expect_file(size_t index, const char *name, const char *text)
 {
     cr_assert_lt(index, files.n);
-    cr_expect_str_eq(files.files[index].path, scratch_path(&scratch, name));
+    cr_expect_str_eq(files.files[index].path, temp_dir_path(&temp_dir, name));
     cr_expect_eq(files.files[index].size, strlen(text));
     cr_expect_str_eq(files.files[index].bytes, text);
 }
@@ -46,21 +47,21 @@ static void expect_mistake(size_t index, const char *name, const char *text)
 {
     char expected[PATH_MAX + 64];
 
-    cr_assert_lt(index, report.n_lines);
-    snprintf(expected, sizeof(expected), "%s: %s", scratch_path(&scratch, name), text);
-    cr_expect_str_eq(report.lines[index], expected);
+    cr_assert_lt(index, diagnostics.n_lines);
+    snprintf(expected, sizeof(expected), "%s: %s", temp_dir_path(&temp_dir, name), text);
+    cr_expect_str_eq(diagnostics.lines[index], expected);
 }
 
-Test(config_files, are_the_main_one_and_drop_ins_in_the_order_of_bytes)
+Test(files, are_the_main_one_and_drop_ins_in_the_order_of_bytes)
 {
-    scratch_write_text(&scratch, "main", "m");
-    scratch_mkdir(&scratch, "main.d");
-    scratch_write_text(&scratch, "main.d/b.conf", "b");
-    scratch_write_text(&scratch, "main.d/10-x.conf", "10");
-    scratch_write_text(&scratch, "main.d/9.conf", "9");
-    scratch_write_text(&scratch, "main.d/a.conf", "a");
-    scratch_write_text(&scratch, "main.d/B.conf", "B");
-    scratch_write_text(&scratch, "main.d/_.conf", "_");
+    temp_dir_write_text(&temp_dir, "main", "m");
+    temp_dir_mkdir(&temp_dir, "main.d");
+    temp_dir_write_text(&temp_dir, "main.d/b.conf", "b");
+    temp_dir_write_text(&temp_dir, "main.d/10-x.conf", "10");
+    temp_dir_write_text(&temp_dir, "main.d/9.conf", "9");
+    temp_dir_write_text(&temp_dir, "main.d/a.conf", "a");
+    temp_dir_write_text(&temp_dir, "main.d/B.conf", "B");
+    temp_dir_write_text(&temp_dir, "main.d/_.conf", "_");
     read_main(true);
 
     static const char *const names[] = {"main",          "main.d/10-x.conf", "main.d/9.conf",
@@ -70,71 +71,71 @@ Test(config_files, are_the_main_one_and_drop_ins_in_the_order_of_bytes)
     cr_assert_eq(files.n, ELEMENTSOF(names));
     for (size_t i = 0; i < ELEMENTSOF(names); i++)
         expect_file(i, names[i], texts[i]);
-    cr_expect_eq(report.n_mistakes, 0);
+    cr_expect_eq(diagnostics.n_errors, 0);
 }
 
-Test(config_files, are_no_hidden_ones_nor_those_of_another_suffix)
+Test(files, are_no_hidden_ones_nor_those_of_another_suffix)
 {
     static const char *const names[] = {"main.d/.a.conf",    "main.d/.conf", "main.d/a.conf~",
                                         "main.d/a.conf.bak", "main.d/a",     "main.d/aconf",
                                         "main.d/README",     "main.d/a.CONF"};
 
-    scratch_write_text(&scratch, "main", "m");
-    scratch_mkdir(&scratch, "main.d");
+    temp_dir_write_text(&temp_dir, "main", "m");
+    temp_dir_mkdir(&temp_dir, "main.d");
     for (size_t i = 0; i < ELEMENTSOF(names); i++)
-        scratch_write_text(&scratch, names[i], "no");
+        temp_dir_write_text(&temp_dir, names[i], "no");
     read_main(true);
     cr_expect_eq(files.n, 1);
-    cr_expect_eq(report.n_mistakes, 0);
+    cr_expect_eq(diagnostics.n_errors, 0);
 }
 
-Test(config_files, may_be_missing_unless_required)
+Test(files, may_be_missing_unless_required)
 {
     read_main(false);
     cr_expect_eq(files.n, 0);
-    cr_expect_eq(report.n_mistakes, 0);
+    cr_expect_eq(diagnostics.n_errors, 0);
 
     read_main(true);
     cr_expect_eq(files.n, 0);
     expect_mistake(0, "main", "No such file or directory");
 }
 
-Test(config_files, may_be_drop_ins_alone)
+Test(files, may_be_drop_ins_alone)
 {
-    scratch_mkdir(&scratch, "main.d");
-    scratch_write_text(&scratch, "main.d/a.conf", "a");
+    temp_dir_mkdir(&temp_dir, "main.d");
+    temp_dir_write_text(&temp_dir, "main.d/a.conf", "a");
     read_main(false);
     cr_assert_eq(files.n, 1);
     expect_file(0, "main.d/a.conf", "a");
 }
 
-Test(config_files, may_be_symbolic_links)
+Test(files, may_be_symbolic_links)
 {
-    scratch_write_text(&scratch, "elsewhere", "e");
-    scratch_write_text(&scratch, "main", "m");
-    scratch_mkdir(&scratch, "main.d");
-    scratch_symlink(&scratch, "../elsewhere", "main.d/a.conf");
-    scratch_symlink(&scratch, "/dev/null", "main.d/b.conf");
+    temp_dir_write_text(&temp_dir, "elsewhere", "e");
+    temp_dir_write_text(&temp_dir, "main", "m");
+    temp_dir_mkdir(&temp_dir, "main.d");
+    temp_dir_symlink(&temp_dir, "../elsewhere", "main.d/a.conf");
+    temp_dir_symlink(&temp_dir, "/dev/null", "main.d/b.conf");
     read_main(true);
     cr_assert_eq(files.n, 3);
     expect_file(1, "main.d/a.conf", "e");
     expect_file(2, "main.d/b.conf", "");
-    cr_expect_eq(report.n_mistakes, 0);
+    cr_expect_eq(diagnostics.n_errors, 0);
 }
 
-Test(config_files, that_cant_be_read_are_all_reported)
+Test(files, that_cant_be_read_are_all_reported)
 {
-    scratch_mkdir(&scratch, "main");
-    scratch_mkdir(&scratch, "main.d");
-    scratch_mkdir(&scratch, "main.d/a.conf");
-    scratch_symlink(&scratch, "nowhere", "main.d/b.conf");
-    scratch_symlink(&scratch, "/dev/zero", "main.d/c.conf");
-    scratch_write_text(&scratch, "main.d/d.conf", "");
-    cr_assert_eq(truncate(scratch.path, (off_t)CONFIG_FILES_SIZE_MAX + 1), 0);
-    scratch_write_text(&scratch, "main.d/e.conf", "e");
+    temp_dir_mkdir(&temp_dir, "main");
+    temp_dir_mkdir(&temp_dir, "main.d");
+    temp_dir_mkdir(&temp_dir, "main.d/a.conf");
+    temp_dir_symlink(&temp_dir, "nowhere", "main.d/b.conf");
+    temp_dir_symlink(&temp_dir, "/dev/zero", "main.d/c.conf");
+    temp_dir_write_text(&temp_dir, "main.d/d.conf", "");
+    cr_assert_eq(truncate(temp_dir.path, (off_t)CONFIG_FILES_SIZE_MAX + 1), 0);
+    temp_dir_write_text(&temp_dir, "main.d/e.conf", "e");
     read_main(false);
 
-    cr_expect_eq(report.n_mistakes, 5);
+    cr_expect_eq(diagnostics.n_errors, 5);
     expect_mistake(0, "main", "Is a directory");
     expect_mistake(1, "main.d/a.conf", "Is a directory");
     expect_mistake(2, "main.d/b.conf", "No such file or directory");
@@ -144,12 +145,12 @@ Test(config_files, that_cant_be_read_are_all_reported)
     expect_file(0, "main.d/e.conf", "e");
 }
 
-Test(config_files, are_reported_if_the_directory_is_none)
+Test(files, are_reported_if_the_directory_is_none)
 {
-    scratch_write_text(&scratch, "main", "m");
-    scratch_write_text(&scratch, "main.d", "");
+    temp_dir_write_text(&temp_dir, "main", "m");
+    temp_dir_write_text(&temp_dir, "main.d", "");
     read_main(true);
     cr_expect_eq(files.n, 1);
-    cr_expect_eq(report.n_mistakes, 1);
+    cr_expect_eq(diagnostics.n_errors, 1);
     expect_mistake(0, "main.d", "Not a directory");
 }

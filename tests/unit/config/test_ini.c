@@ -33,7 +33,7 @@ static void read_all(const char *bytes, size_t size, char *transcript, size_t ro
         case INI_ASSIGNMENT:
             fprintf(stream, "%zu %s=%s|", entry.line, entry.name, entry.value);
             break;
-        case INI_MISTAKE:
+        case INI_ERROR:
             cr_expect_not_null(entry.why);
             fprintf(stream, "%zu !|", entry.line);
         }
@@ -246,8 +246,8 @@ Test(ini, reads_any_text_to_its_end)
         n_texts *= ELEMENTSOF(alphabet);
     for (size_t number = 0; number < n_texts; number++) {
         char text[6];
-        for (size_t i = 0, rest = number; i < length; i++, rest /= ELEMENTSOF(alphabet))
-            text[i] = alphabet[rest % ELEMENTSOF(alphabet)];
+        for (size_t i = 0, unsent = number; i < length; i++, unsent /= ELEMENTSOF(alphabet))
+            text[i] = alphabet[unsent % ELEMENTSOF(alphabet)];
 
         struct ini ini = INI_INIT(text, length);
         struct ini_entry entry;

@@ -30,15 +30,15 @@ ParameterizedTestParameters(section, knows_its_kind_and_name)
 
 ParameterizedTest(struct row *row, section, knows_its_kind_and_name)
 {
-    struct report report = REPORT_NULL;
+    struct diagnostics diagnostics = DIAGNOSTICS_NULL;
     enum section_kind kind;
     const char *name = "";
 
-    cr_assert_eq(section_parse(&kind, &name, row->text, "f:1", &report), 0);
+    cr_assert_eq(section_parse(&kind, &name, row->text, "f:1", &diagnostics), 0);
     cr_expect_eq(kind, row->kind);
     cr_expect_str_eq(name ? name : "", row->name);
     cr_expect_eq(name == NULL, kind != SECTION_LISTENER);
-    cr_expect_eq(report.n_mistakes, 0);
+    cr_expect_eq(diagnostics.n_errors, 0);
 }
 
 struct mistake_row {
@@ -67,14 +67,15 @@ ParameterizedTestParameters(section, is_suggested_for_one_that_is_unknown)
 
 static void expect_mistake(const char *text, const char *mistake)
 {
-    struct report report = REPORT_NULL;
+    struct diagnostics diagnostics = DIAGNOSTICS_NULL;
     enum section_kind kind;
     const char *name;
 
-    cr_expect_eq(section_parse(&kind, &name, text, "f:1", &report), -EINVAL, "%s", text);
-    cr_assert_eq(report.n_lines, 1);
-    cr_expect_eq(strncmp(report.lines[0], mistake, strlen(mistake)), 0, "%s", report.lines[0]);
-    report_deinit(&report);
+    cr_expect_eq(section_parse(&kind, &name, text, "f:1", &diagnostics), -EINVAL, "%s", text);
+    cr_assert_eq(diagnostics.n_lines, 1);
+    cr_expect_eq(strncmp(diagnostics.lines[0], mistake, strlen(mistake)), 0, "%s",
+                 diagnostics.lines[0]);
+    diagnostics_deinit(&diagnostics);
 }
 
 ParameterizedTest(struct mistake_row *row, section, is_suggested_for_one_that_is_unknown)
@@ -96,12 +97,12 @@ Test(section, needs_a_name_that_systemd_could_give)
 Test(section, may_have_a_name_of_255_characters_and_no_longer)
 {
     char text[300] = "Listener ", formatted[SECTION_TEXT_MAX], *name_in_text = text + strlen(text);
-    struct report report = REPORT_NULL;
+    struct diagnostics diagnostics = DIAGNOSTICS_NULL;
     enum section_kind kind;
     const char *name;
 
     memset(name_in_text, 'a', SECTION_NAME_MAX);
-    cr_assert_eq(section_parse(&kind, &name, text, "f:1", &report), 0);
+    cr_assert_eq(section_parse(&kind, &name, text, "f:1", &diagnostics), 0);
     cr_expect_eq(name, name_in_text);
     section_format(kind, name, formatted);
     cr_expect_eq(strlen(formatted), sizeof(formatted) - 1);

@@ -340,13 +340,13 @@ ParameterizedTestParameters(setting, that_is_unknown_gets_a_suggestion)
 
 ParameterizedTest(struct unknown_row *row, setting, that_is_unknown_gets_a_suggestion)
 {
-    struct report report = REPORT_NULL;
+    struct diagnostics diagnostics = DIAGNOSTICS_NULL;
 
-    setting_report_unknown(row->key, row->kind, row->kind == SECTION_LISTENER ? "web" : NULL, "f:7",
-                           &report);
-    cr_assert_eq(report.n_lines, 1);
-    cr_expect_str_eq(report.lines[0], row->mistake);
-    report_deinit(&report);
+    setting_diagnose_unknown(row->key, row->kind, row->kind == SECTION_LISTENER ? "web" : NULL,
+                             "f:7", &diagnostics);
+    cr_assert_eq(diagnostics.n_lines, 1);
+    cr_expect_str_eq(diagnostics.lines[0], row->mistake);
+    diagnostics_deinit(&diagnostics);
 }
 
 Test(setting, is_printed_if_it_is_in_force)

@@ -9,15 +9,16 @@
 
 #include "greetd/base/cleanup.h"
 
-static const struct field_rule number_rule = {
+static const struct setting_rule number_rule = {
     .min = 1, .max = 1024, .word = "auto", .word_value = 0, .accepts = "must be a number"};
-static const struct field_rule time_rule = {
+static const struct setting_rule time_rule = {
     .min = 1000, .max = UINT64_MAX, .accepts = "must be a time"};
-static const struct field_rule path_rule = {.accepts = "must be a path"};
-static const struct field_rule any = {0};
+static const struct setting_rule path_rule = {.accepts = "must be a path"};
+static const struct setting_rule any = {0};
 
 /* What KIND prints for FIELD; the caller's to free(). */
-static char *print(const struct field_kind *kind, const struct field_rule *rule, const void *field)
+static char *print(const struct setting_type *kind, const struct setting_rule *rule,
+                   const void *field)
 {
     char *text = NULL;
     size_t size = 0;
@@ -35,7 +36,7 @@ struct number_row {
     uint64_t number;
 };
 
-ParameterizedTestParameters(field, of_a_number_holds_what_the_rule_accepts)
+ParameterizedTestParameters(setting_type, of_a_number_holds_what_the_rule_accepts)
 {
     static struct number_row rows[] = {
         {"1", 0, 1},          {"1024", 0, 1024},    {"auto", 0, 0},      {"0", -EINVAL, 7},
@@ -44,17 +45,18 @@ ParameterizedTestParameters(field, of_a_number_holds_what_the_rule_accepts)
     return cr_make_param_array(struct number_row, rows, ELEMENTSOF(rows));
 }
 
-ParameterizedTest(struct number_row *row, field, of_a_number_holds_what_the_rule_accepts)
+ParameterizedTest(struct number_row *row, setting_type, of_a_number_holds_what_the_rule_accepts)
 {
     uint64_t number = 7;
     const char *why = NULL;
 
-    cr_expect_eq(field_number.parse(&number_rule, &number, row->text, "f:1", &why), row->result);
+    cr_expect_eq(setting_type_number.parse(&number_rule, &number, row->text, "f:1", &why),
+                 row->result);
     cr_expect_eq(number, row->number);
     cr_expect_eq(why, row->result < 0 ? number_rule.accepts : NULL);
 }
 
-ParameterizedTestParameters(field, of_a_time_holds_what_the_rule_accepts)
+ParameterizedTestParameters(setting_type, of_a_time_holds_what_the_rule_accepts)
 {
     static struct number_row rows[] = {
         {"1ms", 0, 1000},      {"2s", 0, 2000000},      {"infinity", 0, UINT64_MAX},
@@ -64,93 +66,93 @@ ParameterizedTestParameters(field, of_a_time_holds_what_the_rule_accepts)
     return cr_make_param_array(struct number_row, rows, ELEMENTSOF(rows));
 }
 
-ParameterizedTest(struct number_row *row, field, of_a_time_holds_what_the_rule_accepts)
+ParameterizedTest(struct number_row *row, setting_type, of_a_time_holds_what_the_rule_accepts)
 {
     uint64_t usec = 7;
     const char *why = NULL;
 
-    cr_expect_eq(field_time.parse(&time_rule, &usec, row->text, "f:1", &why), row->result);
+    cr_expect_eq(setting_type_time.parse(&time_rule, &usec, row->text, "f:1", &why), row->result);
     cr_expect_eq(usec, row->number);
     cr_expect_eq(why, row->result < 0 ? time_rule.accepts : NULL);
 }
 
-Test(field, of_a_boolean_holds_yes_or_no)
+Test(setting_type, of_a_boolean_holds_yes_or_no)
 {
-    static const struct field_rule rule = {.accepts = "must be yes or no"};
+    static const struct setting_rule rule = {.accepts = "must be yes or no"};
     const char *why = NULL;
     bool value = false;
 
-    cr_expect_eq(field_boolean.parse(&rule, &value, "on", "f:1", &why), 0);
+    cr_expect_eq(setting_type_boolean.parse(&rule, &value, "on", "f:1", &why), 0);
     cr_expect(value);
-    cr_expect_eq(field_boolean.parse(&rule, &value, "perhaps", "f:1", &why), -EINVAL);
+    cr_expect_eq(setting_type_boolean.parse(&rule, &value, "perhaps", "f:1", &why), -EINVAL);
     cr_expect_eq(why, rule.accepts);
     cr_expect(value);
 
-    char *text = print(&field_boolean, &rule, &value);
+    char *text = print(&setting_type_boolean, &rule, &value);
     cr_expect_str_eq(text, "# f:1\nName=yes\n");
     free(text);
-    field_boolean.clear(&value);
+    setting_type_boolean.clear(&value);
     cr_expect_not(value);
 }
 
 static const char *const colours[] = {"red", "green", "blue", NULL};
-static const struct field_rule word_rule = {.words = colours, .accepts = "must be a colour"};
+static const struct setting_rule word_rule = {.words = colours, .accepts = "must be a colour"};
 
-Test(field, of_a_word_holds_which_one_it_is)
+Test(setting_type, of_a_word_holds_which_one_it_is)
 {
     const char *why = NULL;
     unsigned word = 0, copy = 0;
 
-    cr_expect_eq(field_word.parse(&word_rule, &word, "blue", "f:1", &why), 0);
+    cr_expect_eq(setting_type_word.parse(&word_rule, &word, "blue", "f:1", &why), 0);
     cr_expect_eq(word, 2);
     cr_expect_null(why);
-    cr_expect_eq(field_word.parse(&word_rule, &word, "Green", "f:1", &why), -EINVAL);
+    cr_expect_eq(setting_type_word.parse(&word_rule, &word, "Green", "f:1", &why), -EINVAL);
     cr_expect_eq(why, word_rule.accepts);
     cr_expect_eq(word, 2);
 
-    cr_expect_eq(field_word.copy(&copy, &word), 0);
+    cr_expect_eq(setting_type_word.copy(&copy, &word), 0);
     cr_expect_eq(copy, 2);
-    char *text = print(&field_word, &word_rule, &word);
+    char *text = print(&setting_type_word, &word_rule, &word);
     cr_expect_str_eq(text, "# f:1\nName=blue\n");
     free(text);
-    field_word.clear(&word);
+    setting_type_word.clear(&word);
     cr_expect_eq(word, 0);
 }
 
-Test(field, of_a_word_suggests_the_nearest)
+Test(setting_type, of_a_word_suggests_the_nearest)
 {
-    cr_expect_str_eq(field_suggest_word(&word_rule, "gren"), "green");
-    cr_expect_str_eq(field_suggest_word(&word_rule, "BLUE"), "blue");
-    cr_expect_null(field_suggest_word(&word_rule, "purple"));
-    cr_expect_null(field_suggest_word(&number_rule, "aut"));
+    cr_expect_str_eq(setting_type_nearest_word(&word_rule, "gren"), "green");
+    cr_expect_str_eq(setting_type_nearest_word(&word_rule, "BLUE"), "blue");
+    cr_expect_null(setting_type_nearest_word(&word_rule, "purple"));
+    cr_expect_null(setting_type_nearest_word(&number_rule, "aut"));
 }
 
-Test(field, of_a_path_holds_an_absolute_one)
+Test(setting_type, of_a_path_holds_an_absolute_one)
 {
     const char *why = NULL;
     char *path = NULL;
 
-    cr_expect_eq(field_path.parse(&path_rule, &path, "/a", "f:1", &why), 0);
+    cr_expect_eq(setting_type_path.parse(&path_rule, &path, "/a", "f:1", &why), 0);
     cr_expect_str_eq(path, "/a");
-    cr_expect_eq(field_path.parse(&path_rule, &path, "a/b", "f:1", &why), -EINVAL);
+    cr_expect_eq(setting_type_path.parse(&path_rule, &path, "a/b", "f:1", &why), -EINVAL);
     cr_expect_eq(why, path_rule.accepts);
     cr_expect_str_eq(path, "/a");
-    cr_expect_eq(field_path.parse(&path_rule, &path, "/b", "f:1", &why), 0);
+    cr_expect_eq(setting_type_path.parse(&path_rule, &path, "/b", "f:1", &why), 0);
     cr_expect_str_eq(path, "/b");
 
-    field_path.clear(&path);
+    setting_type_path.clear(&path);
     cr_expect_null(path);
 }
 
-Test(field, of_addresses_grows_and_can_be_emptied)
+Test(setting_type, of_addresses_grows_and_can_be_emptied)
 {
-    struct setting_addresses list = {0};
+    struct address_list list = {0};
     const char *why = NULL;
 
-    cr_expect_eq(field_addresses.parse(&any, &list, "80", "f:1", &why), 0);
-    cr_expect_eq(field_addresses.parse(&any, &list, "nowhere", "f:2", &why), -EINVAL);
+    cr_expect_eq(setting_type_addresses.parse(&any, &list, "80", "f:1", &why), 0);
+    cr_expect_eq(setting_type_addresses.parse(&any, &list, "nowhere", "f:2", &why), -EINVAL);
     cr_expect_not_null(why);
-    cr_expect_eq(field_addresses.parse(&any, &list, "/a", NULL, &why), 0);
+    cr_expect_eq(setting_type_addresses.parse(&any, &list, "/a", NULL, &why), 0);
     cr_assert_eq(list.n, 2);
     cr_expect_str_eq(list.texts[0], "80");
     cr_expect_str_eq(list.origins[0], "f:1");
@@ -159,40 +161,40 @@ Test(field, of_addresses_grows_and_can_be_emptied)
     cr_expect_null(list.origins[1]);
     cr_expect_eq(list.addresses[1].sa.sa_family, AF_UNIX);
 
-    cr_expect_eq(field_addresses.parse(&any, &list, "", "f:3", &why), 0);
+    cr_expect_eq(setting_type_addresses.parse(&any, &list, "", "f:3", &why), 0);
     cr_expect_eq(list.n, 0);
-    field_addresses.clear(&list);
+    setting_type_addresses.clear(&list);
 }
 
-Test(field, of_a_string_is_copied_and_stays_empty_if_it_is)
+Test(setting_type, of_a_string_is_copied_and_stays_empty_if_it_is)
 {
     const char *text = "text";
     char *copy = NULL, *none = NULL;
 
-    cr_expect_eq(field_message.copy(&copy, &none), 0);
+    cr_expect_eq(setting_type_message.copy(&copy, &none), 0);
     cr_expect_null(copy);
-    cr_expect_eq(field_message.copy(&copy, &text), 0);
+    cr_expect_eq(setting_type_message.copy(&copy, &text), 0);
     cr_expect_str_eq(copy, text);
     cr_expect_neq(copy, text);
-    field_message.clear(&copy);
+    setting_type_message.clear(&copy);
 }
 
-Test(field, is_printed_below_its_origin)
+Test(setting_type, is_printed_below_its_origin)
 {
     const uint64_t number = 12, word = 0, usec = 90000000;
     const char *message = "", *path = "/a b";
     const struct {
-        const struct field_kind *kind;
-        const struct field_rule *rule;
+        const struct setting_type *kind;
+        const struct setting_rule *rule;
         const void *field;
         const char *expected;
     } rows[] = {
-        {&field_number, &number_rule, &number, "# f:1\nName=12\n"},
-        {&field_number, &number_rule, &word, "# f:1\nName=auto\n"},
-        {&field_number, &any, &word, "# f:1\nName=0\n"},
-        {&field_time, &time_rule, &usec, "# f:1\nName=1min 30s\n"},
-        {&field_message, &any, &message, "# f:1\nName=\n"},
-        {&field_path, &any, &path, "# f:1\nName=/a b\n"},
+        {&setting_type_number, &number_rule, &number, "# f:1\nName=12\n"},
+        {&setting_type_number, &number_rule, &word, "# f:1\nName=auto\n"},
+        {&setting_type_number, &any, &word, "# f:1\nName=0\n"},
+        {&setting_type_time, &time_rule, &usec, "# f:1\nName=1min 30s\n"},
+        {&setting_type_message, &any, &message, "# f:1\nName=\n"},
+        {&setting_type_path, &any, &path, "# f:1\nName=/a b\n"},
     };
 
     for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
@@ -201,39 +203,39 @@ Test(field, is_printed_below_its_origin)
     }
 }
 
-Test(field, is_not_printed_if_it_holds_nothing)
+Test(setting_type, is_not_printed_if_it_holds_nothing)
 {
     char *none = NULL;
-    _cleanup_free_ char *message = print(&field_message, &any, &none);
-    _cleanup_free_ char *path = print(&field_path, &any, &none);
+    _cleanup_free_ char *message = print(&setting_type_message, &any, &none);
+    _cleanup_free_ char *path = print(&setting_type_path, &any, &none);
 
     cr_expect_str_eq(message, "");
     cr_expect_str_eq(path, "");
 }
 
-Test(field, of_addresses_is_printed_one_by_one)
+Test(setting_type, of_addresses_is_printed_one_by_one)
 {
-    struct setting_addresses list = {0};
+    struct address_list list = {0};
     const char *why;
-    _cleanup_free_ char *empty = print(&field_addresses, &any, &list);
+    _cleanup_free_ char *empty = print(&setting_type_addresses, &any, &list);
     cr_expect_str_eq(empty, "# f:1\nName=\n");
 
-    cr_assert_eq(field_addresses.parse(&any, &list, "80", "f:7", &why), 0);
-    cr_assert_eq(field_addresses.parse(&any, &list, "@a b", NULL, &why), 0);
-    _cleanup_free_ char *text = print(&field_addresses, &any, &list);
+    cr_assert_eq(setting_type_addresses.parse(&any, &list, "80", "f:7", &why), 0);
+    cr_assert_eq(setting_type_addresses.parse(&any, &list, "@a b", NULL, &why), 0);
+    _cleanup_free_ char *text = print(&setting_type_addresses, &any, &list);
     cr_expect_str_eq(text, "# f:7\nName=80\n# default\nName=@a b\n");
-    field_addresses.clear(&list);
+    setting_type_addresses.clear(&list);
 }
 
 /* A path with a newline in it must not turn into a line of the configuration. */
-Test(field, is_printed_below_its_origin_even_if_that_is_hostile)
+Test(setting_type, is_printed_below_its_origin_even_if_that_is_hostile)
 {
     const uint64_t number = 1;
     char *text = NULL;
     size_t size;
     FILE *stream = open_memstream(&text, &size);
 
-    field_number.print(&any, &number, "Name", "/a\n[b]\r:1", stream);
+    setting_type_number.print(&any, &number, "Name", "/a\n[b]\r:1", stream);
     cr_assert_eq(fclose(stream), 0);
     cr_expect_str_eq(text, "# /a?[b]?:1\nName=1\n");
     free(text);
@@ -243,7 +245,7 @@ struct message_row {
     char text[32], printed[48];
 };
 
-ParameterizedTestParameters(field, of_a_message_is_printed_so_that_nothing_is_lost)
+ParameterizedTestParameters(setting_type, of_a_message_is_printed_so_that_nothing_is_lost)
 {
     static struct message_row rows[] = {
         {"Hello\\n", "Hello\\n"},
@@ -265,11 +267,12 @@ ParameterizedTestParameters(field, of_a_message_is_printed_so_that_nothing_is_lo
     return cr_make_param_array(struct message_row, rows, ELEMENTSOF(rows));
 }
 
-ParameterizedTest(struct message_row *row, field, of_a_message_is_printed_so_that_nothing_is_lost)
+ParameterizedTest(struct message_row *row, setting_type,
+                  of_a_message_is_printed_so_that_nothing_is_lost)
 {
     const char *message = row->text;
     char expected[80];
-    _cleanup_free_ char *text = print(&field_message, &any, &message);
+    _cleanup_free_ char *text = print(&setting_type_message, &any, &message);
 
     snprintf(expected, sizeof(expected), "# f:1\nName=%s\n", row->printed);
     cr_expect_str_eq(text, expected);

@@ -9,30 +9,30 @@
 
 TestSuite(handshake, .timeout = 60);
 
-static struct endpoints *listen_at(const char *text)
+static struct snapshot *listen_at(const char *text)
 {
     struct address address;
     struct listener *listener;
-    struct endpoints *endpoints;
+    struct snapshot *snapshot;
     const char *why;
 
     cr_assert_eq(address_parse(&address, text, &why), 0);
     cr_assert_eq(listener_open(&listener, &address, 16), 0);
-    cr_assert_eq(endpoints_new(&endpoints, NULL, 1), 0);
-    endpoints_add(endpoints, listener, NULL);
+    cr_assert_eq(snapshot_new(&snapshot, NULL, 1), 0);
+    snapshot_add(snapshot, listener, NULL);
     listener_unref(listener);
-    return endpoints;
+    return snapshot;
 }
 
-static struct listener *listener_of(const struct endpoints *endpoints)
+static struct listener *listener_of(const struct snapshot *snapshot)
 {
-    return endpoints->at[0].listener;
+    return snapshot->bindings[0].listener;
 }
 
 /* A client that does not hear the answer to its SYN. */
-static int begin_handshake(const struct endpoints *endpoints)
+static int begin_handshake(const struct snapshot *snapshot)
 {
-    const struct address *address = &listener_of(endpoints)->address;
+    const struct address *address = &listener_of(snapshot)->address;
     struct sock_filter drop_all = BPF_STMT(BPF_RET | BPF_K, 0);
     struct sock_fprog program = {.len = 1, .filter = &drop_all};
     int fd = socket(address->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -51,14 +51,14 @@ static void go_on_with_handshake(int fd)
 
 static void expect_pending_until_answered(const char *text)
 {
-    _cleanup_(endpoints_unrefp) struct endpoints *endpoints = listen_at(text);
+    _cleanup_(snapshot_unrefp) struct snapshot *snapshot = listen_at(text);
 
-    cr_expect_not(handshake_pending(endpoints, NULL));
-    int client = begin_handshake(endpoints);
-    cr_expect(handshake_pending(endpoints, NULL));
+    cr_expect_not(handshake_pending(snapshot, NULL));
+    int client = begin_handshake(snapshot);
+    cr_expect(handshake_pending(snapshot, NULL));
     go_on_with_handshake(client);
-    NET_WAIT_UNTIL(!handshake_pending(endpoints, NULL));
-    cr_expect_geq(accept(listener_of(endpoints)->fd, NULL, NULL), 0);
+    NET_WAIT_UNTIL(!handshake_pending(snapshot, NULL));
+    cr_expect_geq(accept(listener_of(snapshot)->fd, NULL, NULL), 0);
 }
 
 Test(handshake, is_pending_until_the_client_answers)
@@ -69,21 +69,21 @@ Test(handshake, is_pending_until_the_client_answers)
 
 Test(handshake, is_of_no_interest_where_the_socket_stays)
 {
-    _cleanup_(endpoints_unrefp) struct endpoints *endpoints = listen_at("127.0.0.1:0");
-    _cleanup_(endpoints_unrefp) struct endpoints *others = listen_at("127.0.0.1:0");
+    _cleanup_(snapshot_unrefp) struct snapshot *snapshot = listen_at("127.0.0.1:0");
+    _cleanup_(snapshot_unrefp) struct snapshot *others = listen_at("127.0.0.1:0");
 
-    (void)begin_handshake(endpoints);
+    (void)begin_handshake(snapshot);
     cr_expect_not(handshake_pending(others, NULL));
-    cr_expect(handshake_pending(endpoints, others));
-    cr_expect_not(handshake_pending(endpoints, endpoints));
-    listener_of(endpoints)->handed_on = true;
-    cr_expect_not(handshake_pending(endpoints, NULL));
+    cr_expect(handshake_pending(snapshot, others));
+    cr_expect_not(handshake_pending(snapshot, snapshot));
+    listener_of(snapshot)->handed_on = true;
+    cr_expect_not(handshake_pending(snapshot, NULL));
 }
 
 Test(handshake, is_taken_to_be_pending_if_that_can_not_be_found_out)
 {
-    _cleanup_(endpoints_unrefp) struct endpoints *tcp = listen_at("127.0.0.1:0");
-    _cleanup_(endpoints_unrefp) struct endpoints *local = listen_at("@greetd-test-handshake");
+    _cleanup_(snapshot_unrefp) struct snapshot *tcp = listen_at("127.0.0.1:0");
+    _cleanup_(snapshot_unrefp) struct snapshot *local = listen_at("@greetd-test-handshake");
     struct rlimit limit;
 
     cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
@@ -94,77 +94,77 @@ Test(handshake, is_taken_to_be_pending_if_that_can_not_be_found_out)
     cr_expect_not(local_pending);
 }
 
-struct scene {
+struct fixture {
     sd_event *event;
     struct handshake handshake;
-    struct endpoints *endpoints;
+    struct snapshot *snapshot;
     bool over;
 };
 
 static void on_over(void *p)
 {
-    struct scene *scene = p;
+    struct fixture *fixture = p;
 
-    scene->over = true;
+    fixture->over = true;
 }
 
-static void set_up(struct scene *scene)
+static void set_up(struct fixture *fixture)
 {
-    *scene = (struct scene){.endpoints = listen_at("127.0.0.1:0")};
-    cr_assert_eq(sd_event_new(&scene->event), 0);
-    cr_assert_geq(handshake_start(&scene->handshake, scene->event), 0);
+    *fixture = (struct fixture){.snapshot = listen_at("127.0.0.1:0")};
+    cr_assert_eq(sd_event_new(&fixture->event), 0);
+    cr_assert_geq(handshake_start(&fixture->handshake, fixture->event), 0);
 }
 
-static void await(struct scene *scene)
+static void await(struct fixture *fixture)
 {
-    handshake_await(&scene->handshake, scene->endpoints, NULL, on_over, scene);
+    handshake_await(&fixture->handshake, fixture->snapshot, NULL, on_over, fixture);
 }
 
-static void run_until_over(struct scene *scene)
+static void run_until_over(struct fixture *fixture)
 {
-    while (!scene->over)
-        cr_assert_gt(sd_event_run(scene->event, UINT64_MAX), 0);
+    while (!fixture->over)
+        cr_assert_gt(sd_event_run(fixture->event, UINT64_MAX), 0);
 }
 
-static void tear_down(struct scene *scene)
+static void tear_down(struct fixture *fixture)
 {
-    handshake_deinit(&scene->handshake);
-    sd_event_unref(scene->event);
-    endpoints_unref(scene->endpoints);
+    handshake_deinit(&fixture->handshake);
+    sd_event_unref(fixture->event);
+    snapshot_unref(fixture->snapshot);
 }
 
 Test(handshake, is_not_awaited_if_there_is_none)
 {
-    struct scene scene;
+    struct fixture fixture;
 
-    set_up(&scene);
-    await(&scene);
-    cr_assert(scene.over);
-    tear_down(&scene);
+    set_up(&fixture);
+    await(&fixture);
+    cr_assert(fixture.over);
+    tear_down(&fixture);
 }
 
 Test(handshake, is_awaited)
 {
-    struct scene scene;
+    struct fixture fixture;
 
-    set_up(&scene);
-    int client = begin_handshake(scene.endpoints);
-    await(&scene);
-    cr_assert_not(scene.over);
+    set_up(&fixture);
+    int client = begin_handshake(fixture.snapshot);
+    await(&fixture);
+    cr_assert_not(fixture.over);
     go_on_with_handshake(client);
-    run_until_over(&scene);
-    tear_down(&scene);
+    run_until_over(&fixture);
+    tear_down(&fixture);
 }
 
 Test(handshake, is_not_awaited_for_ever)
 {
-    struct scene scene;
+    struct fixture fixture;
 
-    set_up(&scene);
-    (void)begin_handshake(scene.endpoints);
-    await(&scene);
-    cr_assert_not(scene.over);
-    run_until_over(&scene);
-    cr_assert(handshake_pending(scene.endpoints, NULL));
-    tear_down(&scene);
+    set_up(&fixture);
+    (void)begin_handshake(fixture.snapshot);
+    await(&fixture);
+    cr_assert_not(fixture.over);
+    run_until_over(&fixture);
+    cr_assert(handshake_pending(fixture.snapshot, NULL));
+    tear_down(&fixture);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "greetd/base/clock.h"
 #include "greetd/control/status.h"
 
 #include "support/pool_fixture.h"
@@ -7,81 +8,81 @@ TestSuite(status, .timeout = 60);
 
 Test(status, tells_how_many_in_words)
 {
-    struct serving scene;
+    struct pool_fixture fixture;
     struct status status;
 
-    manager_open();
-    serving_open(&scene, 2);
-    cr_assert_eq(status_start(&status, scene.event, scene.pool), 0);
-    manager_await(scene.event, "STATUS=Greeting 0 clients; 0 greeted, 0 refused; 2 workers");
-    serving_greet(&scene);
+    fake_systemd_open();
+    pool_fixture_open(&fixture, 2);
+    cr_assert_eq(status_start(&status, fixture.event, fixture.pool), 0);
+    fake_systemd_await(fixture.event, "STATUS=Greeting 0 clients; 0 greeted, 0 refused; 2 workers");
+    pool_fixture_greet(&fixture);
     status_changed(&status);
-    manager_await(scene.event, "STATUS=Greeting 0 clients; 1 greeted, 0 refused; 2 workers");
+    fake_systemd_await(fixture.event, "STATUS=Greeting 0 clients; 1 greeted, 0 refused; 2 workers");
     status_stopping(&status);
-    cr_assert(manager_heard("STATUS=Stopping, 0 clients; 1 greeted"));
+    cr_assert(fake_systemd_has_received("STATUS=Stopping, 0 clients; 1 greeted"));
     status_deinit(&status);
-    serving_close(&scene);
+    pool_fixture_close(&fixture);
 }
 
 Test(status, tells_at_most_once_a_second)
 {
-    struct serving scene;
+    struct pool_fixture fixture;
     struct status status;
 
-    manager_open();
-    serving_open(&scene, 1);
-    cr_assert_eq(status_start(&status, scene.event, scene.pool), 0);
-    manager_await(scene.event, "0 greeted");
-    uint64_t before = deadline_now();
-    serving_greet(&scene);
+    fake_systemd_open();
+    pool_fixture_open(&fixture, 1);
+    cr_assert_eq(status_start(&status, fixture.event, fixture.pool), 0);
+    fake_systemd_await(fixture.event, "0 greeted");
+    uint64_t before = clock_now();
+    pool_fixture_greet(&fixture);
     status_changed(&status);
-    manager_await(scene.event, "1 greeted");
-    cr_assert_geq(deadline_now() - before, 900000);
+    fake_systemd_await(fixture.event, "1 greeted");
+    cr_assert_geq(clock_now() - before, 900000);
     status_deinit(&status);
-    serving_close(&scene);
+    pool_fixture_close(&fixture);
 }
 
 Test(status, wakes_nobody_while_nothing_happens)
 {
-    struct serving scene;
+    struct pool_fixture fixture;
     struct status status;
     int enabled;
 
-    manager_open();
-    serving_open(&scene, 1);
-    cr_assert_eq(status_start(&status, scene.event, scene.pool), 0);
-    manager_await(scene.event, "0 greeted");
+    fake_systemd_open();
+    pool_fixture_open(&fixture, 1);
+    cr_assert_eq(status_start(&status, fixture.event, fixture.pool), 0);
+    fake_systemd_await(fixture.event, "0 greeted");
     cr_assert_eq(sd_event_source_get_enabled(status.timer, &enabled), 0);
     cr_assert_eq(enabled, SD_EVENT_OFF);
 
     /* It is told of the next client, who need not do anything for it. */
     int error;
-    (void)pool_state(scene.pool, &error);
-    serving_greet(&scene);
-    net_wait(pool_changed_fd(scene.pool), POLLIN);
+    (void)pool_state(fixture.pool, &error);
+    pool_fixture_greet(&fixture);
+    net_wait(pool_changed_fd(fixture.pool), POLLIN);
     status_deinit(&status);
-    serving_close(&scene);
+    pool_fixture_close(&fixture);
 }
 
 Test(status, says_what_is_wrong_until_all_is_well)
 {
-    struct serving scene;
+    struct pool_fixture fixture;
     struct status status;
 
-    manager_open();
-    serving_open(&scene, 1);
-    cr_assert_eq(status_start(&status, scene.event, scene.pool), 0);
-    manager_await(scene.event, "1 worker");
-    uint64_t before = deadline_now();
+    fake_systemd_open();
+    pool_fixture_open(&fixture, 1);
+    cr_assert_eq(status_start(&status, fixture.event, fixture.pool), 0);
+    fake_systemd_await(fixture.event, "1 worker");
+    uint64_t before = clock_now();
     status_trouble(&status, "last reload failed: a:1: b");
-    manager_await(scene.event, "1 worker; last reload failed: a:1: b");
-    cr_assert_geq(deadline_now() - before, 900000, "not sooner than any other news");
+    fake_systemd_await(fixture.event, "1 worker; last reload failed: a:1: b");
+    cr_assert_geq(clock_now() - before, 900000, "not sooner than any other news");
     status_trouble(&status, NULL);
-    manager_await(scene.event, "STATUS=Greeting 0 clients; 0 greeted, 0 refused; 1 worker");
+    fake_systemd_await(fixture.event, "STATUS=Greeting 0 clients; 0 greeted, 0 refused; 1 worker");
     int enabled;
     status_trouble(&status, NULL);
     cr_assert_eq(sd_event_source_get_enabled(status.timer, &enabled), 0);
     cr_assert_eq(enabled, SD_EVENT_OFF, "nothing has changed");
     status_deinit(&status);
-    serving_close(&scene);
+    pool_fixture_close(&fixture);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "greetd/base/clock.h"
 #include "greetd/control/watchdog.h"
 
 #include <inttypes.h>
@@ -12,7 +13,7 @@ static void ask(uint64_t timeout_usec)
 {
     char text[32];
 
-    manager_open();
+    fake_systemd_open();
     snprintf(text, sizeof(text), "%" PRIu64, timeout_usec);
     setenv("WATCHDOG_USEC", text, 1);
     snprintf(text, sizeof(text), "%d", (int)getpid());
@@ -21,62 +22,62 @@ static void ask(uint64_t timeout_usec)
 
 Test(watchdog, is_fed_again_and_again_while_all_workers_go_round)
 {
-    struct serving scene;
+    struct pool_fixture fixture;
     struct watchdog watchdog;
 
     is_main_thread = true;
     ask(400000);
-    serving_open(&scene, 3);
-    uint64_t before = deadline_now();
-    cr_assert_eq(watchdog_start(&watchdog, scene.event, scene.pool, scene.connlog), 0);
+    pool_fixture_open(&fixture, 3);
+    uint64_t before = clock_now();
+    cr_assert_eq(watchdog_start(&watchdog, fixture.event, fixture.pool, fixture.logger), 0);
     for (int i = 0; i < 4; i++)
-        manager_await(scene.event, "WATCHDOG=1");
-    cr_assert_geq(deadline_now() - before, 300000, "four times a period, not more often");
+        fake_systemd_await(fixture.event, "WATCHDOG=1");
+    cr_assert_geq(clock_now() - before, 300000, "four times a period, not more often");
     watchdog_deinit(&watchdog);
-    serving_close(&scene);
+    pool_fixture_close(&fixture);
 }
 
 Test(watchdog, is_let_be_if_systemd_does_not_ask)
 {
-    struct serving scene;
+    struct pool_fixture fixture;
     struct watchdog watchdog;
 
-    manager_open();
+    fake_systemd_open();
     unsetenv("WATCHDOG_USEC");
-    serving_open(&scene, 1);
-    cr_assert_eq(watchdog_start(&watchdog, scene.event, scene.pool, scene.connlog), 0);
+    pool_fixture_open(&fixture, 1);
+    cr_assert_eq(watchdog_start(&watchdog, fixture.event, fixture.pool, fixture.logger), 0);
     cr_assert_null(watchdog.timer);
-    cr_assert_not(manager_hear());
+    cr_assert_not(fake_systemd_receive());
     watchdog_deinit(&watchdog);
-    serving_close(&scene);
+    pool_fixture_close(&fixture);
 }
 
 Test(watchdog, names_a_worker_that_does_not_go_round_and_feeds_no_more)
 {
-    struct serving scene;
+    struct pool_fixture fixture;
     struct watchdog watchdog;
 
     is_main_thread = true;
     ask(200000);
-    serving_open(&scene, 2);
-    atomic_store(&stuck, true);
+    pool_fixture_open(&fixture, 2);
+    atomic_store(&fake_epoll_wait_hangs, true);
     /* Whoever is in the kernel's comes out and stays in ours. */
-    pool_prod(scene.pool);
-    NET_WAIT_UNTIL(atomic_load(&n_stuck) == 2);
-    cr_assert_eq(watchdog_start(&watchdog, scene.event, scene.pool, scene.connlog), 0);
-    cr_assert(manager_heard("WATCHDOG=1"), "the first one");
-    while (!watchdog.complained)
-        cr_assert_gt(sd_event_run(scene.event, (uint64_t)NET_BOUND_MSEC * 1000), 0);
-    NET_WAIT_UNTIL(strstr(serving_logged(&scene), "has not gone round its loop for 0."));
-    cr_assert_not(manager_heard("WATCHDOG=1"));
-    cr_assert_gt(sd_event_run(scene.event, (uint64_t)NET_BOUND_MSEC * 1000), 0);
+    pool_ping(fixture.pool);
+    NET_WAIT_UNTIL(atomic_load(&n_hanging) == 2);
+    cr_assert_eq(watchdog_start(&watchdog, fixture.event, fixture.pool, fixture.logger), 0);
+    cr_assert(fake_systemd_has_received("WATCHDOG=1"), "the first one");
+    while (!watchdog.logged_stuck)
+        cr_assert_gt(sd_event_run(fixture.event, (uint64_t)NET_BOUND_MSEC * 1000), 0);
+    NET_WAIT_UNTIL(strstr(pool_fixture_logged(&fixture), "has not gone round its loop for 0."));
+    cr_assert_not(fake_systemd_has_received("WATCHDOG=1"));
+    cr_assert_gt(sd_event_run(fixture.event, (uint64_t)NET_BOUND_MSEC * 1000), 0);
 
     /* Named once. When it goes on, all is well again. */
-    atomic_store(&stuck, false);
-    manager_await(scene.event, "WATCHDOG=1");
-    const char *first = strstr(serving_logged(&scene), "Worker");
+    atomic_store(&fake_epoll_wait_hangs, false);
+    fake_systemd_await(fixture.event, "WATCHDOG=1");
+    const char *first = strstr(pool_fixture_logged(&fixture), "Worker");
     cr_assert_not_null(first);
     cr_assert_null(strstr(first + 1, "Worker"));
     watchdog_deinit(&watchdog);
-    serving_close(&scene);
+    pool_fixture_close(&fixture);
 }

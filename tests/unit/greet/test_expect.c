@@ -11,14 +11,14 @@ static void check(const char *text, const char *how)
 {
     for (size_t piece = 1; piece <= strlen(text) + 1; piece++) {
         struct expect expect = {.greeting = &greeting};
-        char told[EXPECT_TEXT_MAX] = "";
+        char last_status[EXPECT_TEXT_MAX] = "";
         bool right;
 
         for (size_t i = 0; i < strlen(text); i += piece)
             expect_bytes(&expect, text + i, strnlen(text + i, piece));
-        right = expect_explain(&expect, told);
+        right = expect_explain(&expect, last_status);
         cr_expect(right == !how, "'%s' by %zu", text, piece);
-        cr_expect_str_eq(told, (how ? how : ""), "'%s' by %zu", text, piece);
+        cr_expect_str_eq(last_status, (how ? how : ""), "'%s' by %zu", text, piece);
     }
 }
 
@@ -49,10 +49,10 @@ Test(greet_expect, an_empty_greeting_can_be_expected)
 {
     const struct greeting nothing = {.bytes = expected, .size = 0};
     struct expect expect = {.greeting = &nothing};
-    char told[EXPECT_TEXT_MAX];
+    char last_status[EXPECT_TEXT_MAX];
 
-    cr_expect(expect_explain(&expect, told));
+    cr_expect(expect_explain(&expect, last_status));
     cr_expect_not(expect_bytes(&expect, "x", 1));
-    cr_expect_not(expect_explain(&expect, told));
-    cr_expect_str_eq(told, "it goes on after 0 bytes");
+    cr_expect_not(expect_explain(&expect, last_status));
+    cr_expect_str_eq(last_status, "it goes on after 0 bytes");
 }

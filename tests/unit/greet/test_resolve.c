@@ -10,11 +10,11 @@ static void check_one(const char *text, const char *expected)
 {
     struct resolve_list list = {0};
     const char *why = "nothing";
-    char told[ADDRESS_TEXT_MAX];
+    char last_status[ADDRESS_TEXT_MAX];
 
     cr_assert_eq(resolve(&list, text, TIMEOUT_USEC, &why), 0, "%s: %s", text, why);
     cr_assert_eq(list.n, 1, "%s", text);
-    cr_expect_str_eq(address_format(&list.addresses[0], told), expected);
+    cr_expect_str_eq(address_format(&list.addresses[0], last_status), expected);
     resolve_deinit(&list);
     cr_expect_eq(list.addresses, NULL);
 }
@@ -42,12 +42,12 @@ Test(greet_resolve, a_port_is_that_of_this_machine_by_ipv6_and_ipv4)
 {
     struct resolve_list list = {0};
     const char *why;
-    char told[ADDRESS_TEXT_MAX];
+    char last_status[ADDRESS_TEXT_MAX];
 
     cr_assert_eq(resolve(&list, "80", TIMEOUT_USEC, &why), 0);
     cr_assert_eq(list.n, 2);
-    cr_expect_str_eq(address_format(&list.addresses[0], told), "[::1]:80");
-    cr_expect_str_eq(address_format(&list.addresses[1], told), "127.0.0.1:80");
+    cr_expect_str_eq(address_format(&list.addresses[0], last_status), "[::1]:80");
+    cr_expect_str_eq(address_format(&list.addresses[1], last_status), "127.0.0.1:80");
     cr_expect_eq(list.addresses[1].length, sizeof(struct sockaddr_in));
     resolve_deinit(&list);
 }
@@ -60,9 +60,10 @@ Test(greet_resolve, a_name_is_looked_up)
 
     cr_assert_eq(resolve(&list, "localhost:4711", TIMEOUT_USEC, &why), 0, "%s", why);
     for (size_t i = 0; i < list.n; i++) {
-        char told[ADDRESS_TEXT_MAX];
-        address_format(&list.addresses[i], told);
-        found = found || strcmp(told, "127.0.0.1:4711") == 0 || strcmp(told, "[::1]:4711") == 0;
+        char last_status[ADDRESS_TEXT_MAX];
+        address_format(&list.addresses[i], last_status);
+        found = found || strcmp(last_status, "127.0.0.1:4711") == 0 ||
+                strcmp(last_status, "[::1]:4711") == 0;
     }
     cr_expect(found);
     resolve_deinit(&list);

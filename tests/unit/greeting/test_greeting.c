@@ -79,7 +79,7 @@ ParameterizedTestParameters(greeting, names_a_bad_escape_and_where_it_is)
 
 ParameterizedTest(struct mistake_row *row, greeting, names_a_bad_escape_and_where_it_is)
 {
-    struct report report = REPORT_NULL;
+    struct diagnostics diagnostics = DIAGNOSTICS_NULL;
     struct greeting *greeting = NULL;
     const char *why = NULL;
     size_t offset = 99;
@@ -89,25 +89,25 @@ ParameterizedTest(struct mistake_row *row, greeting, names_a_bad_escape_and_wher
     cr_expect_not_null(why);
     cr_expect_eq(offset, row->offset);
 
-    cr_expect_eq(greeting_check_text(row->text, "f:1", "Message", &report), -EINVAL);
-    cr_assert_eq(report.n_lines, 1);
-    cr_expect_str_eq(report.lines[0], row->mistake);
-    report_deinit(&report);
+    cr_expect_eq(greeting_check_text(row->text, "f:1", "Message", &diagnostics), -EINVAL);
+    cr_assert_eq(diagnostics.n_lines, 1);
+    cr_expect_str_eq(diagnostics.lines[0], row->mistake);
+    diagnostics_deinit(&diagnostics);
 }
 
 Test(greeting, finds_nothing_to_report_in_a_good_message)
 {
-    struct report report = REPORT_NULL;
+    struct diagnostics diagnostics = DIAGNOSTICS_NULL;
 
-    cr_expect_eq(greeting_check_text("Hello\\n", "f:1", "Message", &report), 0);
-    cr_expect_eq(report.n_mistakes, 0);
-    report_deinit(&report);
+    cr_expect_eq(greeting_check_text("Hello\\n", "f:1", "Message", &diagnostics), 0);
+    cr_expect_eq(diagnostics.n_errors, 0);
+    diagnostics_deinit(&diagnostics);
 }
 
 Test(greeting, may_be_16_MiB_long_and_no_longer)
 {
     _cleanup_(greeting_freep) struct greeting *greeting = NULL;
-    struct report report = REPORT_NULL;
+    struct diagnostics diagnostics = DIAGNOSTICS_NULL;
     _cleanup_free_ char *text = malloc(GREETING_SIZE_MAX + 8);
     const char *why;
     size_t offset;
@@ -119,10 +119,10 @@ Test(greeting, may_be_16_MiB_long_and_no_longer)
     cr_expect_eq(greeting->size, GREETING_SIZE_MAX);
 
     strcpy(text + GREETING_SIZE_MAX - 1, "\\x0aa");
-    cr_expect_eq(greeting_check_text(text, "f:1", "Message", &report), -EFBIG);
-    cr_assert_eq(report.n_lines, 1);
-    cr_expect_str_eq(report.lines[0], "f:1: Message=: must not be longer than 16777216 bytes");
-    report_deinit(&report);
+    cr_expect_eq(greeting_check_text(text, "f:1", "Message", &diagnostics), -EFBIG);
+    cr_assert_eq(diagnostics.n_lines, 1);
+    cr_expect_str_eq(diagnostics.lines[0], "f:1: Message=: must not be longer than 16777216 bytes");
+    diagnostics_deinit(&diagnostics);
 }
 
 Test(greeting, is_freed_if_there_is_one)
@@ -184,26 +184,27 @@ ParameterizedTestParameters(greeting, is_compiled_with_its_variables)
 ParameterizedTest(struct template_row *row, greeting, is_compiled_with_its_variables)
 {
     _cleanup_(greeting_freep) struct greeting *greeting = NULL;
-    struct report report = REPORT_NULL;
+    struct diagnostics diagnostics = DIAGNOSTICS_NULL;
 
-    cr_assert_eq(greeting_new_from_template(&greeting, row->text, "f:1", "Message", &report), 0);
-    cr_expect_eq(report.n_mistakes, 0);
+    cr_assert_eq(greeting_new_from_template(&greeting, row->text, "f:1", "Message", &diagnostics),
+                 0);
+    cr_expect_eq(diagnostics.n_errors, 0);
     cr_expect_eq(greeting->pieces == NULL, row->constant, "%s", row->text);
     expect_pieces(greeting, row->pieces);
-    report_deinit(&report);
+    diagnostics_deinit(&diagnostics);
 }
 
 Test(greeting, holds_the_name_of_the_host_once_it_is_compiled)
 {
     _cleanup_(greeting_freep) struct greeting *greeting = NULL;
-    struct report report = REPORT_NULL;
+    struct diagnostics diagnostics = DIAGNOSTICS_NULL;
     char name[256], expected[600];
 
     cr_assert_eq(gethostname(name, sizeof(name)), 0);
     snprintf(expected, sizeof(expected), "%s,%s!", name, name);
-    cr_assert_eq(
-        greeting_new_from_template(&greeting, "$hostname,${hostname}!", "f:1", "Message", &report),
-        0);
+    cr_assert_eq(greeting_new_from_template(&greeting, "$hostname,${hostname}!", "f:1", "Message",
+                                            &diagnostics),
+                 0);
     cr_expect_null(greeting->pieces);
     cr_expect_eq(greeting->size, strlen(expected));
     cr_expect_arr_eq(greeting->bytes, expected, strlen(expected));
@@ -212,12 +213,12 @@ Test(greeting, holds_the_name_of_the_host_once_it_is_compiled)
 Test(greeting, is_compiled_with_more_variables_than_there_was_room_for_at_first)
 {
     _cleanup_(greeting_freep) struct greeting *greeting = NULL;
-    struct report report = REPORT_NULL;
+    struct diagnostics diagnostics = DIAGNOSTICS_NULL;
     char text[sizeof("$connection,") * 1000] = "";
 
     for (size_t i = 0; i < 1000; i++)
         strcpy(text + i * strlen("$connection,"), "$connection,");
-    cr_assert_eq(greeting_new_from_template(&greeting, text, "f:1", "Message", &report), 0);
+    cr_assert_eq(greeting_new_from_template(&greeting, text, "f:1", "Message", &diagnostics), 0);
     cr_assert_eq(greeting->n_pieces, 1001);
     cr_expect_eq(greeting->size, 1000);
     for (size_t i = 0; i < 1000; i++)
@@ -251,40 +252,41 @@ ParameterizedTestParameters(greeting, names_a_bad_variable_and_where_it_is)
 
 ParameterizedTest(struct mistake_row *row, greeting, names_a_bad_variable_and_where_it_is)
 {
-    struct report report = REPORT_NULL;
+    struct diagnostics diagnostics = DIAGNOSTICS_NULL;
     struct greeting *greeting = NULL;
 
-    cr_expect_eq(greeting_new_from_template(&greeting, row->text, "f:1", "Message", &report),
+    cr_expect_eq(greeting_new_from_template(&greeting, row->text, "f:1", "Message", &diagnostics),
                  -EINVAL);
     cr_expect_null(greeting);
-    cr_assert_eq(report.n_lines, 1);
-    cr_expect_str_eq(report.lines[0], row->mistake);
-    report_deinit(&report);
+    cr_assert_eq(diagnostics.n_lines, 1);
+    cr_expect_str_eq(diagnostics.lines[0], row->mistake);
+    diagnostics_deinit(&diagnostics);
 }
 
 Test(greeting, names_a_bad_variable_however_long_it_is)
 {
-    struct report report = REPORT_NULL;
+    struct diagnostics diagnostics = DIAGNOSTICS_NULL;
     struct greeting *greeting = NULL;
     char text[10000] = "$";
 
     memset(text + 1, 'a', sizeof(text) - 2);
-    cr_expect_eq(greeting_new_from_template(&greeting, text, "f:1", "Message", &report), -EINVAL);
-    cr_assert_eq(report.n_lines, 1);
-    cr_expect_eq(strncmp(report.lines[0], "f:1: Message=: unknown variable $aaaa", 37), 0);
-    report_deinit(&report);
+    cr_expect_eq(greeting_new_from_template(&greeting, text, "f:1", "Message", &diagnostics),
+                 -EINVAL);
+    cr_assert_eq(diagnostics.n_lines, 1);
+    cr_expect_eq(strncmp(diagnostics.lines[0], "f:1: Message=: unknown variable $aaaa", 37), 0);
+    diagnostics_deinit(&diagnostics);
 }
 
-static struct scratch scratch;
+static struct temp_dir temp_dir;
 
 static void set_up(void)
 {
-    scratch_init(&scratch);
+    temp_dir_init(&temp_dir);
 }
 
 static void tear_down(void)
 {
-    scratch_deinit(&scratch);
+    temp_dir_deinit(&temp_dir);
 }
 
 TestSuite(greeting_file, .init = set_up, .fini = tear_down);
@@ -293,7 +295,7 @@ Test(greeting_file, is_sent_byte_for_byte)
 {
     static const char bytes[] = "\xef\xbb\xbf$a\\n\0 \r\n";
     _cleanup_(greeting_freep) struct greeting *greeting = NULL;
-    const char *path = scratch_write(&scratch, "a", bytes, sizeof(bytes));
+    const char *path = temp_dir_write(&temp_dir, "a", bytes, sizeof(bytes));
 
     cr_assert_eq(greeting_new_from_file(&greeting, path), 0);
     cr_assert_eq(greeting->size, sizeof(bytes));
@@ -304,12 +306,12 @@ Test(greeting_file, has_variables_if_it_is_expanded_but_no_escapes)
 {
     static const char bytes[] = "a\\n\0$connection$$\\q";
     _cleanup_(greeting_freep) struct greeting *greeting = NULL;
-    struct report report = REPORT_NULL;
+    struct diagnostics diagnostics = DIAGNOSTICS_NULL;
 
     cr_assert_eq(
-        greeting_new_from_file(&greeting, scratch_write(&scratch, "a", bytes, sizeof(bytes) - 1)),
+        greeting_new_from_file(&greeting, temp_dir_write(&temp_dir, "a", bytes, sizeof(bytes) - 1)),
         0);
-    cr_assert_eq(greeting_expand(&greeting, "/etc/motd", "f:1", "MessageFile", &report), 0);
+    cr_assert_eq(greeting_expand(&greeting, "/etc/motd", "f:1", "MessageFile", &diagnostics), 0);
     cr_assert_eq(greeting->n_pieces, 2);
     cr_expect_eq(greeting->pieces[0].size, 4);
     cr_expect_str_eq(greeting->pieces[0].variable->name, "connection");
@@ -321,23 +323,25 @@ Test(greeting_file, has_variables_if_it_is_expanded_but_no_escapes)
 Test(greeting_file, stays_as_it_is_if_it_has_a_bad_variable)
 {
     _cleanup_(greeting_freep) struct greeting *greeting = NULL;
-    struct report report = REPORT_NULL;
+    struct diagnostics diagnostics = DIAGNOSTICS_NULL;
 
-    cr_assert_eq(greeting_new_from_file(&greeting, scratch_write_text(&scratch, "a", "$hostnam")),
+    cr_assert_eq(greeting_new_from_file(&greeting, temp_dir_write_text(&temp_dir, "a", "$hostnam")),
                  0);
-    cr_expect_eq(greeting_expand(&greeting, "/etc/motd", "f:1", "MessageFile", &report), -EINVAL);
-    cr_assert_eq(report.n_lines, 1);
-    cr_expect_str_eq(report.lines[0], "f:1: MessageFile=/etc/motd:1: unknown variable $hostnam at "
-                                      "byte 1; did you mean $hostname?");
+    cr_expect_eq(greeting_expand(&greeting, "/etc/motd", "f:1", "MessageFile", &diagnostics),
+                 -EINVAL);
+    cr_assert_eq(diagnostics.n_lines, 1);
+    cr_expect_str_eq(diagnostics.lines[0],
+                     "f:1: MessageFile=/etc/motd:1: unknown variable $hostnam at "
+                     "byte 1; did you mean $hostname?");
     cr_expect_eq(greeting->size, 8);
-    report_deinit(&report);
+    diagnostics_deinit(&diagnostics);
 }
 
 /* Its last byte is one of $hostname, and what is behind it need not fit. */
 Test(greeting_file, may_be_16_MiB_long_when_it_is_expanded_and_no_longer)
 {
     _cleanup_(greeting_freep) struct greeting *greeting = NULL;
-    struct report report = REPORT_NULL;
+    struct diagnostics diagnostics = DIAGNOSTICS_NULL;
     char name[256];
 
     cr_assert_eq(gethostname(name, sizeof(name)), 0);
@@ -348,23 +352,23 @@ Test(greeting_file, may_be_16_MiB_long_when_it_is_expanded_and_no_longer)
         greeting->bytes = malloc(greeting->size);
         memset(greeting->bytes, 'a', size + longer);
         memcpy(greeting->bytes + size + longer, "$hostname", strlen("$hostname"));
-        cr_expect_eq(greeting_expand(&greeting, "/etc/motd", "f:1", "MessageFile", &report),
+        cr_expect_eq(greeting_expand(&greeting, "/etc/motd", "f:1", "MessageFile", &diagnostics),
                      longer ? -EFBIG : 0);
         if (!longer) {
             cr_expect_eq(greeting->size, GREETING_SIZE_MAX);
             greeting_free(greeting);
         }
     }
-    cr_assert_eq(report.n_lines, 1);
-    cr_expect_str_eq(report.lines[0],
+    cr_assert_eq(diagnostics.n_lines, 1);
+    cr_expect_str_eq(diagnostics.lines[0],
                      "f:1: MessageFile=/etc/motd: must not be longer than 16777216 bytes");
-    report_deinit(&report);
+    diagnostics_deinit(&diagnostics);
 }
 
 Test(greeting_file, may_be_16_MiB_long_and_no_longer)
 {
     _cleanup_(greeting_freep) struct greeting *greeting = NULL, *none = NULL;
-    const char *path = scratch_write_text(&scratch, "a", "");
+    const char *path = temp_dir_write_text(&temp_dir, "a", "");
 
     cr_assert_eq(truncate(path, (off_t)GREETING_SIZE_MAX), 0);
     cr_assert_eq(greeting_new_from_file(&greeting, path), 0);
@@ -379,8 +383,8 @@ Test(greeting_file, must_be_there_and_regular)
 {
     struct greeting *none = NULL;
 
-    cr_expect_eq(greeting_new_from_file(&none, scratch_path(&scratch, "none")), -ENOENT);
-    cr_expect_eq(greeting_new_from_file(&none, scratch.directory), -EISDIR);
+    cr_expect_eq(greeting_new_from_file(&none, temp_dir_path(&temp_dir, "none")), -ENOENT);
+    cr_expect_eq(greeting_new_from_file(&none, temp_dir.directory), -EISDIR);
     cr_expect_eq(greeting_new_from_file(&none, "/dev/zero"), -EINVAL);
     cr_expect_null(none);
 }

@@ -22,13 +22,13 @@ int gethostname(char *name, size_t size)
 Test(greeting_hostname, is_whole_even_if_it_changes_meanwhile)
 {
     _cleanup_(greeting_freep) struct greeting *greeting = NULL;
-    struct report report = REPORT_NULL;
+    struct diagnostics diagnostics = DIAGNOSTICS_NULL;
 
-    cr_assert_eq(
-        greeting_new_from_template(&greeting, "$hostname,${hostname}!", "f:1", "Message", &report),
-        0);
+    cr_assert_eq(greeting_new_from_template(&greeting, "$hostname,${hostname}!", "f:1", "Message",
+                                            &diagnostics),
+                 0);
     cr_expect_eq(n_asked, 2);
     cr_assert_eq(greeting->size, strlen("host,host-and!"));
     cr_expect_arr_eq(greeting->bytes, "host,host-and!", greeting->size);
-    report_deinit(&report);
+    diagnostics_deinit(&diagnostics);
 }

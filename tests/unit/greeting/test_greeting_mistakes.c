@@ -8,20 +8,20 @@
 #define ESCAPES "; the escapes are \\n, \\r, \\t, \\\\ and \\xHH"
 #define BRACES  "; ${ must be followed by the name of a variable and }"
 
-static struct report report;
+static struct diagnostics diagnostics;
 
 static void tear_down(void)
 {
-    report_deinit(&report);
+    diagnostics_deinit(&diagnostics);
 }
 
 TestSuite(greeting_mistakes, .fini = tear_down);
 
 static void expect_lines(const char *const *lines, size_t n)
 {
-    cr_assert_eq(report.n_lines, n, "%zu", report.n_lines);
+    cr_assert_eq(diagnostics.n_lines, n, "%zu", diagnostics.n_lines);
     for (size_t i = 0; i < n; i++)
-        cr_expect_str_eq(report.lines[i], lines[i]);
+        cr_expect_str_eq(diagnostics.lines[i], lines[i]);
 }
 
 Test(greeting_mistakes, are_told_of_every_escape)
@@ -34,7 +34,7 @@ Test(greeting_mistakes, are_told_of_every_escape)
         "f:1: Message=: bad escape \\ at byte 11" ESCAPES,
     };
 
-    cr_expect_eq(greeting_check_text("\\n\\q\\x\\4\\n\\", "f:1", "Message", &report), -EINVAL);
+    cr_expect_eq(greeting_check_text("\\n\\q\\x\\4\\n\\", "f:1", "Message", &diagnostics), -EINVAL);
     expect_lines(lines, ELEMENTSOF(lines));
 }
 
@@ -50,7 +50,7 @@ Test(greeting_mistakes, are_told_of_every_variable)
     struct greeting *greeting = NULL;
 
     cr_expect_eq(greeting_new_from_template(&greeting, "$foo ${hostnam}${connection $$ $ ${", "f:1",
-                                            "Message", &report),
+                                            "Message", &diagnostics),
                  -EINVAL);
     cr_expect_null(greeting);
     expect_lines(lines, ELEMENTSOF(lines));
@@ -66,7 +66,7 @@ Test(greeting_mistakes, in_escapes_do_not_hide_those_in_variables)
     struct greeting *greeting = NULL;
 
     cr_expect_eq(
-        greeting_new_from_template(&greeting, "\\q$foo \\$no$bar", "f:1", "Message", &report),
+        greeting_new_from_template(&greeting, "\\q$foo \\$no$bar", "f:1", "Message", &diagnostics),
         -EINVAL);
     expect_lines(lines, ELEMENTSOF(lines));
 }
@@ -75,8 +75,9 @@ Test(greeting_mistakes, of_an_escape_alone_keep_a_template_from_being_compiled)
 {
     struct greeting *greeting = NULL;
 
-    cr_expect_eq(greeting_new_from_template(&greeting, "$connection\\q", "f:1", "Message", &report),
-                 -EINVAL);
+    cr_expect_eq(
+        greeting_new_from_template(&greeting, "$connection\\q", "f:1", "Message", &diagnostics),
+        -EINVAL);
     cr_expect_null(greeting);
 }
 
@@ -86,10 +87,10 @@ Test(greeting_mistakes, are_counted_when_there_are_too_many)
 
     for (size_t i = 0; i < 150; i++)
         strcpy(text + 2 * i, "\\q");
-    cr_expect_eq(greeting_check_text(text, "f:1", "Message", &report), -EINVAL);
-    cr_assert_eq(report.n_lines, 101);
-    cr_expect_str_eq(report.lines[99], "f:1: Message=: bad escape \\q at byte 199" ESCAPES);
-    cr_expect_str_eq(report.lines[100], "f:1: Message=: 50 more mistakes of this kind");
+    cr_expect_eq(greeting_check_text(text, "f:1", "Message", &diagnostics), -EINVAL);
+    cr_assert_eq(diagnostics.n_lines, 101);
+    cr_expect_str_eq(diagnostics.lines[99], "f:1: Message=: bad escape \\q at byte 199" ESCAPES);
+    cr_expect_str_eq(diagnostics.lines[100], "f:1: Message=: 50 more mistakes of this kind");
 }
 
 Test(greeting_mistakes, in_a_file_are_told_with_its_name_and_line)
@@ -108,6 +109,7 @@ Test(greeting_mistakes, in_a_file_are_told_with_its_name_and_line)
     cr_assert_not_null(greeting);
     greeting->size = sizeof(bytes) - 1;
     greeting->bytes = memcpy(malloc(sizeof(bytes)), bytes, sizeof(bytes));
-    cr_expect_eq(greeting_expand(&greeting, "/etc/motd", "f:1", "MessageFile", &report), -EINVAL);
+    cr_expect_eq(greeting_expand(&greeting, "/etc/motd", "f:1", "MessageFile", &diagnostics),
+                 -EINVAL);
     expect_lines(lines, ELEMENTSOF(lines));
 }

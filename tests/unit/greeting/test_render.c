@@ -9,7 +9,7 @@
 
 static struct peer peer = {.family = AF_INET, .port = 54321};
 static struct greeting *greeting;
-static struct rendering rendering;
+static struct render render;
 
 static void set_up(void)
 {
@@ -19,27 +19,27 @@ static void set_up(void)
 static void tear_down(void)
 {
     greeting_free(greeting);
-    rendering_deinit(&rendering);
+    render_deinit(&render);
 }
 
-TestSuite(rendering, .init = set_up, .fini = tear_down);
+TestSuite(render, .init = set_up, .fini = tear_down);
 
 static void compile(const char *text)
 {
-    struct report report = REPORT_NULL;
+    struct diagnostics diagnostics = DIAGNOSTICS_NULL;
 
     greeting_free(greeting);
-    cr_assert_eq(greeting_new_from_template(&greeting, text, "f:1", "Message", &report), 0);
+    cr_assert_eq(greeting_new_from_template(&greeting, text, "f:1", "Message", &diagnostics), 0);
 }
 
 static void expect(uint64_t number, const char *text)
 {
-    cr_assert_eq(rendering_make(&rendering, greeting, &peer, number), 0);
-    cr_expect_eq(rendering.size, strlen(text));
-    cr_expect_arr_eq(rendering.bytes, text, strlen(text));
+    cr_assert_eq(render_greeting(&render, greeting, &peer, number), 0);
+    cr_expect_eq(render.size, strlen(text));
+    cr_expect_arr_eq(render.bytes, text, strlen(text));
 }
 
-Test(rendering, fills_in_what_differs_between_clients)
+Test(render, fills_in_what_differs_between_clients)
 {
     compile("Client $connection from ${remote_addr}:$remote_port; 5$$.\\n");
     expect(1, "Client 1 from 192.0.2.1:54321; 5$.\n");
@@ -48,14 +48,14 @@ Test(rendering, fills_in_what_differs_between_clients)
     expect(2, "2");
 }
 
-Test(rendering, may_come_out_empty)
+Test(render, may_come_out_empty)
 {
     compile("$metrics");
-    cr_assert_eq(rendering_make(&rendering, greeting, &peer, 1), 0);
-    cr_expect_eq(rendering.size, 0);
+    cr_assert_eq(render_greeting(&render, greeting, &peer, 1), 0);
+    cr_expect_eq(render.size, 0);
 }
 
-Test(rendering, is_never_cut_at_whatever_size_the_memory_had)
+Test(render, is_never_cut_at_whatever_size_the_memory_had)
 {
     static char text[3000], expected[3000];
 
@@ -65,19 +65,19 @@ Test(rendering, is_never_cut_at_whatever_size_the_memory_had)
         memset(expected, 'a', length);
         strcpy(expected + length, "1234567.");
         compile(text);
-        rendering_deinit(&rendering);
+        render_deinit(&render);
         expect(1234567, expected);
     }
 }
 
-Test(rendering, uses_its_memory_again)
+Test(render, uses_its_memory_again)
 {
     compile("Client $connection from $remote_addr");
     expect(1, "Client 1 from 192.0.2.1");
-    const char *bytes = rendering.bytes;
+    const char *bytes = render.bytes;
     for (uint64_t i = 0; i < 1000; i++)
-        cr_assert_eq(rendering_make(&rendering, greeting, &peer, UINT64_MAX - i), 0);
-    cr_expect_eq(rendering.bytes, bytes);
+        cr_assert_eq(render_greeting(&render, greeting, &peer, UINT64_MAX - i), 0);
+    cr_expect_eq(render.bytes, bytes);
 }
 
 /* A text that is longer every time it is asked for, until CALLS calls from now. */
@@ -100,19 +100,19 @@ static size_t write_growing(void *context, char *buffer, size_t size)
     return growing->length;
 }
 
-Test(rendering, holds_a_text_that_grows_while_there_is_made_room_for_it)
+Test(render, holds_a_text_that_grows_while_there_is_made_room_for_it)
 {
     struct growing growing = {.length = 10, .calls = 4};
 
-    rendering.metrics = (struct variable_text){.write = write_growing, .context = &growing};
+    render.metrics = (struct variable_text){.write = write_growing, .context = &growing};
     compile("<$metrics>");
-    cr_assert_eq(rendering_make(&rendering, greeting, &peer, 1), 0);
+    cr_assert_eq(render_greeting(&render, greeting, &peer, 1), 0);
     cr_expect_eq(growing.calls, 0);
-    cr_assert_eq(rendering.size, growing.length + 2);
-    cr_expect_eq(rendering.bytes[0], '<');
+    cr_assert_eq(render.size, growing.length + 2);
+    cr_expect_eq(render.bytes[0], '<');
     for (size_t i = 0; i < growing.length; i++)
-        cr_assert_eq(rendering.bytes[1 + i], 'a' + i % 26);
-    cr_expect_eq(rendering.bytes[1 + growing.length], '>');
+        cr_assert_eq(render.bytes[1 + i], 'a' + i % 26);
+    cr_expect_eq(render.bytes[1 + growing.length], '>');
 }
 
 static size_t write_endless(void *context, char *buffer, size_t size)
@@ -121,11 +121,11 @@ static size_t write_endless(void *context, char *buffer, size_t size)
     return UINT32_MAX;
 }
 
-Test(rendering, has_an_end_and_can_be_used_after_it)
+Test(render, has_an_end_and_can_be_used_after_it)
 {
-    rendering.metrics.write = write_endless;
+    render.metrics.write = write_endless;
     compile("$metrics");
-    cr_expect_eq(rendering_make(&rendering, greeting, &peer, 1), -EFBIG);
+    cr_expect_eq(render_greeting(&render, greeting, &peer, 1), -EFBIG);
     compile("$connection");
     expect(7, "7");
 }

@@ -7,64 +7,66 @@
 #include <unistd.h>
 
 #include "greetd/base/cleanup.h"
-#include "greetd/base/timeout_queue.h"
+#include "greetd/base/clock.h"
+#include "greetd/journal/catalog.h"
+#include "greetd/metrics/result.h"
 #include "support/fake_journal.h"
 
-static struct log journal_log;
+static struct sink fake_journal_log;
 
 static void set_up(void)
 {
-    journal_announce(STDERR_FILENO, 0);
-    log_init(&journal_log, STDERR_FILENO);
+    fake_journal_announce(STDERR_FILENO, 0);
+    sink_init(&fake_journal_log, STDERR_FILENO);
 }
 
-TestSuite(connlog_entry, .init = set_up);
+TestSuite(entry, .init = set_up);
 
-static void tell(struct peer peer, enum result result, const char *reason)
+static void fill_record(struct peer peer, enum result result, const char *reason)
 {
-    connlog_entry_connection(&journal_log, 3,
-                             &(const struct connlog_connection){
-                                 .listener = "web",
-                                 .peer = peer,
-                                 .number = 7,
-                                 .duration_usec = 123,
-                                 .bytes = 18,
-                                 .bytes_acked = 11,
-                                 .reason = reason,
-                                 .result = result,
-                             });
+    entry_write_connection(&fake_journal_log, 3,
+                           &(const struct logger_log_connection){
+                               .listener = "web",
+                               .peer = peer,
+                               .number = 7,
+                               .duration_usec = 123,
+                               .bytes = 18,
+                               .bytes_acked = 11,
+                               .reason = reason,
+                               .result = result,
+                           });
 }
 
-static bool journal_has_any(const char *field)
+static bool fake_journal_has_any(const char *field)
 {
     char line[256];
 
     snprintf(line, sizeof(line), "\n%s=", field);
-    return strstr(journal.last, line);
+    return strstr(fake_journal.last, line);
 }
 
-Test(connlog_entry, of_a_connection_has_what_every_one_has)
+Test(entry, of_a_connection_has_what_every_one_has)
 {
-    tell((struct peer){.family = AF_INET, .port = 54321, .in.s_addr = htonl(0x7f000001)},
-         RESULT_PARTIAL, NULL);
-    cr_expect(journal_has("MESSAGE=Connection from 127.0.0.1:54321"));
-    cr_expect(journal_has("MESSAGE_ID=" LOG_ID_CONNECTION));
-    cr_expect(journal_has("PRIORITY=6"));
-    cr_expect(journal_has("GREETD_LISTENER=web"));
-    cr_expect(journal_has("GREETD_CONNECTION=7"));
-    cr_expect(journal_has("GREETD_RESULT=partial"));
-    cr_expect(journal_has("GREETD_BYTES=18"));
-    cr_expect(journal_has("GREETD_BYTES_ACKED=11"));
-    cr_expect(journal_has("GREETD_DURATION_USEC=123"));
-    cr_expect(journal_has("GREETD_WORKER=3"));
-    cr_expect_not(journal_has_any("GREETD_REASON"));
+    fill_record((struct peer){.family = AF_INET, .port = 54321, .in.s_addr = htonl(0x7f000001)},
+                RESULT_PARTIAL, NULL);
+    cr_expect(fake_journal_has("MESSAGE=Connection from 127.0.0.1:54321"));
+    cr_expect(fake_journal_has("MESSAGE_ID=" MESSAGE_ID_CONNECTION));
+    cr_expect(fake_journal_has("PRIORITY=6"));
+    cr_expect(fake_journal_has("GREETD_LISTENER=web"));
+    cr_expect(fake_journal_has("GREETD_CONNECTION=7"));
+    cr_expect(fake_journal_has("GREETD_RESULT=partial"));
+    cr_expect(fake_journal_has("GREETD_BYTES=18"));
+    cr_expect(fake_journal_has("GREETD_BYTES_ACKED=11"));
+    cr_expect(fake_journal_has("GREETD_DURATION_USEC=123"));
+    cr_expect(fake_journal_has("GREETD_WORKER=3"));
+    cr_expect_not(fake_journal_has_any("GREETD_REASON"));
 }
 
-Test(connlog_entry, of_a_connection_says_why_it_was_refused)
+Test(entry, of_a_connection_says_why_it_was_refused)
 {
-    tell((struct peer){.family = AF_INET}, RESULT_REFUSED, "deny");
-    cr_expect(journal_has("GREETD_RESULT=refused"));
-    cr_expect(journal_has("GREETD_REASON=deny"));
+    fill_record((struct peer){.family = AF_INET}, RESULT_REFUSED, "deny");
+    cr_expect(fake_journal_has("GREETD_RESULT=refused"));
+    cr_expect(fake_journal_has("GREETD_REASON=deny"));
 }
 
 struct peer_row {
@@ -74,7 +76,7 @@ struct peer_row {
     char without[2][24];
 };
 
-ParameterizedTestParameters(connlog_entry, of_a_connection_names_its_peer)
+ParameterizedTestParameters(entry, of_a_connection_names_its_peer)
 {
     static struct peer_row rows[] = {
         {.peer = {.family = AF_INET, .port = 7},
@@ -105,43 +107,42 @@ ParameterizedTestParameters(connlog_entry, of_a_connection_names_its_peer)
     return cr_make_param_array(struct peer_row, rows, ELEMENTSOF(rows));
 }
 
-ParameterizedTest(struct peer_row *row, connlog_entry, of_a_connection_names_its_peer,
-                  .init = set_up)
+ParameterizedTest(struct peer_row *row, entry, of_a_connection_names_its_peer, .init = set_up)
 {
-    tell(row->peer, RESULT_DELIVERED, NULL);
-    cr_expect(journal_has(row->message), "%s", journal.last);
+    fill_record(row->peer, RESULT_DELIVERED, NULL);
+    cr_expect(fake_journal_has(row->message), "%s", fake_journal.last);
     for (size_t i = 0; i < 2; i++) {
-        cr_expect(journal_has(row->fields[i]), "%s", row->fields[i]);
-        cr_expect_not(journal_has_any(row->without[i]), "%s", row->without[i]);
+        cr_expect(fake_journal_has(row->fields[i]), "%s", row->fields[i]);
+        cr_expect_not(fake_journal_has_any(row->without[i]), "%s", row->without[i]);
     }
 }
 
-Test(connlog_entry, of_a_pause_names_the_error)
+Test(entry, of_a_pause_names_the_error)
 {
-    connlog_entry_exhausted(&journal_log, 3, EMFILE, deadline_now());
-    cr_expect(journal_has("MESSAGE_ID=" LOG_ID_EXHAUSTED));
-    cr_expect(journal_has("PRIORITY=4"));
-    cr_expect(journal_has("GREETD_WORKER=3"));
-    cr_expect(strstr(journal.last, strerrordesc_np(EMFILE)));
+    entry_write_accept_paused(&fake_journal_log, 3, EMFILE, clock_now());
+    cr_expect(fake_journal_has("MESSAGE_ID=" MESSAGE_ID_ACCEPT_PAUSED));
+    cr_expect(fake_journal_has("PRIORITY=4"));
+    cr_expect(fake_journal_has("GREETD_WORKER=3"));
+    cr_expect(strstr(fake_journal.last, strerrordesc_np(EMFILE)));
 }
 
-Test(connlog_entry, of_what_was_left_out_has_the_number)
+Test(entry, of_what_was_left_out_has_the_number)
 {
-    connlog_entry_left_out(&journal_log, 4133);
-    cr_expect(journal_has("MESSAGE=4133 connection entries left out"));
-    cr_expect(journal_has("MESSAGE_ID=" LOG_ID_LEFT_OUT));
-    cr_expect(journal_has("PRIORITY=5"));
-    cr_expect(journal_has("GREETD_LEFT_OUT=4133"));
+    entry_write_dropped(&fake_journal_log, 4133);
+    cr_expect(fake_journal_has("MESSAGE=4133 connection entries left out"));
+    cr_expect(fake_journal_has("MESSAGE_ID=" MESSAGE_ID_ENTRIES_DROPPED));
+    cr_expect(fake_journal_has("PRIORITY=5"));
+    cr_expect(fake_journal_has("GREETD_LEFT_OUT=4133"));
 }
 
-Test(connlog_entry, of_a_message_names_the_listener_it_is_about)
+Test(entry, of_a_message_names_the_listener_it_is_about)
 {
-    const struct log_entry entry = {LOG_NOTICE, LOG_ID_LISTENING, "Listening", .when_usec = 1};
+    const struct sink_entry entry = {LOG_NOTICE, MESSAGE_ID_LISTENING, "Listening", .when_usec = 1};
 
-    connlog_entry_message(&journal_log, "web", entry);
-    cr_expect(journal_has("MESSAGE=Listening"));
-    cr_expect(journal_has("PRIORITY=5"));
-    cr_expect(journal_has("GREETD_LISTENER=web"));
-    connlog_entry_message(&journal_log, "", entry);
-    cr_expect_not(journal_has_any("GREETD_LISTENER"));
+    entry_write_message(&fake_journal_log, "web", entry);
+    cr_expect(fake_journal_has("MESSAGE=Listening"));
+    cr_expect(fake_journal_has("PRIORITY=5"));
+    cr_expect(fake_journal_has("GREETD_LISTENER=web"));
+    entry_write_message(&fake_journal_log, "", entry);
+    cr_expect_not(fake_journal_has_any("GREETD_LISTENER"));
 }

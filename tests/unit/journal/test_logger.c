@@ -11,57 +11,59 @@
 #include <unistd.h>
 
 #include "greetd/base/cleanup.h"
-#include "greetd/base/timeout_queue.h"
+#include "greetd/base/clock.h"
+#include "greetd/journal/catalog.h"
+#include "greetd/metrics/result.h"
 #include "support/logger_fixture.h"
 
 #define SECOND ((uint64_t)1000000)
 
-TestSuite(connlog, .timeout = 60);
+TestSuite(logger, .timeout = 60);
 
-static void start(struct scene *scene, unsigned n_workers)
+static void start(struct logger_fixture *fixture, unsigned n_workers)
 {
-    cr_assert_eq(pipe(scene->pipe), 0);
-    log_init(&scene->log, scene->pipe[1]);
-    cr_assert_eq(connlog_start(&scene->connlog, &scene->log, n_workers, &CONNLOG_EVERYTHING), 0);
+    cr_assert_eq(pipe(fixture->pipe), 0);
+    sink_init(&fixture->sink, fixture->pipe[1]);
+    cr_assert_eq(logger_start(&fixture->logger, &fixture->sink, n_workers, &LOGGER_EVERYTHING), 0);
 }
 
 /* Ends the log and returns all it has written, to be freed. */
-static char *stop(struct scene *scene)
+static char *stop(struct logger_fixture *fixture)
 {
     char *text = calloc(1, 4 * 1024 * 1024);
     size_t n = 0;
     ssize_t r;
 
-    cr_assert_eq(connlog_stop(scene->connlog, DEADLINE_NEVER), 0);
-    close(scene->pipe[1]);
-    while ((r = read(scene->pipe[0], text + n, 64 * 1024)) > 0)
+    cr_assert_eq(logger_stop(fixture->logger, USEC_INFINITY), 0);
+    close(fixture->pipe[1]);
+    while ((r = read(fixture->pipe[0], text + n, 64 * 1024)) > 0)
         n += (size_t)r;
     return text;
 }
 
 /* Reads from the pipe until it has had TEXT. */
-static void await(struct scene *scene, const char *text)
+static void await(struct logger_fixture *fixture, const char *text)
 {
     char bytes[4096] = "";
     size_t n = 0;
 
     while (!strstr(bytes, text)) {
-        struct pollfd pollfd = {.fd = scene->pipe[0], .events = POLLIN};
+        struct pollfd pollfd = {.fd = fixture->pipe[0], .events = POLLIN};
         cr_assert_eq(poll(&pollfd, 1, 20000), 1, "never written: %s", text);
-        ssize_t r = read(scene->pipe[0], bytes + n, sizeof(bytes) - 1 - n);
+        ssize_t r = read(fixture->pipe[0], bytes + n, sizeof(bytes) - 1 - n);
         cr_assert_gt(r, 0);
         n += (size_t)r;
     }
 }
 
-Test(connlog, writes_what_a_worker_says_in_order)
+Test(logger, writes_what_a_worker_says_in_order)
 {
-    struct scene scene;
+    struct logger_fixture fixture;
 
-    start(&scene, 2);
+    start(&fixture, 2);
     for (uint16_t port = 1; port <= 1000; port++)
-        log_connection(&scene, 1, port);
-    char *text = stop(&scene);
+        log_connection(&fixture, 1, port);
+    char *text = stop(&fixture);
     uint16_t port = 1;
     for (char *p = text; *p; p = strchr(p, '\n') + 1, port++) {
         char line[64];
@@ -72,61 +74,61 @@ Test(connlog, writes_what_a_worker_says_in_order)
     free(text);
 }
 
-Test(connlog, writes_without_being_stopped_and_wakes_up_again)
+Test(logger, writes_without_being_stopped_and_wakes_up_again)
 {
-    struct scene scene;
+    struct logger_fixture fixture;
 
-    start(&scene, 1);
+    start(&fixture, 1);
     for (uint16_t port = 1; port <= 20; port++) {
         char line[64];
 
-        log_connection(&scene, 0, port);
+        log_connection(&fixture, 0, port);
         snprintf(line, sizeof(line), "Connection from 127.0.0.1:%u\n", port);
-        await(&scene, line);
-        connlog_message(scene.connlog, LOG_INFO, LOG_ID_FAILED, "Message %u", port);
+        await(&fixture, line);
+        logger_log(fixture.logger, LOG_INFO, MESSAGE_ID_FAILED, "Message %u", port);
         snprintf(line, sizeof(line), "Message %u\n", port);
-        await(&scene, line);
+        await(&fixture, line);
     }
-    free(stop(&scene));
+    free(stop(&fixture));
 }
 
-Test(connlog, messages_come_before_connections)
+Test(logger, messages_come_before_connections)
 {
-    static struct scene scene;
+    static struct logger_fixture fixture;
 
-    start_stuck(&scene, 2);
-    log_connection(&scene, 0, 1);
-    log_connection(&scene, 1, 2);
-    connlog_message(scene.connlog, LOG_INFO, LOG_ID_FAILED, "Failed");
-    go_on_and_stop(&scene);
+    start_stuck(&fixture, 2);
+    log_connection(&fixture, 0, 1);
+    log_connection(&fixture, 1, 2);
+    logger_log(fixture.logger, LOG_INFO, MESSAGE_ID_FAILED, "Failed");
+    go_on_and_stop(&fixture);
     cr_assert_eq(stuck.n, 4);
     cr_assert_str_eq(stuck.messages[1], "Failed");
     cr_assert_str_eq(stuck.messages[2], "Connection from 127.0.0.1:1");
     cr_assert_str_eq(stuck.messages[3], "Connection from 127.0.0.1:2");
 }
 
-Test(connlog, tells_a_connection_with_all_its_fields)
+Test(logger, tells_a_connection_with_all_its_fields)
 {
-    static struct scene scene;
+    static struct logger_fixture fixture;
 
-    start_stuck(&scene, 2);
-    log_connection(&scene, 1, 54321);
-    go_on_and_stop(&scene);
-    cr_assert(journal_has("MESSAGE=Connection from 127.0.0.1:54321"));
-    cr_assert(journal_has("MESSAGE_ID=" LOG_ID_CONNECTION));
-    cr_assert(journal_has("PRIORITY=6"));
-    cr_assert(journal_has("GREETD_LISTENER=server"));
-    cr_assert(journal_has("GREETD_REMOTE_ADDR=127.0.0.1"));
-    cr_assert(journal_has("GREETD_REMOTE_PORT=54321"));
-    cr_assert(journal_has("GREETD_CONNECTION=7"));
-    cr_assert(journal_has("GREETD_RESULT=partial"));
-    cr_assert(journal_has("GREETD_BYTES=18"));
-    cr_assert(journal_has("GREETD_BYTES_ACKED=11"));
-    cr_assert(journal_has("GREETD_DURATION_USEC=123"));
-    cr_assert(journal_has("GREETD_WORKER=1"));
+    start_stuck(&fixture, 2);
+    log_connection(&fixture, 1, 54321);
+    go_on_and_stop(&fixture);
+    cr_assert(fake_journal_has("MESSAGE=Connection from 127.0.0.1:54321"));
+    cr_assert(fake_journal_has("MESSAGE_ID=" MESSAGE_ID_CONNECTION));
+    cr_assert(fake_journal_has("PRIORITY=6"));
+    cr_assert(fake_journal_has("GREETD_LISTENER=server"));
+    cr_assert(fake_journal_has("GREETD_REMOTE_ADDR=127.0.0.1"));
+    cr_assert(fake_journal_has("GREETD_REMOTE_PORT=54321"));
+    cr_assert(fake_journal_has("GREETD_CONNECTION=7"));
+    cr_assert(fake_journal_has("GREETD_RESULT=partial"));
+    cr_assert(fake_journal_has("GREETD_BYTES=18"));
+    cr_assert(fake_journal_has("GREETD_BYTES_ACKED=11"));
+    cr_assert(fake_journal_has("GREETD_DURATION_USEC=123"));
+    cr_assert(fake_journal_has("GREETD_WORKER=1"));
 }
 
-ParameterizedTestParameters(connlog, has_a_word_for_each_result)
+ParameterizedTestParameters(logger, has_a_word_for_each_result)
 {
     static enum result results[] = {
         RESULT_DELIVERED, RESULT_UNCONFIRMED, RESULT_PARTIAL,
@@ -135,7 +137,7 @@ ParameterizedTestParameters(connlog, has_a_word_for_each_result)
     return cr_make_param_array(enum result, results, ELEMENTSOF(results));
 }
 
-ParameterizedTest(enum result *result, connlog, has_a_word_for_each_result)
+ParameterizedTest(enum result *result, logger, has_a_word_for_each_result)
 {
     static const char *const words[] = {
         [RESULT_DELIVERED] = "GREETD_RESULT=delivered",
@@ -145,51 +147,51 @@ ParameterizedTest(enum result *result, connlog, has_a_word_for_each_result)
         [RESULT_TIMEOUT] = "GREETD_RESULT=timeout",
         [RESULT_ERROR] = "GREETD_RESULT=error",
     };
-    static struct scene scene;
-    struct connlog_connection connection = {.listener = "server", .result = *result};
+    static struct logger_fixture fixture;
+    struct logger_log_connection connection = {.listener = "server", .result = *result};
 
-    start_stuck(&scene, 1);
-    connlog_connection(scene.connlog, 0, &connection);
-    go_on_and_stop(&scene);
-    cr_assert(journal_has(words[*result]));
+    start_stuck(&fixture, 1);
+    logger_log_connection(fixture.logger, 0, &connection);
+    go_on_and_stop(&fixture);
+    cr_assert(fake_journal_has(words[*result]));
 }
 
-Test(connlog, tells_why_accepting_is_paused)
+Test(logger, tells_why_accepting_is_paused)
 {
-    static struct scene scene;
+    static struct logger_fixture fixture;
 
-    start_stuck(&scene, 2);
-    connlog_exhausted(scene.connlog, 1, EMFILE);
-    go_on_and_stop(&scene);
-    cr_assert(journal_has("MESSAGE_ID=" LOG_ID_EXHAUSTED));
-    cr_assert(journal_has("PRIORITY=4"));
-    cr_assert(journal_has("GREETD_WORKER=1"));
-    cr_assert(strstr(journal.last, strerrordesc_np(EMFILE)));
+    start_stuck(&fixture, 2);
+    logger_log_accept_paused(fixture.logger, 1, EMFILE);
+    go_on_and_stop(&fixture);
+    cr_assert(fake_journal_has("MESSAGE_ID=" MESSAGE_ID_ACCEPT_PAUSED));
+    cr_assert(fake_journal_has("PRIORITY=4"));
+    cr_assert(fake_journal_has("GREETD_WORKER=1"));
+    cr_assert(strstr(fake_journal.last, strerrordesc_np(EMFILE)));
 }
 
-Test(connlog, stop_gives_up_on_a_log_that_stands_still)
+Test(logger, stop_gives_up_on_a_log_that_stands_still)
 {
-    static struct scene scene;
+    static struct logger_fixture fixture;
     static char bytes[1024 * 1024];
 
-    start(&scene, 1);
-    fcntl(scene.pipe[1], F_SETFL, O_NONBLOCK);
-    while (write(scene.pipe[1], bytes, sizeof(bytes)) > 0)
+    start(&fixture, 1);
+    fcntl(fixture.pipe[1], F_SETFL, O_NONBLOCK);
+    while (write(fixture.pipe[1], bytes, sizeof(bytes)) > 0)
         ;
-    fcntl(scene.pipe[1], F_SETFL, 0);
+    fcntl(fixture.pipe[1], F_SETFL, 0);
     for (uint16_t port = 1; port <= 1000; port++)
-        log_connection(&scene, 0, port);
-    uint64_t deadline = deadline_now() + SECOND / 10;
-    cr_assert_eq(connlog_stop(scene.connlog, deadline), -ETIMEDOUT);
-    cr_assert_geq(deadline_now(), deadline);
+        log_connection(&fixture, 0, port);
+    uint64_t deadline = clock_now() + SECOND / 10;
+    cr_assert_eq(logger_stop(fixture.logger, deadline), -ETIMEDOUT);
+    cr_assert_geq(clock_now(), deadline);
 }
 
-Test(connlog, stop_with_nothing_to_say_ends_at_once)
+Test(logger, stop_with_nothing_to_say_ends_at_once)
 {
-    struct scene scene;
+    struct logger_fixture fixture;
 
-    start(&scene, 3);
-    char *text = stop(&scene);
+    start(&fixture, 3);
+    char *text = stop(&fixture);
     cr_assert_str_eq(text, "");
     free(text);
 }

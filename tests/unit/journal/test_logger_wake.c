@@ -6,13 +6,15 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "greetd/base/waker.h"
+#include "greetd/journal/catalog.h"
 #include "greetd/journal/logger.h"
 #include "greetd/journal/writer.h"
 #include "support/logger_fixture.h"
 
-TestSuite(connlog_wake, .timeout = 60);
+TestSuite(logger_wake, .timeout = 60);
 
-static struct scene scene;
+static struct logger_fixture fixture;
 static uint64_t left_out, messages_left_out; /* at the last wake */
 
 /* Stands in for the module: a thread that is never quite asleep, and notes of when it is woken. */
@@ -31,10 +33,10 @@ void waker_deinit(struct waker *waker)
 void waker_wake(struct waker *waker)
 {
     (void)waker;
-    if (!scene.connlog)
+    if (!fixture.logger)
         return;
-    left_out = connlog_left_out(scene.connlog);
-    messages_left_out = atomic_load(&scene.connlog->messages.messages_left_out);
+    left_out = logger_dropped(fixture.logger);
+    messages_left_out = atomic_load(&fixture.logger->messages.messages_left_out);
 }
 
 void waker_prepare(struct waker *waker)
@@ -53,22 +55,22 @@ void waker_sleep(struct waker *waker, uint64_t deadline_usec)
     nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
-Test(connlog_wake, comes_after_a_connection_was_counted)
+Test(logger_wake, comes_after_a_connection_was_counted)
 {
     uint16_t port = 1;
 
-    start_stuck(&scene, 1);
-    for (; connlog_left_out(scene.connlog) == 0; port++)
-        log_connection(&scene, 0, port);
+    start_stuck(&fixture, 1);
+    for (; logger_dropped(fixture.logger) == 0; port++)
+        log_connection(&fixture, 0, port);
     cr_assert_eq(left_out, 1);
-    go_on_and_stop(&scene);
+    go_on_and_stop(&fixture);
 }
 
-Test(connlog_wake, comes_after_a_message_was_counted)
+Test(logger_wake, comes_after_a_message_was_counted)
 {
-    start_stuck(&scene, 1);
-    while (atomic_load(&scene.connlog->messages.messages_left_out) == 0)
-        connlog_message(scene.connlog, LOG_NOTICE, LOG_ID_FAILED, "One more");
+    start_stuck(&fixture, 1);
+    while (atomic_load(&fixture.logger->messages.messages_left_out) == 0)
+        logger_log(fixture.logger, LOG_NOTICE, MESSAGE_ID_FAILED, "One more");
     cr_assert_eq(messages_left_out, 1);
-    go_on_and_stop(&scene);
+    go_on_and_stop(&fixture);
 }

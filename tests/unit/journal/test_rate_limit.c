@@ -5,27 +5,28 @@
 #include <criterion/parameterized.h>
 
 #include "greetd/base/cleanup.h"
-#include "greetd/base/timeout_queue.h"
+#include "greetd/base/clock.h"
 
 #define SECOND UINT64_C(1000000)
 #define START  (1000 * SECOND)
 
-static const struct connlog_limit five_in_ten_seconds = {.interval_usec = 10 * SECOND, .burst = 5};
+static const struct rate_limit_settings five_in_ten_seconds = {.interval_usec = 10 * SECOND,
+                                                               .burst = 5};
 
-static unsigned admitted_of(struct connlog_books *books, unsigned n, uint64_t now_usec)
+static unsigned admitted_of(struct rate_limit *books, unsigned n, uint64_t now_usec)
 {
     unsigned admitted = 0;
 
     for (unsigned i = 0; i < n; i++)
-        admitted += connlog_books_admit(books, now_usec);
+        admitted += rate_limit_admit(books, now_usec);
     return admitted;
 }
 
-Test(connlog_books, admit_a_burst_in_an_interval_that_its_first_entry_begins)
+Test(rate_limit, admit_a_burst_in_an_interval_that_its_first_entry_begins)
 {
-    struct connlog_books books = connlog_books_open(&five_in_ten_seconds);
+    struct rate_limit books = rate_limit_init(&five_in_ten_seconds);
 
-    cr_expect(connlog_books_admit(&books, START + 100 * SECOND));
+    cr_expect(rate_limit_admit(&books, START + 100 * SECOND));
     cr_expect_eq(admitted_of(&books, 10, START + 109 * SECOND), 4);
     cr_expect_eq(admitted_of(&books, 10, START + 110 * SECOND - 1), 0);
     cr_expect_eq(admitted_of(&books, 10, START + 110 * SECOND), 5);
@@ -33,51 +34,51 @@ Test(connlog_books, admit_a_burst_in_an_interval_that_its_first_entry_begins)
     cr_expect_eq(admitted_of(&books, 10, START + 500 * SECOND), 5);
 }
 
-Test(connlog_books, are_exhausted_when_nothing_more_gets_through)
+Test(rate_limit, are_exhausted_when_nothing_more_gets_through)
 {
-    struct connlog_books books = connlog_books_open(&five_in_ten_seconds);
+    struct rate_limit books = rate_limit_init(&five_in_ten_seconds);
 
-    cr_expect_not(connlog_books_exhausted(&books, START));
+    cr_expect_not(rate_limit_is_exceeded(&books, START));
     cr_expect_eq(admitted_of(&books, 4, START), 4);
-    cr_expect_not(connlog_books_exhausted(&books, START));
+    cr_expect_not(rate_limit_is_exceeded(&books, START));
     cr_expect_eq(admitted_of(&books, 1, START), 1);
-    cr_expect(connlog_books_exhausted(&books, START));
-    cr_expect(connlog_books_exhausted(&books, START + 10 * SECOND - 1));
-    cr_expect_not(connlog_books_exhausted(&books, START + 10 * SECOND));
+    cr_expect(rate_limit_is_exceeded(&books, START));
+    cr_expect(rate_limit_is_exceeded(&books, START + 10 * SECOND - 1));
+    cr_expect_not(rate_limit_is_exceeded(&books, START + 10 * SECOND));
 }
 
-ParameterizedTestParameters(connlog_books, know_what_is_no_limit)
+ParameterizedTestParameters(rate_limit, know_what_is_no_limit)
 {
-    static struct connlog_limit limits[] = {
+    static struct rate_limit_settings limits[] = {
         {.interval_usec = 0, .burst = 5},
         {.interval_usec = 10 * SECOND, .burst = 0},
-        {.interval_usec = 10 * SECOND, .burst = CONNLOG_BOOKS_NO_LIMIT},
+        {.interval_usec = 10 * SECOND, .burst = UINT64_MAX},
     };
-    return cr_make_param_array(struct connlog_limit, limits, ELEMENTSOF(limits));
+    return cr_make_param_array(struct rate_limit_settings, limits, ELEMENTSOF(limits));
 }
 
-ParameterizedTest(struct connlog_limit *limit, connlog_books, know_what_is_no_limit)
+ParameterizedTest(struct rate_limit_settings *limit, rate_limit, know_what_is_no_limit)
 {
-    struct connlog_books books = connlog_books_open(limit);
+    struct rate_limit books = rate_limit_init(limit);
 
     cr_expect_eq(admitted_of(&books, 10000, START), 10000);
-    cr_expect_not(connlog_books_exhausted(&books, START));
-    cr_expect_eq(connlog_books_report(&books, 0, START), 0);
-    cr_expect_eq(connlog_books_deadline(&books, START), DEADLINE_NEVER);
+    cr_expect_not(rate_limit_is_exceeded(&books, START));
+    cr_expect_eq(rate_limit_report(&books, 0, START), 0);
+    cr_expect_eq(rate_limit_deadline(&books, START), USEC_INFINITY);
 }
 
-Test(connlog_books, of_an_endless_interval_admit_one_burst_for_ever)
+Test(rate_limit, of_an_endless_interval_admit_one_burst_for_ever)
 {
-    const struct connlog_limit limit = {.interval_usec = DEADLINE_NEVER, .burst = 5};
-    struct connlog_books books = connlog_books_open(&limit);
+    const struct rate_limit_settings limit = {.interval_usec = USEC_INFINITY, .burst = 5};
+    struct rate_limit books = rate_limit_init(&limit);
 
     cr_expect_eq(admitted_of(&books, 10, START), 5);
     cr_expect_eq(admitted_of(&books, 10, START * 1000), 0);
 }
 
-Test(connlog_books, take_up_another_limit)
+Test(rate_limit, take_up_another_limit)
 {
-    struct connlog_books books = connlog_books_open(&five_in_ten_seconds);
+    struct rate_limit books = rate_limit_init(&five_in_ten_seconds);
 
     cr_expect_eq(admitted_of(&books, 10, START), 5);
     books.limit.burst = 8;
@@ -92,7 +93,7 @@ struct period_row {
     uint64_t interval_usec, period_usec;
 };
 
-ParameterizedTestParameters(connlog_books, report_once_in_an_interval)
+ParameterizedTestParameters(rate_limit, report_once_in_an_interval)
 {
     static struct period_row rows[] = {
         {10 * SECOND, 10 * SECOND},
@@ -100,83 +101,83 @@ ParameterizedTestParameters(connlog_books, report_once_in_an_interval)
         {3600 * SECOND, 30 * SECOND},
         {0, 30 * SECOND},
         {1, SECOND},
-        {DEADLINE_NEVER, 30 * SECOND},
+        {USEC_INFINITY, 30 * SECOND},
     };
     return cr_make_param_array(struct period_row, rows, ELEMENTSOF(rows));
 }
 
-ParameterizedTest(struct period_row *row, connlog_books, report_once_in_an_interval)
+ParameterizedTest(struct period_row *row, rate_limit, report_once_in_an_interval)
 {
-    const struct connlog_limit limit = {.interval_usec = row->interval_usec,
-                                        .burst = CONNLOG_BOOKS_NO_LIMIT};
-    struct connlog_books books = connlog_books_open(&limit);
+    const struct rate_limit_settings limit = {.interval_usec = row->interval_usec,
+                                              .burst = UINT64_MAX};
+    struct rate_limit books = rate_limit_init(&limit);
     const uint64_t due = START + row->period_usec, again = due + row->period_usec;
 
-    cr_expect_eq(connlog_books_report(&books, 1, START), 0);
-    cr_expect_eq(connlog_books_deadline(&books, START), due);
-    cr_expect_eq(connlog_books_report(&books, 4133, due - 1), 0);
-    cr_expect_eq(connlog_books_report(&books, 4133, due), 4133);
+    cr_expect_eq(rate_limit_report(&books, 1, START), 0);
+    cr_expect_eq(rate_limit_deadline(&books, START), due);
+    cr_expect_eq(rate_limit_report(&books, 4133, due - 1), 0);
+    cr_expect_eq(rate_limit_report(&books, 4133, due), 4133);
     books.announced += 4133;
-    cr_expect_eq(connlog_books_report(&books, 4140, due + 1), 0);
-    cr_expect_eq(connlog_books_deadline(&books, due + 1), again);
-    cr_expect_eq(connlog_books_report(&books, 4140, again), 7);
+    cr_expect_eq(rate_limit_report(&books, 4140, due + 1), 0);
+    cr_expect_eq(rate_limit_deadline(&books, due + 1), again);
+    cr_expect_eq(rate_limit_report(&books, 4140, again), 7);
 }
 
-Test(connlog_books, report_again_a_period_later_what_could_not_be_written)
+Test(rate_limit, report_again_a_period_later_what_could_not_be_written)
 {
-    struct connlog_books books = connlog_books_open(&five_in_ten_seconds);
+    struct rate_limit books = rate_limit_init(&five_in_ten_seconds);
     const uint64_t due = START + 10 * SECOND;
 
-    connlog_books_report(&books, 3, START);
-    cr_expect_eq(connlog_books_report(&books, 3, due), 3);
-    cr_expect_eq(connlog_books_report(&books, 3, due), 0);
-    cr_expect_eq(connlog_books_deadline(&books, due), due + 10 * SECOND);
-    cr_expect_eq(connlog_books_report(&books, 3, due + 10 * SECOND), 3);
+    rate_limit_report(&books, 3, START);
+    cr_expect_eq(rate_limit_report(&books, 3, due), 3);
+    cr_expect_eq(rate_limit_report(&books, 3, due), 0);
+    cr_expect_eq(rate_limit_deadline(&books, due), due + 10 * SECOND);
+    cr_expect_eq(rate_limit_report(&books, 3, due + 10 * SECOND), 3);
 }
 
-Test(connlog_books, need_no_timer_when_all_is_announced)
+Test(rate_limit, need_no_timer_when_all_is_announced)
 {
-    struct connlog_books books = connlog_books_open(&five_in_ten_seconds);
+    struct rate_limit books = rate_limit_init(&five_in_ten_seconds);
     const uint64_t due = START + 10 * SECOND;
 
-    cr_expect_eq(connlog_books_report(&books, 0, START), 0);
-    cr_expect_eq(connlog_books_deadline(&books, START), DEADLINE_NEVER);
-    connlog_books_report(&books, 1, START);
-    books.announced += connlog_books_report(&books, 1, due);
-    cr_expect_eq(connlog_books_report(&books, 1, due + 10 * SECOND), 0);
-    cr_expect_eq(connlog_books_deadline(&books, due + 10 * SECOND), DEADLINE_NEVER);
+    cr_expect_eq(rate_limit_report(&books, 0, START), 0);
+    cr_expect_eq(rate_limit_deadline(&books, START), USEC_INFINITY);
+    rate_limit_report(&books, 1, START);
+    books.announced += rate_limit_report(&books, 1, due);
+    cr_expect_eq(rate_limit_report(&books, 1, due + 10 * SECOND), 0);
+    cr_expect_eq(rate_limit_deadline(&books, due + 10 * SECOND), USEC_INFINITY);
 }
 
 /* Other threads count meanwhile what they leave out, and wake nobody. */
-Test(connlog_books, are_looked_at_while_exhausted)
+Test(rate_limit, are_looked_at_while_exhausted)
 {
-    struct connlog_books books = connlog_books_open(&five_in_ten_seconds);
+    struct rate_limit books = rate_limit_init(&five_in_ten_seconds);
 
     admitted_of(&books, 5, START);
-    cr_expect_eq(connlog_books_report(&books, 0, START + 2 * SECOND), 0);
-    cr_expect_eq(connlog_books_deadline(&books, START + 2 * SECOND), START + 10 * SECOND);
+    cr_expect_eq(rate_limit_report(&books, 0, START + 2 * SECOND), 0);
+    cr_expect_eq(rate_limit_deadline(&books, START + 2 * SECOND), START + 10 * SECOND);
 
-    const struct connlog_limit endless = {.interval_usec = DEADLINE_NEVER, .burst = 5};
-    books = connlog_books_open(&endless);
+    const struct rate_limit_settings endless = {.interval_usec = USEC_INFINITY, .burst = 5};
+    books = rate_limit_init(&endless);
     admitted_of(&books, 5, START);
     for (uint64_t now = START; now < START + 300 * SECOND; now += 30 * SECOND) {
-        cr_expect_eq(connlog_books_report(&books, 0, now), 0);
-        cr_expect_eq(connlog_books_deadline(&books, now), now + 30 * SECOND);
+        cr_expect_eq(rate_limit_report(&books, 0, now), 0);
+        cr_expect_eq(rate_limit_deadline(&books, now), now + 30 * SECOND);
     }
 }
 
 /* A thread that has not noticed yet that the limit is no longer exhausted counts, and wakes nobody.
  * It has a whole period for that, whenever the timer was set. */
-Test(connlog_books, are_looked_at_for_a_period_after_they_were_exhausted)
+Test(rate_limit, are_looked_at_for_a_period_after_they_were_exhausted)
 {
-    struct connlog_books books = connlog_books_open(&five_in_ten_seconds);
+    struct rate_limit books = rate_limit_init(&five_in_ten_seconds);
     const uint64_t end = START + 10 * SECOND, due = START + 10 * SECOND + 1;
 
     admitted_of(&books, 5, START);
-    connlog_books_report(&books, 0, START + 1);
-    connlog_books_report(&books, 0, end);
-    cr_expect_eq(connlog_books_deadline(&books, end), due);
-    connlog_books_report(&books, 0, due);
-    cr_expect_eq(connlog_books_deadline(&books, due), due + 10 * SECOND);
-    cr_expect_eq(connlog_books_report(&books, 1, due + 10 * SECOND), 1);
+    rate_limit_report(&books, 0, START + 1);
+    rate_limit_report(&books, 0, end);
+    cr_expect_eq(rate_limit_deadline(&books, end), due);
+    rate_limit_report(&books, 0, due);
+    cr_expect_eq(rate_limit_deadline(&books, due), due + 10 * SECOND);
+    cr_expect_eq(rate_limit_report(&books, 1, due + 10 * SECOND), 1);
 }

@@ -16,21 +16,22 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "greetd/base/timeout_queue.h"
+#include "greetd/base/clock.h"
+#include "greetd/journal/catalog.h"
 #include "support/fake_journal.h"
 
-TestSuite(log, .timeout = 60);
+TestSuite(sink, .timeout = 60);
 
-#define ID LOG_ID_CONNECTION
+#define ID MESSAGE_ID_CONNECTION
 
 static size_t lost;
 
-static void write_plain(struct log *log, const char *message)
+static void write_plain(struct sink *sink, const char *message)
 {
-    const struct log_field field = {"GREETD_WORKER=1"};
-    const struct log_entry entry = {LOG_INFO, ID, message, deadline_now(), &field, 1};
+    const struct sink_field field = {"GREETD_WORKER=1"};
+    const struct sink_entry entry = {LOG_INFO, ID, message, clock_now(), &field, 1};
 
-    lost += log_write(log, &entry);
+    lost += sink_write(sink, &entry);
 }
 
 /* Reads all that is in FD by now, as text. */
@@ -48,37 +49,37 @@ static size_t read_now(int fd, char *text, size_t size)
     return n;
 }
 
-Test(log, writes_plain_lines_when_told_to)
+Test(sink, writes_plain_lines_when_told_to)
 {
-    static struct log log;
+    static struct sink sink;
     char text[256];
     int fds[2];
 
     cr_assert_eq(pipe(fds), 0);
     unsetenv("JOURNAL_STREAM");
-    log_init(&log, fds[1]);
-    write_plain(&log, "Server is listening");
-    write_plain(&log, "Connection from 127.0.0.1:1");
+    sink_init(&sink, fds[1]);
+    write_plain(&sink, "Server is listening");
+    write_plain(&sink, "Connection from 127.0.0.1:1");
     cr_assert_eq(read_now(fds[0], text, sizeof(text)), 0, "it is gathered first");
-    log_flush(&log);
+    sink_flush(&sink);
     read_now(fds[0], text, sizeof(text));
     cr_assert_str_eq(text, "Server is listening\nConnection from 127.0.0.1:1\n");
-    log_flush(&log);
+    sink_flush(&sink);
     cr_assert_eq(read_now(fds[0], text, sizeof(text)), 0);
 }
 
-Test(log, stamps_lines_with_the_time_on_a_terminal_only)
+Test(sink, stamps_lines_with_the_time_on_a_terminal_only)
 {
-    static struct log log;
+    static struct sink sink;
     char text[256];
     int terminal, program;
     regex_t regex;
 
     cr_assert_eq(openpty(&terminal, &program, NULL, NULL, NULL), 0);
-    log_init(&log, program);
-    cr_assert(log.time_stamps);
-    write_plain(&log, "Hello");
-    log_flush(&log);
+    sink_init(&sink, program);
+    cr_assert(sink.time_stamps);
+    write_plain(&sink, "Hello");
+    sink_flush(&sink);
     read_now(terminal, text, sizeof(text));
     cr_assert_eq(regcomp(&regex, "^20[0-9]{2}-[01][0-9]-[0-3][0-9] [0-9:]{8} Hello\r\n$",
                          REG_EXTENDED | REG_NOSUB),
@@ -90,21 +91,21 @@ Test(log, stamps_lines_with_the_time_on_a_terminal_only)
 #define HOUR UINT64_C(3600000000)
 
 /* An entry may have waited for a journal that stood still. */
-Test(log, has_the_time_of_what_happened_and_not_of_writing)
+Test(sink, has_the_time_of_what_happened_and_not_of_writing)
 {
-    const struct log_entry entry = {LOG_INFO, ID, "Hello", .when_usec = deadline_now() - HOUR};
-    static struct log log;
+    const struct sink_entry entry = {LOG_INFO, ID, "Hello", .when_usec = clock_now() - HOUR};
+    static struct sink sink;
     struct timespec now;
     struct tm stamp = {0};
     char text[256];
     int terminal, program, fds[2];
 
     cr_assert_eq(pipe(fds), 0);
-    journal_announce(fds[1], 0);
-    log_init(&log, fds[1]);
-    cr_assert_eq(log_write(&log, &entry), 0);
+    fake_journal_announce(fds[1], 0);
+    sink_init(&sink, fds[1]);
+    cr_assert_eq(sink_write(&sink, &entry), 0);
     clock_gettime(CLOCK_REALTIME, &now);
-    const char *timestamp = strstr(journal.last, "\nGREETD_TIMESTAMP=");
+    const char *timestamp = strstr(fake_journal.last, "\nGREETD_TIMESTAMP=");
     cr_assert_not_null(timestamp);
     uint64_t when = strtoull(strchr(timestamp, '=') + 1, NULL, 10);
     int64_t ago = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 - (int64_t)when;
@@ -112,75 +113,75 @@ Test(log, has_the_time_of_what_happened_and_not_of_writing)
     cr_assert_lt(ago, (int64_t)HOUR + 60000000);
 
     cr_assert_eq(openpty(&terminal, &program, NULL, NULL, NULL), 0);
-    log_init(&log, program);
-    cr_assert_eq(log_write(&log, &entry) + log_flush(&log), 0);
+    sink_init(&sink, program);
+    cr_assert_eq(sink_write(&sink, &entry) + sink_flush(&sink), 0);
     read_now(terminal, text, sizeof(text));
     cr_assert_not_null(strptime(text, "%F %T", &stamp));
     stamp.tm_isdst = -1;
     cr_assert_leq(mktime(&stamp), now.tv_sec - 3600);
 }
 
-Test(log, goes_to_the_journal_only_if_that_is_where_stderr_goes)
+Test(sink, goes_to_the_journal_only_if_that_is_where_stderr_goes)
 {
-    static struct log log;
+    static struct sink sink;
     int fds[2];
 
     cr_assert_eq(pipe(fds), 0);
-    journal_announce(fds[1], 0);
-    log_init(&log, fds[1]);
-    cr_assert(log.journal);
-    cr_assert_not(log.time_stamps);
+    fake_journal_announce(fds[1], 0);
+    sink_init(&sink, fds[1]);
+    cr_assert(sink.journal);
+    cr_assert_not(sink.time_stamps);
 
-    journal_announce(fds[1], 1);
-    log_init(&log, fds[1]);
-    cr_assert_not(log.journal, "stderr was redirected since");
+    fake_journal_announce(fds[1], 1);
+    sink_init(&sink, fds[1]);
+    cr_assert_not(sink.journal, "stderr was redirected since");
 
     setenv("JOURNAL_STREAM", "nonsense", 1);
-    log_init(&log, fds[1]);
-    cr_assert_not(log.journal);
-    journal_announce(fds[1], 0);
-    log_init(&log, -1);
-    cr_assert_not(log.journal);
+    sink_init(&sink, fds[1]);
+    cr_assert_not(sink.journal);
+    fake_journal_announce(fds[1], 0);
+    sink_init(&sink, -1);
+    cr_assert_not(sink.journal);
 }
 
-Test(log, sends_the_journal_all_fields_and_stderr_nothing)
+Test(sink, sends_the_journal_all_fields_and_stderr_nothing)
 {
-    static struct log log;
+    static struct sink sink;
     char text[256];
     int fds[2];
 
     cr_assert_eq(pipe(fds), 0);
-    journal_announce(fds[1], 0);
-    log_init(&log, fds[1]);
-    write_plain(&log, "Connection from 127.0.0.1:1");
-    cr_assert_eq(journal.n, 1);
-    cr_assert(journal_has("MESSAGE=Connection from 127.0.0.1:1"));
-    cr_assert(journal_has("PRIORITY=6"));
-    cr_assert(journal_has("MESSAGE_ID=" ID));
-    cr_assert(journal_has("GREETD_WORKER=1"));
-    log_flush(&log);
+    fake_journal_announce(fds[1], 0);
+    sink_init(&sink, fds[1]);
+    write_plain(&sink, "Connection from 127.0.0.1:1");
+    cr_assert_eq(fake_journal.n, 1);
+    cr_assert(fake_journal_has("MESSAGE=Connection from 127.0.0.1:1"));
+    cr_assert(fake_journal_has("PRIORITY=6"));
+    cr_assert(fake_journal_has("MESSAGE_ID=" ID));
+    cr_assert(fake_journal_has("GREETD_WORKER=1"));
+    sink_flush(&sink);
     cr_assert_eq(read_now(fds[0], text, sizeof(text)), 0);
 }
 
-Test(log, tells_that_the_journal_did_not_take_an_entry)
+Test(sink, tells_that_the_journal_did_not_take_an_entry)
 {
-    static struct log log;
+    static struct sink sink;
     int fds[2];
 
     cr_assert_eq(pipe(fds), 0);
-    journal_announce(fds[1], 0);
-    log_init(&log, fds[1]);
-    write_plain(&log, "Taken");
+    fake_journal_announce(fds[1], 0);
+    sink_init(&sink, fds[1]);
+    write_plain(&sink, "Taken");
     cr_assert_eq(lost, 0);
-    journal.error = -ECONNREFUSED;
-    write_plain(&log, "Not taken");
+    fake_journal.error = -ECONNREFUSED;
+    write_plain(&sink, "Not taken");
     cr_assert_eq(lost, 1);
-    cr_assert_eq(log_flush(&log), 0);
+    cr_assert_eq(sink_flush(&sink), 0);
 }
 
-Test(log, flushes_when_its_buffer_is_full_and_loses_nothing)
+Test(sink, flushes_when_its_buffer_is_full_and_loses_nothing)
 {
-    static struct log log;
+    static struct sink sink;
     static char text[64 * 1024];
     char line[64];
     int fds[2];
@@ -188,14 +189,14 @@ Test(log, flushes_when_its_buffer_is_full_and_loses_nothing)
 
     cr_assert_eq(pipe(fds), 0);
     cr_assert_geq(fcntl(fds[1], F_SETPIPE_SZ, 64 * 1024), 64 * 1024);
-    log_init(&log, fds[1]);
+    sink_init(&sink, fds[1]);
     for (int i = 0; i < 1000; i++) {
         snprintf(line, sizeof(line), "entry number %d of a thousand", i);
-        write_plain(&log, line);
-        cr_assert_leq(log.filled, sizeof(log.buffer));
+        write_plain(&sink, line);
+        cr_assert_leq(sink.filled, sizeof(sink.buffer));
     }
-    cr_assert_gt(read_now(fds[0], text, sizeof(text)), sizeof(log.buffer) / 2);
-    log_flush(&log);
+    cr_assert_gt(read_now(fds[0], text, sizeof(text)), sizeof(sink.buffer) / 2);
+    sink_flush(&sink);
     size_t n = strlen(text);
     read_now(fds[0], text + n, sizeof(text) - n);
     for (char *p = text; *p; p = strchr(p, '\n') + 1, lines++) {
@@ -205,28 +206,28 @@ Test(log, flushes_when_its_buffer_is_full_and_loses_nothing)
     cr_assert_eq(lines, 1000);
 }
 
-Test(log, cuts_a_long_message)
+Test(sink, cuts_a_long_message)
 {
-    static struct log log;
+    static struct sink sink;
     char text[2048], message[1024];
     int terminal, program, fds[2];
 
     memset(message, 'x', sizeof(message) - 1);
     message[sizeof(message) - 1] = '\0';
     cr_assert_eq(pipe(fds), 0);
-    log_init(&log, fds[1]);
-    write_plain(&log, message);
-    log_flush(&log);
-    cr_assert_eq(read_now(fds[0], text, sizeof(text)), LOG_MESSAGE_MAX);
-    cr_assert_eq(text[LOG_MESSAGE_MAX - 1], '\n');
-    cr_assert_eq(text[LOG_MESSAGE_MAX - 2], 'x');
+    sink_init(&sink, fds[1]);
+    write_plain(&sink, message);
+    sink_flush(&sink);
+    cr_assert_eq(read_now(fds[0], text, sizeof(text)), SINK_MESSAGE_MAX);
+    cr_assert_eq(text[SINK_MESSAGE_MAX - 1], '\n');
+    cr_assert_eq(text[SINK_MESSAGE_MAX - 2], 'x');
 
     cr_assert_eq(openpty(&terminal, &program, NULL, NULL, NULL), 0);
-    log_init(&log, program);
-    write_plain(&log, message);
-    log_flush(&log);
+    sink_init(&sink, program);
+    write_plain(&sink, message);
+    sink_flush(&sink);
     cr_assert_eq(read_now(terminal, text, sizeof(text)),
-                 strlen("2000-01-01 00:00:00 ") + LOG_MESSAGE_MAX + 1);
+                 strlen("2000-01-01 00:00:00 ") + SINK_MESSAGE_MAX + 1);
 }
 
 static void *read_all(void *p)
@@ -241,9 +242,9 @@ static void *read_all(void *p)
     return (void *)n;
 }
 
-Test(log, waits_for_a_stderr_that_someone_made_non_blocking)
+Test(sink, waits_for_a_stderr_that_someone_made_non_blocking)
 {
-    static struct log log;
+    static struct sink sink;
     pthread_t reader;
     void *n;
     int fds[2];
@@ -251,92 +252,92 @@ Test(log, waits_for_a_stderr_that_someone_made_non_blocking)
     cr_assert_eq(pipe(fds), 0);
     cr_assert_eq(fcntl(fds[1], F_SETFL, O_NONBLOCK), 0);
     cr_assert_geq(fcntl(fds[1], F_SETPIPE_SZ, 4096), 4096);
-    log_init(&log, fds[1]);
+    sink_init(&sink, fds[1]);
     cr_assert_eq(pthread_create(&reader, NULL, read_all, &fds[0]), 0);
     for (int i = 0; i < 10000; i++)
-        write_plain(&log, "0123456789012345678");
-    log_flush(&log);
+        write_plain(&sink, "0123456789012345678");
+    sink_flush(&sink);
     close(fds[1]);
     pthread_join(reader, &n);
     cr_assert_eq((size_t)n, 200000);
 }
 
 /* By stderr's stream, which has no fields. */
-Test(log, writes_the_sentence_alone_past_a_thread_that_is_stuck_in_the_journal)
+Test(sink, writes_the_sentence_alone_past_a_thread_that_is_stuck_in_the_journal)
 {
-    static struct log log;
+    static struct sink sink;
     char text[256], bytes[4096] = "";
     int ends[2];
 
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-    journal_announce(ends[1], 0);
-    log_init(&log, ends[1]);
-    log_write_past(&log, LOG_NOTICE, "7 are lost");
+    fake_journal_announce(ends[1], 0);
+    sink_init(&sink, ends[1]);
+    sink_try_write(&sink, LOG_NOTICE, "7 are lost");
     read_now(ends[0], text, sizeof(text));
     cr_assert_str_eq(text, "<5>7 are lost\n");
 
     while (send(ends[1], bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
         ;
-    log_write_past(&log, LOG_NOTICE, "It does not wait");
+    sink_try_write(&sink, LOG_NOTICE, "It does not wait");
 }
 
-Test(log, writes_nothing_past_a_thread_that_is_stuck_in_plain_lines)
+Test(sink, writes_nothing_past_a_thread_that_is_stuck_in_plain_lines)
 {
-    static struct log log;
+    static struct sink sink;
     char text[256];
     int ends[2];
 
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
     unsetenv("JOURNAL_STREAM");
-    log_init(&log, ends[1]);
-    log_write_past(&log, LOG_NOTICE, "7 are lost");
+    sink_init(&sink, ends[1]);
+    sink_try_write(&sink, LOG_NOTICE, "7 are lost");
     cr_assert_eq(read_now(ends[0], text, sizeof(text)), 0);
 }
 
-Test(log, counts_the_lines_that_are_lost)
+Test(sink, counts_the_lines_that_are_lost)
 {
-    static struct log log;
+    static struct sink sink;
 
     unsetenv("JOURNAL_STREAM");
-    log_init(&log, open("/dev/full", O_WRONLY | O_CLOEXEC));
+    sink_init(&sink, open("/dev/full", O_WRONLY | O_CLOEXEC));
     for (int i = 0; i < 10000; i++)
-        write_plain(&log, "0123456789012345678");
+        write_plain(&sink, "0123456789012345678");
     cr_assert_gt(lost, 0);
-    cr_assert_eq(lost + log_flush(&log), 10000);
-    cr_assert_eq(log_flush(&log), 0);
+    cr_assert_eq(lost + sink_flush(&sink), 10000);
+    cr_assert_eq(sink_flush(&sink), 0);
 }
 
 /* A file may take the beginning only. */
-Test(log, counts_what_was_written_of_a_buffer_as_written)
+Test(sink, counts_what_was_written_of_a_buffer_as_written)
 {
-    static struct log log;
+    static struct sink sink;
     char path[] = "/tmp/greetd-test-XXXXXX";
 
     signal(SIGXFSZ, SIG_IGN);
     unsetenv("JOURNAL_STREAM");
-    log_init(&log, mkstemp(path));
+    sink_init(&sink, mkstemp(path));
     unlink(path);
     cr_assert_eq(setrlimit(RLIMIT_FSIZE, &(struct rlimit){.rlim_cur = 50, .rlim_max = 50}), 0);
     for (int i = 0; i < 5; i++)
-        write_plain(&log, "0123456789012345678");
-    cr_assert_eq(log_flush(&log), 3, "there is room for two and a half");
+        write_plain(&sink, "0123456789012345678");
+    cr_assert_eq(sink_flush(&sink), 3, "there is room for two and a half");
 }
 
-Test(log, goes_on_when_nobody_reads_any_more)
+Test(sink, goes_on_when_nobody_reads_any_more)
 {
-    static struct log log;
+    static struct sink sink;
     int fds[2];
 
     signal(SIGPIPE, SIG_IGN);
     cr_assert_eq(pipe(fds), 0);
     close(fds[0]);
-    log_init(&log, fds[1]);
+    sink_init(&sink, fds[1]);
     for (int i = 0; i < 10000; i++)
-        write_plain(&log, "0123456789012345678");
-    log_flush(&log);
-    cr_assert_eq(log.filled, 0);
-    log_init(&log, -1);
-    write_plain(&log, "to nobody");
-    log_flush(&log);
-    cr_assert_eq(log.filled, 0);
+        write_plain(&sink, "0123456789012345678");
+    sink_flush(&sink);
+    cr_assert_eq(sink.filled, 0);
+    sink_init(&sink, -1);
+    write_plain(&sink, "to nobody");
+    sink_flush(&sink);
+    cr_assert_eq(sink.filled, 0);
 }

@@ -5,13 +5,14 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#include "greetd/base/timeout_queue.h"
+#include "greetd/base/clock.h"
+#include "greetd/journal/catalog.h"
 #include "greetd/journal/logger.h"
 #include "support/fake_journal.h"
 #include "support/logger_options.h"
 #include "support/net.h"
 
-TestSuite(connlog_thread, .timeout = 60);
+TestSuite(writer, .timeout = 60);
 
 static atomic_bool standing, stands_still;
 
@@ -24,24 +25,24 @@ static void stand(void)
 }
 
 /* A reload may have freed the configuration, with the name, before the journal takes the entry. */
-Test(connlog_thread, names_a_socket_whose_configuration_is_gone)
+Test(writer, names_a_socket_whose_configuration_is_gone)
 {
-    struct log log;
-    struct connlog *connlog;
+    struct sink sink;
+    struct logger *logger;
     char name[] = "web";
     int fd = memfd_create("log", MFD_CLOEXEC);
 
-    journal_announce(fd, 0);
-    log_init(&log, fd);
-    journal.hook = stand;
+    fake_journal_announce(fd, 0);
+    sink_init(&sink, fd);
+    fake_journal.hook = stand;
     atomic_store(&stands_still, true);
-    cr_assert_eq(connlog_start(&connlog, &log, 1, &CONNLOG_EVERYTHING), 0);
-    connlog_message(connlog, LOG_INFO, LOG_ID_RELOADED, "First");
+    cr_assert_eq(logger_start(&logger, &sink, 1, &LOGGER_EVERYTHING), 0);
+    logger_log(logger, LOG_INFO, MESSAGE_ID_RELOADED, "First");
     NET_WAIT_UNTIL(atomic_load(&standing));
-    connlog_listening(connlog, name, "127.0.0.1:80");
+    logger_log_listening(logger, name, "127.0.0.1:80");
     memset(name, 'x', sizeof(name) - 1);
     atomic_store(&stands_still, false);
-    cr_assert_eq(connlog_stop(connlog, DEADLINE_NEVER), 0);
-    cr_assert(journal_has("GREETD_LISTENER=web"), "%s", journal.last);
+    cr_assert_eq(logger_stop(logger, USEC_INFINITY), 0);
+    cr_assert(fake_journal_has("GREETD_LISTENER=web"), "%s", fake_journal.last);
     close(fd);
 }

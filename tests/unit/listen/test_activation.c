@@ -11,30 +11,31 @@
 #include <sys/stat.h>
 
 #include "greetd/listen/activation.h"
+#include "greetd/listen/fdstore.h"
 #include "support/fake_systemd.h"
 #include "support/net.h"
 #include "support/pass_fds.h"
 
-TestSuite(handover, .timeout = 60);
+TestSuite(activation, .timeout = 60);
 
-struct scene {
+struct fixture {
     struct listener_set set;
-    struct report report;
+    struct diagnostics diagnostics;
     int result;
 };
 
-static void inherit(struct scene *scene, const int *fds, int n, const char *names)
+static void inherit(struct fixture *fixture, const int *fds, int n, const char *names)
 {
-    *scene = (struct scene){.report = REPORT_NULL};
-    passed_begin(fds, n, names);
-    scene->result = handover_take(&scene->set, &scene->report);
-    passed_end(&scene->set);
+    *fixture = (struct fixture){.diagnostics = DIAGNOSTICS_NULL};
+    pass_fds_begin(fds, n, names);
+    fixture->result = activation_take(&fixture->set, &fixture->diagnostics);
+    pass_fds_end(&fixture->set);
 }
 
-static void finish(struct scene *scene)
+static void finish(struct fixture *fixture)
 {
-    listener_set_deinit(&scene->set);
-    report_deinit(&scene->report);
+    listener_set_deinit(&fixture->set);
+    diagnostics_deinit(&fixture->diagnostics);
 }
 
 static int listen_locally(int type)
@@ -47,38 +48,38 @@ static int listen_locally(int type)
     return fd;
 }
 
-Test(handover, nothing_passed_is_nothing_inherited)
+Test(activation, nothing_passed_is_nothing_inherited)
 {
-    struct scene scene = {.report = REPORT_NULL};
+    struct fixture fixture = {.diagnostics = DIAGNOSTICS_NULL};
 
     unsetenv("LISTEN_FDS");
-    cr_assert_eq(handover_take(&scene.set, &scene.report), 0);
-    cr_assert_eq(scene.set.n, 0);
-    finish(&scene);
+    cr_assert_eq(activation_take(&fixture.set, &fixture.diagnostics), 0);
+    cr_assert_eq(fixture.set.n, 0);
+    finish(&fixture);
 }
 
-Test(handover, what_was_passed_to_another_process_is_not_ours)
+Test(activation, what_was_passed_to_another_process_is_not_ours)
 {
-    struct scene scene = {.report = REPORT_NULL};
+    struct fixture fixture = {.diagnostics = DIAGNOSTICS_NULL};
 
     setenv("LISTEN_FDS", "2", 1);
     setenv("LISTEN_PID", "1", 1);
-    cr_assert_eq(handover_take(&scene.set, &scene.report), 0);
-    cr_assert_eq(scene.set.n, 0);
-    finish(&scene);
+    cr_assert_eq(activation_take(&fixture.set, &fixture.diagnostics), 0);
+    cr_assert_eq(fixture.set.n, 0);
+    finish(&fixture);
 }
 
-Test(handover, takes_every_kind_of_listening_socket)
+Test(activation, takes_every_kind_of_listening_socket)
 {
-    struct scene scene;
+    struct fixture fixture;
     struct sockaddr_in address;
     int fds[] = {net_listen(&address), listen_locally(SOCK_STREAM), listen_locally(SOCK_SEQPACKET)};
 
-    inherit(&scene, fds, 3, "web:local:records");
-    cr_assert_eq(scene.result, 3);
-    cr_assert_eq(scene.report.n_mistakes, 0);
-    cr_assert_eq(scene.set.n, 3);
-    struct listener *const *listeners = scene.set.at;
+    inherit(&fixture, fds, 3, "web:local:records");
+    cr_assert_eq(fixture.result, 3);
+    cr_assert_eq(fixture.diagnostics.n_errors, 0);
+    cr_assert_eq(fixture.set.n, 3);
+    struct listener *const *listeners = fixture.set.at;
     cr_assert_str_eq(listeners[0]->name, "web");
     cr_assert_str_eq(listeners[1]->name, "local");
     cr_assert_str_eq(listeners[2]->name, "records");
@@ -93,75 +94,75 @@ Test(handover, takes_every_kind_of_listening_socket)
     cr_assert_null(getenv("LISTEN_FDS"));
     cr_assert_null(getenv("LISTEN_PID"));
     cr_assert_null(getenv("LISTEN_FDNAMES"));
-    finish(&scene);
+    finish(&fixture);
 }
 
-Test(handover, names_each_descriptor_that_is_of_no_use)
+Test(activation, names_each_descriptor_that_is_of_no_use)
 {
-    struct scene scene;
+    struct fixture fixture;
     struct sockaddr_in address;
     int fds[] = {net_listen(&address), open("/proc/self/exe", O_RDONLY),
                  socket(AF_INET, SOCK_DGRAM, 0), net_tcp_pair().server};
 
-    inherit(&scene, fds, 4, "good:file:datagrams:connection");
-    cr_assert_eq(scene.result, -EBADMSG);
-    cr_assert_eq(scene.report.n_mistakes, 3);
-    cr_assert(strstr(scene.report.lines[0], "Descriptor 4 (file)"));
-    cr_assert(strstr(scene.report.lines[0], "a regular file"));
-    cr_assert(strstr(scene.report.lines[1], "Descriptor 5 (datagrams)"));
-    cr_assert(strstr(scene.report.lines[1], "a datagram socket"));
-    cr_assert(strstr(scene.report.lines[2], "Descriptor 6 (connection)"));
-    cr_assert(strstr(scene.report.lines[2], "Accept=yes"));
-    finish(&scene);
+    inherit(&fixture, fds, 4, "good:file:datagrams:connection");
+    cr_assert_eq(fixture.result, -EBADMSG);
+    cr_assert_eq(fixture.diagnostics.n_errors, 3);
+    cr_assert(strstr(fixture.diagnostics.lines[0], "Descriptor 4 (file)"));
+    cr_assert(strstr(fixture.diagnostics.lines[0], "a regular file"));
+    cr_assert(strstr(fixture.diagnostics.lines[1], "Descriptor 5 (datagrams)"));
+    cr_assert(strstr(fixture.diagnostics.lines[1], "a datagram socket"));
+    cr_assert(strstr(fixture.diagnostics.lines[2], "Descriptor 6 (connection)"));
+    cr_assert(strstr(fixture.diagnostics.lines[2], "Accept=yes"));
+    finish(&fixture);
 }
 
 /* The store is a cache: what is in it may be opened anew. */
-Test(handover, takes_what_is_of_no_use_out_of_the_store)
+Test(activation, takes_what_is_of_no_use_out_of_the_store)
 {
-    struct scene scene;
+    struct fixture fixture;
     struct sockaddr_in address;
     int fds[] = {socket(AF_INET, SOCK_STREAM, 0), net_listen(&address)};
 
-    manager_open();
-    inherit(&scene, fds, 2, "opened@1:opened@2");
-    cr_assert_eq(scene.result, 2);
-    cr_assert_eq(scene.set.n, 1);
-    cr_assert_str_eq(scene.set.at[0]->stored_as, "opened@2");
-    cr_assert_eq(scene.report.n_lines, 1);
-    cr_assert(strstr(scene.report.lines[0], "Descriptor 3 (opened@1)"));
-    cr_assert(strstr(scene.report.lines[0], "does not listen"));
-    cr_assert(manager_hear());
-    cr_assert_str_eq(manager.last, "FDSTOREREMOVE=1\nFDNAME=opened@1");
-    cr_assert_not(manager_hear());
-    finish(&scene);
+    fake_systemd_open();
+    inherit(&fixture, fds, 2, "opened@1:opened@2");
+    cr_assert_eq(fixture.result, 2);
+    cr_assert_eq(fixture.set.n, 1);
+    cr_assert_str_eq(fixture.set.at[0]->stored_as, "opened@2");
+    cr_assert_eq(fixture.diagnostics.n_lines, 1);
+    cr_assert(strstr(fixture.diagnostics.lines[0], "Descriptor 3 (opened@1)"));
+    cr_assert(strstr(fixture.diagnostics.lines[0], "does not listen"));
+    cr_assert(fake_systemd_receive());
+    cr_assert_str_eq(fake_systemd.last, "FDSTOREREMOVE=1\nFDNAME=opened@1");
+    cr_assert_not(fake_systemd_receive());
+    finish(&fixture);
 }
 
-Test(handover, names_a_descriptor_that_is_not_there)
+Test(activation, names_a_descriptor_that_is_not_there)
 {
-    struct scene scene;
+    struct fixture fixture;
     struct sockaddr_in address;
     int fds[] = {net_listen(&address), -1};
 
-    inherit(&scene, fds, 2, "good:gone");
-    cr_assert_eq(scene.result, -EBADMSG);
-    cr_assert_eq(scene.report.n_mistakes, 1);
-    cr_assert(strstr(scene.report.lines[0], "Descriptor 4"));
-    cr_assert(strstr(scene.report.lines[0], "closed"));
-    finish(&scene);
+    inherit(&fixture, fds, 2, "good:gone");
+    cr_assert_eq(fixture.result, -EBADMSG);
+    cr_assert_eq(fixture.diagnostics.n_errors, 1);
+    cr_assert(strstr(fixture.diagnostics.lines[0], "Descriptor 4"));
+    cr_assert(strstr(fixture.diagnostics.lines[0], "closed"));
+    finish(&fixture);
 }
 
-Test(handover, leaves_the_file_of_a_passed_socket_alone)
+Test(activation, leaves_the_file_of_a_passed_socket_alone)
 {
-    struct scene scene;
+    struct fixture fixture;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
     snprintf(address.sun_path, sizeof(address.sun_path), "/tmp/greetd-unit-%d", (int)getpid());
     cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     cr_assert_eq(listen(fd, 1), 0);
-    inherit(&scene, &fd, 1, "local");
-    cr_assert_eq(scene.result, 1);
-    finish(&scene);
+    inherit(&fixture, &fd, 1, "local");
+    cr_assert_eq(fixture.result, 1);
+    finish(&fixture);
     cr_assert_eq(unlink(address.sun_path), 0);
 }
 
@@ -187,48 +188,48 @@ static ino_t inode_of(int fd)
 /* Takes the next message, which is to be BEGIN and a name. Returns that; static. */
 static const char *hear_name(const char *begin)
 {
-    static char name[sizeof(manager.last)];
+    static char name[sizeof(fake_systemd.last)];
 
-    cr_assert(manager_hear());
-    cr_assert_eq(strncmp(manager.last, begin, strlen(begin)), 0, "%s", manager.last);
-    return strcpy(name, manager.last + strlen(begin));
+    cr_assert(fake_systemd_receive());
+    cr_assert_eq(strncmp(fake_systemd.last, begin, strlen(begin)), 0, "%s", fake_systemd.last);
+    return strcpy(name, fake_systemd.last + strlen(begin));
 }
 
-Test(handover, has_systemd_keep_a_socket)
+Test(activation, has_systemd_keep_a_socket)
 {
     struct listener *listener = open_one("127.0.0.1:0");
     char name[256];
 
-    manager_open();
+    fake_systemd_open();
     unsetenv("FDSTORE");
-    handover_store(listener);
+    fdstore_add(listener);
     strcpy(name, hear_name("FDSTORE=1\nFDNAME="));
     cr_assert_eq(strncmp(name, "opened@", 7), 0, "%s", name);
     cr_assert_str_eq(listener->stored_as, name);
-    cr_assert_eq(inode_of(manager.passed_fd), inode_of(listener->fd));
+    cr_assert_eq(inode_of(fake_systemd.pass_fds_fd), inode_of(listener->fd));
     cr_assert_not(listener->handed_on, "nobody has said that it is kept");
-    handover_store(listener);
-    cr_assert_not(manager_hear(), "once is enough");
+    fdstore_add(listener);
+    cr_assert_not(fake_systemd_receive(), "once is enough");
 
-    handover_unstore(listener);
+    fdstore_remove(listener);
     cr_assert_str_eq(hear_name("FDSTOREREMOVE=1\nFDNAME="), name);
-    handover_unstore(listener);
-    cr_assert_not(manager_hear());
+    fdstore_remove(listener);
+    cr_assert_not(fake_systemd_receive());
     listener_unref(listener);
 }
 
 /* Else FDSTOREREMOVE=1 would take out more than the one that is meant. */
-Test(handover, no_two_sockets_have_the_same_name)
+Test(activation, no_two_sockets_have_the_same_name)
 {
     struct listener *listeners[8];
     char names[ELEMENTSOF(listeners)][256];
 
-    manager_open();
+    fake_systemd_open();
     for (size_t i = 0; i < ELEMENTSOF(listeners); i++) {
         listeners[i] = open_one("127.0.0.1:0");
-        handover_store(listeners[i]);
+        fdstore_add(listeners[i]);
         strcpy(names[i], hear_name("FDSTORE=1\nFDNAME="));
-        close(manager.passed_fd);
+        close(fake_systemd.pass_fds_fd);
         for (size_t j = 0; j < i; j++)
             cr_assert_str_neq(names[i], names[j]);
     }
@@ -237,72 +238,72 @@ Test(handover, no_two_sockets_have_the_same_name)
 }
 
 /* It may be one that an earlier version has given it. */
-Test(handover, lets_go_of_a_stored_socket_by_the_name_that_it_came_with)
+Test(activation, lets_go_of_a_stored_socket_by_the_name_that_it_came_with)
 {
-    struct scene scene;
+    struct fixture fixture;
     struct sockaddr_in address;
     int fds[] = {net_listen(&address)};
 
-    manager_open();
-    inherit(&scene, fds, 1, "opened@127.0.0.1,80");
-    handover_unstore(scene.set.at[0]);
-    cr_assert(manager_hear());
-    cr_assert_str_eq(manager.last, "FDSTOREREMOVE=1\nFDNAME=opened@127.0.0.1,80");
-    cr_assert_null(scene.set.at[0]->stored_as);
-    finish(&scene);
+    fake_systemd_open();
+    inherit(&fixture, fds, 1, "opened@127.0.0.1,80");
+    fdstore_remove(fixture.set.at[0]);
+    cr_assert(fake_systemd_receive());
+    cr_assert_str_eq(fake_systemd.last, "FDSTOREREMOVE=1\nFDNAME=opened@127.0.0.1,80");
+    cr_assert_null(fixture.set.at[0]->stored_as);
+    finish(&fixture);
 }
 
-Test(handover, a_socket_that_is_kept_is_for_the_next_process)
+Test(activation, a_socket_that_is_kept_is_for_the_next_process)
 {
     struct listener *listener = open_one("127.0.0.1:0");
 
-    manager_open();
+    fake_systemd_open();
     setenv("FDSTORE", "16", 1);
-    handover_store(listener);
+    fdstore_add(listener);
     cr_assert(listener->handed_on);
-    handover_unstore(listener);
+    fdstore_remove(listener);
     cr_assert_not(listener->handed_on);
     listener_unref(listener);
 }
 
-Test(handover, does_not_store_what_a_socket_unit_keeps)
+Test(activation, does_not_store_what_a_socket_unit_keeps)
 {
     struct listener listener = {.inherited = true, .handed_on = true};
 
-    manager_open();
-    handover_store(&listener);
-    cr_assert_not(manager_hear());
+    fake_systemd_open();
+    fdstore_add(&listener);
+    cr_assert_not(fake_systemd_receive());
     cr_assert(listener.handed_on);
 }
 
-Test(handover, tells_a_stored_socket_from_one_that_was_passed)
+Test(activation, tells_a_stored_socket_from_one_that_was_passed)
 {
-    struct scene scene;
+    struct fixture fixture;
     struct sockaddr_in address;
     int fds[] = {net_listen(&address), net_listen(&address)};
 
-    inherit(&scene, fds, 2, "web:opened@127.0.0.1,80");
-    cr_assert_eq(scene.result, 2);
-    cr_assert(scene.set.at[0]->inherited);
-    cr_assert_null(scene.set.at[0]->stored_as);
-    cr_assert_not(scene.set.at[1]->inherited);
-    cr_assert_str_eq(scene.set.at[1]->stored_as, "opened@127.0.0.1,80");
-    cr_assert_null(scene.set.at[1]->name);
-    finish(&scene);
+    inherit(&fixture, fds, 2, "web:opened@127.0.0.1,80");
+    cr_assert_eq(fixture.result, 2);
+    cr_assert(fixture.set.at[0]->inherited);
+    cr_assert_null(fixture.set.at[0]->stored_as);
+    cr_assert_not(fixture.set.at[1]->inherited);
+    cr_assert_str_eq(fixture.set.at[1]->stored_as, "opened@127.0.0.1,80");
+    cr_assert_null(fixture.set.at[1]->name);
+    finish(&fixture);
 }
 
-Test(handover, a_stored_socket_is_nothing_that_was_passed)
+Test(activation, a_stored_socket_is_nothing_that_was_passed)
 {
     struct sockaddr_in address;
     int fds[] = {net_listen(&address)};
     struct listener_set none = {0};
 
-    passed_begin(fds, 1, "opened@127.0.0.1,80");
-    bool stored = handover_any_passed();
-    passed_end(&none);
-    passed_begin(fds, 1, "web");
-    bool passed_too = handover_any_passed();
-    passed_end(&none);
+    pass_fds_begin(fds, 1, "opened@127.0.0.1,80");
+    bool stored = activation_any_passed();
+    pass_fds_end(&none);
+    pass_fds_begin(fds, 1, "web");
+    bool pass_fds_too = activation_any_passed();
+    pass_fds_end(&none);
     cr_assert_not(stored);
-    cr_assert(passed_too);
+    cr_assert(pass_fds_too);
 }

@@ -18,70 +18,70 @@ TestSuite(sockets_handed_on, .timeout = 60);
 
 Test(sockets_handed_on, takes_back_what_was_stored_and_lets_go_of_what_is_not_wanted)
 {
-    struct scene scene;
+    struct sockets_fixture fixture;
     struct sockaddr_in wanted, other;
     int fds[] = {net_listen(&wanted), net_listen(&other)};
     char text[128];
 
     snprintf(text, sizeof(text), "[Server]\nListenStream=127.0.0.1:%u\nListenStream=@a\n",
              ntohs(wanted.sin_port));
-    configure(&scene, text);
-    manager_open();
-    passed_begin(fds, 2, "opened@x:opened@y");
-    int r = sockets_open(&scene.sockets, scene.config, &scene.report);
-    end_passed(&scene);
+    configure(&fixture, text);
+    fake_systemd_open();
+    pass_fds_begin(fds, 2, "opened@x:opened@y");
+    int r = sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics);
+    end_passed(&fixture);
     cr_assert_eq(r, 0);
-    cr_assert_not(scene.sockets.inherited);
-    cr_assert_eq(scene.sockets.endpoints->n, 2);
-    cr_assert_eq(listener_at(&scene, 0)->address.in.sin_port, wanted.sin_port);
-    cr_assert(listener_at(&scene, 0)->stored_as);
+    cr_assert_not(fixture.sockets.inherited);
+    cr_assert_eq(fixture.sockets.snapshot->n, 2);
+    cr_assert_eq(listener_at(&fixture, 0)->address.in.sin_port, wanted.sin_port);
+    cr_assert(listener_at(&fixture, 0)->stored_as);
 
-    cr_assert(manager_hear());
-    cr_assert(strstr(manager.last, "FDSTOREREMOVE=1\nFDNAME=opened@y"));
-    cr_assert(manager_hear());
-    cr_assert(strstr(manager.last, "FDSTORE=1\nFDNAME=opened@"));
-    cr_assert_not(manager_hear());
-    finish(&scene);
+    cr_assert(fake_systemd_receive());
+    cr_assert(strstr(fake_systemd.last, "FDSTOREREMOVE=1\nFDNAME=opened@y"));
+    cr_assert(fake_systemd_receive());
+    cr_assert(strstr(fake_systemd.last, "FDSTORE=1\nFDNAME=opened@"));
+    cr_assert_not(fake_systemd_receive());
+    finish(&fixture);
 }
 
 /* systemd has not closed its own yet. */
 Test(sockets_handed_on, what_was_stored_does_not_stand_in_the_way_of_what_is_wanted)
 {
-    struct scene scene;
+    struct sockets_fixture fixture;
     struct sockaddr_in address;
     int fds[] = {net_listen(&address)};
     char text[128];
 
     cr_assert_eq(setsockopt(fds[0], SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)), 0);
     snprintf(text, sizeof(text), "[Server]\nListenStream=0.0.0.0:%u\n", ntohs(address.sin_port));
-    configure(&scene, text);
-    manager_open();
-    passed_begin(fds, 1, "opened@x");
-    int r = sockets_open(&scene.sockets, scene.config, &scene.report);
-    end_passed(&scene);
+    configure(&fixture, text);
+    fake_systemd_open();
+    pass_fds_begin(fds, 1, "opened@x");
+    int r = sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics);
+    end_passed(&fixture);
     cr_assert_eq(r, 0);
-    cr_assert_eq(scene.sockets.endpoints->n, 1);
-    cr_assert_eq(listener_at(&scene, 0)->address.in.sin_addr.s_addr, htonl(INADDR_ANY));
-    finish(&scene);
+    cr_assert_eq(fixture.sockets.snapshot->n, 1);
+    cr_assert_eq(listener_at(&fixture, 0)->address.in.sin_addr.s_addr, htonl(INADDR_ANY));
+    finish(&fixture);
 }
 
 Test(sockets_handed_on, what_a_socket_unit_passes_wins_over_what_was_stored)
 {
-    struct scene scene;
+    struct sockets_fixture fixture;
     struct sockaddr_in address;
     int fds[] = {net_listen(&address), net_listen(&address)};
 
-    configure(&scene, "");
-    manager_open();
-    passed_begin(fds, 2, "opened@x:web");
-    int r = sockets_open(&scene.sockets, scene.config, &scene.report);
-    end_passed(&scene);
+    configure(&fixture, "");
+    fake_systemd_open();
+    pass_fds_begin(fds, 2, "opened@x:web");
+    int r = sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics);
+    end_passed(&fixture);
     cr_assert_eq(r, 0);
-    cr_assert(scene.sockets.inherited);
-    cr_assert_eq(scene.sockets.endpoints->n, 1);
-    cr_assert_str_eq(endpoint_name(&scene.sockets.endpoints->at[0]), "web");
-    cr_assert(manager_heard("FDSTOREREMOVE=1"));
-    finish(&scene);
+    cr_assert(fixture.sockets.inherited);
+    cr_assert_eq(fixture.sockets.snapshot->n, 1);
+    cr_assert_str_eq(binding_name(&fixture.sockets.snapshot->bindings[0]), "web");
+    cr_assert(fake_systemd_has_received("FDSTOREREMOVE=1"));
+    finish(&fixture);
 }
 
 static int fast_open_of(int fd)
@@ -99,7 +99,7 @@ Test(sockets_handed_on, a_socket_that_is_handed_over_has_fast_open_as_configured
     const char *names[] = {"opened@x", "web"};
 
     for (size_t i = 0; i < ELEMENTSOF(names); i++) {
-        struct scene scene;
+        struct sockets_fixture fixture;
         struct sockaddr_in address;
         int fds[] = {net_listen(&address)};
         char text[64];
@@ -107,13 +107,13 @@ Test(sockets_handed_on, a_socket_that_is_handed_over_has_fast_open_as_configured
         cr_assert_eq(setsockopt(fds[0], IPPROTO_TCP, TCP_FASTOPEN, &(int){7}, sizeof(int)), 0);
         snprintf(text, sizeof(text), "[Server]\nListenStream=127.0.0.1:%u\n",
                  ntohs(address.sin_port));
-        configure(&scene, text);
-        passed_begin(fds, 1, names[i]);
-        int r = sockets_open(&scene.sockets, scene.config, &scene.report);
-        end_passed(&scene);
+        configure(&fixture, text);
+        pass_fds_begin(fds, 1, names[i]);
+        int r = sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics);
+        end_passed(&fixture);
         cr_assert_eq(r, 0);
         cr_assert_eq(fast_open_of(fds[0]), 0);
-        finish(&scene);
+        finish(&fixture);
     }
 }
 
@@ -121,84 +121,84 @@ Test(sockets_handed_on, a_socket_that_is_handed_over_has_fast_open_as_configured
 
 Test(sockets_handed_on, fast_open_changes_when_the_rest_does)
 {
-    _cleanup_(endpoints_unrefp) struct endpoints *endpoints = NULL;
-    struct scene scene;
+    _cleanup_(snapshot_unrefp) struct snapshot *snapshot = NULL;
+    struct sockets_fixture fixture;
 
-    configure(&scene, FAST_OPEN "no\n");
-    cr_assert_eq(sockets_open(&scene.sockets, scene.config, &scene.report), 0);
-    int fd = listener_at(&scene, 0)->fd;
-    cr_assert_eq(prepare(&scene, FAST_OPEN "yes\n", &endpoints), 0);
+    configure(&fixture, FAST_OPEN "no\n");
+    cr_assert_eq(sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics), 0);
+    int fd = listener_at(&fixture, 0)->fd;
+    cr_assert_eq(prepare(&fixture, FAST_OPEN "yes\n", &snapshot), 0);
     cr_assert_eq(fast_open_of(fd), 0, "nothing is in force yet");
-    cr_assert_eq(sockets_change_to(&scene.sockets, endpoints), 0);
+    cr_assert_eq(sockets_activate(&fixture.sockets, snapshot), 0);
     cr_assert_gt(fast_open_of(fd), 0);
-    change(&scene, FAST_OPEN "no\n");
+    change(&fixture, FAST_OPEN "no\n");
     cr_assert_eq(fast_open_of(fd), 0);
-    finish(&scene);
+    finish(&fixture);
 }
 
 Test(sockets_handed_on, says_that_it_can_not_set_fast_open)
 {
-    struct scene scene;
+    struct sockets_fixture fixture;
 
-    denied(SYS_setsockopt, 2, TCP_FASTOPEN, EPERM);
-    configure(&scene, FAST_OPEN "yes\n");
-    cr_assert_eq(sockets_open(&scene.sockets, scene.config, &scene.report), -EPERM);
-    cr_assert_eq(scene.report.n_mistakes, 1);
-    cr_assert(strstr(scene.report.lines[0], "Failed to set FastOpen=: "));
-    finish(&scene);
+    seccomp_deny(SYS_setsockopt, 2, TCP_FASTOPEN, EPERM);
+    configure(&fixture, FAST_OPEN "yes\n");
+    cr_assert_eq(sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics), -EPERM);
+    cr_assert_eq(fixture.diagnostics.n_errors, 1);
+    cr_assert(strstr(fixture.diagnostics.lines[0], "Failed to set FastOpen=: "));
+    finish(&fixture);
 }
 
 Test(sockets_handed_on, fast_open_that_can_not_be_set_is_no_matter_unless_it_is_wanted)
 {
-    _cleanup_(endpoints_unrefp) struct endpoints *endpoints = NULL;
-    struct scene scene;
+    _cleanup_(snapshot_unrefp) struct snapshot *snapshot = NULL;
+    struct sockets_fixture fixture;
 
-    denied(SYS_setsockopt, 2, TCP_FASTOPEN, EPERM);
-    configure(&scene, FAST_OPEN "no\n");
-    cr_assert_eq(sockets_open(&scene.sockets, scene.config, &scene.report), 0);
-    cr_assert_eq(prepare(&scene, FAST_OPEN "yes\n", &endpoints), 0);
-    cr_assert_eq(sockets_change_to(&scene.sockets, endpoints), -EPERM);
-    cr_assert_eq(scene.sockets.endpoints, endpoints);
-    finish(&scene);
+    seccomp_deny(SYS_setsockopt, 2, TCP_FASTOPEN, EPERM);
+    configure(&fixture, FAST_OPEN "no\n");
+    cr_assert_eq(sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics), 0);
+    cr_assert_eq(prepare(&fixture, FAST_OPEN "yes\n", &snapshot), 0);
+    cr_assert_eq(sockets_activate(&fixture.sockets, snapshot), -EPERM);
+    cr_assert_eq(fixture.sockets.snapshot, snapshot);
+    finish(&fixture);
 }
 
 Test(sockets_handed_on, hands_on_as_many_as_systemd_has_room_for)
 {
-    struct scene scene;
+    struct sockets_fixture fixture;
 
     setenv("FDSTORE", "2", 1);
-    manager_open();
-    configure(&scene, "[Server]\nListenStream=@a\nListenStream=@b\nListenStream=@c\n");
-    cr_assert_eq(sockets_open(&scene.sockets, scene.config, &scene.report), 0);
-    cr_assert_eq(scene.sockets.n_unkept, 1);
-    cr_assert(listener_at(&scene, 0)->handed_on);
-    cr_assert(listener_at(&scene, 1)->handed_on);
-    cr_assert_not(listener_at(&scene, 2)->handed_on);
-    cr_assert(manager_hear());
-    cr_assert(manager_hear());
-    cr_assert_not(manager_hear());
+    fake_systemd_open();
+    configure(&fixture, "[Server]\nListenStream=@a\nListenStream=@b\nListenStream=@c\n");
+    cr_assert_eq(sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics), 0);
+    cr_assert_eq(fixture.sockets.n_not_kept, 1);
+    cr_assert(listener_at(&fixture, 0)->handed_on);
+    cr_assert(listener_at(&fixture, 1)->handed_on);
+    cr_assert_not(listener_at(&fixture, 2)->handed_on);
+    cr_assert(fake_systemd_receive());
+    cr_assert(fake_systemd_receive());
+    cr_assert_not(fake_systemd_receive());
 
-    change(&scene, "[Server]\nListenStream=@b\nListenStream=@c\n");
-    cr_assert_eq(scene.sockets.n_unkept, 0);
-    cr_assert(listener_at(&scene, 1)->handed_on, "there is room now");
-    cr_assert(manager_hear());
-    cr_assert(strstr(manager.last, "FDSTOREREMOVE=1"));
-    cr_assert(manager_hear());
-    cr_assert(strstr(manager.last, "FDSTORE=1"));
-    finish(&scene);
+    change(&fixture, "[Server]\nListenStream=@b\nListenStream=@c\n");
+    cr_assert_eq(fixture.sockets.n_not_kept, 0);
+    cr_assert(listener_at(&fixture, 1)->handed_on, "there is room now");
+    cr_assert(fake_systemd_receive());
+    cr_assert(strstr(fake_systemd.last, "FDSTOREREMOVE=1"));
+    cr_assert(fake_systemd_receive());
+    cr_assert(strstr(fake_systemd.last, "FDSTORE=1"));
+    finish(&fixture);
 }
 
 /* Then it may keep them, but nobody counts on it. */
 Test(sockets_handed_on, stores_all_and_hands_on_none_if_systemd_does_not_say)
 {
-    struct scene scene;
+    struct sockets_fixture fixture;
 
     unsetenv("FDSTORE");
-    manager_open();
-    configure(&scene, "[Server]\nListenStream=@a\n");
-    cr_assert_eq(sockets_open(&scene.sockets, scene.config, &scene.report), 0);
-    cr_assert_eq(scene.sockets.n_unkept, 0);
-    cr_assert(manager_heard("FDSTORE=1"));
-    cr_assert_not(listener_at(&scene, 0)->handed_on);
-    finish(&scene);
+    fake_systemd_open();
+    configure(&fixture, "[Server]\nListenStream=@a\n");
+    cr_assert_eq(sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics), 0);
+    cr_assert_eq(fixture.sockets.n_not_kept, 0);
+    cr_assert(fake_systemd_has_received("FDSTORE=1"));
+    cr_assert_not(listener_at(&fixture, 0)->handed_on);
+    finish(&fixture);
 }

@@ -7,7 +7,8 @@
 #include <stdbool.h>
 #include <time.h>
 
-#include "greetd/net/socket.h"
+#include "greetd/metrics/result.h"
+#include "greetd/net/accept_error.h"
 
 TestSuite(metrics, .timeout = 60);
 
@@ -45,8 +46,8 @@ Test(metrics, counters_of_two_threads_share_no_cache_line)
 /* Whether ERROR is one of those that are counted. */
 static bool is_counted(int error)
 {
-    for (size_t i = 0; i < METRICS_ACCEPT_ERRORS; i++)
-        if (metrics_accept_error(i) == error)
+    for (size_t i = 0; i < ACCEPT_ERRORS_N; i++)
+        if (accept_error_at(i) == error)
             return true;
     return false;
 }
@@ -54,8 +55,8 @@ static bool is_counted(int error)
 Test(metrics, every_error_that_accepting_survives_is_counted)
 {
     for (int error = 1; error < 200; error++) {
-        enum sockutil_accept class = sockutil_accept_class(error);
-        bool survived = class != SOCKUTIL_ACCEPT_EMPTY && class != SOCKUTIL_ACCEPT_BROKEN;
+        enum accept_error_class class = accept_error_class(error);
+        bool survived = class != ACCEPT_QUEUE_EMPTY && class != ACCEPT_SOCKET_BROKEN;
 
         cr_assert_eq(is_counted(error), survived && error != EINTR, "errno %d", error);
     }
@@ -70,8 +71,8 @@ Test(metrics, an_accept_error_is_counted_as_what_it_is)
     metrics_add_accept_error(&metrics.workers[1], EMFILE);
     metrics_add_accept_error(&metrics.workers[1], ETIMEDOUT);
     metrics_add_accept_error(&metrics.workers[1], EINTR);
-    for (size_t i = 0; i < METRICS_ACCEPT_ERRORS; i++) {
-        int error = metrics_accept_error(i);
+    for (size_t i = 0; i < ACCEPT_ERRORS_N; i++) {
+        int error = accept_error_at(i);
         uint64_t expected = error == EMFILE ? 2 : error == ETIMEDOUT ? 1 : 0;
         cr_assert_eq(metrics_accept_errors(&metrics, i), expected, "errno %d", error);
     }

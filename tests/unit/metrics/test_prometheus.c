@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "greetd/metrics/prometheus.h"
+#include "greetd/metrics/result.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -11,174 +12,176 @@
 #include <string.h>
 #include <sys/wait.h>
 
-TestSuite(exposition, .timeout = 60);
+TestSuite(prometheus, .timeout = 60);
 
 #define TEXT_MAX (64 * 1024)
 
 /* Two workers and two listeners, one of which has a name that takes escapes. */
-struct scene {
+struct fixture {
     struct metrics metrics;
     struct metrics_listener *server, *odd;
     char text[TEXT_MAX];
 };
 
-static void open_scene(struct scene *scene)
+static void open_scene(struct fixture *fixture)
 {
-    cr_assert_eq(metrics_init(&scene->metrics, 2), 0);
-    scene->server = metrics_listener(&scene->metrics, "server");
-    scene->odd = metrics_listener(&scene->metrics, "a\\b\"c{d=e}\n,f");
-    cr_assert(scene->server && scene->odd);
+    cr_assert_eq(metrics_init(&fixture->metrics, 2), 0);
+    fixture->server = metrics_listener(&fixture->metrics, "server");
+    fixture->odd = metrics_listener(&fixture->metrics, "a\\b\"c{d=e}\n,f");
+    cr_assert(fixture->server && fixture->odd);
 }
 
-static const char *format(struct scene *scene, uint64_t log_suppressed)
+static const char *format(struct fixture *fixture, uint64_t log_suppressed)
 {
-    struct exposition what = {.metrics = &scene->metrics, .log_suppressed = log_suppressed};
-    size_t length = exposition_format(scene->text, sizeof(scene->text), &what);
+    struct prometheus what = {.metrics = &fixture->metrics, .log_suppressed = log_suppressed};
+    size_t length = prometheus_format(fixture->text, sizeof(fixture->text), &what);
 
-    cr_assert_lt(length, sizeof(scene->text));
-    cr_assert_eq(strlen(scene->text), length);
-    return scene->text;
+    cr_assert_lt(length, sizeof(fixture->text));
+    cr_assert_eq(strlen(fixture->text), length);
+    return fixture->text;
 }
 
 /* What stands behind the sample NAME, with its labels, which must be there once. */
-static const char *value_of(const struct scene *scene, const char *name)
+static const char *value_of(const struct fixture *fixture, const char *name)
 {
     char line[512];
     snprintf(line, sizeof(line), "\n%s ", name);
-    const char *found = strstr(scene->text, line);
+    const char *found = strstr(fixture->text, line);
 
-    cr_assert(found, "%s is missing in:\n%s", name, scene->text);
+    cr_assert(found, "%s is missing in:\n%s", name, fixture->text);
     cr_assert_null(strstr(found + 1, line), "%s is there twice", name);
     return found + strlen(line);
 }
 
-static uint64_t number_of(const struct scene *scene, const char *name)
+static uint64_t number_of(const struct fixture *fixture, const char *name)
 {
-    return strtoull(value_of(scene, name), NULL, 10);
+    return strtoull(value_of(fixture, name), NULL, 10);
 }
 
-#define ASSERT_NUMBER(scene, name, number) cr_assert_eq(number_of(scene, name), (uint64_t)(number))
-#define ASSERT_VALUE(scene, name, value)                                                           \
-    cr_assert(strncmp(value_of(scene, name), value "\n", strlen(value) + 1) == 0, "%s",            \
-              value_of(scene, name))
+#define ASSERT_NUMBER(fixture, name, number)                                                       \
+    cr_assert_eq(number_of(fixture, name), (uint64_t)(number))
+#define ASSERT_VALUE(fixture, name, value)                                                         \
+    cr_assert(strncmp(value_of(fixture, name), value "\n", strlen(value) + 1) == 0, "%s",          \
+              value_of(fixture, name))
 
 /* A little of everything. */
-static void count_all(struct scene *scene)
+static void count_all(struct fixture *fixture)
 {
-    struct metrics_counters *a = &scene->metrics.workers[0], *b = &scene->metrics.workers[1];
+    struct metrics_counters *a = &fixture->metrics.workers[0], *b = &fixture->metrics.workers[1];
 
     metrics_add(&a->accepted, 5);
     metrics_add(&b->accepted, 6);
     metrics_add(&b->ended, 8);
     metrics_add(&a->bytes_sent, 100);
     metrics_add(&b->bytes_sent, (uint64_t)1 << 40);
-    metrics_add(&scene->server->workers[0].results[RESULT_DELIVERED], 3);
-    metrics_add(&scene->server->workers[1].results[RESULT_DELIVERED], 4);
-    metrics_add(&scene->odd->workers[1].results[RESULT_REFUSED], 1);
-    metrics_add(&scene->odd->workers[1].refused[REFUSAL_NETWORK], 1);
+    metrics_add(&fixture->server->workers[0].results[RESULT_DELIVERED], 3);
+    metrics_add(&fixture->server->workers[1].results[RESULT_DELIVERED], 4);
+    metrics_add(&fixture->odd->workers[1].results[RESULT_REFUSED], 1);
+    metrics_add(&fixture->odd->workers[1].refused[REFUSAL_NETWORK], 1);
     metrics_add_accept_error(a, EMFILE);
     metrics_add_accept_error(b, EMFILE);
     metrics_add_time(a, 15);
     metrics_add_time(b, 16);
     metrics_add_time(b, 2000000);
     metrics_add_time(b, 20000000);
-    metrics_add(&scene->metrics.reloads[METRICS_RELOAD_FAILURE], 2);
-    scene->metrics.started_usec = 1700000000000042;
+    metrics_add(&fixture->metrics.reloads[METRICS_RELOAD_FAILURE], 2);
+    fixture->metrics.started_usec = 1700000000000042;
 }
 
-Test(exposition, tells_all_that_is_counted)
+Test(prometheus, tells_all_that_is_counted)
 {
-    static struct scene scene;
+    static struct fixture fixture;
 
-    open_scene(&scene);
-    count_all(&scene);
-    format(&scene, 13);
-    ASSERT_NUMBER(&scene, "greetd_connections_total{listener=\"server\",result=\"delivered\"}", 7);
-    ASSERT_NUMBER(&scene, "greetd_connections_total{listener=\"server\",result=\"reset\"}", 0);
-    ASSERT_NUMBER(&scene, "greetd_refused_total{listener=\"server\",reason=\"network\"}", 0);
-    ASSERT_NUMBER(&scene, "greetd_connections_active", 3);
-    ASSERT_NUMBER(&scene, "greetd_bytes_sent_total", ((uint64_t)1 << 40) + 100);
-    ASSERT_NUMBER(&scene, "greetd_accept_errors_total{errno=\"EMFILE\"}", 2);
-    ASSERT_NUMBER(&scene, "greetd_accept_errors_total{errno=\"ECONNABORTED\"}", 0);
-    ASSERT_NUMBER(&scene, "greetd_log_suppressed_total", 13);
-    ASSERT_NUMBER(&scene, "greetd_reloads_total{result=\"success\"}", 0);
-    ASSERT_NUMBER(&scene, "greetd_reloads_total{result=\"failure\"}", 2);
-    ASSERT_NUMBER(&scene, "greetd_workers", 2);
-    ASSERT_VALUE(&scene, "greetd_start_time_seconds", "1700000000.000042");
-    ASSERT_NUMBER(&scene, "greetd_build_info{version=\"" GREETD_VERSION "\"}", 1);
-    metrics_deinit(&scene.metrics);
+    open_scene(&fixture);
+    count_all(&fixture);
+    format(&fixture, 13);
+    ASSERT_NUMBER(&fixture, "greetd_connections_total{listener=\"server\",result=\"delivered\"}",
+                  7);
+    ASSERT_NUMBER(&fixture, "greetd_connections_total{listener=\"server\",result=\"reset\"}", 0);
+    ASSERT_NUMBER(&fixture, "greetd_refused_total{listener=\"server\",reason=\"network\"}", 0);
+    ASSERT_NUMBER(&fixture, "greetd_connections_active", 3);
+    ASSERT_NUMBER(&fixture, "greetd_bytes_sent_total", ((uint64_t)1 << 40) + 100);
+    ASSERT_NUMBER(&fixture, "greetd_accept_errors_total{errno=\"EMFILE\"}", 2);
+    ASSERT_NUMBER(&fixture, "greetd_accept_errors_total{errno=\"ECONNABORTED\"}", 0);
+    ASSERT_NUMBER(&fixture, "greetd_log_suppressed_total", 13);
+    ASSERT_NUMBER(&fixture, "greetd_reloads_total{result=\"success\"}", 0);
+    ASSERT_NUMBER(&fixture, "greetd_reloads_total{result=\"failure\"}", 2);
+    ASSERT_NUMBER(&fixture, "greetd_workers", 2);
+    ASSERT_VALUE(&fixture, "greetd_start_time_seconds", "1700000000.000042");
+    ASSERT_NUMBER(&fixture, "greetd_build_info{version=\"" GREETD_VERSION "\"}", 1);
+    metrics_deinit(&fixture.metrics);
 }
 
-Test(exposition, tells_how_long_greetings_took_in_cumulative_buckets)
+Test(prometheus, tells_how_long_greetings_took_in_cumulative_buckets)
 {
-    static struct scene scene;
+    static struct fixture fixture;
 
-    open_scene(&scene);
-    count_all(&scene);
-    format(&scene, 0);
-    ASSERT_NUMBER(&scene, "greetd_greeting_seconds_bucket{le=\"0.000016\"}", 1);
-    ASSERT_NUMBER(&scene, "greetd_greeting_seconds_bucket{le=\"0.000032\"}", 2);
-    ASSERT_NUMBER(&scene, "greetd_greeting_seconds_bucket{le=\"1.048576\"}", 2);
-    ASSERT_NUMBER(&scene, "greetd_greeting_seconds_bucket{le=\"2.097152\"}", 3);
-    ASSERT_NUMBER(&scene, "greetd_greeting_seconds_bucket{le=\"16.777216\"}", 3);
-    ASSERT_NUMBER(&scene, "greetd_greeting_seconds_bucket{le=\"+Inf\"}", 4);
-    ASSERT_NUMBER(&scene, "greetd_greeting_seconds_count", 4);
-    ASSERT_VALUE(&scene, "greetd_greeting_seconds_sum", "22.000031");
-    metrics_deinit(&scene.metrics);
+    open_scene(&fixture);
+    count_all(&fixture);
+    format(&fixture, 0);
+    ASSERT_NUMBER(&fixture, "greetd_greeting_seconds_bucket{le=\"0.000016\"}", 1);
+    ASSERT_NUMBER(&fixture, "greetd_greeting_seconds_bucket{le=\"0.000032\"}", 2);
+    ASSERT_NUMBER(&fixture, "greetd_greeting_seconds_bucket{le=\"1.048576\"}", 2);
+    ASSERT_NUMBER(&fixture, "greetd_greeting_seconds_bucket{le=\"2.097152\"}", 3);
+    ASSERT_NUMBER(&fixture, "greetd_greeting_seconds_bucket{le=\"16.777216\"}", 3);
+    ASSERT_NUMBER(&fixture, "greetd_greeting_seconds_bucket{le=\"+Inf\"}", 4);
+    ASSERT_NUMBER(&fixture, "greetd_greeting_seconds_count", 4);
+    ASSERT_VALUE(&fixture, "greetd_greeting_seconds_sum", "22.000031");
+    metrics_deinit(&fixture.metrics);
 }
 
-Test(exposition, escapes_what_a_listener_is_called)
+Test(prometheus, escapes_what_a_listener_is_called)
 {
-    static struct scene scene;
+    static struct fixture fixture;
 
-    open_scene(&scene);
-    count_all(&scene);
-    format(&scene, 0);
-    ASSERT_NUMBER(&scene,
+    open_scene(&fixture);
+    count_all(&fixture);
+    format(&fixture, 0);
+    ASSERT_NUMBER(&fixture,
                   "greetd_refused_total{listener=\"a\\\\b\\\"c{d=e}\\n,f\",reason=\"network\"}", 1);
-    metrics_deinit(&scene.metrics);
+    metrics_deinit(&fixture.metrics);
 }
 
 /* As snprintf(3). */
-Test(exposition, cuts_off_what_does_not_fit_and_returns_what_it_takes)
+Test(prometheus, cuts_off_what_does_not_fit_and_returns_what_it_takes)
 {
-    static struct scene scene;
+    static struct fixture fixture;
     static char cut[TEXT_MAX];
-    struct exposition what = {.metrics = &scene.metrics};
+    struct prometheus what = {.metrics = &fixture.metrics};
 
-    open_scene(&scene);
-    count_all(&scene);
-    size_t length = strlen(format(&scene, 0));
-    cr_assert_eq(exposition_format(NULL, 0, &what), length);
+    open_scene(&fixture);
+    count_all(&fixture);
+    size_t length = strlen(format(&fixture, 0));
+    cr_assert_eq(prometheus_format(NULL, 0, &what), length);
     for (size_t size = 1; size <= length + 2; size++) {
         memset(cut, 'x', size + 1);
-        cr_assert_eq(exposition_format(cut, size, &what), length);
+        cr_assert_eq(prometheus_format(cut, size, &what), length);
         size_t expected = size <= length ? size - 1 : length;
         cr_assert_eq(strlen(cut), expected);
-        cr_assert_arr_eq(cut, scene.text, expected);
+        cr_assert_arr_eq(cut, fixture.text, expected);
         cr_assert_eq(cut[size], 'x');
     }
-    metrics_deinit(&scene.metrics);
+    metrics_deinit(&fixture.metrics);
 }
 
 /* Prometheus' own reader and its rules for names, helps and types (promtool(1)). */
-Test(exposition, is_what_prometheus_reads)
+Test(prometheus, is_what_prometheus_reads)
 {
-    static struct scene scene;
+    static struct fixture fixture;
 
-    open_scene(&scene);
-    count_all(&scene);
+    open_scene(&fixture);
+    count_all(&fixture);
     FILE *promtool = popen("promtool check metrics >&2", "w");
     cr_assert(promtool);
-    cr_assert_geq(fputs(format(&scene, 13), promtool), 0);
+    cr_assert_geq(fputs(format(&fixture, 13), promtool), 0);
     int status = pclose(promtool);
     cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "promtool: %#x for\n%s",
-              (unsigned)status, scene.text);
-    metrics_deinit(&scene.metrics);
+              (unsigned)status, fixture.text);
+    metrics_deinit(&fixture.metrics);
 }
 
 struct counting {
-    struct scene *scene;
+    struct fixture *fixture;
     size_t worker;
     atomic_bool over;
 };
@@ -187,9 +190,9 @@ struct counting {
 static void *count(void *p)
 {
     struct counting *counting = p;
-    struct metrics_counters *counters = &counting->scene->metrics.workers[counting->worker];
+    struct metrics_counters *counters = &counting->fixture->metrics.workers[counting->worker];
     struct metrics_listener_counters *listener =
-        &counting->scene->server->workers[counting->worker];
+        &counting->fixture->server->workers[counting->worker];
 
     for (uint64_t usec = 1; !atomic_load_explicit(&counting->over, memory_order_relaxed);
          usec = usec * 5 % 1000003) {
@@ -203,9 +206,9 @@ static void *count(void *p)
 
 /* The buckets never decrease, the last one is the count, and whoever has ended was counted there.
  */
-static void assert_is_consistent(const struct scene *scene)
+static void assert_is_consistent(const struct fixture *fixture)
 {
-    const char *line = scene->text;
+    const char *line = fixture->text;
     uint64_t previous = 0;
 
     while ((line = strstr(line, "\ngreetd_greeting_seconds_bucket{"))) {
@@ -214,32 +217,32 @@ static void assert_is_consistent(const struct scene *scene)
         previous = n;
         line++;
     }
-    ASSERT_NUMBER(scene, "greetd_greeting_seconds_count", previous);
+    ASSERT_NUMBER(fixture, "greetd_greeting_seconds_count", previous);
     cr_assert_leq(
-        number_of(scene, "greetd_connections_total{listener=\"server\",result=\"delivered\"}"),
+        number_of(fixture, "greetd_connections_total{listener=\"server\",result=\"delivered\"}"),
         previous);
 }
 
-Test(exposition, does_not_contradict_itself_while_others_count)
+Test(prometheus, does_not_contradict_itself_while_others_count)
 {
-    static struct scene scene;
+    static struct fixture fixture;
     struct counting countings[2];
     pthread_t threads[2];
 
-    open_scene(&scene);
+    open_scene(&fixture);
     for (size_t i = 0; i < 2; i++) {
-        countings[i] = (struct counting){.scene = &scene, .worker = i};
+        countings[i] = (struct counting){.fixture = &fixture, .worker = i};
         cr_assert_eq(pthread_create(&threads[i], NULL, count, &countings[i]), 0);
     }
     for (int i = 0; i < 5000; i++) {
-        format(&scene, 0);
-        assert_is_consistent(&scene);
+        format(&fixture, 0);
+        assert_is_consistent(&fixture);
         /* Below zero it would be huge. */
-        cr_assert_lt(number_of(&scene, "greetd_connections_active"), (uint64_t)1 << 60);
+        cr_assert_lt(number_of(&fixture, "greetd_connections_active"), (uint64_t)1 << 60);
     }
     for (size_t i = 0; i < 2; i++) {
         atomic_store(&countings[i].over, true);
         pthread_join(threads[i], NULL);
     }
-    metrics_deinit(&scene.metrics);
+    metrics_deinit(&fixture.metrics);
 }

@@ -23,3 +23,11 @@ Test(result, says_of_a_failed_call_whose_doing_it_was)
     cr_assert_eq(result_of_errno(ETIMEDOUT), RESULT_TIMEOUT);
     cr_assert_eq(result_of_errno(ENOMEM), RESULT_ERROR);
 }
+
+Test(result, every_reason_has_a_name_of_its_own)
+{
+    for (int a = 0; a < REFUSAL_N; a++)
+        for (int b = 0; b < REFUSAL_N; b++)
+            cr_assert_eq(strcmp(refusal_name((enum refusal)a), refusal_name((enum refusal)b)) == 0,
+                         a == b);
+}

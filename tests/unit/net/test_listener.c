@@ -154,7 +154,7 @@ Test(listener, a_bare_port_without_ipv6_is_that_of_ipv4)
     struct address any = parse("0"), other = parse("127.0.0.1:0"), again;
     char port[sizeof("65535")];
 
-    denied(SYS_socket, 0, AF_INET6, EAFNOSUPPORT);
+    seccomp_deny(SYS_socket, 0, AF_INET6, EAFNOSUPPORT);
     cr_assert_eq(open_one(&set, &any), 0);
     const struct listener *listener = set.at[0];
     cr_assert_eq(listener->address.sa.sa_family, AF_INET);
@@ -214,12 +214,12 @@ Test(listener, an_address_can_be_had_again_at_once)
 
 Test(listener, makes_the_file_of_a_unix_socket_and_removes_it)
 {
-    struct scratch scratch;
+    struct temp_dir temp_dir;
     struct listener_set set = {0};
     struct stat st;
 
-    scratch_init(&scratch);
-    const char *path = scratch_path(&scratch, "socket");
+    temp_dir_init(&temp_dir);
+    const char *path = temp_dir_path(&temp_dir, "socket");
     cr_assert_eq(open_text(&set, path), 0);
     cr_assert_eq(lstat(path, &st), 0);
     cr_assert(S_ISSOCK(st.st_mode));
@@ -229,7 +229,7 @@ Test(listener, makes_the_file_of_a_unix_socket_and_removes_it)
     cr_assert_eq(lstat(path, &st), -1);
     listener_close(set.at[0]);
     listener_set_deinit(&set);
-    scratch_deinit(&scratch);
+    temp_dir_deinit(&temp_dir);
 }
 
 /* Leaves a socket file at PATH that nobody has open. */
@@ -245,92 +245,92 @@ static void leave_stale(const char *path, int type)
 
 Test(listener, replaces_a_socket_that_the_dead_left_behind)
 {
-    struct scratch scratch;
+    struct temp_dir temp_dir;
     struct listener_set set = {0};
 
-    scratch_init(&scratch);
-    const char *path = scratch_path(&scratch, "socket");
+    temp_dir_init(&temp_dir);
+    const char *path = temp_dir_path(&temp_dir, "socket");
     leave_stale(path, SOCK_STREAM);
     cr_assert_eq(open_text(&set, path), 0);
     expect_to_serve(set.at[0], &set.at[0]->address);
     listener_set_deinit(&set);
-    scratch_deinit(&scratch);
+    temp_dir_deinit(&temp_dir);
 }
 
 Test(listener, does_not_replace_a_socket_that_is_alive)
 {
-    struct scratch scratch;
+    struct temp_dir temp_dir;
     struct listener_set set = {0};
 
-    scratch_init(&scratch);
-    const char *path = scratch_path(&scratch, "socket");
+    temp_dir_init(&temp_dir);
+    const char *path = temp_dir_path(&temp_dir, "socket");
     cr_assert_eq(open_text(&set, path), 0);
     cr_assert_eq(open_text(&set, path), -EADDRINUSE);
     cr_assert_eq(set.n, 1);
     cr_assert_geq(connect_to(&set.at[0]->address), 0);
     listener_set_deinit(&set);
-    scratch_deinit(&scratch);
+    temp_dir_deinit(&temp_dir);
 }
 
 Test(listener, does_not_replace_a_socket_whose_queue_is_full)
 {
-    struct scratch scratch;
+    struct temp_dir temp_dir;
     struct listener_set set = {0};
 
-    scratch_init(&scratch);
-    const char *path = scratch_path(&scratch, "socket");
+    temp_dir_init(&temp_dir);
+    const char *path = temp_dir_path(&temp_dir, "socket");
     cr_assert_eq(open_text(&set, path), 0);
     cr_assert_eq(listen(set.at[0]->fd, 0), 0);
     cr_assert_geq(connect_to(&set.at[0]->address), 0);
     cr_assert_eq(open_text(&set, path), -EADDRINUSE);
     listener_set_deinit(&set);
-    scratch_deinit(&scratch);
+    temp_dir_deinit(&temp_dir);
 }
 
 Test(listener, does_not_replace_a_socket_of_another_type)
 {
-    struct scratch scratch;
+    struct temp_dir temp_dir;
     struct listener_set set = {0};
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
 
-    scratch_init(&scratch);
-    const char *path = scratch_path(&scratch, "socket");
+    temp_dir_init(&temp_dir);
+    const char *path = temp_dir_path(&temp_dir, "socket");
     strcpy(address.sun_path, path);
     cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     cr_assert_eq(open_text(&set, path), -EADDRINUSE);
     close(fd);
     cr_assert_eq(open_text(&set, path), 0);
     listener_set_deinit(&set);
-    scratch_deinit(&scratch);
+    temp_dir_deinit(&temp_dir);
 }
 
 Test(listener, does_not_clobber_what_is_not_a_socket)
 {
-    struct scratch scratch;
+    struct temp_dir temp_dir;
     struct listener_set set = {0};
     struct stat st;
 
-    scratch_init(&scratch);
-    const char *path = scratch_write_text(&scratch, "precious", "data");
+    temp_dir_init(&temp_dir);
+    const char *path = temp_dir_write_text(&temp_dir, "precious", "data");
     cr_assert_eq(open_text(&set, path), -EADDRINUSE);
     cr_assert_eq(lstat(path, &st), 0);
     cr_assert_eq(st.st_size, 4);
-    path = scratch_symlink(&scratch, "precious", "link");
+    path = temp_dir_symlink(&temp_dir, "precious", "link");
     cr_assert_eq(open_text(&set, path), -EADDRINUSE);
     cr_assert_eq(lstat(path, &st), 0);
     cr_assert(S_ISLNK(st.st_mode));
-    scratch_deinit(&scratch);
+    temp_dir_deinit(&temp_dir);
 }
 
 Test(listener, does_not_remove_the_file_of_its_successor)
 {
-    struct scratch scratch;
+    struct temp_dir temp_dir;
     struct listener_set first = {0}, second = {0};
     struct stat st;
 
-    scratch_init(&scratch);
-    const char *path = scratch_path(&scratch, "socket");
+    temp_dir_init(&temp_dir);
+    const char *path = temp_dir_path(&temp_dir, "socket");
     cr_assert_eq(open_text(&first, path), 0);
     cr_assert_eq(unlink(path), 0);
     cr_assert_eq(open_text(&second, path), 0);
@@ -338,22 +338,22 @@ Test(listener, does_not_remove_the_file_of_its_successor)
     cr_assert_eq(lstat(path, &st), 0);
     listener_set_deinit(&second);
     cr_assert_eq(lstat(path, &st), -1);
-    scratch_deinit(&scratch);
+    temp_dir_deinit(&temp_dir);
 }
 
 Test(listener, a_unix_socket_drops_newcomers_but_not_its_queue)
 {
-    struct scratch scratch;
+    struct temp_dir temp_dir;
     struct listener_set set = {0};
 
-    scratch_init(&scratch);
-    cr_assert_eq(open_text(&set, scratch_path(&scratch, "socket")), 0);
+    temp_dir_init(&temp_dir);
+    cr_assert_eq(open_text(&set, temp_dir_path(&temp_dir, "socket")), 0);
     cr_assert_geq(connect_to(&set.at[0]->address), 0);
-    listener_drop_newcomers(set.at[0]);
+    listener_drop_syn(set.at[0]);
     cr_assert_eq(connect_to(&set.at[0]->address), -ENOENT);
     cr_assert_geq(accept(set.at[0]->fd, NULL, NULL), 0);
     listener_set_deinit(&set);
-    scratch_deinit(&scratch);
+    temp_dir_deinit(&temp_dir);
 }
 
 Test(listener, closed_for_all_its_address_is_free_whoever_else_has_it_open)
@@ -378,6 +378,6 @@ Test(listener, an_inherited_socket_drops_nobody)
 
     listener.address.in = address;
     listener.address.length = sizeof(address);
-    listener_drop_newcomers(&listener);
+    listener_drop_syn(&listener);
     expect_to_serve(&listener, &listener.address);
 }

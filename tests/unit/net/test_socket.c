@@ -13,48 +13,18 @@
 #include "greetd/base/cleanup.h"
 #include "support/net.h"
 
-TestSuite(sockutil, .timeout = 60);
+TestSuite(socket, .timeout = 60);
 
-struct class_of {
-    int error;
-    enum sockutil_accept class;
-};
-
-ParameterizedTestParameters(sockutil, each_error_of_accept_has_its_class)
-{
-    static struct class_of classes[] = {
-        {EAGAIN, SOCKUTIL_ACCEPT_EMPTY},      {EWOULDBLOCK, SOCKUTIL_ACCEPT_EMPTY},
-        {ECONNABORTED, SOCKUTIL_ACCEPT_NEXT}, {EINTR, SOCKUTIL_ACCEPT_NEXT},
-        {EPROTO, SOCKUTIL_ACCEPT_NEXT},       {EPERM, SOCKUTIL_ACCEPT_DENIED},
-        {EACCES, SOCKUTIL_ACCEPT_DENIED},     {ENETDOWN, SOCKUTIL_ACCEPT_NEXT},
-        {ENOPROTOOPT, SOCKUTIL_ACCEPT_NEXT},  {EHOSTDOWN, SOCKUTIL_ACCEPT_NEXT},
-        {ENONET, SOCKUTIL_ACCEPT_NEXT},       {EHOSTUNREACH, SOCKUTIL_ACCEPT_NEXT},
-        {EOPNOTSUPP, SOCKUTIL_ACCEPT_NEXT},   {ENETUNREACH, SOCKUTIL_ACCEPT_NEXT},
-        {ETIMEDOUT, SOCKUTIL_ACCEPT_NEXT},    {EMFILE, SOCKUTIL_ACCEPT_EXHAUSTED},
-        {ENFILE, SOCKUTIL_ACCEPT_EXHAUSTED},  {ENOBUFS, SOCKUTIL_ACCEPT_EXHAUSTED},
-        {ENOMEM, SOCKUTIL_ACCEPT_EXHAUSTED},  {EBADF, SOCKUTIL_ACCEPT_BROKEN},
-        {EINVAL, SOCKUTIL_ACCEPT_BROKEN},     {ENOTSOCK, SOCKUTIL_ACCEPT_BROKEN},
-        {EFAULT, SOCKUTIL_ACCEPT_BROKEN},
-    };
-    return cr_make_param_array(struct class_of, classes, ELEMENTSOF(classes));
-}
-
-ParameterizedTest(struct class_of *expected, sockutil, each_error_of_accept_has_its_class)
-{
-    cr_assert_eq(sockutil_accept_class(expected->error), expected->class, "%s",
-                 strerrorname_np(expected->error));
-}
-
-Test(sockutil, makes_a_descriptor_non_blocking_and_leaves_its_other_flags)
+Test(socket, makes_a_descriptor_non_blocking_and_leaves_its_other_flags)
 {
     int fds[2];
 
     cr_assert_eq(pipe(fds), 0);
     cr_assert_eq(fcntl(fds[1], F_SETFL, O_APPEND), 0);
-    cr_assert_eq(sockutil_set_nonblocking(fds[1]), 0);
-    cr_assert_eq(sockutil_set_nonblocking(fds[1]), 0);
+    cr_assert_eq(socket_set_nonblocking(fds[1]), 0);
+    cr_assert_eq(socket_set_nonblocking(fds[1]), 0);
     cr_assert_eq(fcntl(fds[1], F_GETFL) & (O_NONBLOCK | O_APPEND), O_NONBLOCK | O_APPEND);
-    cr_assert_eq(sockutil_set_nonblocking(-1), -EBADF);
+    cr_assert_eq(socket_set_nonblocking(-1), -EBADF);
 }
 
 /* What FD is instead of a listening socket; "listening" if it is one. */
@@ -62,13 +32,13 @@ static const char *describe(int fd)
 {
     const char *what = "listening";
     int type = 0;
-    int r = sockutil_check_listening(fd, &type, &what);
+    int r = socket_check_listening(fd, &type, &what);
 
     cr_assert_eq(r, strcmp(what, "listening") == 0 ? 0 : -EINVAL);
     return what;
 }
 
-Test(sockutil, says_in_words_what_is_not_a_socket)
+Test(socket, says_in_words_what_is_not_a_socket)
 {
     int fds[2];
 
@@ -82,7 +52,7 @@ Test(sockutil, says_in_words_what_is_not_a_socket)
     cr_assert_str_eq(describe(-1), "closed");
 }
 
-Test(sockutil, says_in_words_which_socket_does_not_listen)
+Test(socket, says_in_words_which_socket_does_not_listen)
 {
     cr_assert_str_eq(describe(socket(AF_INET, SOCK_DGRAM, 0)), "a datagram socket");
     cr_assert_str_eq(describe(socket(AF_UNIX, SOCK_DGRAM, 0)), "a datagram socket");
@@ -91,13 +61,13 @@ Test(sockutil, says_in_words_which_socket_does_not_listen)
     cr_assert(strstr(describe(net_local_pair(SOCK_SEQPACKET).server), "Accept=yes"));
 }
 
-ParameterizedTestParameters(sockutil, knows_a_listening_socket_and_its_type)
+ParameterizedTestParameters(socket, knows_a_listening_socket_and_its_type)
 {
     static int types[] = {SOCK_STREAM, SOCK_SEQPACKET};
     return cr_make_param_array(int, types, ELEMENTSOF(types));
 }
 
-ParameterizedTest(int *type, sockutil, knows_a_listening_socket_and_its_type)
+ParameterizedTest(int *type, socket, knows_a_listening_socket_and_its_type)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, *type, 0), got = 0;
@@ -105,7 +75,7 @@ ParameterizedTest(int *type, sockutil, knows_a_listening_socket_and_its_type)
 
     cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof(sa_family_t)), 0);
     cr_assert_eq(listen(fd, 1), 0);
-    cr_assert_eq(sockutil_check_listening(fd, &got, &what), 0);
+    cr_assert_eq(socket_check_listening(fd, &got, &what), 0);
     cr_assert_eq(got, *type);
     cr_assert_null(what);
 }
@@ -126,14 +96,14 @@ static bool is_connected(int fd, int timeout_msec)
     return poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, timeout_msec) > 0;
 }
 
-Test(sockutil, drops_newcomers_but_nobody_who_is_in_the_queue)
+Test(socket, drops_newcomers_but_nobody_who_is_in_the_queue)
 {
     struct sockaddr_in address;
     int listening = net_listen(&address);
     char byte = 0;
 
     int early = net_connect(&address);
-    cr_assert_eq(sockutil_drop_newcomers(listening), 0);
+    cr_assert_eq(socket_drop_syn(listening), 0);
     /* On the loopback interface a handshake is over before connect(2) returns, if it ever is. */
     int late = begin_to_connect(&address);
     cr_assert_not(is_connected(late, 100));
@@ -150,12 +120,12 @@ Test(sockutil, drops_newcomers_but_nobody_who_is_in_the_queue)
     cr_assert_eq(errno, EAGAIN);
 }
 
-Test(sockutil, who_was_dropped_finds_another_listener)
+Test(socket, who_was_dropped_finds_another_listener)
 {
     struct sockaddr_in address;
     int listening = net_listen(&address), next = socket(AF_INET, SOCK_STREAM, 0);
 
-    cr_assert_eq(sockutil_drop_newcomers(listening), 0);
+    cr_assert_eq(socket_drop_syn(listening), 0);
     int late = begin_to_connect(&address);
     cr_assert_not(is_connected(late, 0));
     cr_assert_eq(setsockopt(next, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)), 0);
@@ -166,83 +136,83 @@ Test(sockutil, who_was_dropped_finds_another_listener)
     cr_assert_geq(accept(next, NULL, NULL), 0);
 }
 
-Test(sockutil, only_tcp_can_drop_newcomers)
+Test(socket, only_tcp_can_drop_newcomers)
 {
-    cr_assert_eq(sockutil_drop_newcomers(socket(AF_UNIX, SOCK_STREAM, 0)), -EOPNOTSUPP);
-    cr_assert_eq(sockutil_drop_newcomers(-1), -EBADF);
+    cr_assert_eq(socket_drop_syn(socket(AF_UNIX, SOCK_STREAM, 0)), -EOPNOTSUPP);
+    cr_assert_eq(socket_drop_syn(-1), -EBADF);
 }
 
-Test(sockutil, only_tcp_has_fast_open_and_others_do_not_need_it)
+Test(socket, only_tcp_has_fast_open_and_others_do_not_need_it)
 {
     struct sockaddr_in address;
     int listening = net_listen(&address), queue = 0;
     socklen_t length = sizeof(queue);
 
-    cr_assert_eq(sockutil_set_fast_open(listening, 7), 0);
+    cr_assert_eq(socket_set_fast_open(listening, 7), 0);
     cr_assert_eq(getsockopt(listening, IPPROTO_TCP, TCP_FASTOPEN, &queue, &length), 0);
     cr_assert_eq(queue, 7);
-    cr_assert_eq(sockutil_set_fast_open(socket(AF_UNIX, SOCK_STREAM, 0), 7), 0);
-    cr_assert_eq(sockutil_set_fast_open(-1, 7), -EBADF);
+    cr_assert_eq(socket_set_fast_open(socket(AF_UNIX, SOCK_STREAM, 0), 7), 0);
+    cr_assert_eq(socket_set_fast_open(-1, 7), -EBADF);
 }
 
-Test(sockutil, only_fast_open_is_ever_in_a_handshake)
+Test(socket, only_fast_open_is_ever_in_a_handshake)
 {
     struct net_pair tcp = net_tcp_pair(), local = net_local_pair(SOCK_STREAM);
 
-    cr_assert_not(sockutil_is_in_handshake(tcp.server));
-    cr_assert_not(sockutil_is_in_handshake(local.server));
-    cr_assert_not(sockutil_is_in_handshake(-1));
+    cr_assert_not(socket_is_in_handshake(tcp.server));
+    cr_assert_not(socket_is_in_handshake(local.server));
+    cr_assert_not(socket_is_in_handshake(-1));
 }
 
-Test(sockutil, counts_what_is_not_acknowledged_without_the_end_of_stream)
+Test(socket, counts_what_is_not_acknowledged_without_the_end_of_stream)
 {
     struct net_pair pair = net_tcp_pair_with(4096);
     static char bytes[100 * 1000];
 
     setsockopt(pair.server, SOL_SOCKET, SO_SNDBUF, &(int){400 * 1000}, sizeof(int));
-    cr_assert_eq(sockutil_unacknowledged(pair.server, AF_INET, false), 0);
+    cr_assert_eq(socket_unacknowledged(pair.server, AF_INET, false), 0);
     cr_assert_eq(send(pair.server, bytes, sizeof(bytes), MSG_NOSIGNAL), (ssize_t)sizeof(bytes));
     NET_WAIT_UNTIL(net_outstanding(pair.server) < (int)sizeof(bytes));
-    cr_assert_gt(sockutil_unacknowledged(pair.server, AF_INET, false), 0);
+    cr_assert_gt(socket_unacknowledged(pair.server, AF_INET, false), 0);
 
     shutdown(pair.server, SHUT_WR);
     int64_t with = net_outstanding(pair.server);
-    cr_assert_leq(sockutil_unacknowledged(pair.server, AF_INET, true), with - 1);
+    cr_assert_leq(socket_unacknowledged(pair.server, AF_INET, true), with - 1);
 
     cr_assert_eq(net_read_to_end(pair.client, bytes, sizeof(bytes)), (ssize_t)sizeof(bytes));
     NET_WAIT_UNTIL(net_outstanding(pair.server) == 0);
-    cr_assert_eq(sockutil_unacknowledged(pair.server, AF_INET, true), 0);
+    cr_assert_eq(socket_unacknowledged(pair.server, AF_INET, true), 0);
 }
 
-Test(sockutil, a_local_peer_acknowledges_by_reading)
+Test(socket, a_local_peer_acknowledges_by_reading)
 {
     struct net_pair pair = net_local_pair(SOCK_STREAM);
     char bytes[3];
 
     cr_assert_eq(send(pair.server, "abc", 3, 0), 3);
     shutdown(pair.server, SHUT_WR);
-    cr_assert_gt(sockutil_unacknowledged(pair.server, AF_UNIX, true), 0);
+    cr_assert_gt(socket_unacknowledged(pair.server, AF_UNIX, true), 0);
     net_read(pair.client, bytes, 3);
-    cr_assert_eq(sockutil_unacknowledged(pair.server, AF_UNIX, true), 0);
+    cr_assert_eq(socket_unacknowledged(pair.server, AF_UNIX, true), 0);
 }
 
-Test(sockutil, what_is_not_a_socket_can_not_tell)
+Test(socket, what_is_not_a_socket_can_not_tell)
 {
     int fd = open("/proc/self/exe", O_RDONLY);
 
-    cr_assert_lt(sockutil_unacknowledged(fd, AF_INET, false), 0);
-    cr_assert_eq(sockutil_unacknowledged(-1, AF_INET, false), -EBADF);
+    cr_assert_lt(socket_unacknowledged(fd, AF_INET, false), 0);
+    cr_assert_eq(socket_unacknowledged(-1, AF_INET, false), -EBADF);
 }
 
-Test(sockutil, sees_a_hang_up_before_what_is_in_front_of_it_is_read)
+Test(socket, sees_a_hang_up_before_what_is_in_front_of_it_is_read)
 {
     struct net_pair pair = net_tcp_pair();
 
-    cr_expect_not(sockutil_has_hung_up(pair.server));
+    cr_expect_not(socket_has_hung_up(pair.server));
     net_chatter(pair.client, 3);
     net_wait(pair.server, POLLIN);
-    cr_expect_not(sockutil_has_hung_up(pair.server));
+    cr_expect_not(socket_has_hung_up(pair.server));
     shutdown(pair.client, SHUT_WR);
     net_wait(pair.server, POLLRDHUP);
-    cr_expect(sockutil_has_hung_up(pair.server));
+    cr_expect(socket_has_hung_up(pair.server));
 }

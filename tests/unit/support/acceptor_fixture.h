@@ -7,27 +7,30 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
+#include "greetd/base/clock.h"
 #include "greetd/worker/acceptor.h"
+#include "greetd/worker/event.h"
 #include "support/net.h"
 #include "support/snapshot_fixture.h"
 
-#define ACCEPTING_START ((uint64_t)1000000000)
+#define ACCEPTOR_FIXTURE_START ((uint64_t)1000000000)
 
 /* How many are taken from one queue before others have their turn. */
-#define ACCEPTING_BATCH 16
+#define ACCEPTOR_FIXTURE_BATCH 16
 
-struct accepting {
-    struct place place;
+struct acceptor_fixture {
+    struct snapshot_fixture snapshot_fixture;
     struct clients clients;
     struct acceptor acceptor;
     struct acceptor_shared shared;
 };
 
-static inline void accepting_open(struct accepting *a, size_t n_endpoints, size_t capacity)
+static inline void acceptor_fixture_open(struct acceptor_fixture *a, size_t n_bindings,
+                                         size_t capacity)
 {
     int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 
-    place_open(&a->place, n_endpoints);
+    snapshot_fixture_open(&a->snapshot_fixture, n_bindings);
     a->shared = (struct acceptor_shared){
         .max_connections = capacity,
         .changed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
@@ -37,40 +40,41 @@ static inline void accepting_open(struct accepting *a, size_t n_endpoints, size_
     const struct clients_worker worker = {
         .n_workers = 1, .epoll_fd = epoll_fd, .counters = a->shared.metrics.workers};
     cr_assert_eq(clients_init(&a->clients, capacity,
-                              place_generation(&a->place, &a->shared.metrics), &worker),
+                              snapshot_fixture_generation(&a->snapshot_fixture, &a->shared.metrics),
+                              &worker),
                  0);
     acceptor_init(&a->acceptor, epoll_fd, &a->clients, &a->shared);
     cr_assert_eq(acceptor_start(&a->acceptor), 0);
 }
 
-static inline void accepting_close(struct accepting *a)
+static inline void acceptor_fixture_close(struct acceptor_fixture *a)
 {
-    clients_abandon(&a->clients, ACCEPTING_START);
+    clients_close_all(&a->clients, ACCEPTOR_FIXTURE_START);
     clients_deinit(&a->clients);
     metrics_deinit(&a->shared.metrics);
     close(a->shared.changed_fd);
     close(a->shared.look_fd);
-    place_close(&a->place);
+    snapshot_fixture_close(&a->snapshot_fixture);
 }
 
 /* Stops, and leaves those who are in the queues to the next process. */
-static inline void accepting_leave(struct accepting *a)
+static inline void acceptor_fixture_stop_handed_on(struct acceptor_fixture *a)
 {
-    place_hand_on(&a->place);
+    snapshot_fixture_hand_on(&a->snapshot_fixture);
     acceptor_stop(&a->acceptor);
 }
 
 /* Hands on what epoll has to say now. Returns how many listening sockets it spoke of. */
-static inline int accepting_hear(struct accepting *a, uint64_t now_usec)
+static inline int acceptor_fixture_dispatch(struct acceptor_fixture *a, uint64_t now_usec)
 {
     struct epoll_event events[16];
     int n = epoll_wait(a->acceptor.epoll_fd, events, 16, 0), announced = 0;
 
     for (int i = 0; i < n; i++) {
-        size_t index = source_index(events[i].data.u64);
+        size_t index = event_index(events[i].data.u64);
 
-        if (source_kind(events[i].data.u64) == SOURCE_LISTENER) {
-            acceptor_announce(&a->acceptor, index);
+        if (event_kind(events[i].data.u64) == EVENT_LISTENER) {
+            acceptor_mark_ready(&a->acceptor, index);
             announced++;
         } else {
             clients_step(&a->clients, index, now_usec);
@@ -80,21 +84,21 @@ static inline int accepting_hear(struct accepting *a, uint64_t now_usec)
 }
 
 /* One round of the worker's loop. */
-static inline int accepting_go_round(struct accepting *a, uint64_t now_usec)
+static inline int acceptor_fixture_run_once(struct acceptor_fixture *a, uint64_t now_usec)
 {
-    accepting_hear(a, now_usec);
+    acceptor_fixture_dispatch(a, now_usec);
     clients_expire(&a->clients, now_usec);
     return acceptor_run(&a->acceptor, now_usec);
 }
 
 /* Whether some of the queues are left alone until later. */
-static inline bool accepting_is_paused(const struct accepting *a)
+static inline bool acceptor_fixture_is_paused(const struct acceptor_fixture *a)
 {
-    return a->acceptor.resume_usec != DEADLINE_NEVER;
+    return a->acceptor.resume_usec != USEC_INFINITY;
 }
 
 /* How often other workers were asked to look since the last time. */
-static inline eventfd_t accepting_n_asked(const struct accepting *a)
+static inline eventfd_t acceptor_fixture_n_look_requests(const struct acceptor_fixture *a)
 {
     eventfd_t n = 0;
 
@@ -102,19 +106,19 @@ static inline eventfd_t accepting_n_asked(const struct accepting *a)
 }
 
 /* Has N clients come to the first endpoint. */
-static inline void accepting_connect(const struct accepting *a, size_t n)
+static inline void acceptor_fixture_connect(const struct acceptor_fixture *a, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        place_connect(&a->place, 0);
+        snapshot_fixture_connect(&a->snapshot_fixture, 0);
 }
 
 /* The table is full of one client that is still being greeted. */
-static inline int accepting_fill(struct accepting *a, size_t n_endpoints)
+static inline int acceptor_fixture_fill(struct acceptor_fixture *a, size_t n_bindings)
 {
-    accepting_open(a, n_endpoints, 1);
-    place_make_huge(&a->place, 0);
-    int client = place_connect(&a->place, 0);
-    cr_assert_eq(accepting_go_round(a, ACCEPTING_START), 0);
+    acceptor_fixture_open(a, n_bindings, 1);
+    snapshot_fixture_make_huge(&a->snapshot_fixture, 0);
+    int client = snapshot_fixture_connect(&a->snapshot_fixture, 0);
+    cr_assert_eq(acceptor_fixture_run_once(a, ACCEPTOR_FIXTURE_START), 0);
     cr_assert_eq(a->clients.n, 1);
     return client;
 }

@@ -11,19 +11,19 @@
 #include "greetd/config/config.h"
 #include "support/temp_dir.h"
 
-static struct scratch scratch;
-static struct report report;
+static struct temp_dir temp_dir;
+static struct diagnostics diagnostics;
 
 static inline void set_up(void)
 {
-    scratch_init(&scratch);
-    report = REPORT_NULL;
+    temp_dir_init(&temp_dir);
+    diagnostics = DIAGNOSTICS_NULL;
 }
 
 static inline void tear_down(void)
 {
-    report_deinit(&report);
-    scratch_deinit(&scratch);
+    diagnostics_deinit(&diagnostics);
+    temp_dir_deinit(&temp_dir);
 }
 
 /* Loads PATH; if that fails, its mistakes are in the report. */
@@ -32,16 +32,16 @@ static inline struct config *load(const char *path)
     const struct config_options options = {.path = path};
     struct config *config = NULL;
 
-    int r = config_load(&config, &options, &report);
+    int r = config_load(&config, &options, &diagnostics);
     cr_assert_eq(r, config ? 0 : -EBADMSG);
-    cr_assert_eq(config == NULL, report.n_mistakes > 0);
+    cr_assert_eq(config == NULL, diagnostics.n_errors > 0);
     return config;
 }
 
 static inline struct config *load_text(const char *text)
 {
-    struct config *config = load(scratch_write_text(&scratch, "greetd.conf", text));
-    cr_assert_not_null(config, "%s", report.n_lines > 0 ? report.lines[0] : "");
+    struct config *config = load(temp_dir_write_text(&temp_dir, "greetd.conf", text));
+    cr_assert_not_null(config, "%s", diagnostics.n_lines > 0 ? diagnostics.lines[0] : "");
     return config;
 }
 

@@ -9,86 +9,89 @@
 #include "greetd/worker/conn.h"
 #include "support/net.h"
 
-#define SCENE_START  ((uint64_t)1000000000)
-#define SCENE_SECOND ((uint64_t)1000000)
+#define CONN_FIXTURE_START  ((uint64_t)1000000000)
+#define CONN_FIXTURE_SECOND ((uint64_t)1000000)
 
-#define SCENE_HELLO "Hello from server!"
+#define CONN_FIXTURE_HELLO "Hello from server!"
 
 /* One client with everything it needs. */
-struct scene {
+struct conn_fixture {
     struct greeting greeting;
-    struct conn_terms terms;
+    struct conn_settings settings;
     struct metrics_counters counters;
     struct net_pair pair;
     struct conn conn;
 };
 
-static inline void scene_set(struct scene *scene, struct net_pair pair, struct greeting greeting)
+static inline void conn_fixture_set(struct conn_fixture *fixture, struct net_pair pair,
+                                    struct greeting greeting)
 {
-    *scene = (struct scene){
+    *fixture = (struct conn_fixture){
         .greeting = greeting,
-        .terms = {.greeting = &scene->greeting,
-                  .listener = "server",
-                  .linger_usec = 2 * SCENE_SECOND,
-                  .write_timeout_usec = 30 * SCENE_SECOND,
-                  .records = false},
+        .settings = {.greeting = &fixture->greeting,
+                     .listener = "server",
+                     .linger_usec = 2 * CONN_FIXTURE_SECOND,
+                     .write_timeout_usec = 30 * CONN_FIXTURE_SECOND,
+                     .records = false},
         .pair = pair,
     };
 }
 
-static inline struct greeting scene_hello(void)
+static inline struct greeting conn_fixture_hello(void)
 {
-    return (struct greeting){.bytes = (char *)SCENE_HELLO, .size = strlen(SCENE_HELLO)};
+    return (struct greeting){.bytes = (char *)CONN_FIXTURE_HELLO,
+                             .size = strlen(CONN_FIXTURE_HELLO)};
 }
 
-static inline enum conn_next scene_begin(struct scene *scene)
+static inline enum conn_next conn_fixture_begin(struct conn_fixture *fixture)
 {
-    return conn_begin(&scene->conn, scene->pair.server, scene->pair.peer, &scene->terms, 7,
-                      SCENE_START, &scene->counters);
+    return conn_begin(&fixture->conn, fixture->pair.server, fixture->pair.peer, &fixture->settings,
+                      7, CONN_FIXTURE_START, &fixture->counters);
 }
 
-static inline enum conn_next scene_step(struct scene *scene)
+static inline enum conn_next conn_fixture_step(struct conn_fixture *fixture)
 {
-    return conn_step(&scene->conn, SCENE_START, &scene->counters);
+    return conn_step(&fixture->conn, CONN_FIXTURE_START, &fixture->counters);
 }
 
 /* Goes on after CONN_WAIT_SOON with what poll(2) tells. */
-static inline enum conn_next scene_look(struct scene *scene)
+static inline enum conn_next conn_fixture_poll(struct conn_fixture *fixture)
 {
-    struct pollfd pollfd = {.fd = scene->conn.fd, .events = POLLIN};
+    struct pollfd pollfd = {.fd = fixture->conn.fd, .events = POLLIN};
 
     cr_assert_geq(poll(&pollfd, 1, 0), 0);
-    return conn_look(&scene->conn, pollfd.revents, SCENE_START, &scene->counters);
+    return conn_poll(&fixture->conn, pollfd.revents, CONN_FIXTURE_START, &fixture->counters);
 }
 
 /* Steps as the socket's events ask for it until the step returns something else than WAIT, or,
  * while waiting for the close, than to wait for the acknowledgement. */
-static inline enum conn_next scene_step_while(struct scene *scene, enum conn_next wait)
+static inline enum conn_next conn_fixture_step_while(struct conn_fixture *fixture,
+                                                     enum conn_next wait)
 {
     enum conn_next next;
 
     do {
-        net_wait(scene->conn.fd, wait == CONN_WAIT_WRITE ? POLLIN | POLLOUT : POLLIN);
-        next = scene_step(scene);
+        net_wait(fixture->conn.fd, wait == CONN_WAIT_WRITE ? POLLIN | POLLOUT : POLLIN);
+        next = conn_fixture_step(fixture);
     } while (next == wait || (wait == CONN_WAIT_CLOSE && next == CONN_WAIT_ACKNOWLEDGEMENT));
     return next;
 }
 
-static inline struct connlog_connection scene_finish(struct scene *scene)
+static inline struct logger_log_connection conn_fixture_finish(struct conn_fixture *fixture)
 {
-    struct connlog_connection story;
+    struct logger_log_connection record;
 
-    conn_close(&scene->conn, SCENE_START + 5, &story);
-    cr_assert_eq(scene->conn.fd, -1);
-    cr_assert_eq(scene->conn.state, CONN_FREE);
-    return story;
+    conn_close(&fixture->conn, CONN_FIXTURE_START + 5, &record);
+    cr_assert_eq(fixture->conn.fd, -1);
+    cr_assert_eq(fixture->conn.state, CONN_FREE);
+    return record;
 }
 
 /* A greeting that the kernel takes whole, for a client that acknowledges only a part of it. */
-static inline void scene_greet_reluctant(struct scene *scene)
+static inline void conn_fixture_greet_reluctant(struct conn_fixture *fixture)
 {
-    scene_set(scene, net_tcp_pair_with(4096), net_long_greeting(150 * 1000));
-    setsockopt(scene->pair.server, SOL_SOCKET, SO_SNDBUF, &(int){400 * 1000}, sizeof(int));
-    cr_assert_eq(scene_begin(scene), CONN_WAIT_SOON);
-    cr_assert_gt(net_outstanding(scene->conn.fd), 1);
+    conn_fixture_set(fixture, net_tcp_pair_with(4096), net_long_greeting(150 * 1000));
+    setsockopt(fixture->pair.server, SOL_SOCKET, SO_SNDBUF, &(int){400 * 1000}, sizeof(int));
+    cr_assert_eq(conn_fixture_begin(fixture), CONN_WAIT_SOON);
+    cr_assert_gt(net_outstanding(fixture->conn.fd), 1);
 }

@@ -11,15 +11,15 @@
 #include <time.h>
 #include <unistd.h>
 
-static atomic_bool stuck;                 /* workers that come to wait stay there */
-static atomic_uint n_stuck;               /* how many have come so far */
+static atomic_bool fake_epoll_wait_hangs; /* workers that come to wait stay there */
+static atomic_uint n_hanging;             /* how many have come so far */
 static _Thread_local bool is_main_thread; /* which never hangs */
 
 int epoll_wait(int fd, struct epoll_event *events, int n, int timeout_msec)
 {
-    if (!is_main_thread && atomic_load(&stuck)) {
-        atomic_fetch_add(&n_stuck, 1);
-        while (atomic_load(&stuck))
+    if (!is_main_thread && atomic_load(&fake_epoll_wait_hangs)) {
+        atomic_fetch_add(&n_hanging, 1);
+        while (atomic_load(&fake_epoll_wait_hangs))
             nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
     return (int)syscall(SYS_epoll_pwait, fd, events, n, timeout_msec, NULL, 0);

@@ -19,35 +19,36 @@ static struct {
     size_t n;
     void (*hook)(void); /* called with each entry; NULL for none */
     atomic_int error;   /* what it refuses each entry with (negative errno); 0 if it takes them */
-} journal;
+} fake_journal;
 
 int sd_journal_sendv(const struct iovec *fields, int n)
 {
     size_t filled = 0;
 
-    if (atomic_load(&journal.error) < 0)
-        return atomic_load(&journal.error);
+    if (atomic_load(&fake_journal.error) < 0)
+        return atomic_load(&fake_journal.error);
     for (int i = 0; i < n; i++)
-        filled += (size_t)snprintf(journal.last + filled, sizeof(journal.last) - filled, "\n%.*s\n",
-                                   (int)fields[i].iov_len, (const char *)fields[i].iov_base);
-    cr_assert_lt(filled, sizeof(journal.last));
-    journal.n++;
-    if (journal.hook)
-        journal.hook();
+        filled +=
+            (size_t)snprintf(fake_journal.last + filled, sizeof(fake_journal.last) - filled,
+                             "\n%.*s\n", (int)fields[i].iov_len, (const char *)fields[i].iov_base);
+    cr_assert_lt(filled, sizeof(fake_journal.last));
+    fake_journal.n++;
+    if (fake_journal.hook)
+        fake_journal.hook();
     return 0;
 }
 
 /* Whether the last entry has FIELD, `NAME=value`. */
-static inline bool journal_has(const char *field)
+static inline bool fake_journal_has(const char *field)
 {
     char line[1024];
 
     snprintf(line, sizeof(line), "\n%s\n", field);
-    return strstr(journal.last, line);
+    return strstr(fake_journal.last, line);
 }
 
 /* Says in the environment that the journal is at FD, but for an inode that is OFF by so much. */
-static inline void journal_announce(int fd, uintmax_t off)
+static inline void fake_journal_announce(int fd, uintmax_t off)
 {
     char stream[64];
     struct stat st;

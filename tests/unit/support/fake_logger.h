@@ -10,32 +10,32 @@
 #include "greetd/journal/logger.h"
 
 static struct {
-    struct connlog_connection stories[1024];
+    struct logger_log_connection records[1024];
     size_t n;
     unsigned workers[1024]; /* whose story it is */
     int errors[64];
     size_t n_errors;
-} told;
+} last_status;
 
-bool connlog_wants_connections(const struct connlog *connlog)
+bool logger_wants_connections(const struct logger *logger)
 {
-    (void)connlog;
+    (void)logger;
     return true;
 }
 
-void connlog_connection(struct connlog *connlog, unsigned worker,
-                        const struct connlog_connection *connection)
+void logger_log_connection(struct logger *logger, unsigned worker,
+                           const struct logger_log_connection *connection)
 {
-    (void)connlog;
-    cr_assert_lt(told.n, sizeof(told.stories) / sizeof(told.stories[0]));
-    told.workers[told.n] = worker;
-    told.stories[told.n++] = *connection;
+    (void)logger;
+    cr_assert_lt(last_status.n, sizeof(last_status.records) / sizeof(last_status.records[0]));
+    last_status.workers[last_status.n] = worker;
+    last_status.records[last_status.n++] = *connection;
 }
 
-void connlog_exhausted(struct connlog *connlog, unsigned worker, int error)
+void logger_log_accept_paused(struct logger *logger, unsigned worker, int error)
 {
-    (void)connlog;
+    (void)logger;
     (void)worker;
-    cr_assert_lt(told.n_errors, sizeof(told.errors) / sizeof(told.errors[0]));
-    told.errors[told.n_errors++] = error;
+    cr_assert_lt(last_status.n_errors, sizeof(last_status.errors) / sizeof(last_status.errors[0]));
+    last_status.errors[last_status.n_errors++] = error;
 }

@@ -18,62 +18,62 @@
 
 static struct {
     int fd;
-    int passed_fd; /* that came with the last message, or -1 */
+    int pass_fds_fd; /* that came with the last message, or -1 */
     char last[4096];
-} manager = {.fd = -1, .passed_fd = -1};
+} fake_systemd = {.fd = -1, .pass_fds_fd = -1};
 
-static inline void manager_open(void)
+static inline void fake_systemd_open(void)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     socklen_t length = sizeof(address);
     char text[sizeof(address.sun_path) + 1];
 
-    manager.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    cr_assert_eq(bind(manager.fd, (struct sockaddr *)&address, sizeof(sa_family_t)), 0);
-    cr_assert_eq(getsockname(manager.fd, (struct sockaddr *)&address, &length), 0);
+    fake_systemd.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    cr_assert_eq(bind(fake_systemd.fd, (struct sockaddr *)&address, sizeof(sa_family_t)), 0);
+    cr_assert_eq(getsockname(fake_systemd.fd, (struct sockaddr *)&address, &length), 0);
     snprintf(text, sizeof(text), "@%.*s",
              (int)(length - offsetof(struct sockaddr_un, sun_path) - 1), address.sun_path + 1);
     setenv("NOTIFY_SOCKET", text, 1);
 }
 
 /* Takes the next message into manager.last. Returns false if there is none. */
-static inline bool manager_hear(void)
+static inline bool fake_systemd_receive(void)
 {
     union {
         struct cmsghdr header;
         char bytes[CMSG_SPACE(sizeof(int))];
     } control;
-    struct iovec vector = {manager.last, sizeof(manager.last) - 1};
+    struct iovec vector = {fake_systemd.last, sizeof(fake_systemd.last) - 1};
     struct msghdr message = {
         .msg_iov = &vector,
         .msg_iovlen = 1,
         .msg_control = control.bytes,
         .msg_controllen = sizeof(control.bytes),
     };
-    ssize_t n = recvmsg(manager.fd, &message, MSG_CMSG_CLOEXEC);
+    ssize_t n = recvmsg(fake_systemd.fd, &message, MSG_CMSG_CLOEXEC);
 
     if (n < 0)
         return false;
-    manager.last[n] = '\0';
+    fake_systemd.last[n] = '\0';
     struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
     if (rights && rights->cmsg_type == SCM_RIGHTS)
-        memcpy(&manager.passed_fd, CMSG_DATA(rights), sizeof(int));
+        memcpy(&fake_systemd.pass_fds_fd, CMSG_DATA(rights), sizeof(int));
     return true;
 }
 
 /* Whether a message with TEXT in it has come by now, or the very last one has it. */
-static inline bool manager_heard(const char *text)
+static inline bool fake_systemd_has_received(const char *text)
 {
-    while (manager_hear())
-        if (strstr(manager.last, text))
+    while (fake_systemd_receive())
+        if (strstr(fake_systemd.last, text))
             return true;
     return false;
 }
 
 /* Runs the loop until a message has TEXT in it. */
-static inline void manager_await(sd_event *event, const char *text)
+static inline void fake_systemd_await(sd_event *event, const char *text)
 {
-    while (!manager_heard(text))
+    while (!fake_systemd_has_received(text))
         cr_assert_gt(sd_event_run(event, (uint64_t)NET_BOUND_MSEC * 1000), 0, "waiting for %s",
                      text);
 }

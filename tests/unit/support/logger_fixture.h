@@ -12,23 +12,25 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "greetd/base/timeout_queue.h"
+#include "greetd/base/clock.h"
+#include "greetd/journal/catalog.h"
 #include "greetd/journal/logger.h"
+#include "greetd/metrics/result.h"
 #include "support/fake_journal.h"
 #include "support/logger_options.h"
 
 /* A log whose other end is a pipe. */
-struct scene {
-    struct log log;
-    struct connlog *connlog;
+struct logger_fixture {
+    struct sink sink;
+    struct logger *logger;
     int pipe[2];
 };
 
-static inline void log_connection(struct scene *scene, unsigned worker, uint16_t port)
+static inline void log_connection(struct logger_fixture *fixture, unsigned worker, uint16_t port)
 {
-    connlog_connection(
-        scene->connlog, worker,
-        &(const struct connlog_connection){
+    logger_log_connection(
+        fixture->logger, worker,
+        &(const struct logger_log_connection){
             .listener = "server",
             .peer = {.family = AF_INET, .port = port, .in.s_addr = htonl(0x7f000001)},
             .number = 7,
@@ -51,7 +53,7 @@ static struct {
 
 static inline void stick(void)
 {
-    const char *message = strstr(journal.last, "\nMESSAGE=") + strlen("\nMESSAGE=");
+    const char *message = strstr(fake_journal.last, "\nMESSAGE=") + strlen("\nMESSAGE=");
 
     cr_assert_lt(stuck.n, sizeof(stuck.messages) / sizeof(stuck.messages[0]));
     snprintf(stuck.messages[stuck.n++], sizeof(stuck.messages[0]), "%.*s",
@@ -64,29 +66,29 @@ static inline void stick(void)
     }
 }
 
-static inline void start_stuck_with(struct scene *scene, unsigned n_workers,
-                                    const struct connlog_options *options)
+static inline void start_stuck_with(struct logger_fixture *fixture, unsigned n_workers,
+                                    const struct logger_options *options)
 {
     sem_init(&stuck.stands_still, 0, 0);
     sem_init(&stuck.goes_on, 0, 0);
-    journal.hook = stick;
-    cr_assert_eq(pipe(scene->pipe), 0);
-    journal_announce(scene->pipe[1], 0);
-    log_init(&scene->log, scene->pipe[1]);
-    cr_assert_eq(connlog_start(&scene->connlog, &scene->log, n_workers, options), 0);
-    connlog_message(scene->connlog, LOG_CRIT, LOG_ID_FAILED, "It stands still");
+    fake_journal.hook = stick;
+    cr_assert_eq(pipe(fixture->pipe), 0);
+    fake_journal_announce(fixture->pipe[1], 0);
+    sink_init(&fixture->sink, fixture->pipe[1]);
+    cr_assert_eq(logger_start(&fixture->logger, &fixture->sink, n_workers, options), 0);
+    logger_log(fixture->logger, LOG_CRIT, MESSAGE_ID_FAILED, "It stands still");
     sem_wait(&stuck.stands_still);
 }
 
-static inline void start_stuck(struct scene *scene, unsigned n_workers)
+static inline void start_stuck(struct logger_fixture *fixture, unsigned n_workers)
 {
-    start_stuck_with(scene, n_workers, &CONNLOG_EVERYTHING);
+    start_stuck_with(fixture, n_workers, &LOGGER_EVERYTHING);
 }
 
-static inline void go_on_and_stop(struct scene *scene)
+static inline void go_on_and_stop(struct logger_fixture *fixture)
 {
     sem_post(&stuck.goes_on);
-    cr_assert_eq(connlog_stop(scene->connlog, DEADLINE_NEVER), 0);
+    cr_assert_eq(logger_stop(fixture->logger, USEC_INFINITY), 0);
 }
 
 /* The sum of the numbers that the messages ending with END begin with. */

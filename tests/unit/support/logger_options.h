@@ -7,11 +7,11 @@
 
 #define CONNLOG_UNLIMITED                                                                          \
     {                                                                                              \
-        .interval_usec = 0, .burst = CONNLOG_BOOKS_NO_LIMIT                                        \
+        .interval_usec = 0, .burst = UINT64_MAX                                                    \
     }
-#define CONNLOG_EVERYTHING                                                                         \
-    ((const struct connlog_options){                                                               \
+#define LOGGER_EVERYTHING                                                                          \
+    ((const struct logger_options){                                                                \
         .connections = true, .level = LOG_DEBUG, .limit = CONNLOG_UNLIMITED})
 #define CONNLOG_NO_CONNECTIONS                                                                     \
-    ((const struct connlog_options){                                                               \
+    ((const struct logger_options){                                                                \
         .connections = false, .level = LOG_DEBUG, .limit = CONNLOG_UNLIMITED})

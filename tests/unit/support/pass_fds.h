@@ -3,7 +3,7 @@
 
 /* Passes descriptors as systemd does: from number 3 on, announced in the environment. Criterion has
  * descriptors there too, so they are put aside meanwhile, and nothing may be asserted between
- * passed_begin() and passed_end(). */
+ * pass_fds_begin() and pass_fds_end(). */
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,16 +13,16 @@
 
 #include "greetd/listen/activation.h"
 
-#define PASSED_MAX 16
+#define PASS_FDS_MAX 16
 
 static struct {
-    int aside[PASSED_MAX];
+    int aside[PASS_FDS_MAX];
     int n;
 } passed;
 
 /* Passes the N descriptors FDS, which stay the caller's, under NAMES ("a:b"). One that is -1 is
  * announced but not there. */
-static inline void passed_begin(const int *fds, int n, const char *names)
+static inline void pass_fds_begin(const int *fds, int n, const char *names)
 {
     char text[16];
 
@@ -44,7 +44,7 @@ static inline void passed_begin(const int *fds, int n, const char *names)
 }
 
 /* Puts everything back. The sockets in SET get other numbers. */
-static inline void passed_end(struct listener_set *set)
+static inline void pass_fds_end(struct listener_set *set)
 {
     for (size_t i = 0; i < set->n; i++)
         set->at[i]->fd = fcntl(set->at[i]->fd, F_DUPFD_CLOEXEC, 200);

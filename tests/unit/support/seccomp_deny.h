@@ -14,14 +14,15 @@
 
 /* Calls of number CALL (SYS_*) whose argument ARGUMENT (the first is 0) is VALUE fail with ERROR.
  */
-static inline void denied(uint32_t call, unsigned argument, uint32_t value, uint32_t error)
+static inline void seccomp_deny(uint32_t call, unsigned argument, uint32_t value, uint32_t error)
 {
     uint32_t low = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 0 : sizeof(uint32_t);
-    uint32_t place = (uint32_t)(offsetof(struct seccomp_data, args) + argument * sizeof(uint64_t));
+    uint32_t snapshot_fixture =
+        (uint32_t)(offsetof(struct seccomp_data, args) + argument * sizeof(uint64_t));
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 3),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, place + low),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, snapshot_fixture + low),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),

@@ -12,20 +12,20 @@
 #include "support/pass_fds.h"
 #include "support/temp_dir.h"
 
-struct scene {
-    struct scratch scratch;
+struct sockets_fixture {
+    struct temp_dir temp_dir;
     struct config *config;
     struct sockets sockets;
-    struct report report;
+    struct diagnostics diagnostics;
 };
 
 /* Loads TEXT, in which each @ is made a name that no other process uses. */
-static inline void configure(struct scene *scene, const char *text)
+static inline void configure(struct sockets_fixture *fixture, const char *text)
 {
     char unique[1024];
     size_t n = 0;
 
-    *scene = (struct scene){.report = REPORT_NULL};
+    *fixture = (struct sockets_fixture){.diagnostics = DIAGNOSTICS_NULL};
     for (const char *p = text; *p; p++)
         if (*p == '@')
             n += (size_t)snprintf(unique + n, sizeof(unique) - n, "@greetd-%d-", (int)getpid());
@@ -33,53 +33,53 @@ static inline void configure(struct scene *scene, const char *text)
             unique[n++] = *p;
     cr_assert_lt(n, sizeof(unique));
     unique[n] = '\0';
-    scratch_init(&scene->scratch);
+    temp_dir_init(&fixture->temp_dir);
     struct config_options options = {
-        .path = scratch_write_text(&scene->scratch, "greetd.conf", unique),
+        .path = temp_dir_write_text(&fixture->temp_dir, "greetd.conf", unique),
     };
-    cr_assert_eq(config_load(&scene->config, &options, &scene->report), 0, "%s",
-                 scene->report.n_lines > 0 ? scene->report.lines[0] : "");
+    cr_assert_eq(config_load(&fixture->config, &options, &fixture->diagnostics), 0, "%s",
+                 fixture->diagnostics.n_lines > 0 ? fixture->diagnostics.lines[0] : "");
 }
 
-static inline void finish(struct scene *scene)
+static inline void finish(struct sockets_fixture *fixture)
 {
-    sockets_deinit(&scene->sockets);
-    config_unref(scene->config);
-    report_deinit(&scene->report);
-    scratch_deinit(&scene->scratch);
+    sockets_deinit(&fixture->sockets);
+    config_unref(fixture->config);
+    diagnostics_deinit(&fixture->diagnostics);
+    temp_dir_deinit(&fixture->temp_dir);
 }
 
-static inline void end_passed(struct scene *scene)
+static inline void end_passed(struct sockets_fixture *fixture)
 {
     struct listener_set set = {0};
 
-    for (size_t i = 0; scene->sockets.endpoints && i < scene->sockets.endpoints->n; i++)
-        (void)listener_set_add(&set, scene->sockets.endpoints->at[i].listener);
-    passed_end(&set);
+    for (size_t i = 0; fixture->sockets.snapshot && i < fixture->sockets.snapshot->n; i++)
+        (void)listener_set_add(&set, fixture->sockets.snapshot->bindings[i].listener);
+    pass_fds_end(&set);
     listener_set_deinit(&set);
 }
 
 /* Loads TEXT instead of what was loaded before, as configure() does, and prepares it. */
-static inline int prepare(struct scene *scene, const char *text, struct endpoints **ret)
+static inline int prepare(struct sockets_fixture *fixture, const char *text, struct snapshot **ret)
 {
-    struct scene next;
+    struct sockets_fixture next;
 
     configure(&next, text);
-    int r = sockets_prepare(ret, &scene->sockets, next.config, &scene->report);
+    int r = sockets_prepare(ret, &fixture->sockets, next.config, &fixture->diagnostics);
     config_unref(next.config);
-    scratch_deinit(&next.scratch);
+    temp_dir_deinit(&next.temp_dir);
     return r;
 }
 
-static inline void change(struct scene *scene, const char *text)
+static inline void change(struct sockets_fixture *fixture, const char *text)
 {
-    _cleanup_(endpoints_unrefp) struct endpoints *endpoints = NULL;
+    _cleanup_(snapshot_unrefp) struct snapshot *snapshot = NULL;
 
-    cr_assert_eq(prepare(scene, text, &endpoints), 0);
-    sockets_change_to(&scene->sockets, endpoints);
+    cr_assert_eq(prepare(fixture, text, &snapshot), 0);
+    sockets_activate(&fixture->sockets, snapshot);
 }
 
-static inline struct listener *listener_at(const struct scene *scene, size_t i)
+static inline struct listener *listener_at(const struct sockets_fixture *fixture, size_t i)
 {
-    return scene->sockets.endpoints->at[i].listener;
+    return fixture->sockets.snapshot->bindings[i].listener;
 }

@@ -14,57 +14,57 @@
 
 #include "greetd/base/cleanup.h"
 
-struct scratch {
+struct temp_dir {
     char directory[64];
-    char path[192]; /* what scratch_path() returned last */
+    char path[192]; /* what temp_dir_path() returned last */
 };
 
-static inline void scratch_init(struct scratch *scratch)
+static inline void temp_dir_init(struct temp_dir *temp_dir)
 {
-    strcpy(scratch->directory, "/tmp/greetd-test-XXXXXX");
-    cr_assert_not_null(mkdtemp(scratch->directory));
+    strcpy(temp_dir->directory, "/tmp/greetd-test-XXXXXX");
+    cr_assert_not_null(mkdtemp(temp_dir->directory));
 }
 
 /* The path of NAME in the directory; holds until the next call. */
-static inline const char *scratch_path(struct scratch *scratch, const char *name)
+static inline const char *temp_dir_path(struct temp_dir *temp_dir, const char *name)
 {
-    int n = snprintf(scratch->path, sizeof(scratch->path), "%s/%s", scratch->directory, name);
-    cr_assert_lt(n, (int)sizeof(scratch->path));
-    return scratch->path;
+    int n = snprintf(temp_dir->path, sizeof(temp_dir->path), "%s/%s", temp_dir->directory, name);
+    cr_assert_lt(n, (int)sizeof(temp_dir->path));
+    return temp_dir->path;
 }
 
 /* Writes SIZE bytes to the file NAME, in place of what it held, and returns its path. */
-static inline const char *scratch_write(struct scratch *scratch, const char *name,
-                                        const char *bytes, size_t size)
+static inline const char *temp_dir_write(struct temp_dir *temp_dir, const char *name,
+                                         const char *bytes, size_t size)
 {
-    FILE *file = fopen(scratch_path(scratch, name), "w");
+    FILE *file = fopen(temp_dir_path(temp_dir, name), "w");
 
-    cr_assert_not_null(file, "%s", scratch->path);
+    cr_assert_not_null(file, "%s", temp_dir->path);
     cr_assert_eq(fwrite(bytes, 1, size, file), size);
     cr_assert_eq(fclose(file), 0);
-    return scratch->path;
+    return temp_dir->path;
 }
 
-static inline const char *scratch_write_text(struct scratch *scratch, const char *name,
-                                             const char *text)
+static inline const char *temp_dir_write_text(struct temp_dir *temp_dir, const char *name,
+                                              const char *text)
 {
-    return scratch_write(scratch, name, text, strlen(text));
+    return temp_dir_write(temp_dir, name, text, strlen(text));
 }
 
-static inline const char *scratch_mkdir(struct scratch *scratch, const char *name)
+static inline const char *temp_dir_mkdir(struct temp_dir *temp_dir, const char *name)
 {
-    cr_assert_eq(mkdir(scratch_path(scratch, name), 0700), 0);
-    return scratch->path;
+    cr_assert_eq(mkdir(temp_dir_path(temp_dir, name), 0700), 0);
+    return temp_dir->path;
 }
 
-static inline const char *scratch_symlink(struct scratch *scratch, const char *target,
-                                          const char *name)
+static inline const char *temp_dir_symlink(struct temp_dir *temp_dir, const char *target,
+                                           const char *name)
 {
-    cr_assert_eq(symlink(target, scratch_path(scratch, name)), 0);
-    return scratch->path;
+    cr_assert_eq(symlink(target, temp_dir_path(temp_dir, name)), 0);
+    return temp_dir->path;
 }
 
-static inline void scratch_remove(const char *path)
+static inline void temp_dir_remove(const char *path)
 {
     DIR *directory = opendir(path);
     struct dirent *entry;
@@ -77,13 +77,13 @@ static inline void scratch_remove(const char *path)
         cr_assert_lt(snprintf(child, sizeof(child), "%s/%s", path, entry->d_name),
                      (int)sizeof(child));
         if (unlink(child) < 0)
-            scratch_remove(child);
+            temp_dir_remove(child);
     }
     closedir(directory);
     cr_expect_eq(rmdir(path), 0, "%s", path);
 }
 
-static inline void scratch_deinit(struct scratch *scratch)
+static inline void temp_dir_deinit(struct temp_dir *temp_dir)
 {
-    scratch_remove(scratch->directory);
+    temp_dir_remove(temp_dir->directory);
 }

@@ -7,6 +7,8 @@
 #include <sys/syscall.h>
 
 #include "greetd/base/cleanup.h"
+#include "greetd/base/clock.h"
+#include "greetd/net/accept_error.h"
 #include "support/acceptor_fixture.h"
 #include "support/fake_logger.h"
 #include "support/net.h"
@@ -32,90 +34,91 @@ int accept4(int fd, __SOCKADDR_ARG address, socklen_t *length, int flags)
 
 Test(acceptor, accepts_whom_epoll_announces)
 {
-    struct accepting scene;
+    struct acceptor_fixture fixture;
 
-    accepting_open(&scene, 2, 8);
-    cr_assert_eq(accepting_hear(&scene, ACCEPTING_START), 0);
-    int client = place_connect(&scene.place, 1);
-    cr_assert_eq(acceptor_run(&scene.acceptor, ACCEPTING_START), 0);
-    cr_assert_eq(scene.clients.n, 0, "nobody has been announced");
+    acceptor_fixture_open(&fixture, 2, 8);
+    cr_assert_eq(acceptor_fixture_dispatch(&fixture, ACCEPTOR_FIXTURE_START), 0);
+    int client = snapshot_fixture_connect(&fixture.snapshot_fixture, 1);
+    cr_assert_eq(acceptor_run(&fixture.acceptor, ACCEPTOR_FIXTURE_START), 0);
+    cr_assert_eq(fixture.clients.n, 0, "nobody has been announced");
 
-    cr_assert_eq(accepting_hear(&scene, ACCEPTING_START), 1);
-    cr_assert_eq(acceptor_next_deadline(&scene.acceptor), 0);
-    cr_assert_eq(acceptor_run(&scene.acceptor, ACCEPTING_START), 0);
-    cr_assert_eq(scene.clients.n, 1);
-    cr_assert_eq(acceptor_next_deadline(&scene.acceptor), DEADLINE_NEVER);
-    cr_assert_eq(accepting_hear(&scene, ACCEPTING_START), 0);
-    place_read_hello(client);
-    accepting_close(&scene);
+    cr_assert_eq(acceptor_fixture_dispatch(&fixture, ACCEPTOR_FIXTURE_START), 1);
+    cr_assert_eq(acceptor_next_deadline(&fixture.acceptor), 0);
+    cr_assert_eq(acceptor_run(&fixture.acceptor, ACCEPTOR_FIXTURE_START), 0);
+    cr_assert_eq(fixture.clients.n, 1);
+    cr_assert_eq(acceptor_next_deadline(&fixture.acceptor), USEC_INFINITY);
+    cr_assert_eq(acceptor_fixture_dispatch(&fixture, ACCEPTOR_FIXTURE_START), 0);
+    snapshot_fixture_read_hello(client);
+    acceptor_fixture_close(&fixture);
 }
 
 Test(acceptor, knows_who_the_client_is)
 {
-    struct accepting scene;
+    struct acceptor_fixture fixture;
     struct sockaddr_in own;
     socklen_t length = sizeof(own);
 
-    accepting_open(&scene, 1, 8);
-    int client = place_connect(&scene.place, 0);
+    acceptor_fixture_open(&fixture, 1, 8);
+    int client = snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
     cr_assert_eq(getsockname(client, (struct sockaddr *)&own, &length), 0);
-    cr_assert_eq(accepting_go_round(&scene, ACCEPTING_START), 0);
-    accepting_close(&scene);
-    cr_assert_eq(told.stories[0].peer.family, AF_INET);
-    cr_assert_eq(told.stories[0].peer.port, ntohs(own.sin_port));
-    cr_assert_eq(told.stories[0].peer.in.s_addr, htonl(INADDR_LOOPBACK));
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), 0);
+    acceptor_fixture_close(&fixture);
+    cr_assert_eq(last_status.records[0].peer.family, AF_INET);
+    cr_assert_eq(last_status.records[0].peer.port, ntohs(own.sin_port));
+    cr_assert_eq(last_status.records[0].peer.in.s_addr, htonl(INADDR_LOOPBACK));
 }
 
 Test(acceptor, knows_the_process_behind_a_local_client)
 {
-    struct accepting scene;
+    struct acceptor_fixture fixture;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     socklen_t length = sizeof(address);
 
-    accepting_open(&scene, 1, 8);
-    acceptor_hold(&scene.acceptor);
+    acceptor_fixture_open(&fixture, 1, 8);
+    acceptor_hold(&fixture.acceptor);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
     cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof(sa_family_t)), 0);
     cr_assert_eq(listen(fd, 1), 0);
     cr_assert_eq(getsockname(fd, (struct sockaddr *)&address, &length), 0);
-    cr_assert_eq(dup2(fd, scene.place.listeners[0].fd), scene.place.listeners[0].fd);
-    acceptor_resume(&scene.acceptor);
+    cr_assert_eq(dup2(fd, fixture.snapshot_fixture.listeners[0].fd),
+                 fixture.snapshot_fixture.listeners[0].fd);
+    acceptor_resume(&fixture.acceptor);
 
     int client = socket(AF_UNIX, SOCK_STREAM, 0);
     cr_assert_eq(connect(client, (struct sockaddr *)&address, length), 0);
-    cr_assert_eq(accepting_go_round(&scene, ACCEPTING_START), 0);
-    accepting_close(&scene);
-    cr_assert_eq(told.n, 1);
-    cr_assert_eq(told.stories[0].peer.family, AF_UNIX);
-    cr_assert_eq(told.stories[0].peer.un.pid, (uint32_t)getpid());
-    cr_assert_eq(told.stories[0].peer.un.uid, getuid());
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), 0);
+    acceptor_fixture_close(&fixture);
+    cr_assert_eq(last_status.n, 1);
+    cr_assert_eq(last_status.records[0].peer.family, AF_UNIX);
+    cr_assert_eq(last_status.records[0].peer.un.pid, (uint32_t)getpid());
+    cr_assert_eq(last_status.records[0].peer.un.uid, getuid());
 }
 
 Test(acceptor, takes_a_few_at_a_time)
 {
-    struct accepting scene;
+    struct acceptor_fixture fixture;
 
-    accepting_open(&scene, 1, 64);
-    accepting_connect(&scene, ACCEPTING_BATCH + 4);
-    cr_assert_eq(accepting_go_round(&scene, ACCEPTING_START), 0);
-    cr_assert_eq(scene.clients.n, ACCEPTING_BATCH);
-    cr_assert_eq(acceptor_next_deadline(&scene.acceptor), 0);
-    cr_assert_eq(acceptor_run(&scene.acceptor, ACCEPTING_START), 0);
-    cr_assert_eq(scene.clients.n, ACCEPTING_BATCH + 4);
-    cr_assert_eq(acceptor_next_deadline(&scene.acceptor), DEADLINE_NEVER);
-    accepting_close(&scene);
+    acceptor_fixture_open(&fixture, 1, 64);
+    acceptor_fixture_connect(&fixture, ACCEPTOR_FIXTURE_BATCH + 4);
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), 0);
+    cr_assert_eq(fixture.clients.n, ACCEPTOR_FIXTURE_BATCH);
+    cr_assert_eq(acceptor_next_deadline(&fixture.acceptor), 0);
+    cr_assert_eq(acceptor_run(&fixture.acceptor, ACCEPTOR_FIXTURE_START), 0);
+    cr_assert_eq(fixture.clients.n, ACCEPTOR_FIXTURE_BATCH + 4);
+    cr_assert_eq(acceptor_next_deadline(&fixture.acceptor), USEC_INFINITY);
+    acceptor_fixture_close(&fixture);
 }
 
 Test(acceptor, lets_nobody_go_for_a_place_that_nobody_waits_for)
 {
-    struct accepting scene;
+    struct acceptor_fixture fixture;
 
-    accepting_open(&scene, 1, 2);
-    accepting_connect(&scene, 2);
-    cr_assert_eq(accepting_go_round(&scene, ACCEPTING_START), 0);
-    cr_assert_eq(scene.clients.n, 2);
-    cr_assert_eq(told.n, 0);
-    accepting_close(&scene);
+    acceptor_fixture_open(&fixture, 1, 2);
+    acceptor_fixture_connect(&fixture, 2);
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), 0);
+    cr_assert_eq(fixture.clients.n, 2);
+    cr_assert_eq(last_status.n, 0);
+    acceptor_fixture_close(&fixture);
 }
 
 /* Takes all descriptors that are left but the last N, counted from 128. */
@@ -135,114 +138,114 @@ static void leave_descriptors(int n)
 }
 
 /* How many failures with ERROR have been counted. */
-static uint64_t n_accept_errors(const struct accepting *scene, int error)
+static uint64_t n_accept_errors(const struct acceptor_fixture *fixture, int error)
 {
     uint64_t n = 0;
 
-    for (size_t i = 0; i < METRICS_ACCEPT_ERRORS; i++)
-        if (metrics_accept_error(i) == error)
-            n += metrics_accept_errors(&scene->shared.metrics, i);
+    for (size_t i = 0; i < ACCEPT_ERRORS_N; i++)
+        if (accept_error_at(i) == error)
+            n += metrics_accept_errors(&fixture->shared.metrics, i);
     return n;
 }
 
 Test(acceptor, pauses_without_spinning_when_out_of_descriptors)
 {
-    struct accepting scene;
-    uint64_t now = ACCEPTING_START;
+    struct acceptor_fixture fixture;
+    uint64_t now = ACCEPTOR_FIXTURE_START;
 
-    accepting_open(&scene, 1, 8);
-    int client = place_connect(&scene.place, 0);
+    acceptor_fixture_open(&fixture, 1, 8);
+    int client = snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
     leave_descriptors(0);
-    cr_assert_eq(accepting_hear(&scene, now), 1);
-    cr_assert_eq(acceptor_run(&scene.acceptor, now), 0);
+    cr_assert_eq(acceptor_fixture_dispatch(&fixture, now), 1);
+    cr_assert_eq(acceptor_run(&fixture.acceptor, now), 0);
     for (int i = 0; i < 5; i++) {
-        cr_assert(accepting_is_paused(&scene));
-        cr_assert_eq(acceptor_next_deadline(&scene.acceptor), now + RETRY);
-        cr_assert_eq(accepting_hear(&scene, now), 0);
+        cr_assert(acceptor_fixture_is_paused(&fixture));
+        cr_assert_eq(acceptor_next_deadline(&fixture.acceptor), now + RETRY);
+        cr_assert_eq(acceptor_fixture_dispatch(&fixture, now), 0);
         now += RETRY;
-        cr_assert_eq(acceptor_run(&scene.acceptor, now), 0);
+        cr_assert_eq(acceptor_run(&fixture.acceptor, now), 0);
     }
-    cr_assert_eq(told.n_errors, 1, "one entry for the whole episode");
-    cr_assert_eq(told.errors[0], EMFILE);
-    cr_assert_eq(n_accept_errors(&scene, EMFILE), 6, "all tries are counted");
+    cr_assert_eq(last_status.n_errors, 1, "one entry for the whole episode");
+    cr_assert_eq(last_status.errors[0], EMFILE);
+    cr_assert_eq(n_accept_errors(&fixture, EMFILE), 6, "all tries are counted");
 
     leave_descriptors(2);
-    cr_assert_eq(accepting_go_round(&scene, now + RETRY), 0);
-    cr_assert_eq(scene.clients.n, 1);
-    cr_assert_not(accepting_is_paused(&scene));
-    place_read_hello(client);
-    accepting_close(&scene);
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, now + RETRY), 0);
+    cr_assert_eq(fixture.clients.n, 1);
+    cr_assert_not(acceptor_fixture_is_paused(&fixture));
+    snapshot_fixture_read_hello(client);
+    acceptor_fixture_close(&fixture);
 }
 
 /* accept4(2) looks for a descriptor before it looks for a client. */
 Test(acceptor, lets_nobody_go_for_a_descriptor_that_nobody_waits_for)
 {
-    struct accepting scene;
+    struct acceptor_fixture fixture;
 
-    accepting_open(&scene, 1, 8);
-    place_connect(&scene.place, 0);
+    acceptor_fixture_open(&fixture, 1, 8);
+    snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
     leave_descriptors(1);
-    cr_assert_eq(accepting_go_round(&scene, ACCEPTING_START), 0);
-    cr_assert_eq(scene.clients.n, 1);
-    cr_assert_eq(n_accept_errors(&scene, EMFILE), 0);
-    accepting_close(&scene);
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), 0);
+    cr_assert_eq(fixture.clients.n, 1);
+    cr_assert_eq(n_accept_errors(&fixture, EMFILE), 0);
+    acceptor_fixture_close(&fixture);
 }
 
 Test(acceptor, lets_the_oldest_go_when_out_of_descriptors)
 {
-    struct accepting scene;
+    struct acceptor_fixture fixture;
 
-    accepting_open(&scene, 1, 8);
-    place_connect(&scene.place, 0);
-    cr_assert_eq(accepting_go_round(&scene, ACCEPTING_START), 0);
-    int client = place_connect(&scene.place, 0);
+    acceptor_fixture_open(&fixture, 1, 8);
+    snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), 0);
+    int client = snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
     leave_descriptors(0);
-    cr_assert_eq(accepting_go_round(&scene, ACCEPTING_START), 0);
-    cr_assert_eq(told.stories[0].number, 1);
-    place_read_hello(client);
-    accepting_close(&scene);
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), 0);
+    cr_assert_eq(last_status.records[0].number, 1);
+    snapshot_fixture_read_hello(client);
+    acceptor_fixture_close(&fixture);
 }
 
 /* Runs out of descriptors once, at NOW, with a client waiting, who is greeted after that and goes.
  */
-static void exhaust(struct accepting *scene, uint64_t now_usec)
+static void exhaust(struct acceptor_fixture *fixture, uint64_t now_usec)
 {
-    place_connect(&scene->place, 0);
-    net_wait(scene->place.listeners[0].fd, POLLIN);
+    snapshot_fixture_connect(&fixture->snapshot_fixture, 0);
+    net_wait(fixture->snapshot_fixture.listeners[0].fd, POLLIN);
     accept_error = ENFILE;
     accept_failures = 1;
-    scene->clients.newest->lanes[0].ready = true;
-    cr_assert_eq(acceptor_run(&scene->acceptor, now_usec), 0);
-    cr_assert(accepting_is_paused(scene));
-    cr_assert_eq(acceptor_run(&scene->acceptor, now_usec + RETRY), 0);
-    cr_assert_not(accepting_is_paused(scene));
+    fixture->clients.newest->listeners[0].ready = true;
+    cr_assert_eq(acceptor_run(&fixture->acceptor, now_usec), 0);
+    cr_assert(acceptor_fixture_is_paused(fixture));
+    cr_assert_eq(acceptor_run(&fixture->acceptor, now_usec + RETRY), 0);
+    cr_assert_not(acceptor_fixture_is_paused(fixture));
     /* Nobody is to be there the next time who could be let go. */
-    clients_abandon(&scene->clients, now_usec + RETRY);
+    clients_close_all(&fixture->clients, now_usec + RETRY);
 }
 
 Test(acceptor, logs_the_next_episode_again)
 {
-    struct accepting scene;
+    struct acceptor_fixture fixture;
 
-    accepting_open(&scene, 1, 8);
-    exhaust(&scene, ACCEPTING_START);
-    exhaust(&scene, ACCEPTING_START + PLACE_SECOND);
-    cr_assert_eq(told.n_errors, 1);
-    exhaust(&scene, ACCEPTING_START + 20 * PLACE_SECOND);
-    cr_assert_eq(told.n_errors, 2);
-    accepting_close(&scene);
+    acceptor_fixture_open(&fixture, 1, 8);
+    exhaust(&fixture, ACCEPTOR_FIXTURE_START);
+    exhaust(&fixture, ACCEPTOR_FIXTURE_START + SNAPSHOT_FIXTURE_SECOND);
+    cr_assert_eq(last_status.n_errors, 1);
+    exhaust(&fixture, ACCEPTOR_FIXTURE_START + 20 * SNAPSHOT_FIXTURE_SECOND);
+    cr_assert_eq(last_status.n_errors, 2);
+    acceptor_fixture_close(&fixture);
 }
 
 /* Workers look at the clock before they find out, so another may have been later and yet first. */
 Test(acceptor, an_episode_that_another_worker_has_just_logged_is_the_same)
 {
-    struct accepting scene;
+    struct acceptor_fixture fixture;
 
-    accepting_open(&scene, 1, 8);
-    scene.shared.exhausted_usec = ACCEPTING_START + 10;
-    exhaust(&scene, ACCEPTING_START);
-    cr_assert_eq(told.n_errors, 0);
-    accepting_close(&scene);
+    acceptor_fixture_open(&fixture, 1, 8);
+    fixture.shared.exhausted_usec = ACCEPTOR_FIXTURE_START + 10;
+    exhaust(&fixture, ACCEPTOR_FIXTURE_START);
+    cr_assert_eq(last_status.n_errors, 0);
+    acceptor_fixture_close(&fixture);
 }
 
 ParameterizedTestParameters(acceptor, passes_over_a_client_that_is_gone)
@@ -253,17 +256,17 @@ ParameterizedTestParameters(acceptor, passes_over_a_client_that_is_gone)
 
 ParameterizedTest(int *error, acceptor, passes_over_a_client_that_is_gone, .timeout = 60)
 {
-    struct accepting scene;
+    struct acceptor_fixture fixture;
 
-    accepting_open(&scene, 1, 8);
-    int client = place_connect(&scene.place, 0);
+    acceptor_fixture_open(&fixture, 1, 8);
+    int client = snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
     accept_error = *error;
     accept_failures = 3;
-    cr_assert_eq(accepting_go_round(&scene, ACCEPTING_START), 0);
-    cr_assert_eq(told.n_errors, 0);
-    cr_assert_eq(n_accept_errors(&scene, *error), *error == EINTR ? 0 : 3);
-    place_read_hello(client);
-    accepting_close(&scene);
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), 0);
+    cr_assert_eq(last_status.n_errors, 0);
+    cr_assert_eq(n_accept_errors(&fixture, *error), *error == EINTR ? 0 : 3);
+    snapshot_fixture_read_hello(client);
+    acceptor_fixture_close(&fixture);
 }
 
 ParameterizedTestParameters(acceptor, tries_again_later_what_a_security_module_denies)
@@ -276,63 +279,63 @@ ParameterizedTestParameters(acceptor, tries_again_later_what_a_security_module_d
 ParameterizedTest(int *error, acceptor, tries_again_later_what_a_security_module_denies,
                   .timeout = 60)
 {
-    struct accepting scene;
+    struct acceptor_fixture fixture;
 
-    accepting_open(&scene, 1, 8);
-    place_connect(&scene.place, 0);
-    cr_assert_eq(accepting_go_round(&scene, ACCEPTING_START), 0);
-    int client = place_connect(&scene.place, 0);
+    acceptor_fixture_open(&fixture, 1, 8);
+    snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), 0);
+    int client = snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
     accept_error = *error;
     accept_failures = 1;
-    cr_assert_eq(accepting_go_round(&scene, ACCEPTING_START), 0);
-    cr_assert_eq(told.n_errors, 1);
-    cr_assert_eq(told.errors[0], *error);
-    cr_assert_eq(n_accept_errors(&scene, *error), 1);
-    cr_assert_eq(told.n, 0, "nobody is evicted for it");
-    cr_assert_eq(acceptor_next_deadline(&scene.acceptor), ACCEPTING_START + RETRY);
-    cr_assert_eq(accepting_go_round(&scene, ACCEPTING_START + RETRY), 0);
-    place_read_hello(client);
-    accepting_close(&scene);
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), 0);
+    cr_assert_eq(last_status.n_errors, 1);
+    cr_assert_eq(last_status.errors[0], *error);
+    cr_assert_eq(n_accept_errors(&fixture, *error), 1);
+    cr_assert_eq(last_status.n, 0, "nobody is evicted for it");
+    cr_assert_eq(acceptor_next_deadline(&fixture.acceptor), ACCEPTOR_FIXTURE_START + RETRY);
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START + RETRY), 0);
+    snapshot_fixture_read_hello(client);
+    acceptor_fixture_close(&fixture);
 }
 
 /* A security module is asked even if no client is there. */
 Test(acceptor, does_not_pause_for_a_denial_that_concerns_nobody)
 {
-    struct accepting scene;
+    struct acceptor_fixture fixture;
 
-    accepting_open(&scene, 1, 8);
+    acceptor_fixture_open(&fixture, 1, 8);
     accept_error = EACCES;
     accept_failures = 1;
-    acceptor_look_again(&scene.acceptor);
-    cr_assert_eq(acceptor_run(&scene.acceptor, ACCEPTING_START), 0);
-    cr_assert_not(accepting_is_paused(&scene));
-    cr_assert_eq(told.n_errors, 0);
-    accepting_close(&scene);
+    acceptor_look_again(&fixture.acceptor);
+    cr_assert_eq(acceptor_run(&fixture.acceptor, ACCEPTOR_FIXTURE_START), 0);
+    cr_assert_not(acceptor_fixture_is_paused(&fixture));
+    cr_assert_eq(last_status.n_errors, 0);
+    acceptor_fixture_close(&fixture);
 }
 
 /* Another worker may have a client to evict. */
 Test(acceptor, asks_others_when_out_of_descriptors)
 {
-    struct accepting scene;
+    struct acceptor_fixture fixture;
 
-    accepting_open(&scene, 1, 8);
-    place_connect(&scene.place, 0);
+    acceptor_fixture_open(&fixture, 1, 8);
+    snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
     leave_descriptors(0);
-    cr_assert_eq(accepting_go_round(&scene, ACCEPTING_START), 0);
-    cr_assert(accepting_is_paused(&scene));
-    cr_assert_eq(accepting_n_asked(&scene), 1);
-    cr_assert_eq(accepting_go_round(&scene, ACCEPTING_START + RETRY), 0);
-    cr_assert_eq(accepting_n_asked(&scene), 0);
-    accepting_close(&scene);
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), 0);
+    cr_assert(acceptor_fixture_is_paused(&fixture));
+    cr_assert_eq(acceptor_fixture_n_look_requests(&fixture), 1);
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START + RETRY), 0);
+    cr_assert_eq(acceptor_fixture_n_look_requests(&fixture), 0);
+    acceptor_fixture_close(&fixture);
 }
 
 Test(acceptor, fails_with_what_makes_a_socket_useless)
 {
-    struct accepting scene;
+    struct acceptor_fixture fixture;
 
-    accepting_open(&scene, 1, 8);
-    place_connect(&scene.place, 0);
-    shutdown(scene.place.listeners[0].fd, SHUT_RDWR);
-    cr_assert_eq(accepting_go_round(&scene, ACCEPTING_START), -EINVAL);
-    accepting_close(&scene);
+    acceptor_fixture_open(&fixture, 1, 8);
+    snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+    shutdown(fixture.snapshot_fixture.listeners[0].fd, SHUT_RDWR);
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), -EINVAL);
+    acceptor_fixture_close(&fixture);
 }

@@ -11,108 +11,110 @@
 #include "support/net.h"
 #include "support/snapshot_fixture.h"
 
-#define START ACCEPTING_START
+#include "greetd/base/clock.h"
+
+#define START ACCEPTOR_FIXTURE_START
 
 TestSuite(acceptor_stop, .timeout = 60);
 
 Test(acceptor_stop, leaves_the_queue_to_others)
 {
-    struct accepting scene;
+    struct acceptor_fixture fixture;
 
-    accepting_open(&scene, 1, 8);
-    place_connect(&scene.place, 0);
-    cr_assert_eq(accepting_hear(&scene, START), 1);
-    cr_assert(acceptor_is_open(&scene.acceptor));
-    accepting_leave(&scene);
-    cr_assert_not(acceptor_is_open(&scene.acceptor));
+    acceptor_fixture_open(&fixture, 1, 8);
+    snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+    cr_assert_eq(acceptor_fixture_dispatch(&fixture, START), 1);
+    cr_assert(acceptor_is_open(&fixture.acceptor));
+    acceptor_fixture_stop_handed_on(&fixture);
+    cr_assert_not(acceptor_is_open(&fixture.acceptor));
 
-    cr_assert_eq(acceptor_run(&scene.acceptor, START), 0);
-    cr_assert_eq(accepting_hear(&scene, START), 0);
-    cr_assert_eq(scene.clients.n, 0);
-    cr_assert_eq(acceptor_next_deadline(&scene.acceptor), DEADLINE_NEVER);
-    cr_assert_geq(accept(scene.place.listeners[0].fd, NULL, NULL), 0);
-    accepting_close(&scene);
+    cr_assert_eq(acceptor_run(&fixture.acceptor, START), 0);
+    cr_assert_eq(acceptor_fixture_dispatch(&fixture, START), 0);
+    cr_assert_eq(fixture.clients.n, 0);
+    cr_assert_eq(acceptor_next_deadline(&fixture.acceptor), USEC_INFINITY);
+    cr_assert_geq(accept(fixture.snapshot_fixture.listeners[0].fd, NULL, NULL), 0);
+    acceptor_fixture_close(&fixture);
 }
 
 Test(acceptor_stop, stays_stopped_though_it_was_paused)
 {
-    struct accepting scene;
-    int first = accepting_fill(&scene, 2);
+    struct acceptor_fixture fixture;
+    int first = acceptor_fixture_fill(&fixture, 2);
 
-    accepting_leave(&scene);
-    place_connect(&scene.place, 1);
+    acceptor_fixture_stop_handed_on(&fixture);
+    snapshot_fixture_connect(&fixture.snapshot_fixture, 1);
     net_reset(first);
-    NET_WAIT_UNTIL((accepting_hear(&scene, START), scene.clients.n == 0));
-    cr_assert_eq(accepting_go_round(&scene, START), 0);
-    cr_assert_eq(accepting_go_round(&scene, START), 0);
-    cr_assert_eq(scene.clients.n, 0);
-    cr_assert_not(acceptor_is_open(&scene.acceptor));
-    accepting_close(&scene);
+    NET_WAIT_UNTIL((acceptor_fixture_dispatch(&fixture, START), fixture.clients.n == 0));
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
+    cr_assert_eq(fixture.clients.n, 0);
+    cr_assert_not(acceptor_is_open(&fixture.acceptor));
+    acceptor_fixture_close(&fixture);
 }
 
 Test(acceptor_stop, lets_go_at_once_of_a_queue_that_is_empty)
 {
-    struct accepting scene;
+    struct acceptor_fixture fixture;
 
-    accepting_open(&scene, 2, 8);
-    acceptor_stop(&scene.acceptor);
-    cr_assert(acceptor_is_open(&scene.acceptor));
-    cr_assert_eq(acceptor_next_deadline(&scene.acceptor), 0);
-    cr_assert_eq(acceptor_run(&scene.acceptor, START), 0);
-    cr_assert_not(acceptor_is_open(&scene.acceptor));
-    accepting_close(&scene);
+    acceptor_fixture_open(&fixture, 2, 8);
+    acceptor_stop(&fixture.acceptor);
+    cr_assert(acceptor_is_open(&fixture.acceptor));
+    cr_assert_eq(acceptor_next_deadline(&fixture.acceptor), 0);
+    cr_assert_eq(acceptor_run(&fixture.acceptor, START), 0);
+    cr_assert_not(acceptor_is_open(&fixture.acceptor));
+    acceptor_fixture_close(&fixture);
 }
 
 Test(acceptor_stop, lets_go_of_a_queue_exactly_when_it_is_empty)
 {
-    struct accepting scene;
+    struct acceptor_fixture fixture;
 
-    accepting_open(&scene, 2, 64);
-    accepting_connect(&scene, ACCEPTING_BATCH);
-    acceptor_stop(&scene.acceptor);
-    cr_assert_eq(acceptor_run(&scene.acceptor, START), 0);
-    cr_assert_eq(scene.clients.n, ACCEPTING_BATCH);
-    cr_assert(scene.clients.newest->lanes[0].open, "there may be one more");
-    cr_assert_not(scene.clients.newest->lanes[1].open);
+    acceptor_fixture_open(&fixture, 2, 64);
+    acceptor_fixture_connect(&fixture, ACCEPTOR_FIXTURE_BATCH);
+    acceptor_stop(&fixture.acceptor);
+    cr_assert_eq(acceptor_run(&fixture.acceptor, START), 0);
+    cr_assert_eq(fixture.clients.n, ACCEPTOR_FIXTURE_BATCH);
+    cr_assert(fixture.clients.newest->listeners[0].open, "there may be one more");
+    cr_assert_not(fixture.clients.newest->listeners[1].open);
 
-    place_connect(&scene.place, 0);
-    cr_assert_eq(acceptor_run(&scene.acceptor, START), 0);
-    cr_assert_eq(scene.clients.n, ACCEPTING_BATCH + 1);
-    cr_assert_not(acceptor_is_open(&scene.acceptor));
-    accepting_close(&scene);
+    snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+    cr_assert_eq(acceptor_run(&fixture.acceptor, START), 0);
+    cr_assert_eq(fixture.clients.n, ACCEPTOR_FIXTURE_BATCH + 1);
+    cr_assert_not(acceptor_is_open(&fixture.acceptor));
+    acceptor_fixture_close(&fixture);
 }
 
 Test(acceptor_stop, empties_the_queue_after_a_pause)
 {
-    struct accepting scene;
-    int first = accepting_fill(&scene, 2);
-    int second = place_connect(&scene.place, 1);
+    struct acceptor_fixture fixture;
+    int first = acceptor_fixture_fill(&fixture, 2);
+    int second = snapshot_fixture_connect(&fixture.snapshot_fixture, 1);
 
-    acceptor_stop(&scene.acceptor);
-    cr_assert_eq(acceptor_run(&scene.acceptor, START), 0);
-    cr_assert(acceptor_is_open(&scene.acceptor));
+    acceptor_stop(&fixture.acceptor);
+    cr_assert_eq(acceptor_run(&fixture.acceptor, START), 0);
+    cr_assert(acceptor_is_open(&fixture.acceptor));
 
     net_reset(first);
-    NET_WAIT_UNTIL((accepting_hear(&scene, START), scene.clients.n == 0));
-    for (int round = 0; acceptor_is_open(&scene.acceptor); round++) {
+    NET_WAIT_UNTIL((acceptor_fixture_dispatch(&fixture, START), fixture.clients.n == 0));
+    for (int round = 0; acceptor_is_open(&fixture.acceptor); round++) {
         cr_assert_lt(round, 4);
-        cr_assert_eq(accepting_go_round(&scene, START), 0);
+        cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
     }
-    place_read_hello(second);
-    accepting_close(&scene);
+    snapshot_fixture_read_hello(second);
+    acceptor_fixture_close(&fixture);
 }
 
 Test(acceptor_stop, finds_a_queue_empty_that_another_has_emptied_during_a_pause)
 {
-    struct accepting scene;
-    int first = accepting_fill(&scene, 2);
+    struct acceptor_fixture fixture;
+    int first = acceptor_fixture_fill(&fixture, 2);
 
-    place_connect(&scene.place, 1);
-    acceptor_stop(&scene.acceptor);
-    cr_assert_geq(accept(scene.place.listeners[1].fd, NULL, NULL), 0);
+    snapshot_fixture_connect(&fixture.snapshot_fixture, 1);
+    acceptor_stop(&fixture.acceptor);
+    cr_assert_geq(accept(fixture.snapshot_fixture.listeners[1].fd, NULL, NULL), 0);
     net_reset(first);
-    NET_WAIT_UNTIL((accepting_hear(&scene, START), scene.clients.n == 0));
-    cr_assert_eq(accepting_go_round(&scene, START), 0);
-    cr_assert_not(acceptor_is_open(&scene.acceptor));
-    accepting_close(&scene);
+    NET_WAIT_UNTIL((acceptor_fixture_dispatch(&fixture, START), fixture.clients.n == 0));
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
+    cr_assert_not(acceptor_is_open(&fixture.acceptor));
+    acceptor_fixture_close(&fixture);
 }

@@ -6,6 +6,9 @@
 #include <sys/syscall.h>
 
 #include "greetd/base/cleanup.h"
+#include "greetd/base/clock.h"
+#include "greetd/metrics/result.h"
+#include "greetd/worker/event.h"
 #include "support/fake_logger.h"
 #include "support/net.h"
 #include "support/snapshot_fixture.h"
@@ -26,35 +29,37 @@ ssize_t send(int fd, const void *bytes, size_t size, int flags)
     return syscall(SYS_sendto, fd, bytes, size, flags, NULL, 0);
 }
 
-struct scene {
-    struct place place;
+struct fixture {
+    struct snapshot_fixture snapshot_fixture;
     struct metrics metrics;
     struct clients clients;
 };
 
-static void init_clients(struct scene *scene, size_t capacity, int epoll_fd)
+static void init_clients(struct fixture *fixture, size_t capacity, int epoll_fd)
 {
     const struct clients_worker worker = {
-        .n_workers = 1, .epoll_fd = epoll_fd, .counters = scene->metrics.workers};
+        .n_workers = 1, .epoll_fd = epoll_fd, .counters = fixture->metrics.workers};
 
-    cr_assert_eq(clients_init(&scene->clients, capacity,
-                              place_generation(&scene->place, &scene->metrics), &worker),
-                 0);
+    cr_assert_eq(
+        clients_init(&fixture->clients, capacity,
+                     snapshot_fixture_generation(&fixture->snapshot_fixture, &fixture->metrics),
+                     &worker),
+        0);
 }
 
-static void open_scene(struct scene *scene, size_t n_endpoints, size_t capacity)
+static void open_scene(struct fixture *fixture, size_t n_bindings, size_t capacity)
 {
-    place_open(&scene->place, n_endpoints);
-    cr_assert_eq(metrics_init(&scene->metrics, 1), 0);
-    init_clients(scene, capacity, epoll_create1(EPOLL_CLOEXEC));
+    snapshot_fixture_open(&fixture->snapshot_fixture, n_bindings);
+    cr_assert_eq(metrics_init(&fixture->metrics, 1), 0);
+    init_clients(fixture, capacity, epoll_create1(EPOLL_CLOEXEC));
 }
 
-static void close_scene(struct scene *scene)
+static void close_scene(struct fixture *fixture)
 {
-    clients_abandon(&scene->clients, START + 3600 * PLACE_SECOND);
-    clients_deinit(&scene->clients);
-    metrics_deinit(&scene->metrics);
-    place_close(&scene->place);
+    clients_close_all(&fixture->clients, START + 3600 * SNAPSHOT_FIXTURE_SECOND);
+    clients_deinit(&fixture->clients);
+    metrics_deinit(&fixture->metrics);
+    snapshot_fixture_close(&fixture->snapshot_fixture);
 }
 
 /* Whether the greeting is with the client: time passes here by the number given, not by the clock.
@@ -67,249 +72,250 @@ static bool is_settled(int client, int server)
 }
 
 /* Has a new client admitted and returns its end. */
-static int admit(struct scene *scene, size_t lane, uint64_t now_usec)
+static int admit(struct fixture *fixture, size_t wl, uint64_t now_usec)
 {
     struct net_pair pair = net_tcp_pair();
 
-    clients_admit(&scene->clients, &scene->clients.newest->lanes[lane], pair.server, pair.peer,
-                  now_usec);
-    if (scene->clients.newest->lanes[lane].terms.greeting->size < 1024 && !send_error)
+    clients_add(&fixture->clients, &fixture->clients.newest->listeners[wl], pair.server, pair.peer,
+                now_usec);
+    if (fixture->clients.newest->listeners[wl].settings.greeting->size < 1024 && !send_error)
         NET_WAIT_UNTIL(is_settled(pair.client, pair.server));
     return pair.client;
 }
 
 /* Steps the clients that epoll reports within TIMEOUT. Returns how many there were. */
-static int step_reported(struct scene *scene, uint64_t now_usec, int timeout_msec)
+static int step_reported(struct fixture *fixture, uint64_t now_usec, int timeout_msec)
 {
     struct epoll_event events[16];
-    int n = epoll_wait(scene->clients.epoll_fd, events, 16, timeout_msec);
+    int n = epoll_wait(fixture->clients.epoll_fd, events, 16, timeout_msec);
 
     for (int i = 0; i < n; i++) {
-        cr_assert_eq(source_kind(events[i].data.u64), SOURCE_CLIENT);
-        clients_step(&scene->clients, source_index(events[i].data.u64), now_usec);
+        cr_assert_eq(event_kind(events[i].data.u64), EVENT_CLIENT);
+        clients_step(&fixture->clients, event_index(events[i].data.u64), now_usec);
     }
     return n;
 }
 
 /* Steps the clients that epoll reports, at least one. */
-static void step_ready(struct scene *scene, uint64_t now_usec)
+static void step_ready(struct fixture *fixture, uint64_t now_usec)
 {
-    cr_assert_gt(step_reported(scene, now_usec, NET_BOUND_MSEC), 0);
+    cr_assert_gt(step_reported(fixture, now_usec, NET_BOUND_MSEC), 0);
 }
 
-static bool epoll_is_quiet(const struct scene *scene)
+static bool epoll_is_quiet(const struct fixture *fixture)
 {
     struct epoll_event event;
 
-    return epoll_wait(scene->clients.epoll_fd, &event, 1, 0) == 0;
+    return epoll_wait(fixture->clients.epoll_fd, &event, 1, 0) == 0;
 }
 
 Test(clients, looks_again_soon_before_epoll_is_told)
 {
-    struct scene scene;
+    struct fixture fixture;
 
-    open_scene(&scene, 1, 4);
-    cr_assert_eq(clients_next_deadline(&scene.clients), DEADLINE_NEVER);
-    int client = admit(&scene, 0, START);
-    cr_assert_eq(scene.clients.n, 1);
-    cr_assert_eq(clients_next_deadline(&scene.clients), START + CONN_SOON_USEC);
-    place_read_hello(client);
-    cr_assert(epoll_is_quiet(&scene));
+    open_scene(&fixture, 1, 4);
+    cr_assert_eq(clients_next_deadline(&fixture.clients), USEC_INFINITY);
+    int client = admit(&fixture, 0, START);
+    cr_assert_eq(fixture.clients.n, 1);
+    cr_assert_eq(clients_next_deadline(&fixture.clients), START + CONN_SOON_USEC);
+    snapshot_fixture_read_hello(client);
+    cr_assert(epoll_is_quiet(&fixture));
 
-    clients_expire(&scene.clients, START + CONN_SOON_USEC - 1);
-    cr_assert_eq(scene.clients.n, 1);
-    NET_WAIT_UNTIL((clients_expire(&scene.clients, START + CONN_SOON_USEC),
-                    scene.clients.n == 0 || told.n > 0));
-    cr_assert_eq(told.n, 1);
-    cr_assert_eq(told.stories[0].result, RESULT_DELIVERED);
-    cr_assert_eq(told.stories[0].duration_usec, CONN_SOON_USEC);
-    cr_assert_eq(clients_next_deadline(&scene.clients), DEADLINE_NEVER);
-    close_scene(&scene);
+    clients_expire(&fixture.clients, START + CONN_SOON_USEC - 1);
+    cr_assert_eq(fixture.clients.n, 1);
+    NET_WAIT_UNTIL((clients_expire(&fixture.clients, START + CONN_SOON_USEC),
+                    fixture.clients.n == 0 || last_status.n > 0));
+    cr_assert_eq(last_status.n, 1);
+    cr_assert_eq(last_status.records[0].result, RESULT_DELIVERED);
+    cr_assert_eq(last_status.records[0].duration_usec, CONN_SOON_USEC);
+    cr_assert_eq(clients_next_deadline(&fixture.clients), USEC_INFINITY);
+    close_scene(&fixture);
 }
 
 Test(clients, ends_who_closes_while_lingering)
 {
-    struct scene scene;
+    struct fixture fixture;
 
-    open_scene(&scene, 1, 4);
-    int client = admit(&scene, 0, START);
-    clients_expire(&scene.clients, START + CONN_SOON_USEC);
-    cr_assert_eq(clients_next_deadline(&scene.clients), START + CONN_SOON_USEC + 2 * PLACE_SECOND);
+    open_scene(&fixture, 1, 4);
+    int client = admit(&fixture, 0, START);
+    clients_expire(&fixture.clients, START + CONN_SOON_USEC);
+    cr_assert_eq(clients_next_deadline(&fixture.clients),
+                 START + CONN_SOON_USEC + 2 * SNAPSHOT_FIXTURE_SECOND);
     close(client);
-    step_ready(&scene, START + PLACE_SECOND);
-    cr_assert_eq(scene.clients.n, 0);
-    cr_assert_eq(told.stories[0].duration_usec, PLACE_SECOND);
-    close_scene(&scene);
+    step_ready(&fixture, START + SNAPSHOT_FIXTURE_SECOND);
+    cr_assert_eq(fixture.clients.n, 0);
+    cr_assert_eq(last_status.records[0].duration_usec, SNAPSHOT_FIXTURE_SECOND);
+    close_scene(&fixture);
 }
 
 Test(clients, ends_who_lingers_for_too_long)
 {
-    struct scene scene;
+    struct fixture fixture;
 
-    open_scene(&scene, 1, 4);
-    admit(&scene, 0, START);
-    clients_expire(&scene.clients, START + CONN_SOON_USEC);
-    uint64_t end = clients_next_deadline(&scene.clients);
-    clients_expire(&scene.clients, end - 1);
-    cr_assert_eq(scene.clients.n, 1);
-    clients_expire(&scene.clients, end);
-    cr_assert_eq(scene.clients.n, 0);
-    close_scene(&scene);
+    open_scene(&fixture, 1, 4);
+    admit(&fixture, 0, START);
+    clients_expire(&fixture.clients, START + CONN_SOON_USEC);
+    uint64_t end = clients_next_deadline(&fixture.clients);
+    clients_expire(&fixture.clients, end - 1);
+    cr_assert_eq(fixture.clients.n, 1);
+    clients_expire(&fixture.clients, end);
+    cr_assert_eq(fixture.clients.n, 0);
+    close_scene(&fixture);
 }
 
 /* As long as it sends, up to a bound, a client may not have looked for its greeting yet. */
 Test(clients, input_prolongs_the_linger_up_to_a_bound)
 {
-    struct scene scene;
+    struct fixture fixture;
     uint64_t now = START + CONN_SOON_USEC;
 
-    open_scene(&scene, 1, 4);
-    int client = admit(&scene, 0, START);
-    clients_expire(&scene.clients, now);
-    while (scene.clients.n > 0) {
-        cr_assert_lt(now, START + 100 * PLACE_SECOND);
-        cr_assert_eq(clients_next_deadline(&scene.clients), now + 2 * PLACE_SECOND);
-        now += PLACE_SECOND;
+    open_scene(&fixture, 1, 4);
+    int client = admit(&fixture, 0, START);
+    clients_expire(&fixture.clients, now);
+    while (fixture.clients.n > 0) {
+        cr_assert_lt(now, START + 100 * SNAPSHOT_FIXTURE_SECOND);
+        cr_assert_eq(clients_next_deadline(&fixture.clients), now + 2 * SNAPSHOT_FIXTURE_SECOND);
+        now += SNAPSHOT_FIXTURE_SECOND;
         net_chatter(client, 1000);
-        step_ready(&scene, now);
+        step_ready(&fixture, now);
     }
     cr_assert_geq(now, START + CONN_LINGER_MAX_USEC);
-    cr_assert_lt(now, START + CONN_LINGER_MAX_USEC + 2 * PLACE_SECOND);
-    cr_assert_eq(told.stories[0].result, RESULT_DELIVERED);
-    close_scene(&scene);
+    cr_assert_lt(now, START + CONN_LINGER_MAX_USEC + 2 * SNAPSHOT_FIXTURE_SECOND);
+    cr_assert_eq(last_status.records[0].result, RESULT_DELIVERED);
+    close_scene(&fixture);
 }
 
 Test(clients, times_out_who_takes_nothing)
 {
-    struct scene scene;
+    struct fixture fixture;
 
-    open_scene(&scene, 1, 4);
-    place_make_huge(&scene.place, 0);
-    admit(&scene, 0, START);
-    cr_assert_eq(clients_next_deadline(&scene.clients), START + 30 * PLACE_SECOND);
+    open_scene(&fixture, 1, 4);
+    snapshot_fixture_make_huge(&fixture.snapshot_fixture, 0);
+    admit(&fixture, 0, START);
+    cr_assert_eq(clients_next_deadline(&fixture.clients), START + 30 * SNAPSHOT_FIXTURE_SECOND);
 
     /* The kernel may have moved some of it to the client's side: that is progress, once. */
-    uint64_t now = START + 30 * PLACE_SECOND;
-    clients_expire(&scene.clients, now);
-    if (scene.clients.n > 0) {
-        cr_assert_eq(clients_next_deadline(&scene.clients), now + 30 * PLACE_SECOND);
-        clients_expire(&scene.clients, now + 30 * PLACE_SECOND);
+    uint64_t now = START + 30 * SNAPSHOT_FIXTURE_SECOND;
+    clients_expire(&fixture.clients, now);
+    if (fixture.clients.n > 0) {
+        cr_assert_eq(clients_next_deadline(&fixture.clients), now + 30 * SNAPSHOT_FIXTURE_SECOND);
+        clients_expire(&fixture.clients, now + 30 * SNAPSHOT_FIXTURE_SECOND);
     }
-    cr_assert_eq(scene.clients.n, 0);
-    cr_assert_eq(told.stories[0].result, RESULT_TIMEOUT);
-    close_scene(&scene);
+    cr_assert_eq(fixture.clients.n, 0);
+    cr_assert_eq(last_status.records[0].result, RESULT_TIMEOUT);
+    close_scene(&fixture);
 }
 
 Test(clients, gives_who_reads_another_writing_time)
 {
-    struct scene scene;
+    struct fixture fixture;
     static char bytes[64 * 1024];
     uint64_t now = START;
 
-    open_scene(&scene, 1, 4);
-    place_make_huge(&scene.place, 0);
-    int client = admit(&scene, 0, now);
+    open_scene(&fixture, 1, 4);
+    snapshot_fixture_make_huge(&fixture.snapshot_fixture, 0);
+    int client = admit(&fixture, 0, now);
     for (int i = 0; i < 5; i++) {
-        int before = net_outstanding(scene.clients.table[0].fd);
-        while (net_outstanding(scene.clients.table[0].fd) >= before)
+        int before = net_outstanding(fixture.clients.table[0].fd);
+        while (net_outstanding(fixture.clients.table[0].fd) >= before)
             net_read(client, bytes, sizeof(bytes));
-        now = clients_next_deadline(&scene.clients);
-        clients_expire(&scene.clients, now);
-        cr_assert_eq(scene.clients.n, 1);
-        cr_assert_eq(clients_next_deadline(&scene.clients), now + 30 * PLACE_SECOND);
+        now = clients_next_deadline(&fixture.clients);
+        clients_expire(&fixture.clients, now);
+        cr_assert_eq(fixture.clients.n, 1);
+        cr_assert_eq(clients_next_deadline(&fixture.clients), now + 30 * SNAPSHOT_FIXTURE_SECOND);
     }
-    close_scene(&scene);
+    close_scene(&fixture);
 }
 
 Test(clients, writes_on_when_epoll_says_so_until_all_is_sent)
 {
-    struct scene scene;
-    char *bytes = malloc(PLACE_HUGE);
+    struct fixture fixture;
+    char *bytes = malloc(SNAPSHOT_FIXTURE_HUGE);
 
-    open_scene(&scene, 1, 4);
-    place_make_huge(&scene.place, 0);
-    int client = admit(&scene, 0, START);
-    for (size_t n = 0; n < PLACE_HUGE;) {
+    open_scene(&fixture, 1, 4);
+    snapshot_fixture_make_huge(&fixture.snapshot_fixture, 0);
+    int client = admit(&fixture, 0, START);
+    for (size_t n = 0; n < SNAPSHOT_FIXTURE_HUGE;) {
         net_wait(client, POLLIN);
-        ssize_t r = recv(client, bytes + n, PLACE_HUGE - n, 0);
+        ssize_t r = recv(client, bytes + n, SNAPSHOT_FIXTURE_HUGE - n, 0);
         cr_assert_gt(r, 0);
         n += (size_t)r;
-        while (!epoll_is_quiet(&scene))
-            step_ready(&scene, START);
+        while (!epoll_is_quiet(&fixture))
+            step_ready(&fixture, START);
     }
     cr_assert_eq(net_read_to_end(client, bytes, 1), 0);
-    cr_assert_eq(clients_next_deadline(&scene.clients), START + CONN_SOON_USEC);
+    cr_assert_eq(clients_next_deadline(&fixture.clients), START + CONN_SOON_USEC);
     free(bytes);
-    close_scene(&scene);
+    close_scene(&fixture);
 }
 
 Test(clients, gives_up_when_the_kernel_stays_out_of_memory)
 {
-    struct scene scene;
+    struct fixture fixture;
     uint64_t now = START;
 
-    open_scene(&scene, 1, 4);
+    open_scene(&fixture, 1, 4);
     send_error = ENOBUFS;
-    admit(&scene, 0, now);
-    while (scene.clients.n > 0 && now < START + 40 * PLACE_SECOND)
-        clients_expire(&scene.clients, now = clients_next_deadline(&scene.clients));
-    cr_assert_eq(scene.clients.n, 0);
-    cr_assert_eq(told.stories[0].result, RESULT_TIMEOUT);
-    close_scene(&scene);
+    admit(&fixture, 0, now);
+    while (fixture.clients.n > 0 && now < START + 40 * SNAPSHOT_FIXTURE_SECOND)
+        clients_expire(&fixture.clients, now = clients_next_deadline(&fixture.clients));
+    cr_assert_eq(fixture.clients.n, 0);
+    cr_assert_eq(last_status.records[0].result, RESULT_TIMEOUT);
+    close_scene(&fixture);
 }
 
 Test(clients, each_lane_has_timeouts_of_its_own)
 {
-    struct scene scene;
+    struct fixture fixture;
 
-    open_scene(&scene, 2, 4);
-    clients_deinit(&scene.clients);
-    scene.place.configs[0].settings.linger_usec = 9 * PLACE_SECOND;
-    scene.place.configs[1].settings.linger_usec = DEADLINE_NEVER;
-    init_clients(&scene, 4, scene.clients.epoll_fd);
-    admit(&scene, 1, START);
-    clients_expire(&scene.clients, START + CONN_SOON_USEC);
-    cr_assert_eq(clients_next_deadline(&scene.clients), DEADLINE_NEVER);
+    open_scene(&fixture, 2, 4);
+    clients_deinit(&fixture.clients);
+    fixture.snapshot_fixture.configs[0].settings.linger_usec = 9 * SNAPSHOT_FIXTURE_SECOND;
+    fixture.snapshot_fixture.configs[1].settings.linger_usec = USEC_INFINITY;
+    init_clients(&fixture, 4, fixture.clients.epoll_fd);
+    admit(&fixture, 1, START);
+    clients_expire(&fixture.clients, START + CONN_SOON_USEC);
+    cr_assert_eq(clients_next_deadline(&fixture.clients), USEC_INFINITY);
 
-    admit(&scene, 0, START + PLACE_SECOND);
-    clients_expire(&scene.clients, START + PLACE_SECOND + CONN_SOON_USEC);
-    cr_assert_eq(clients_next_deadline(&scene.clients),
-                 START + PLACE_SECOND + CONN_SOON_USEC + 9 * PLACE_SECOND);
-    clients_expire(&scene.clients, START + 3600 * PLACE_SECOND);
-    cr_assert_eq(scene.clients.n, 1);
-    cr_assert_eq(told.stories[0].number, 2);
-    close_scene(&scene);
+    admit(&fixture, 0, START + SNAPSHOT_FIXTURE_SECOND);
+    clients_expire(&fixture.clients, START + SNAPSHOT_FIXTURE_SECOND + CONN_SOON_USEC);
+    cr_assert_eq(clients_next_deadline(&fixture.clients),
+                 START + SNAPSHOT_FIXTURE_SECOND + CONN_SOON_USEC + 9 * SNAPSHOT_FIXTURE_SECOND);
+    clients_expire(&fixture.clients, START + 3600 * SNAPSHOT_FIXTURE_SECOND);
+    cr_assert_eq(fixture.clients.n, 1);
+    cr_assert_eq(last_status.records[0].number, 2);
+    close_scene(&fixture);
 }
 
 Test(clients, holds_as_many_as_there_is_room_for_and_uses_places_again)
 {
-    struct scene scene;
+    struct fixture fixture;
 
-    open_scene(&scene, 1, 3);
+    open_scene(&fixture, 1, 3);
     for (uint64_t round = 0; round < 10; round++) {
-        uint64_t now = START + round * 100 * PLACE_SECOND;
+        uint64_t now = START + round * 100 * SNAPSHOT_FIXTURE_SECOND;
         int held[3];
 
         for (size_t i = 0; i < 3; i++) {
-            cr_assert(clients_have_room(&scene.clients));
-            held[i] = admit(&scene, 0, now);
+            cr_assert(clients_have_room(&fixture.clients));
+            held[i] = admit(&fixture, 0, now);
         }
-        cr_assert_not(clients_have_room(&scene.clients));
-        clients_expire(&scene.clients, now + CONN_SOON_USEC);
+        cr_assert_not(clients_have_room(&fixture.clients));
+        clients_expire(&fixture.clients, now + CONN_SOON_USEC);
         for (size_t i = 0; i < 3; i++)
             close(held[(i + round) % 3]);
-        while (scene.clients.n > 0)
-            step_ready(&scene, now + PLACE_SECOND);
+        while (fixture.clients.n > 0)
+            step_ready(&fixture, now + SNAPSHOT_FIXTURE_SECOND);
     }
-    cr_assert_eq(scene.clients.touched, 3);
-    cr_assert_eq(scene.clients.n_ended, 30);
-    cr_assert_eq(told.n, 30);
-    close_scene(&scene);
+    cr_assert_eq(fixture.clients.touched, 3);
+    cr_assert_eq(fixture.clients.n_ended, 30);
+    cr_assert_eq(last_status.n, 30);
+    close_scene(&fixture);
 }
 
 Test(clients, numbers_are_unique_over_all_workers)
 {
-    struct scene scenes[3];
+    struct fixture scenes[3];
     bool seen[3 * 5 + 1] = {false};
 
     for (unsigned worker = 0; worker < 3; worker++) {
@@ -320,68 +326,68 @@ Test(clients, numbers_are_unique_over_all_workers)
             admit(&scenes[worker], 0, START);
         close_scene(&scenes[worker]);
     }
-    cr_assert_eq(told.n, 15);
-    for (size_t i = 0; i < told.n; i++) {
-        cr_assert(told.stories[i].number >= 1 && told.stories[i].number <= 15);
-        cr_assert_not(seen[told.stories[i].number]);
-        seen[told.stories[i].number] = true;
-        cr_assert_eq(told.workers[i], (told.stories[i].number - 1) % 3);
+    cr_assert_eq(last_status.n, 15);
+    for (size_t i = 0; i < last_status.n; i++) {
+        cr_assert(last_status.records[i].number >= 1 && last_status.records[i].number <= 15);
+        cr_assert_not(seen[last_status.records[i].number]);
+        seen[last_status.records[i].number] = true;
+        cr_assert_eq(last_status.workers[i], (last_status.records[i].number - 1) % 3);
     }
 }
 
 Test(clients, lets_go_who_was_greeted_longest_ago)
 {
-    struct scene scene;
+    struct fixture fixture;
 
-    open_scene(&scene, 2, 8);
-    cr_assert_not(clients_can_evict(&scene.clients, START));
+    open_scene(&fixture, 2, 8);
+    cr_assert_not(clients_can_evict(&fixture.clients, START));
     for (uint64_t i = 0; i < 4; i++) {
-        admit(&scene, i % 2, START + i * 10 * CONN_SOON_USEC);
-        clients_expire(&scene.clients, START + (i * 10 + 1) * CONN_SOON_USEC);
+        admit(&fixture, i % 2, START + i * 10 * CONN_SOON_USEC);
+        clients_expire(&fixture.clients, START + (i * 10 + 1) * CONN_SOON_USEC);
     }
-    admit(&scene, 0, START + 40 * CONN_SOON_USEC); /* greeted just now */
+    admit(&fixture, 0, START + 40 * CONN_SOON_USEC); /* greeted just now */
 
     for (uint64_t number = 1; number <= 5; number++) {
-        cr_assert(clients_can_evict(&scene.clients, START + 50 * CONN_SOON_USEC));
-        cr_assert(clients_evict_oldest(&scene.clients, START + 50 * CONN_SOON_USEC));
-        cr_assert_eq(told.stories[told.n - 1].number, number);
+        cr_assert(clients_can_evict(&fixture.clients, START + 50 * CONN_SOON_USEC));
+        cr_assert(clients_evict_oldest(&fixture.clients, START + 50 * CONN_SOON_USEC));
+        cr_assert_eq(last_status.records[last_status.n - 1].number, number);
     }
-    cr_assert_not(clients_evict_oldest(&scene.clients, START + 50 * CONN_SOON_USEC));
-    close_scene(&scene);
+    cr_assert_not(clients_evict_oldest(&fixture.clients, START + 50 * CONN_SOON_USEC));
+    close_scene(&fixture);
 }
 
 Test(clients, lets_nobody_go_who_is_still_being_greeted)
 {
-    struct scene scene;
+    struct fixture fixture;
 
-    open_scene(&scene, 1, 4);
-    place_make_huge(&scene.place, 0);
-    admit(&scene, 0, START);
-    cr_assert_not(clients_can_evict(&scene.clients, START + 20 * PLACE_SECOND));
-    cr_assert_not(clients_evict_oldest(&scene.clients, START));
-    cr_assert_eq(scene.clients.n, 1);
-    close_scene(&scene);
+    open_scene(&fixture, 1, 4);
+    snapshot_fixture_make_huge(&fixture.snapshot_fixture, 0);
+    admit(&fixture, 0, START);
+    cr_assert_not(clients_can_evict(&fixture.clients, START + 20 * SNAPSHOT_FIXTURE_SECOND));
+    cr_assert_not(clients_evict_oldest(&fixture.clients, START));
+    cr_assert_eq(fixture.clients.n, 1);
+    close_scene(&fixture);
 }
 
 Test(clients, abandons_all_wherever_they_are)
 {
-    struct scene scene;
+    struct fixture fixture;
 
-    open_scene(&scene, 2, 8);
-    place_make_huge(&scene.place, 1);
-    admit(&scene, 0, START);
-    clients_expire(&scene.clients, START + CONN_SOON_USEC);
-    int writing = admit(&scene, 1, START + CONN_SOON_USEC);
-    admit(&scene, 0, START + CONN_SOON_USEC);
-    clients_abandon(&scene.clients, START + PLACE_SECOND);
-    cr_assert_eq(scene.clients.n, 0);
-    cr_assert_eq(told.n, 3);
-    cr_assert_eq(told.stories[0].number, 1);
-    cr_assert_eq(told.stories[1].result, RESULT_PARTIAL);
-    cr_assert_eq(scene.metrics.workers->accepted, 3);
-    cr_assert_eq(scene.metrics.workers->ended, 3);
-    cr_assert_eq(scene.metrics.workers->greeted, 2);
-    cr_assert_eq(clients_next_deadline(&scene.clients), DEADLINE_NEVER);
+    open_scene(&fixture, 2, 8);
+    snapshot_fixture_make_huge(&fixture.snapshot_fixture, 1);
+    admit(&fixture, 0, START);
+    clients_expire(&fixture.clients, START + CONN_SOON_USEC);
+    int writing = admit(&fixture, 1, START + CONN_SOON_USEC);
+    admit(&fixture, 0, START + CONN_SOON_USEC);
+    clients_close_all(&fixture.clients, START + SNAPSHOT_FIXTURE_SECOND);
+    cr_assert_eq(fixture.clients.n, 0);
+    cr_assert_eq(last_status.n, 3);
+    cr_assert_eq(last_status.records[0].number, 1);
+    cr_assert_eq(last_status.records[1].result, RESULT_PARTIAL);
+    cr_assert_eq(fixture.metrics.workers->accepted, 3);
+    cr_assert_eq(fixture.metrics.workers->ended, 3);
+    cr_assert_eq(fixture.metrics.workers->greeted, 2);
+    cr_assert_eq(clients_next_deadline(&fixture.clients), USEC_INFINITY);
     close(writing);
-    close_scene(&scene);
+    close_scene(&fixture);
 }

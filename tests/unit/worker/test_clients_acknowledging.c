@@ -8,7 +8,10 @@
 #include "support/acceptor_fixture.h"
 #include "support/fake_logger.h"
 
-#define START ACCEPTING_START
+#include "greetd/metrics/result.h"
+#include "greetd/worker/event.h"
+
+#define START ACCEPTOR_FIXTURE_START
 
 /* Sizes for a greeting that the kernel takes whole and a client that does not read takes in part.
  */
@@ -18,27 +21,27 @@
 TestSuite(clients_acknowledging, .timeout = 60);
 
 /* Steps the clients that epoll reports within TIMEOUT. Returns how many there were. */
-static int step_reported(struct accepting *a, uint64_t now_usec, int timeout_msec)
+static int step_reported(struct acceptor_fixture *a, uint64_t now_usec, int timeout_msec)
 {
     struct epoll_event events[16];
     int n = epoll_wait(a->acceptor.epoll_fd, events, 16, timeout_msec);
 
     for (int i = 0; i < n; i++) {
-        cr_assert_eq(source_kind(events[i].data.u64), SOURCE_CLIENT);
-        clients_step(&a->clients, source_index(events[i].data.u64), now_usec);
+        cr_assert_eq(event_kind(events[i].data.u64), EVENT_CLIENT);
+        clients_step(&a->clients, event_index(events[i].data.u64), now_usec);
     }
     return n;
 }
 
 /* Steps the clients that epoll reports, at least one. */
-static void step_ready(struct accepting *a, uint64_t now_usec)
+static void step_ready(struct acceptor_fixture *a, uint64_t now_usec)
 {
     cr_assert_gt(step_reported(a, now_usec, NET_BOUND_MSEC), 0);
 }
 
 /* Steps until epoll has nothing to report: an end of stream in both directions is no reason to do
  * so for ever. */
-static void step_until_quiet(struct accepting *a, uint64_t now_usec)
+static void step_until_quiet(struct acceptor_fixture *a, uint64_t now_usec)
 {
     for (int left = 20; step_reported(a, now_usec, 0) > 0; left--)
         cr_assert_gt(left, 0, "epoll goes on for ever");
@@ -46,85 +49,88 @@ static void step_until_quiet(struct accepting *a, uint64_t now_usec)
 
 /* Has a client greeted that has half-closed, if HALF_CLOSED, and reads nothing of a large greeting.
  */
-static int admit_reluctant(struct accepting *a, bool half_closed, uint64_t now_usec)
+static int admit_reluctant(struct acceptor_fixture *a, bool half_closed, uint64_t now_usec)
 {
-    accepting_open(a, 1, 4);
-    a->place.greetings[0] = net_long_greeting(LARGE);
-    setsockopt(a->place.listeners[0].fd, SOL_SOCKET, SO_SNDBUF, &(int){SEND_BUFFER}, sizeof(int));
-    int client = net_connect_with(&a->place.addresses[0], 4096);
+    acceptor_fixture_open(a, 1, 4);
+    a->snapshot_fixture.greetings[0] = net_long_greeting(LARGE);
+    setsockopt(a->snapshot_fixture.listeners[0].fd, SOL_SOCKET, SO_SNDBUF, &(int){SEND_BUFFER},
+               sizeof(int));
+    int client = net_connect_with(&a->snapshot_fixture.addresses[0], 4096);
 
     if (half_closed)
         shutdown(client, SHUT_WR);
-    net_wait(a->place.listeners[0].fd, POLLIN);
-    cr_assert_eq(accepting_go_round(a, now_usec), 0);
+    net_wait(a->snapshot_fixture.listeners[0].fd, POLLIN);
+    cr_assert_eq(acceptor_fixture_run_once(a, now_usec), 0);
     cr_assert_eq(a->shared.metrics.workers->greeted, 1);
     net_await_full(a->clients.table[0].fd);
     clients_expire(&a->clients, now_usec + CONN_SOON_USEC);
-    cr_assert_eq(clients_next_deadline(&a->clients), now_usec + CONN_SOON_USEC + 30 * PLACE_SECOND);
+    cr_assert_eq(clients_next_deadline(&a->clients),
+                 now_usec + CONN_SOON_USEC + 30 * SNAPSHOT_FIXTURE_SECOND);
     return client;
 }
 
 Test(clients_acknowledging, waits_for_the_acknowledgement_of_one_that_has_half_closed)
 {
-    struct accepting a;
+    struct acceptor_fixture a;
     char *bytes = malloc(LARGE);
 
     int client = admit_reluctant(&a, true, START);
-    step_until_quiet(&a, START + PLACE_SECOND);
+    step_until_quiet(&a, START + SNAPSHOT_FIXTURE_SECOND);
     cr_assert_eq(a.clients.n, 1);
     cr_assert_eq(net_read_to_end(client, bytes, LARGE), (ssize_t)LARGE);
     while (a.clients.n > 0)
-        step_ready(&a, START + 2 * PLACE_SECOND);
-    cr_assert_eq(told.stories[0].result, RESULT_DELIVERED);
-    cr_assert_eq(told.stories[0].duration_usec, 2 * PLACE_SECOND);
-    free(a.place.greetings[0].bytes);
+        step_ready(&a, START + 2 * SNAPSHOT_FIXTURE_SECOND);
+    cr_assert_eq(last_status.records[0].result, RESULT_DELIVERED);
+    cr_assert_eq(last_status.records[0].duration_usec, 2 * SNAPSHOT_FIXTURE_SECOND);
+    free(a.snapshot_fixture.greetings[0].bytes);
     free(bytes);
-    accepting_close(&a);
+    acceptor_fixture_close(&a);
 }
 
 Test(clients_acknowledging, lingers_from_the_last_acknowledgement_on)
 {
-    struct accepting a;
+    struct acceptor_fixture a;
     char *bytes = malloc(LARGE);
 
     int client = admit_reluctant(&a, false, START);
-    step_until_quiet(&a, START + PLACE_SECOND);
+    step_until_quiet(&a, START + SNAPSHOT_FIXTURE_SECOND);
     cr_assert_eq(net_read_to_end(client, bytes, LARGE), (ssize_t)LARGE);
-    step_ready(&a, START + 9 * PLACE_SECOND);
-    cr_assert_eq(clients_next_deadline(&a.clients), START + 11 * PLACE_SECOND);
-    cr_assert(clients_can_evict(&a.clients, START + 9 * PLACE_SECOND));
-    clients_expire(&a.clients, START + 11 * PLACE_SECOND);
-    cr_assert_eq(told.stories[0].result, RESULT_DELIVERED);
-    free(a.place.greetings[0].bytes);
+    step_ready(&a, START + 9 * SNAPSHOT_FIXTURE_SECOND);
+    cr_assert_eq(clients_next_deadline(&a.clients), START + 11 * SNAPSHOT_FIXTURE_SECOND);
+    cr_assert(clients_can_evict(&a.clients, START + 9 * SNAPSHOT_FIXTURE_SECOND));
+    clients_expire(&a.clients, START + 11 * SNAPSHOT_FIXTURE_SECOND);
+    cr_assert_eq(last_status.records[0].result, RESULT_DELIVERED);
+    free(a.snapshot_fixture.greetings[0].bytes);
     free(bytes);
-    accepting_close(&a);
+    acceptor_fixture_close(&a);
 }
 
 /* Nobody would count what the kernel would still hold for it; but it may be gone without a word. */
 Test(clients_acknowledging, evicts_one_that_does_not_read_only_after_the_time_to_linger)
 {
-    struct accepting a;
+    struct acceptor_fixture a;
     const uint64_t greeted = START + CONN_SOON_USEC;
 
     admit_reluctant(&a, true, START);
-    cr_assert_not(clients_can_evict(&a.clients, greeted + 2 * PLACE_SECOND - 1));
-    cr_assert_not(clients_evict_oldest(&a.clients, greeted + 2 * PLACE_SECOND - 1));
-    cr_assert(clients_evict_oldest(&a.clients, greeted + 2 * PLACE_SECOND));
-    cr_assert_eq(told.stories[0].result, RESULT_UNCONFIRMED);
-    free(a.place.greetings[0].bytes);
-    accepting_close(&a);
+    cr_assert_not(clients_can_evict(&a.clients, greeted + 2 * SNAPSHOT_FIXTURE_SECOND - 1));
+    cr_assert_not(clients_evict_oldest(&a.clients, greeted + 2 * SNAPSHOT_FIXTURE_SECOND - 1));
+    cr_assert(clients_evict_oldest(&a.clients, greeted + 2 * SNAPSHOT_FIXTURE_SECOND));
+    cr_assert_eq(last_status.records[0].result, RESULT_UNCONFIRMED);
+    free(a.snapshot_fixture.greetings[0].bytes);
+    acceptor_fixture_close(&a);
 }
 
 /* More than one step takes. */
 Test(clients_acknowledging, takes_all_input_of_one_that_does_not_read)
 {
-    struct accepting a;
+    struct acceptor_fixture a;
 
     int client = admit_reluctant(&a, false, START);
     net_chatter(client, 4 * CONN_DISCARD_STEP_MAX);
-    NET_WAIT_UNTIL((step_until_quiet(&a, START + PLACE_SECOND),
+    NET_WAIT_UNTIL((step_until_quiet(&a, START + SNAPSHOT_FIXTURE_SECOND),
                     net_unread(a.clients.table[0].fd) == 0 && net_outstanding(client) == 0));
-    cr_assert_eq(clients_next_deadline(&a.clients), START + CONN_SOON_USEC + 30 * PLACE_SECOND);
-    free(a.place.greetings[0].bytes);
-    accepting_close(&a);
+    cr_assert_eq(clients_next_deadline(&a.clients),
+                 START + CONN_SOON_USEC + 30 * SNAPSHOT_FIXTURE_SECOND);
+    free(a.snapshot_fixture.greetings[0].bytes);
+    acceptor_fixture_close(&a);
 }

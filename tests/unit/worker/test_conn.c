@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 
 #include "greetd/base/cleanup.h"
+#include "greetd/base/clock.h"
+#include "greetd/metrics/result.h"
 #include "support/conn_fixture.h"
 #include "support/net.h"
 
@@ -20,12 +22,12 @@ static struct net_pair pair_of_kind(int kind)
 }
 
 /* How many greetings have been timed. */
-static uint64_t n_timed(const struct scene *scene)
+static uint64_t n_timed(const struct conn_fixture *fixture)
 {
     uint64_t n = 0;
 
     for (size_t i = 0; i < METRICS_TIMES; i++)
-        n += scene->counters.greeting_times[i];
+        n += fixture->counters.greeting_times[i];
     return n;
 }
 
@@ -37,97 +39,97 @@ ParameterizedTestParameters(conn, greets_and_is_delivered)
 
 ParameterizedTest(int *kind, conn, greets_and_is_delivered, .timeout = 60)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
     char text[64];
 
-    scene_set(&scene, pair_of_kind(*kind), scene_hello());
-    cr_assert_eq(scene_begin(&scene), CONN_WAIT_SOON);
-    cr_assert_eq(net_read_to_end(scene.pair.client, text, sizeof(text)),
-                 (ssize_t)strlen(SCENE_HELLO));
-    cr_assert_arr_eq(text, SCENE_HELLO, strlen(SCENE_HELLO));
-    NET_WAIT_UNTIL(net_outstanding(scene.conn.fd) == 0);
-    cr_assert_eq(scene_step(&scene), CONN_WAIT_CLOSE);
-    close(scene.pair.client);
-    cr_assert_eq(scene_step_while(&scene, CONN_WAIT_CLOSE), CONN_CLOSE);
+    conn_fixture_set(&fixture, pair_of_kind(*kind), conn_fixture_hello());
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
+    cr_assert_eq(net_read_to_end(fixture.pair.client, text, sizeof(text)),
+                 (ssize_t)strlen(CONN_FIXTURE_HELLO));
+    cr_assert_arr_eq(text, CONN_FIXTURE_HELLO, strlen(CONN_FIXTURE_HELLO));
+    NET_WAIT_UNTIL(net_outstanding(fixture.conn.fd) == 0);
+    cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_CLOSE);
+    close(fixture.pair.client);
+    cr_assert_eq(conn_fixture_step_while(&fixture, CONN_WAIT_CLOSE), CONN_CLOSE);
 
-    struct connlog_connection story = scene_finish(&scene);
-    cr_assert_eq(story.result, RESULT_DELIVERED);
-    cr_assert_str_eq(story.listener, "server");
-    cr_assert_eq(story.number, 7);
-    cr_assert_eq(story.duration_usec, 5);
-    cr_assert_eq(story.bytes, strlen(SCENE_HELLO));
-    cr_assert_eq(story.bytes_acked, strlen(SCENE_HELLO));
-    cr_assert_eq(story.peer.family, scene.pair.peer.family);
-    cr_assert_eq(scene.counters.greeted, 1);
-    cr_assert_eq(scene.counters.bytes_sent, strlen(SCENE_HELLO));
-    cr_assert_eq(n_timed(&scene), 1);
+    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    cr_assert_eq(record.result, RESULT_DELIVERED);
+    cr_assert_str_eq(record.listener, "server");
+    cr_assert_eq(record.number, 7);
+    cr_assert_eq(record.duration_usec, 5);
+    cr_assert_eq(record.bytes, strlen(CONN_FIXTURE_HELLO));
+    cr_assert_eq(record.bytes_acked, strlen(CONN_FIXTURE_HELLO));
+    cr_assert_eq(record.peer.family, fixture.pair.peer.family);
+    cr_assert_eq(fixture.counters.greeted, 1);
+    cr_assert_eq(fixture.counters.bytes_sent, strlen(CONN_FIXTURE_HELLO));
+    cr_assert_eq(n_timed(&fixture), 1);
 }
 
 /* By the clock, since the time given stands still meanwhile. */
 Test(conn, times_a_greeting_that_the_kernel_takes_at_once)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
 
-    scene_set(&scene, net_tcp_pair(), scene_hello());
-    uint64_t before = deadline_now();
-    scene_begin(&scene);
-    uint64_t took = deadline_now() - before;
-    cr_assert_eq(n_timed(&scene), 1);
-    cr_assert_gt(scene.counters.greeting_usec, 0);
-    cr_assert_leq(scene.counters.greeting_usec, took);
-    scene_finish(&scene);
+    conn_fixture_set(&fixture, net_tcp_pair(), conn_fixture_hello());
+    uint64_t before = clock_now();
+    conn_fixture_begin(&fixture);
+    uint64_t took = clock_now() - before;
+    cr_assert_eq(n_timed(&fixture), 1);
+    cr_assert_gt(fixture.counters.greeting_usec, 0);
+    cr_assert_leq(fixture.counters.greeting_usec, took);
+    conn_fixture_finish(&fixture);
 }
 
 Test(conn, times_a_slow_greeting_from_accept_to_its_end)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
     enum conn_next next;
     char bytes[4096];
 
-    scene_set(&scene, net_tcp_pair(), net_long_greeting(8 * 1000 * 1000));
-    cr_assert_eq(scene_begin(&scene), CONN_WAIT_WRITE);
-    cr_assert_eq(n_timed(&scene), 0);
+    conn_fixture_set(&fixture, net_tcp_pair(), net_long_greeting(8 * 1000 * 1000));
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_WRITE);
+    cr_assert_eq(n_timed(&fixture), 0);
     do {
-        cr_assert_geq(recv(scene.pair.client, bytes, sizeof(bytes), 0), 0);
-        next = conn_step(&scene.conn, SCENE_START + 100, &scene.counters);
+        cr_assert_geq(recv(fixture.pair.client, bytes, sizeof(bytes), 0), 0);
+        next = conn_step(&fixture.conn, CONN_FIXTURE_START + 100, &fixture.counters);
     } while (next == CONN_WAIT_WRITE);
     cr_assert_eq(next, CONN_WAIT_SOON);
-    cr_assert_eq(n_timed(&scene), 1);
-    cr_assert_eq(scene.counters.greeting_times[metrics_time_bucket(100)], 1);
-    cr_assert_eq(scene.counters.greeting_usec, 100);
-    conn_step(&scene.conn, SCENE_START + 200, &scene.counters);
-    cr_assert_eq(n_timed(&scene), 1);
-    free(scene.greeting.bytes);
-    scene_finish(&scene);
+    cr_assert_eq(n_timed(&fixture), 1);
+    cr_assert_eq(fixture.counters.greeting_times[metrics_time_bucket(100)], 1);
+    cr_assert_eq(fixture.counters.greeting_usec, 100);
+    conn_step(&fixture.conn, CONN_FIXTURE_START + 200, &fixture.counters);
+    cr_assert_eq(n_timed(&fixture), 1);
+    free(fixture.greeting.bytes);
+    conn_fixture_finish(&fixture);
 }
 
 Test(conn, closes_at_once_without_linger)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
     char text[64];
 
-    scene_set(&scene, net_tcp_pair(), scene_hello());
-    scene.terms.linger_usec = 0;
-    cr_assert_eq(scene_begin(&scene), CONN_CLOSE);
-    scene_finish(&scene);
-    cr_assert_eq(net_read_to_end(scene.pair.client, text, sizeof(text)),
-                 (ssize_t)strlen(SCENE_HELLO));
+    conn_fixture_set(&fixture, net_tcp_pair(), conn_fixture_hello());
+    fixture.settings.linger_usec = 0;
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_CLOSE);
+    conn_fixture_finish(&fixture);
+    cr_assert_eq(net_read_to_end(fixture.pair.client, text, sizeof(text)),
+                 (ssize_t)strlen(CONN_FIXTURE_HELLO));
 }
 
 Test(conn, greets_who_spoke_first_even_without_linger)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
     char text[64];
 
-    scene_set(&scene, net_tcp_pair(), scene_hello());
-    scene.terms.linger_usec = 0;
-    net_chatter(scene.pair.client, 100);
-    net_wait(scene.pair.server, POLLIN);
-    cr_assert_eq(scene_begin(&scene), CONN_CLOSE);
-    scene_finish(&scene);
+    conn_fixture_set(&fixture, net_tcp_pair(), conn_fixture_hello());
+    fixture.settings.linger_usec = 0;
+    net_chatter(fixture.pair.client, 100);
+    net_wait(fixture.pair.server, POLLIN);
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_CLOSE);
+    conn_fixture_finish(&fixture);
     /* It may see a reset after that, but not instead of it. */
-    net_read(scene.pair.client, text, strlen(SCENE_HELLO));
-    cr_assert_arr_eq(text, SCENE_HELLO, strlen(SCENE_HELLO));
+    net_read(fixture.pair.client, text, strlen(CONN_FIXTURE_HELLO));
+    cr_assert_arr_eq(text, CONN_FIXTURE_HELLO, strlen(CONN_FIXTURE_HELLO));
 }
 
 ParameterizedTestParameters(conn, greets_who_speaks_first)
@@ -138,20 +140,21 @@ ParameterizedTestParameters(conn, greets_who_speaks_first)
 
 ParameterizedTest(size_t *size, conn, greets_who_speaks_first, .timeout = 60)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
     char text[64];
 
-    scene_set(&scene, net_tcp_pair(), scene_hello());
-    net_chatter(scene.pair.client, *size);
-    cr_assert_eq(scene_begin(&scene), CONN_WAIT_SOON);
-    NET_WAIT_UNTIL(net_outstanding(scene.conn.fd) == 0 && net_outstanding(scene.pair.client) == 0);
-    cr_assert_eq(scene_step(&scene), CONN_WAIT_CLOSE);
-    cr_assert_eq(net_unread(scene.conn.fd), 0);
-    cr_assert_eq(net_read_to_end(scene.pair.client, text, sizeof(text)),
-                 (ssize_t)strlen(SCENE_HELLO));
-    close(scene.pair.client);
-    cr_assert_eq(scene_step_while(&scene, CONN_WAIT_CLOSE), CONN_CLOSE);
-    cr_assert_eq(scene_finish(&scene).result, RESULT_DELIVERED);
+    conn_fixture_set(&fixture, net_tcp_pair(), conn_fixture_hello());
+    net_chatter(fixture.pair.client, *size);
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
+    NET_WAIT_UNTIL(net_outstanding(fixture.conn.fd) == 0 &&
+                   net_outstanding(fixture.pair.client) == 0);
+    cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_CLOSE);
+    cr_assert_eq(net_unread(fixture.conn.fd), 0);
+    cr_assert_eq(net_read_to_end(fixture.pair.client, text, sizeof(text)),
+                 (ssize_t)strlen(CONN_FIXTURE_HELLO));
+    close(fixture.pair.client);
+    cr_assert_eq(conn_fixture_step_while(&fixture, CONN_WAIT_CLOSE), CONN_CLOSE);
+    cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
 }
 
 /* More than the bound of input that would once have ended the client. */
@@ -159,95 +162,97 @@ ParameterizedTest(size_t *size, conn, greets_who_speaks_first, .timeout = 60)
 
 /* Sends SIZE bytes, in between steps that read a bounded part of them, each of which is to return
  * NEXT. */
-static void flood(struct scene *scene, size_t size, enum conn_next next)
+static void flood(struct conn_fixture *fixture, size_t size, enum conn_next next)
 {
     static char bytes[512 * 1024];
 
     while (size > 0) {
         size_t part = size < sizeof(bytes) ? size : sizeof(bytes);
-        ssize_t n = send(scene->pair.client, bytes, part, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n = send(fixture->pair.client, bytes, part, MSG_NOSIGNAL | MSG_DONTWAIT);
         size -= n > 0 ? (size_t)n : 0;
-        int before = net_unread(scene->conn.fd);
-        cr_assert_eq(scene_step(scene), next);
-        cr_assert_geq(net_unread(scene->conn.fd), before - (int)CONN_DISCARD_STEP_MAX - 16 * 1024);
+        int before = net_unread(fixture->conn.fd);
+        cr_assert_eq(conn_fixture_step(fixture), next);
+        cr_assert_geq(net_unread(fixture->conn.fd),
+                      before - (int)CONN_DISCARD_STEP_MAX - 16 * 1024);
     }
 }
 
 Test(conn, ends_a_flood_once_the_time_to_linger_is_over)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
     char text[64];
 
-    scene_set(&scene, net_tcp_pair(), scene_hello());
-    cr_assert_eq(scene_begin(&scene), CONN_WAIT_SOON);
-    NET_WAIT_UNTIL(net_outstanding(scene.conn.fd) == 0);
-    flood(&scene, FLOOD, CONN_WAIT_CLOSE);
-    const uint64_t end = SCENE_START + CONN_LINGER_MAX_USEC;
-    cr_assert_eq(conn_step(&scene.conn, end - 1, &scene.counters), CONN_WAIT_CLOSE);
-    cr_assert_eq(conn_step(&scene.conn, end, &scene.counters), CONN_CLOSE);
-    cr_assert_eq(scene_finish(&scene).result, RESULT_DELIVERED);
-    net_read(scene.pair.client, text, strlen(SCENE_HELLO));
+    conn_fixture_set(&fixture, net_tcp_pair(), conn_fixture_hello());
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
+    NET_WAIT_UNTIL(net_outstanding(fixture.conn.fd) == 0);
+    flood(&fixture, FLOOD, CONN_WAIT_CLOSE);
+    const uint64_t end = CONN_FIXTURE_START + CONN_LINGER_MAX_USEC;
+    cr_assert_eq(conn_step(&fixture.conn, end - 1, &fixture.counters), CONN_WAIT_CLOSE);
+    cr_assert_eq(conn_step(&fixture.conn, end, &fixture.counters), CONN_CLOSE);
+    cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
+    net_read(fixture.pair.client, text, strlen(CONN_FIXTURE_HELLO));
 }
 
 Test(conn, a_flood_may_last_for_a_longer_linger)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
 
-    scene_set(&scene, net_tcp_pair(), scene_hello());
-    scene.terms.linger_usec = 2 * CONN_LINGER_MAX_USEC;
-    cr_assert_eq(scene_begin(&scene), CONN_WAIT_SOON);
-    NET_WAIT_UNTIL(net_outstanding(scene.conn.fd) == 0);
-    cr_assert_eq(scene_step(&scene), CONN_WAIT_CLOSE);
-    const uint64_t end = SCENE_START + 2 * CONN_LINGER_MAX_USEC;
-    cr_assert_eq(conn_step(&scene.conn, end - 1, &scene.counters), CONN_WAIT_CLOSE);
-    cr_assert_eq(conn_step(&scene.conn, end, &scene.counters), CONN_CLOSE);
-    scene_finish(&scene);
+    conn_fixture_set(&fixture, net_tcp_pair(), conn_fixture_hello());
+    fixture.settings.linger_usec = 2 * CONN_LINGER_MAX_USEC;
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
+    NET_WAIT_UNTIL(net_outstanding(fixture.conn.fd) == 0);
+    cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_CLOSE);
+    const uint64_t end = CONN_FIXTURE_START + 2 * CONN_LINGER_MAX_USEC;
+    cr_assert_eq(conn_step(&fixture.conn, end - 1, &fixture.counters), CONN_WAIT_CLOSE);
+    cr_assert_eq(conn_step(&fixture.conn, end, &fixture.counters), CONN_CLOSE);
+    conn_fixture_finish(&fixture);
 }
 
 Test(conn, bears_a_flood_as_long_as_the_greeting_is_not_acknowledged)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
 
-    scene_greet_reluctant(&scene);
-    net_await_full(scene.conn.fd);
-    cr_assert_eq(scene_step(&scene), CONN_WAIT_ACKNOWLEDGEMENT);
-    scene.conn.progressed = false;
-    flood(&scene, FLOOD, CONN_WAIT_ACKNOWLEDGEMENT);
-    cr_assert_not(scene.conn.progressed, "to send is not to read");
-    cr_assert_eq(conn_expire(&scene.conn, SCENE_START + 3600 * SCENE_SECOND), CONN_CLOSE);
-    cr_assert_eq(scene_finish(&scene).result, RESULT_UNCONFIRMED);
-    free(scene.greeting.bytes);
+    conn_fixture_greet_reluctant(&fixture);
+    net_await_full(fixture.conn.fd);
+    cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_ACKNOWLEDGEMENT);
+    fixture.conn.progressed = false;
+    flood(&fixture, FLOOD, CONN_WAIT_ACKNOWLEDGEMENT);
+    cr_assert_not(fixture.conn.progressed, "to send is not to read");
+    cr_assert_eq(conn_expire(&fixture.conn, CONN_FIXTURE_START + 3600 * CONN_FIXTURE_SECOND),
+                 CONN_CLOSE);
+    cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_UNCONFIRMED);
+    free(fixture.greeting.bytes);
 }
 
 Test(conn, an_empty_greeting_is_the_end_of_stream_alone)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
     char text[1];
 
-    scene_set(&scene, net_tcp_pair(), (struct greeting){.bytes = NULL, .size = 0});
-    cr_assert_eq(scene_begin(&scene), CONN_WAIT_SOON);
-    cr_assert_eq(net_read_to_end(scene.pair.client, text, sizeof(text)), 0);
-    close(scene.pair.client);
-    cr_assert_eq(scene_step_while(&scene, CONN_WAIT_CLOSE), CONN_CLOSE);
-    cr_assert_eq(scene_finish(&scene).result, RESULT_DELIVERED);
+    conn_fixture_set(&fixture, net_tcp_pair(), (struct greeting){.bytes = NULL, .size = 0});
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
+    cr_assert_eq(net_read_to_end(fixture.pair.client, text, sizeof(text)), 0);
+    close(fixture.pair.client);
+    cr_assert_eq(conn_fixture_step_while(&fixture, CONN_WAIT_CLOSE), CONN_CLOSE);
+    cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
 }
 
 /* Reads what comes, a little at a time, while the server's side goes on. Returns what follows. */
-static enum conn_next read_slowly(struct scene *scene, enum conn_next next, char *bytes,
+static enum conn_next read_slowly(struct conn_fixture *fixture, enum conn_next next, char *bytes,
                                   size_t piece)
 {
     size_t n = 0;
 
-    while (n < scene->greeting.size) {
-        size_t left = scene->greeting.size - n;
+    while (n < fixture->greeting.size) {
+        size_t left = fixture->greeting.size - n;
         size_t size = left < piece ? left : piece;
 
-        net_wait(scene->pair.client, POLLIN);
-        ssize_t r = recv(scene->pair.client, bytes + n, size, 0);
+        net_wait(fixture->pair.client, POLLIN);
+        ssize_t r = recv(fixture->pair.client, bytes + n, size, 0);
         cr_assert_gt(r, 0);
         n += (size_t)r;
         if (next == CONN_WAIT_WRITE)
-            next = scene_step(scene);
+            next = conn_fixture_step(fixture);
     }
     return next;
 }
@@ -262,78 +267,78 @@ ParameterizedTest(int *kind, conn, gives_a_huge_greeting_to_a_slow_reader, .time
 {
     const size_t size = (size_t)12 * 1024 * 1024;
     _cleanup_free_ char *bytes = malloc(size);
-    struct scene scene;
+    struct conn_fixture fixture;
     char beyond[1];
 
-    scene_set(&scene, pair_of_kind(*kind), net_long_greeting(size));
-    scene.terms.records = *kind == SOCK_SEQPACKET;
-    enum conn_next next = scene_begin(&scene);
+    conn_fixture_set(&fixture, pair_of_kind(*kind), net_long_greeting(size));
+    fixture.settings.records = *kind == SOCK_SEQPACKET;
+    enum conn_next next = conn_fixture_begin(&fixture);
     cr_assert_eq(next, CONN_WAIT_WRITE);
-    cr_assert_eq(scene.conn.state, CONN_WRITING);
-    next = read_slowly(&scene, next, bytes, 64 * 1024);
+    cr_assert_eq(fixture.conn.state, CONN_WRITING);
+    next = read_slowly(&fixture, next, bytes, 64 * 1024);
     cr_assert_eq(next, CONN_WAIT_SOON);
-    cr_assert_eq(memcmp(bytes, scene.greeting.bytes, size), 0);
-    cr_assert_eq(net_read_to_end(scene.pair.client, beyond, 1), 0);
+    cr_assert_eq(memcmp(bytes, fixture.greeting.bytes, size), 0);
+    cr_assert_eq(net_read_to_end(fixture.pair.client, beyond, 1), 0);
 
-    close(scene.pair.client);
-    cr_assert_eq(scene_step_while(&scene, CONN_WAIT_CLOSE), CONN_CLOSE);
-    cr_assert_eq(scene_finish(&scene).result, RESULT_DELIVERED);
-    free(scene.greeting.bytes);
+    close(fixture.pair.client);
+    cr_assert_eq(conn_fixture_step_while(&fixture, CONN_WAIT_CLOSE), CONN_CLOSE);
+    cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
+    free(fixture.greeting.bytes);
 }
 
 Test(conn, takes_the_input_of_a_client_that_writes_before_it_reads)
 {
     const size_t size = (size_t)12 * 1024 * 1024;
     _cleanup_free_ char *bytes = malloc(size);
-    struct scene scene;
+    struct conn_fixture fixture;
 
-    scene_set(&scene, net_tcp_pair(), net_long_greeting(size));
-    cr_assert_eq(scene_begin(&scene), CONN_WAIT_WRITE);
-    net_await_full(scene.conn.fd);
-    cr_assert_eq(scene_step(&scene), CONN_WAIT_WRITE);
-    scene.conn.progressed = false;
-    flood(&scene, FLOOD, CONN_WAIT_WRITE);
-    cr_assert_not(scene.conn.progressed, "to send is not to read");
-    cr_assert_eq(read_slowly(&scene, CONN_WAIT_WRITE, bytes, size), CONN_WAIT_SOON);
-    cr_assert_eq(memcmp(bytes, scene.greeting.bytes, size), 0);
-    free(scene.greeting.bytes);
+    conn_fixture_set(&fixture, net_tcp_pair(), net_long_greeting(size));
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_WRITE);
+    net_await_full(fixture.conn.fd);
+    cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_WRITE);
+    fixture.conn.progressed = false;
+    flood(&fixture, FLOOD, CONN_WAIT_WRITE);
+    cr_assert_not(fixture.conn.progressed, "to send is not to read");
+    cr_assert_eq(read_slowly(&fixture, CONN_WAIT_WRITE, bytes, size), CONN_WAIT_SOON);
+    cr_assert_eq(memcmp(bytes, fixture.greeting.bytes, size), 0);
+    free(fixture.greeting.bytes);
 }
 
 Test(conn, a_half_close_before_the_greeting_costs_nothing)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
     char text[64];
 
-    scene_set(&scene, net_tcp_pair(), scene_hello());
-    shutdown(scene.pair.client, SHUT_WR);
-    net_wait(scene.pair.server, POLLIN);
-    cr_assert_eq(scene_begin(&scene), CONN_WAIT_SOON);
-    NET_WAIT_UNTIL(net_outstanding(scene.conn.fd) == 0);
-    cr_assert_eq(scene_step(&scene), CONN_CLOSE);
-    cr_assert_eq(scene_finish(&scene).result, RESULT_DELIVERED);
-    cr_assert_eq(net_read_to_end(scene.pair.client, text, sizeof(text)),
-                 (ssize_t)strlen(SCENE_HELLO));
+    conn_fixture_set(&fixture, net_tcp_pair(), conn_fixture_hello());
+    shutdown(fixture.pair.client, SHUT_WR);
+    net_wait(fixture.pair.server, POLLIN);
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
+    NET_WAIT_UNTIL(net_outstanding(fixture.conn.fd) == 0);
+    cr_assert_eq(conn_fixture_step(&fixture), CONN_CLOSE);
+    cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
+    cr_assert_eq(net_read_to_end(fixture.pair.client, text, sizeof(text)),
+                 (ssize_t)strlen(CONN_FIXTURE_HELLO));
 }
 
 Test(conn, a_half_close_amid_the_greeting_costs_nothing)
 {
     const size_t size = (size_t)12 * 1024 * 1024;
     _cleanup_free_ char *bytes = malloc(size);
-    struct scene scene;
+    struct conn_fixture fixture;
 
-    scene_set(&scene, net_tcp_pair(), net_long_greeting(size));
-    cr_assert_eq(scene_begin(&scene), CONN_WAIT_WRITE);
-    shutdown(scene.pair.client, SHUT_WR);
-    net_wait(scene.conn.fd, POLLIN);
-    cr_assert_eq(scene_step(&scene), CONN_WAIT_WRITE);
-    cr_assert(scene.conn.input_ended);
-    enum conn_next next = read_slowly(&scene, CONN_WAIT_WRITE, bytes, 64 * 1024);
-    cr_assert_eq(memcmp(bytes, scene.greeting.bytes, size), 0);
-    NET_WAIT_UNTIL(net_outstanding(scene.conn.fd) == 0);
+    conn_fixture_set(&fixture, net_tcp_pair(), net_long_greeting(size));
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_WRITE);
+    shutdown(fixture.pair.client, SHUT_WR);
+    net_wait(fixture.conn.fd, POLLIN);
+    cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_WRITE);
+    cr_assert(fixture.conn.input_ended);
+    enum conn_next next = read_slowly(&fixture, CONN_WAIT_WRITE, bytes, 64 * 1024);
+    cr_assert_eq(memcmp(bytes, fixture.greeting.bytes, size), 0);
+    NET_WAIT_UNTIL(net_outstanding(fixture.conn.fd) == 0);
     if (next == CONN_WAIT_SOON)
-        next = scene_look(&scene);
+        next = conn_fixture_poll(&fixture);
     cr_assert_eq(next, CONN_CLOSE);
-    cr_assert_eq(scene_finish(&scene).result, RESULT_DELIVERED);
-    cr_assert_eq(net_read_to_end(scene.pair.client, bytes, 1), 0);
-    free(scene.greeting.bytes);
+    cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
+    cr_assert_eq(net_read_to_end(fixture.pair.client, bytes, 1), 0);
+    free(fixture.greeting.bytes);
 }

@@ -9,6 +9,8 @@
 #include "support/fake_logger.h"
 #include "support/fake_malloc.h"
 
+#include "greetd/metrics/result.h"
+
 TestSuite(conn_allocation, .timeout = 60);
 
 #define SIZE ((size_t)12 * 1024 * 1024)
@@ -28,24 +30,24 @@ static size_t write_metrics(void *context, char *buffer, size_t size)
     return length;
 }
 
-static void open_made_up(struct accepting *a)
+static void open_made_up(struct acceptor_fixture *a)
 {
     static struct greeting_piece pieces[] = {{.size = 18}, {.size = 0}};
 
     pieces[0].variable = variable_find("metrics", 7);
-    accepting_open(a, 1, 4);
-    a->place.greetings[0].pieces = pieces;
-    a->place.greetings[0].n_pieces = ELEMENTSOF(pieces);
-    a->clients.rendering.metrics.write = write_metrics;
+    acceptor_fixture_open(a, 1, 4);
+    a->snapshot_fixture.greetings[0].pieces = pieces;
+    a->snapshot_fixture.greetings[0].n_pieces = ELEMENTSOF(pieces);
+    a->clients.render.metrics.write = write_metrics;
 }
 
 /* Greets one client with the NTH call for memory refused. Returns the client. */
-static int greet_refusing(struct accepting *a, unsigned nth)
+static int greet_refusing(struct acceptor_fixture *a, unsigned nth)
 {
-    int client = place_connect(&a->place, 0);
+    int client = snapshot_fixture_connect(&a->snapshot_fixture, 0);
 
     count_from_here(nth);
-    int r = accepting_go_round(a, ACCEPTING_START);
+    int r = acceptor_fixture_run_once(a, ACCEPTOR_FIXTURE_START);
     count_to_here();
     cr_assert_eq(r, 0);
     return client;
@@ -53,68 +55,68 @@ static int greet_refusing(struct accepting *a, unsigned nth)
 
 Test(conn_allocation, is_none_for_who_is_greeted_after_another)
 {
-    struct accepting a;
+    struct acceptor_fixture a;
 
     open_made_up(&a);
-    place_read_hello(greet_refusing(&a, 0));
+    snapshot_fixture_read_hello(greet_refusing(&a, 0));
     cr_assert_eq(atomic_load(&counted.n), 1);
-    place_read_hello(greet_refusing(&a, 0));
+    snapshot_fixture_read_hello(greet_refusing(&a, 0));
     cr_assert_eq(atomic_load(&counted.n), 0);
-    accepting_close(&a);
+    acceptor_fixture_close(&a);
 }
 
 Test(conn_allocation, is_none_for_a_plain_greeting)
 {
-    struct accepting a;
+    struct acceptor_fixture a;
 
-    accepting_open(&a, 1, 4);
-    place_read_hello(greet_refusing(&a, 0));
+    acceptor_fixture_open(&a, 1, 4);
+    snapshot_fixture_read_hello(greet_refusing(&a, 0));
     cr_assert_eq(atomic_load(&counted.n), 0);
-    accepting_close(&a);
+    acceptor_fixture_close(&a);
 }
 
 /* Two for the rendering as it grows, and one to keep what a client does not take at once. */
 Test(conn_allocation, that_is_refused_ends_the_client_as_an_error_and_nobody_else)
 {
-    struct accepting a;
+    struct acceptor_fixture a;
     unsigned nth;
 
     for (nth = 1; nth < 100; nth++) {
         open_made_up(&a);
         is_huge = true;
-        told.n = 0;
+        last_status.n = 0;
         int client = greet_refusing(&a, nth);
         if (atomic_load(&counted.n) < nth)
             break;
 
-        cr_assert_eq(told.n, 1);
-        cr_assert_eq(told.stories[0].result, RESULT_ERROR);
-        cr_assert_eq(told.stories[0].number, 1);
+        cr_assert_eq(last_status.n, 1);
+        cr_assert_eq(last_status.records[0].result, RESULT_ERROR);
+        cr_assert_eq(last_status.records[0].number, 1);
         cr_assert_eq(a.clients.n, 0);
         close(client);
 
         is_huge = false;
-        place_read_hello(greet_refusing(&a, 0));
-        accepting_close(&a);
+        snapshot_fixture_read_hello(greet_refusing(&a, 0));
+        acceptor_fixture_close(&a);
     }
     cr_assert_eq(nth, 4);
-    cr_assert_eq(told.n, 0);
+    cr_assert_eq(last_status.n, 0);
     cr_assert_eq(a.clients.n, 1);
-    cr_assert(a.clients.table[0].has_rest);
-    accepting_close(&a);
+    cr_assert(a.clients.table[0].has_unsent);
+    acceptor_fixture_close(&a);
 }
 
 /* What is kept for a client is given back when it ends, however that is. */
 Test(conn_allocation, is_given_back)
 {
-    struct accepting a;
+    struct acceptor_fixture a;
 
     open_made_up(&a);
     is_huge = true;
     close(greet_refusing(&a, 0));
     count_from_here(0);
-    NET_WAIT_UNTIL((accepting_go_round(&a, ACCEPTING_START), a.clients.n == 0));
+    NET_WAIT_UNTIL((acceptor_fixture_run_once(&a, ACCEPTOR_FIXTURE_START), a.clients.n == 0));
     count_to_here();
     cr_assert_eq(atomic_load(&counted.balance), -1);
-    accepting_close(&a);
+    acceptor_fixture_close(&a);
 }

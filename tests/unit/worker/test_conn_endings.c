@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "greetd/base/cleanup.h"
+#include "greetd/metrics/result.h"
 #include "greetd/worker/conn.h"
 #include "support/conn_fixture.h"
 #include "support/fake_send.h"
@@ -31,69 +32,69 @@ static uint64_t acked_by_kernel(int fd)
 }
 
 /* Leaves the client in the midst of a greeting that is too long for the kernel to take. */
-static void stop_midway(struct scene *scene, struct net_pair pair)
+static void stop_midway(struct conn_fixture *fixture, struct net_pair pair)
 {
-    scene_set(scene, pair, net_long_greeting(HUGE_SIZE));
-    cr_assert_eq(scene_begin(scene), CONN_WAIT_WRITE);
-    cr_assert_gt(scene->conn.sent, 0);
-    cr_assert_lt(scene->conn.sent, HUGE_SIZE);
+    conn_fixture_set(fixture, pair, net_long_greeting(HUGE_SIZE));
+    cr_assert_eq(conn_fixture_begin(fixture), CONN_WAIT_WRITE);
+    cr_assert_gt(fixture->conn.sent, 0);
+    cr_assert_lt(fixture->conn.sent, HUGE_SIZE);
     /* The one who starts a timeout. */
-    cr_assert(scene->conn.progressed);
-    scene->conn.progressed = false;
+    cr_assert(fixture->conn.progressed);
+    fixture->conn.progressed = false;
 }
 
 Test(conn_endings, a_reset_before_the_greeting_is_a_reset)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
 
-    scene_set(&scene, net_tcp_pair(), scene_hello());
-    net_reset(scene.pair.client);
-    net_wait(scene.pair.server, POLLIN);
-    cr_assert_eq(scene_begin(&scene), CONN_CLOSE);
-    struct connlog_connection story = scene_finish(&scene);
-    cr_assert_eq(story.result, RESULT_RESET);
-    cr_assert_eq(story.bytes_acked, 0);
-    cr_assert_eq(scene.counters.greeted, 0);
+    conn_fixture_set(&fixture, net_tcp_pair(), conn_fixture_hello());
+    net_reset(fixture.pair.client);
+    net_wait(fixture.pair.server, POLLIN);
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_CLOSE);
+    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    cr_assert_eq(record.result, RESULT_RESET);
+    cr_assert_eq(record.bytes_acked, 0);
+    cr_assert_eq(fixture.counters.greeted, 0);
 }
 
 Test(conn_endings, a_reset_amid_the_greeting_is_a_reset)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
 
-    stop_midway(&scene, net_tcp_pair());
-    net_reset(scene.pair.client);
-    cr_assert_eq(scene_step_while(&scene, CONN_WAIT_WRITE), CONN_CLOSE);
-    struct connlog_connection story = scene_finish(&scene);
-    cr_assert_eq(story.result, RESULT_RESET);
-    cr_assert_lt(story.bytes_acked, HUGE_SIZE);
-    cr_assert_eq(scene.counters.greeted, 0);
-    free(scene.greeting.bytes);
+    stop_midway(&fixture, net_tcp_pair());
+    net_reset(fixture.pair.client);
+    cr_assert_eq(conn_fixture_step_while(&fixture, CONN_WAIT_WRITE), CONN_CLOSE);
+    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    cr_assert_eq(record.result, RESULT_RESET);
+    cr_assert_lt(record.bytes_acked, HUGE_SIZE);
+    cr_assert_eq(fixture.counters.greeted, 0);
+    free(fixture.greeting.bytes);
 }
 
 Test(conn_endings, a_reset_after_every_byte_was_acknowledged_is_a_delivery)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
 
-    scene_set(&scene, net_tcp_pair(), scene_hello());
-    cr_assert_eq(scene_begin(&scene), CONN_WAIT_SOON);
-    NET_WAIT_UNTIL(net_outstanding(scene.conn.fd) == 0);
-    net_reset(scene.pair.client);
-    cr_assert_eq(scene_step_while(&scene, CONN_WAIT_CLOSE), CONN_CLOSE);
-    cr_assert_eq(scene_finish(&scene).result, RESULT_DELIVERED);
+    conn_fixture_set(&fixture, net_tcp_pair(), conn_fixture_hello());
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
+    NET_WAIT_UNTIL(net_outstanding(fixture.conn.fd) == 0);
+    net_reset(fixture.pair.client);
+    cr_assert_eq(conn_fixture_step_while(&fixture, CONN_WAIT_CLOSE), CONN_CLOSE);
+    cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
 }
 
 Test(conn_endings, a_reset_before_every_byte_was_acknowledged_is_a_reset)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
 
-    scene_greet_reluctant(&scene);
-    net_reset(scene.pair.client);
-    cr_assert_eq(scene_step_while(&scene, CONN_WAIT_ACKNOWLEDGEMENT), CONN_CLOSE);
-    struct connlog_connection story = scene_finish(&scene);
-    cr_assert_eq(story.result, RESULT_RESET);
-    cr_assert_eq(story.bytes, scene.greeting.size);
-    cr_assert_lt(story.bytes_acked, story.bytes);
-    free(scene.greeting.bytes);
+    conn_fixture_greet_reluctant(&fixture);
+    net_reset(fixture.pair.client);
+    cr_assert_eq(conn_fixture_step_while(&fixture, CONN_WAIT_ACKNOWLEDGEMENT), CONN_CLOSE);
+    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    cr_assert_eq(record.result, RESULT_RESET);
+    cr_assert_eq(record.bytes, fixture.greeting.size);
+    cr_assert_lt(record.bytes_acked, record.bytes);
+    free(fixture.greeting.bytes);
 }
 
 ParameterizedTestParameters(conn_endings, a_local_client_that_never_read_got_nothing)
@@ -105,192 +106,193 @@ ParameterizedTestParameters(conn_endings, a_local_client_that_never_read_got_not
 ParameterizedTest(int *type, conn_endings, a_local_client_that_never_read_got_nothing,
                   .timeout = 60)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
 
-    scene_set(&scene, net_local_pair(*type), scene_hello());
-    cr_assert_eq(scene_begin(&scene), CONN_WAIT_SOON);
-    close(scene.pair.client);
-    cr_assert_eq(scene_step_while(&scene, CONN_WAIT_CLOSE), CONN_CLOSE);
-    struct connlog_connection story = scene_finish(&scene);
-    cr_assert_eq(story.result, RESULT_RESET);
-    cr_assert_eq(story.bytes_acked, 0);
+    conn_fixture_set(&fixture, net_local_pair(*type), conn_fixture_hello());
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
+    close(fixture.pair.client);
+    cr_assert_eq(conn_fixture_step_while(&fixture, CONN_WAIT_CLOSE), CONN_CLOSE);
+    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    cr_assert_eq(record.result, RESULT_RESET);
+    cr_assert_eq(record.bytes_acked, 0);
 }
 
 Test(conn_endings, a_local_client_that_went_midway_has_not_acknowledged_the_rest)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
 
-    stop_midway(&scene, net_local_pair(SOCK_STREAM));
-    close(scene.pair.client);
-    cr_assert_eq(scene_step_while(&scene, CONN_WAIT_WRITE), CONN_CLOSE);
-    struct connlog_connection story = scene_finish(&scene);
-    cr_assert_eq(story.result, RESULT_RESET);
-    cr_assert_eq(story.bytes_acked, 0);
-    free(scene.greeting.bytes);
+    stop_midway(&fixture, net_local_pair(SOCK_STREAM));
+    close(fixture.pair.client);
+    cr_assert_eq(conn_fixture_step_while(&fixture, CONN_WAIT_WRITE), CONN_CLOSE);
+    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    cr_assert_eq(record.result, RESULT_RESET);
+    cr_assert_eq(record.bytes_acked, 0);
+    free(fixture.greeting.bytes);
 }
 
 Test(conn_endings, an_empty_record_is_not_the_end_of_stream)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
     char text[64];
 
-    scene_set(&scene, net_local_pair(SOCK_SEQPACKET), scene_hello());
-    scene.terms.records = true;
-    cr_assert_eq(send(scene.pair.client, "", 0, 0), 0);
-    cr_assert_eq(send(scene.pair.client, "x", 1, 0), 1);
-    enum conn_next next = scene_begin(&scene);
+    conn_fixture_set(&fixture, net_local_pair(SOCK_SEQPACKET), conn_fixture_hello());
+    fixture.settings.records = true;
+    cr_assert_eq(send(fixture.pair.client, "", 0, 0), 0);
+    cr_assert_eq(send(fixture.pair.client, "x", 1, 0), 1);
+    enum conn_next next = conn_fixture_begin(&fixture);
     if (next != CONN_CLOSE)
-        next = scene_step(&scene);
+        next = conn_fixture_step(&fixture);
     if (next == CONN_CLOSE)
-        scene_finish(&scene);
-    cr_assert_eq(net_read_to_end(scene.pair.client, text, sizeof(text)),
-                 (ssize_t)strlen(SCENE_HELLO));
+        conn_fixture_finish(&fixture);
+    cr_assert_eq(net_read_to_end(fixture.pair.client, text, sizeof(text)),
+                 (ssize_t)strlen(CONN_FIXTURE_HELLO));
 }
 
 /* wmem_default may be smaller than a record is by default. */
 Test(conn_endings, records_are_as_large_as_the_socket_takes)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
     _cleanup_free_ char *bytes = malloc(200 * 1000);
     size_t n = 0;
 
-    scene_set(&scene, net_local_pair(SOCK_SEQPACKET), net_long_greeting(200 * 1000));
-    scene.terms.records = true;
-    setsockopt(scene.pair.server, SOL_SOCKET, SO_SNDBUF, &(int){8192}, sizeof(int));
-    enum conn_next next = scene_begin(&scene);
-    while (n < scene.greeting.size) {
+    conn_fixture_set(&fixture, net_local_pair(SOCK_SEQPACKET), net_long_greeting(200 * 1000));
+    fixture.settings.records = true;
+    setsockopt(fixture.pair.server, SOL_SOCKET, SO_SNDBUF, &(int){8192}, sizeof(int));
+    enum conn_next next = conn_fixture_begin(&fixture);
+    while (n < fixture.greeting.size) {
         cr_assert(next == CONN_WAIT_WRITE || next == CONN_WAIT_SOON);
-        net_wait(scene.pair.client, POLLIN);
-        ssize_t r = recv(scene.pair.client, bytes + n, 200 * 1000 - n, 0);
+        net_wait(fixture.pair.client, POLLIN);
+        ssize_t r = recv(fixture.pair.client, bytes + n, 200 * 1000 - n, 0);
         cr_assert_gt(r, 0);
         n += (size_t)r;
         if (next == CONN_WAIT_WRITE)
-            next = scene_step(&scene);
+            next = conn_fixture_step(&fixture);
     }
-    cr_assert_eq(memcmp(bytes, scene.greeting.bytes, n), 0);
-    scene_finish(&scene);
-    free(scene.greeting.bytes);
+    cr_assert_eq(memcmp(bytes, fixture.greeting.bytes, n), 0);
+    conn_fixture_finish(&fixture);
+    free(fixture.greeting.bytes);
 }
 
 Test(conn_endings, a_client_that_reads_nothing_times_out)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
 
-    stop_midway(&scene, net_tcp_pair_with(4096));
-    net_await_full(scene.conn.fd);
-    scene.conn.unacknowledged = (uint32_t)net_outstanding(scene.conn.fd);
+    stop_midway(&fixture, net_tcp_pair_with(4096));
+    net_await_full(fixture.conn.fd);
+    fixture.conn.unacknowledged = (uint32_t)net_outstanding(fixture.conn.fd);
 
-    cr_assert_eq(conn_expire(&scene.conn, SCENE_START), CONN_CLOSE);
-    struct connlog_connection story = scene_finish(&scene);
-    cr_assert_eq(story.result, RESULT_TIMEOUT);
-    cr_assert_lt(story.bytes_acked, story.bytes);
-    free(scene.greeting.bytes);
+    cr_assert_eq(conn_expire(&fixture.conn, CONN_FIXTURE_START), CONN_CLOSE);
+    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    cr_assert_eq(record.result, RESULT_TIMEOUT);
+    cr_assert_lt(record.bytes_acked, record.bytes);
+    free(fixture.greeting.bytes);
 }
 
 /* Reads until the server's kernel has had an acknowledgement. */
-static void read_a_little(struct scene *scene)
+static void read_a_little(struct conn_fixture *fixture)
 {
     static char bytes[64 * 1024];
-    int before = net_outstanding(scene->conn.fd);
+    int before = net_outstanding(fixture->conn.fd);
 
-    for (size_t n = 0; net_outstanding(scene->conn.fd) >= before; n++) {
+    for (size_t n = 0; net_outstanding(fixture->conn.fd) >= before; n++) {
         cr_assert_lt(n, 10000);
-        net_wait(scene->pair.client, POLLIN);
-        cr_assert_gt(recv(scene->pair.client, bytes, sizeof(bytes), 0), 0);
+        net_wait(fixture->pair.client, POLLIN);
+        cr_assert_gt(recv(fixture->pair.client, bytes, sizeof(bytes), 0), 0);
     }
 }
 
 Test(conn_endings, a_client_that_reads_slowly_is_waited_for)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
 
-    stop_midway(&scene, net_tcp_pair_with(4096));
+    stop_midway(&fixture, net_tcp_pair_with(4096));
     for (int i = 0; i < 3; i++) {
-        read_a_little(&scene);
-        cr_assert_eq(conn_expire(&scene.conn, SCENE_START), CONN_WAIT_WRITE);
-        cr_assert(scene.conn.progressed, "its time must start anew");
-        scene.conn.progressed = false;
+        read_a_little(&fixture);
+        cr_assert_eq(conn_expire(&fixture.conn, CONN_FIXTURE_START), CONN_WAIT_WRITE);
+        cr_assert(fixture.conn.progressed, "its time must start anew");
+        fixture.conn.progressed = false;
     }
-    net_reset(scene.pair.client);
-    scene_finish(&scene);
-    free(scene.greeting.bytes);
+    net_reset(fixture.pair.client);
+    conn_fixture_finish(&fixture);
+    free(fixture.greeting.bytes);
 }
 
 Test(conn_endings, a_client_that_acknowledges_nothing_more_is_unconfirmed)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
 
-    scene_greet_reluctant(&scene);
-    cr_assert_eq(scene_step(&scene), CONN_WAIT_ACKNOWLEDGEMENT);
-    scene.conn.progressed = false;
-    cr_assert_eq(conn_expire(&scene.conn, SCENE_START), CONN_CLOSE);
-    struct connlog_connection story = scene_finish(&scene);
-    cr_assert_eq(story.result, RESULT_UNCONFIRMED);
-    cr_assert_eq(story.bytes, scene.greeting.size);
-    cr_assert_lt(story.bytes_acked, story.bytes);
-    free(scene.greeting.bytes);
+    conn_fixture_greet_reluctant(&fixture);
+    cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_ACKNOWLEDGEMENT);
+    fixture.conn.progressed = false;
+    cr_assert_eq(conn_expire(&fixture.conn, CONN_FIXTURE_START), CONN_CLOSE);
+    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    cr_assert_eq(record.result, RESULT_UNCONFIRMED);
+    cr_assert_eq(record.bytes, fixture.greeting.size);
+    cr_assert_lt(record.bytes_acked, record.bytes);
+    free(fixture.greeting.bytes);
 }
 
 /* However long it takes for the last of it, LingerSec= begins then. */
 Test(conn_endings, a_client_that_acknowledges_late_has_time_to_close)
 {
-    struct scene scene;
-    uint64_t now = SCENE_START;
+    struct conn_fixture fixture;
+    uint64_t now = CONN_FIXTURE_START;
 
-    scene_greet_reluctant(&scene);
-    cr_assert_eq(scene_step(&scene), CONN_WAIT_ACKNOWLEDGEMENT);
+    conn_fixture_greet_reluctant(&fixture);
+    cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_ACKNOWLEDGEMENT);
     for (int i = 0; i < 3; i++) {
-        scene.conn.progressed = false;
-        read_a_little(&scene);
-        cr_assert_eq(conn_expire(&scene.conn, now += 30 * SCENE_SECOND), CONN_WAIT_ACKNOWLEDGEMENT);
-        cr_assert(scene.conn.progressed, "its time must start anew");
+        fixture.conn.progressed = false;
+        read_a_little(&fixture);
+        cr_assert_eq(conn_expire(&fixture.conn, now += 30 * CONN_FIXTURE_SECOND),
+                     CONN_WAIT_ACKNOWLEDGEMENT);
+        cr_assert(fixture.conn.progressed, "its time must start anew");
     }
-    while (net_outstanding(scene.conn.fd) > 0)
-        (void)recv(scene.pair.client, (char[4096]){0}, 4096, MSG_DONTWAIT);
-    cr_assert_eq(conn_expire(&scene.conn, now), CONN_WAIT_CLOSE);
-    cr_assert_eq(conn_deadline_usec(&scene.conn), now + scene.terms.linger_usec);
-    cr_assert_eq(conn_expire(&scene.conn, now + scene.terms.linger_usec), CONN_CLOSE);
-    cr_assert_eq(scene_finish(&scene).result, RESULT_DELIVERED);
-    free(scene.greeting.bytes);
+    while (net_outstanding(fixture.conn.fd) > 0)
+        (void)recv(fixture.pair.client, (char[4096]){0}, 4096, MSG_DONTWAIT);
+    cr_assert_eq(conn_expire(&fixture.conn, now), CONN_WAIT_CLOSE);
+    cr_assert_eq(conn_deadline_usec(&fixture.conn), now + fixture.settings.linger_usec);
+    cr_assert_eq(conn_expire(&fixture.conn, now + fixture.settings.linger_usec), CONN_CLOSE);
+    cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
+    free(fixture.greeting.bytes);
 }
 
 Test(conn_endings, let_go_after_the_linger_with_all_acknowledged_is_delivered)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
 
-    scene_set(&scene, net_tcp_pair(), scene_hello());
-    cr_assert_eq(scene_begin(&scene), CONN_WAIT_SOON);
-    NET_WAIT_UNTIL(net_outstanding(scene.conn.fd) == 0);
-    cr_assert_eq(scene_step(&scene), CONN_WAIT_CLOSE);
-    cr_assert_eq(conn_expire(&scene.conn, SCENE_START), CONN_CLOSE);
-    cr_assert_eq(scene_finish(&scene).result, RESULT_DELIVERED);
+    conn_fixture_set(&fixture, net_tcp_pair(), conn_fixture_hello());
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
+    NET_WAIT_UNTIL(net_outstanding(fixture.conn.fd) == 0);
+    cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_CLOSE);
+    cr_assert_eq(conn_expire(&fixture.conn, CONN_FIXTURE_START), CONN_CLOSE);
+    cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
 }
 
 /* Tells a story while the other end acknowledges nothing, whose socket stays open meanwhile.
  * Returns whether it was so, and *RET_ACKED is what the kernel counted. */
-static bool tell_of_reluctant(struct connlog_connection *ret_story, uint64_t *ret_acked)
+static bool tell_of_reluctant(struct logger_log_connection *ret_record, uint64_t *ret_acked)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
 
-    scene_greet_reluctant(&scene);
-    int fd = dup(scene.conn.fd);
+    conn_fixture_greet_reluctant(&fixture);
+    int fd = dup(fixture.conn.fd);
     uint64_t before = acked_by_kernel(fd);
-    *ret_story = scene_finish(&scene);
+    *ret_record = conn_fixture_finish(&fixture);
     *ret_acked = acked_by_kernel(fd);
     close(fd);
-    close(scene.pair.client);
-    free(scene.greeting.bytes);
+    close(fixture.pair.client);
+    free(fixture.greeting.bytes);
     return before == *ret_acked;
 }
 
 Test(conn_endings, the_bytes_acknowledged_are_those_that_the_kernel_counts)
 {
-    struct connlog_connection story;
+    struct logger_log_connection record;
     uint64_t acked;
 
-    NET_WAIT_UNTIL(tell_of_reluctant(&story, &acked));
+    NET_WAIT_UNTIL(tell_of_reluctant(&record, &acked));
     cr_assert_gt(acked, 0);
-    cr_assert_eq(story.bytes_acked, acked);
+    cr_assert_eq(record.bytes_acked, acked);
 }
 
 ParameterizedTestParameters(conn_endings, let_go_with_its_input_unread_has_its_greeting)
@@ -303,28 +305,29 @@ ParameterizedTestParameters(conn_endings, let_go_with_its_input_unread_has_its_g
 ParameterizedTest(int *kind, conn_endings, let_go_with_its_input_unread_has_its_greeting,
                   .timeout = 60)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
     char text[64];
 
-    scene_set(&scene, *kind == 0 ? net_tcp_pair() : net_local_pair(*kind), scene_hello());
-    net_chatter(scene.pair.client, 100);
-    net_wait(scene.pair.server, POLLIN);
-    cr_assert_eq(scene_begin(&scene), CONN_WAIT_SOON);
-    scene_finish(&scene);
-    cr_assert_eq(net_read_to_end(scene.pair.client, text, sizeof(text)),
-                 (ssize_t)strlen(SCENE_HELLO));
+    conn_fixture_set(&fixture, *kind == 0 ? net_tcp_pair() : net_local_pair(*kind),
+                     conn_fixture_hello());
+    net_chatter(fixture.pair.client, 100);
+    net_wait(fixture.pair.server, POLLIN);
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
+    conn_fixture_finish(&fixture);
+    cr_assert_eq(net_read_to_end(fixture.pair.client, text, sizeof(text)),
+                 (ssize_t)strlen(CONN_FIXTURE_HELLO));
 }
 
 Test(conn_endings, let_go_amid_the_greeting_is_partial)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
 
-    stop_midway(&scene, net_tcp_pair());
-    struct connlog_connection story = scene_finish(&scene);
-    cr_assert_eq(story.result, RESULT_PARTIAL);
-    cr_assert_gt(story.bytes, 0);
-    cr_assert_leq(story.bytes_acked, story.bytes);
-    free(scene.greeting.bytes);
+    stop_midway(&fixture, net_tcp_pair());
+    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    cr_assert_eq(record.result, RESULT_PARTIAL);
+    cr_assert_gt(record.bytes, 0);
+    cr_assert_leq(record.bytes_acked, record.bytes);
+    free(fixture.greeting.bytes);
 }
 
 struct failure {
@@ -343,26 +346,26 @@ ParameterizedTestParameters(conn_endings, a_failed_send_ends_it)
 
 ParameterizedTest(struct failure *failure, conn_endings, a_failed_send_ends_it, .timeout = 60)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
 
-    scene_set(&scene, net_tcp_pair(), scene_hello());
+    conn_fixture_set(&fixture, net_tcp_pair(), conn_fixture_hello());
     send_error = failure->error;
-    cr_assert_eq(scene_begin(&scene), CONN_CLOSE);
-    cr_assert_eq(scene_finish(&scene).result, failure->result);
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_CLOSE);
+    cr_assert_eq(conn_fixture_finish(&fixture).result, failure->result);
 }
 
 Test(conn_endings, goes_on_after_the_kernel_was_out_of_memory)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
     char text[64];
 
-    scene_set(&scene, net_tcp_pair(), scene_hello());
+    conn_fixture_set(&fixture, net_tcp_pair(), conn_fixture_hello());
     send_error = ENOBUFS;
-    cr_assert_eq(scene_begin(&scene), CONN_WAIT_SOON);
-    cr_assert_eq(scene.conn.state, CONN_WRITING);
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
+    cr_assert_eq(fixture.conn.state, CONN_WRITING);
     send_error = 0;
-    cr_assert_eq(scene_step(&scene), CONN_WAIT_SOON);
-    cr_assert_eq(scene.conn.state, CONN_GREETED);
-    cr_assert_eq(net_read_to_end(scene.pair.client, text, sizeof(text)),
-                 (ssize_t)strlen(SCENE_HELLO));
+    cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_SOON);
+    cr_assert_eq(fixture.conn.state, CONN_GREETED);
+    cr_assert_eq(net_read_to_end(fixture.pair.client, text, sizeof(text)),
+                 (ssize_t)strlen(CONN_FIXTURE_HELLO));
 }

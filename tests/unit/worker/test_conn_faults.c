@@ -11,6 +11,8 @@
 #include <sys/syscall.h>
 
 #include "greetd/base/cleanup.h"
+#include "greetd/base/clock.h"
+#include "greetd/metrics/result.h"
 #include "support/acceptor_fixture.h"
 #include "support/descriptors.h"
 #include "support/fake_logger.h"
@@ -113,23 +115,23 @@ static void see(struct seen *seen, int client, const struct greeting *greeting)
 /* Goes round until the one client's story is told. The client leaves when it has heard the end, but
  * not at once, so that it is waited for. The time told to greetd passes in steps of a timer's, each
  * of which gives the kernel a real millisecond to deliver. */
-static struct seen go_on_until_told(struct accepting *a, int *client)
+static struct seen go_on_until_told(struct acceptor_fixture *a, int *client)
 {
-    uint64_t now_usec = ACCEPTING_START;
+    uint64_t now_usec = ACCEPTOR_FIXTURE_START;
     struct seen seen = {0};
 
-    for (int left = NET_BOUND_MSEC; told.n == 0; left--) {
+    for (int left = NET_BOUND_MSEC; last_status.n == 0; left--) {
         cr_assert_gt(left, 0, "the client is never done with");
-        cr_assert_eq(accepting_go_round(a, now_usec), 0);
+        cr_assert_eq(acceptor_fixture_run_once(a, now_usec), 0);
         if (*client >= 0)
-            see(&seen, *client, &a->place.greetings[0]);
-        if (seen.ended && now_usec > ACCEPTING_START + 4 * CONN_SOON_USEC)
-            *client = util_close(*client);
+            see(&seen, *client, &a->snapshot_fixture.greetings[0]);
+        if (seen.ended && now_usec > ACCEPTOR_FIXTURE_START + 4 * CONN_SOON_USEC)
+            *client = safe_close(*client);
         poll(NULL, 0, 1);
         now_usec += CONN_SOON_USEC;
     }
-    NET_WAIT_UNTIL(*client < 0 ||
-                   (see(&seen, *client, &a->place.greetings[0]), seen.ended || seen.broken));
+    NET_WAIT_UNTIL(*client < 0 || (see(&seen, *client, &a->snapshot_fixture.greetings[0]),
+                                   seen.ended || seen.broken));
     return seen;
 }
 
@@ -138,24 +140,24 @@ static struct seen go_on_until_told(struct accepting *a, int *client)
  */
 static void check_outcome(const struct seen *seen, const struct greeting *greeting)
 {
-    const struct connlog_connection *story = &told.stories[0];
+    const struct logger_log_connection *record = &last_status.records[0];
     bool harmless = fault.struck == 0 || fault.error == EINTR || fault.error == EAGAIN ||
                     fault.call == CALL_ACCEPT || fault.call == CALL_EPOLL_CTL ||
                     (fault.call == CALL_SEND && fault.error != ECONNRESET);
 
-    cr_assert_eq(told.n, 1);
-    cr_assert_leq(story->bytes_acked, story->bytes);
-    cr_assert_leq(seen->size, story->bytes);
+    cr_assert_eq(last_status.n, 1);
+    cr_assert_leq(record->bytes_acked, record->bytes);
+    cr_assert_leq(seen->size, record->bytes);
     if (harmless) {
         cr_assert_eq(seen->size, greeting->size);
         cr_assert(seen->ended);
-        cr_assert_eq(story->result, RESULT_DELIVERED);
+        cr_assert_eq(record->result, RESULT_DELIVERED);
     } else if (seen->size < greeting->size) {
-        cr_assert_eq(story->result, fault.error == ECONNRESET ? RESULT_RESET : RESULT_ERROR);
+        cr_assert_eq(record->result, fault.error == ECONNRESET ? RESULT_RESET : RESULT_ERROR);
     } else {
         /* By when the kernel has told that all was acknowledged is a matter of time. */
-        cr_assert(story->result == RESULT_DELIVERED ||
-                  story->result == (fault.error == ECONNRESET ? RESULT_RESET : RESULT_ERROR));
+        cr_assert(record->result == RESULT_DELIVERED ||
+                  record->result == (fault.error == ECONNRESET ? RESULT_RESET : RESULT_ERROR));
     }
 }
 
@@ -165,36 +167,36 @@ static bool live_once(void)
 {
     static char bytes[GREETING_SIZE];
     struct greeting_piece piece = {.size = sizeof(bytes), .variable = variable_find("metrics", 7)};
-    struct accepting a;
+    struct acceptor_fixture a;
     size_t before = descriptors_count();
     int error = fault.error;
 
     memset(bytes, 'x', sizeof(bytes));
     fault.n = fault.struck = 0;
-    told.n = told.n_errors = 0;
+    last_status.n = last_status.n_errors = 0;
     fault.error = 0;
-    accepting_open(&a, 1, 2);
-    a.place.greetings[0] = (struct greeting){
+    acceptor_fixture_open(&a, 1, 2);
+    a.snapshot_fixture.greetings[0] = (struct greeting){
         .bytes = bytes,
         .size = sizeof(bytes),
         .pieces = made_up ? &piece : NULL,
         .n_pieces = made_up,
     };
-    a.clients.newest->lanes[0].terms.expects_data = on_data;
-    a.clients.newest->lanes[0].terms.data_timeout_usec = DEADLINE_NEVER;
-    int client = place_connect(&a.place, 0);
+    a.clients.newest->listeners[0].settings.greet_on_data = on_data;
+    a.clients.newest->listeners[0].settings.data_timeout_usec = USEC_INFINITY;
+    int client = snapshot_fixture_connect(&a.snapshot_fixture, 0);
     cr_assert_eq(send(client, "hello", 5, MSG_NOSIGNAL), 5);
     fault.error = error;
 
     struct seen seen = go_on_until_told(&a, &client);
-    check_outcome(&seen, &a.place.greetings[0]);
+    check_outcome(&seen, &a.snapshot_fixture.greetings[0]);
     cr_assert_eq(a.clients.n, 0);
     cr_assert_eq(a.clients.n_ended, 1);
     cr_assert_leq(a.clients.touched, 1);
 
-    util_close(client);
+    safe_close(client);
     close(a.acceptor.epoll_fd);
-    accepting_close(&a);
+    acceptor_fixture_close(&a);
     cr_assert_eq(descriptors_count(), before);
     return fault.struck > 0;
 }
@@ -248,5 +250,5 @@ Test(conn_faults, a_byte_at_a_time_is_as_good_as_all_at_once, .timeout = 60)
 {
     fault.dribble = true;
     cr_assert_not(live_once());
-    cr_assert_eq(told.stories[0].bytes, GREETING_SIZE);
+    cr_assert_eq(last_status.records[0].bytes, GREETING_SIZE);
 }

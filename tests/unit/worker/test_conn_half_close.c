@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "greetd/base/cleanup.h"
+#include "greetd/metrics/result.h"
 #include "greetd/worker/conn.h"
 #include "support/conn_fixture.h"
 #include "support/net.h"
@@ -30,55 +31,55 @@ static bool has_hung_up(int fd)
 /* A hang-up says that both ends have sent all, not that all has arrived. */
 Test(conn_half_close, a_half_close_is_no_acknowledgement)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
     _cleanup_free_ char *bytes = NULL;
 
-    scene_greet_reluctant(&scene);
-    shutdown(scene.pair.client, SHUT_WR);
-    net_wait(scene.conn.fd, POLLIN);
-    cr_assert(has_hung_up(scene.conn.fd));
-    cr_assert_eq(scene_look(&scene), CONN_WAIT_ACKNOWLEDGEMENT);
-    cr_assert_eq(scene_step(&scene), CONN_WAIT_ACKNOWLEDGEMENT);
+    conn_fixture_greet_reluctant(&fixture);
+    shutdown(fixture.pair.client, SHUT_WR);
+    net_wait(fixture.conn.fd, POLLIN);
+    cr_assert(has_hung_up(fixture.conn.fd));
+    cr_assert_eq(conn_fixture_poll(&fixture), CONN_WAIT_ACKNOWLEDGEMENT);
+    cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_ACKNOWLEDGEMENT);
 
-    bytes = malloc(scene.greeting.size);
-    cr_assert_eq(net_read_to_end(scene.pair.client, bytes, scene.greeting.size),
-                 (ssize_t)scene.greeting.size);
-    NET_WAIT_UNTIL(net_outstanding(scene.conn.fd) == 0);
-    cr_assert_eq(scene_step(&scene), CONN_CLOSE);
-    cr_assert_eq(scene_finish(&scene).result, RESULT_DELIVERED);
-    free(scene.greeting.bytes);
+    bytes = malloc(fixture.greeting.size);
+    cr_assert_eq(net_read_to_end(fixture.pair.client, bytes, fixture.greeting.size),
+                 (ssize_t)fixture.greeting.size);
+    NET_WAIT_UNTIL(net_outstanding(fixture.conn.fd) == 0);
+    cr_assert_eq(conn_fixture_step(&fixture), CONN_CLOSE);
+    cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
+    free(fixture.greeting.bytes);
 }
 
 /* Both are there at the first look, and nothing will come after them. */
 Test(conn_half_close, together_with_a_reset_is_a_reset)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
 
-    scene_greet_reluctant(&scene);
-    shutdown(scene.pair.client, SHUT_WR);
-    net_wait(scene.conn.fd, POLLIN);
-    net_reset(scene.pair.client);
-    NET_WAIT_UNTIL(has_failed(scene.conn.fd));
-    cr_assert_eq(scene_look(&scene), CONN_CLOSE);
-    cr_assert_eq(scene_finish(&scene).result, RESULT_RESET);
-    free(scene.greeting.bytes);
+    conn_fixture_greet_reluctant(&fixture);
+    shutdown(fixture.pair.client, SHUT_WR);
+    net_wait(fixture.conn.fd, POLLIN);
+    net_reset(fixture.pair.client);
+    NET_WAIT_UNTIL(has_failed(fixture.conn.fd));
+    cr_assert_eq(conn_fixture_poll(&fixture), CONN_CLOSE);
+    cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_RESET);
+    free(fixture.greeting.bytes);
 }
 
 /* recv(2) returns 0 then, as if nothing had happened since the end of stream. */
 Test(conn_half_close, followed_by_a_reset_is_a_reset)
 {
-    struct scene scene;
+    struct conn_fixture fixture;
 
-    scene_greet_reluctant(&scene);
-    shutdown(scene.pair.client, SHUT_WR);
-    net_wait(scene.conn.fd, POLLIN);
-    cr_assert_eq(scene_step(&scene), CONN_WAIT_ACKNOWLEDGEMENT);
-    cr_assert(scene.conn.input_ended);
-    net_reset(scene.pair.client);
-    net_wait(scene.conn.fd, 0);
-    NET_WAIT_UNTIL(scene_step(&scene) == CONN_CLOSE);
-    struct connlog_connection story = scene_finish(&scene);
-    cr_assert_eq(story.result, RESULT_RESET);
-    cr_assert_lt(story.bytes_acked, story.bytes);
-    free(scene.greeting.bytes);
+    conn_fixture_greet_reluctant(&fixture);
+    shutdown(fixture.pair.client, SHUT_WR);
+    net_wait(fixture.conn.fd, POLLIN);
+    cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_ACKNOWLEDGEMENT);
+    cr_assert(fixture.conn.input_ended);
+    net_reset(fixture.pair.client);
+    net_wait(fixture.conn.fd, 0);
+    NET_WAIT_UNTIL(conn_fixture_step(&fixture) == CONN_CLOSE);
+    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    cr_assert_eq(record.result, RESULT_RESET);
+    cr_assert_lt(record.bytes_acked, record.bytes);
+    free(fixture.greeting.bytes);
 }

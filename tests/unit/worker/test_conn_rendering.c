@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "greetd/base/cleanup.h"
+#include "greetd/metrics/result.h"
 #include "greetd/worker/conn.h"
 #include "support/conn_fixture.h"
 #include "support/fake_send.h"
@@ -19,7 +20,7 @@ TestSuite(conn_rendering, .timeout = 60);
 
 /* The value of $metrics; the greeting is this and the number of the connection. */
 static struct variable_text metrics;
-static struct rendering rendering;
+static struct render render;
 
 /* SIZE bytes at CONTEXT. */
 struct text {
@@ -40,26 +41,26 @@ static size_t write_text(void *context, char *buffer, size_t size)
 }
 
 /* A client that is told all of TEXT, whatever it holds, and its number, which is 7. */
-static void set(struct scene *scene, struct net_pair pair, struct text *text)
+static void set(struct conn_fixture *fixture, struct net_pair pair, struct text *text)
 {
     struct greeting *greeting = NULL;
-    struct report report = REPORT_NULL;
+    struct diagnostics diagnostics = DIAGNOSTICS_NULL;
 
-    cr_assert_eq(
-        greeting_new_from_template(&greeting, "$metrics #$connection", "f:1", "Message", &report),
-        0);
-    scene_set(scene, pair, *greeting);
+    cr_assert_eq(greeting_new_from_template(&greeting, "$metrics #$connection", "f:1", "Message",
+                                            &diagnostics),
+                 0);
+    conn_fixture_set(fixture, pair, *greeting);
     free(greeting);
     metrics = (struct variable_text){.write = write_text, .context = text};
-    rendering = (struct rendering){.metrics = metrics};
-    scene->terms.rendering = &rendering;
+    render = (struct render){.metrics = metrics};
+    fixture->settings.render = &render;
 }
 
-static void unset(struct scene *scene)
+static void unset(struct conn_fixture *fixture)
 {
-    free(scene->greeting.bytes);
-    free(scene->greeting.pieces);
-    rendering_deinit(&rendering);
+    free(fixture->greeting.bytes);
+    free(fixture->greeting.pieces);
+    render_deinit(&render);
 }
 
 static struct text huge_text(void)
@@ -71,7 +72,7 @@ static struct text huge_text(void)
  * was made up. */
 static void use_rendering_otherwise(void)
 {
-    memset(rendering.bytes, '-', rendering.capacity);
+    memset(render.bytes, '-', render.capacity);
 }
 
 static struct net_pair pair_of_kind(int kind)
@@ -89,37 +90,37 @@ ParameterizedTestParameters(conn_rendering, is_sent_at_once_if_the_kernel_takes_
 ParameterizedTest(int *kind, conn_rendering, is_sent_at_once_if_the_kernel_takes_it, .timeout = 60)
 {
     struct text text = {"Hello", 5};
-    struct scene scene;
+    struct conn_fixture fixture;
     char bytes[64];
 
-    set(&scene, pair_of_kind(*kind), &text);
-    cr_assert_eq(scene_begin(&scene), CONN_WAIT_SOON);
-    cr_assert_not(scene.conn.has_rest);
-    cr_assert_eq(net_read_to_end(scene.pair.client, bytes, sizeof(bytes)), 8);
+    set(&fixture, pair_of_kind(*kind), &text);
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
+    cr_assert_not(fixture.conn.has_unsent);
+    cr_assert_eq(net_read_to_end(fixture.pair.client, bytes, sizeof(bytes)), 8);
     cr_assert_arr_eq(bytes, "Hello #7", 8);
-    close(scene.pair.client);
-    cr_assert_eq(scene_step_while(&scene, CONN_WAIT_CLOSE), CONN_CLOSE);
+    close(fixture.pair.client);
+    cr_assert_eq(conn_fixture_step_while(&fixture, CONN_WAIT_CLOSE), CONN_CLOSE);
 
-    struct connlog_connection story = scene_finish(&scene);
-    cr_assert_eq(story.result, RESULT_DELIVERED);
-    cr_assert_eq(story.bytes, 8);
-    cr_assert_eq(story.number, 7);
-    unset(&scene);
+    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    cr_assert_eq(record.result, RESULT_DELIVERED);
+    cr_assert_eq(record.bytes, 8);
+    cr_assert_eq(record.number, 7);
+    unset(&fixture);
 }
 
 Test(conn_rendering, may_be_empty)
 {
     struct text text = {"", 0};
-    struct scene scene;
+    struct conn_fixture fixture;
     char byte;
 
-    set(&scene, net_tcp_pair(), &text);
-    scene.greeting.n_pieces = 1;
-    cr_assert_eq(scene_begin(&scene), CONN_WAIT_SOON);
-    cr_assert_eq(net_read_to_end(scene.pair.client, &byte, 1), 0);
-    NET_WAIT_UNTIL(net_outstanding(scene.conn.fd) == 0);
-    cr_assert_eq(scene_finish(&scene).result, RESULT_DELIVERED);
-    unset(&scene);
+    set(&fixture, net_tcp_pair(), &text);
+    fixture.greeting.n_pieces = 1;
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
+    cr_assert_eq(net_read_to_end(fixture.pair.client, &byte, 1), 0);
+    NET_WAIT_UNTIL(net_outstanding(fixture.conn.fd) == 0);
+    cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
+    unset(&fixture);
 }
 
 ParameterizedTestParameters(conn_rendering, is_kept_for_a_slow_reader)
@@ -131,75 +132,75 @@ ParameterizedTest(int *kind, conn_rendering, is_kept_for_a_slow_reader, .timeout
 {
     struct text text = huge_text();
     _cleanup_free_ char *bytes = malloc(HUGE + 3);
-    struct scene scene;
+    struct conn_fixture fixture;
 
-    set(&scene, pair_of_kind(*kind), &text);
-    scene.terms.records = *kind == SOCK_SEQPACKET;
-    cr_assert_eq(scene_begin(&scene), CONN_WAIT_WRITE);
-    cr_assert(scene.conn.has_rest);
+    set(&fixture, pair_of_kind(*kind), &text);
+    fixture.settings.records = *kind == SOCK_SEQPACKET;
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_WRITE);
+    cr_assert(fixture.conn.has_unsent);
     use_rendering_otherwise();
     for (size_t n = 0; n < HUGE + 3;) {
         size_t left = HUGE + 3 - n, piece = left < 65536 ? left : 65536;
 
-        net_wait(scene.pair.client, POLLIN);
-        ssize_t r = recv(scene.pair.client, bytes + n, piece, 0);
+        net_wait(fixture.pair.client, POLLIN);
+        ssize_t r = recv(fixture.pair.client, bytes + n, piece, 0);
         cr_assert_gt(r, 0);
         n += (size_t)r;
-        if (scene.conn.state == CONN_WRITING)
-            scene_step(&scene);
+        if (fixture.conn.state == CONN_WRITING)
+            conn_fixture_step(&fixture);
     }
     cr_assert_arr_eq(bytes, text.bytes, HUGE);
     cr_assert_arr_eq(bytes + HUGE, " #7", 3);
-    cr_assert_eq(net_read_to_end(scene.pair.client, bytes, 1), 0);
-    cr_assert_eq(scene.conn.state, CONN_GREETED);
-    cr_assert_not(scene.conn.has_rest);
+    cr_assert_eq(net_read_to_end(fixture.pair.client, bytes, 1), 0);
+    cr_assert_eq(fixture.conn.state, CONN_GREETED);
+    cr_assert_not(fixture.conn.has_unsent);
 
-    close(scene.pair.client);
-    cr_assert_eq(scene_step_while(&scene, CONN_WAIT_CLOSE), CONN_CLOSE);
-    struct connlog_connection story = scene_finish(&scene);
-    cr_assert_eq(story.result, RESULT_DELIVERED);
-    cr_assert_eq(story.bytes, HUGE + 3);
-    cr_assert_eq(story.number, 7);
-    unset(&scene);
+    close(fixture.pair.client);
+    cr_assert_eq(conn_fixture_step_while(&fixture, CONN_WAIT_CLOSE), CONN_CLOSE);
+    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    cr_assert_eq(record.result, RESULT_DELIVERED);
+    cr_assert_eq(record.bytes, HUGE + 3);
+    cr_assert_eq(record.number, 7);
+    unset(&fixture);
     free((char *)text.bytes);
 }
 
 Test(conn_rendering, is_kept_while_the_kernel_has_no_memory)
 {
     struct text text = {"Hello", 5};
-    struct scene scene;
+    struct conn_fixture fixture;
     char bytes[64];
 
-    set(&scene, net_tcp_pair(), &text);
+    set(&fixture, net_tcp_pair(), &text);
     send_error = ENOBUFS;
-    cr_assert_eq(scene_begin(&scene), CONN_WAIT_SOON);
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
     use_rendering_otherwise();
-    cr_assert_eq(scene_step(&scene), CONN_WAIT_SOON);
-    cr_assert(scene.conn.has_rest);
+    cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_SOON);
+    cr_assert(fixture.conn.has_unsent);
     send_error = 0;
-    cr_assert_eq(scene_step(&scene), CONN_WAIT_SOON);
-    cr_assert_not(scene.conn.has_rest);
-    cr_assert_eq(net_read_to_end(scene.pair.client, bytes, sizeof(bytes)), 8);
+    cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_SOON);
+    cr_assert_not(fixture.conn.has_unsent);
+    cr_assert_eq(net_read_to_end(fixture.pair.client, bytes, sizeof(bytes)), 8);
     cr_assert_arr_eq(bytes, "Hello #7", 8);
-    scene_finish(&scene);
-    unset(&scene);
+    conn_fixture_finish(&fixture);
+    unset(&fixture);
 }
 
 Test(conn_rendering, is_freed_with_a_client_that_goes_in_the_middle)
 {
     struct text text = huge_text();
-    struct scene scene;
+    struct conn_fixture fixture;
 
-    set(&scene, net_tcp_pair(), &text);
-    cr_assert_eq(scene_begin(&scene), CONN_WAIT_WRITE);
-    net_reset(scene.pair.client);
-    net_wait(scene.conn.fd, POLLIN);
-    cr_assert_eq(scene_step(&scene), CONN_CLOSE);
-    struct connlog_connection story = scene_finish(&scene);
-    cr_assert_eq(story.result, RESULT_RESET);
-    cr_assert_eq(story.number, 7);
-    cr_assert_not(scene.conn.has_rest);
-    unset(&scene);
+    set(&fixture, net_tcp_pair(), &text);
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_WRITE);
+    net_reset(fixture.pair.client);
+    net_wait(fixture.conn.fd, POLLIN);
+    cr_assert_eq(conn_fixture_step(&fixture), CONN_CLOSE);
+    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    cr_assert_eq(record.result, RESULT_RESET);
+    cr_assert_eq(record.number, 7);
+    cr_assert_not(fixture.conn.has_unsent);
+    unset(&fixture);
     free((char *)text.bytes);
 }
 
@@ -212,13 +213,13 @@ static size_t write_endless(void *context, char *buffer, size_t size)
 Test(conn_rendering, is_an_error_if_it_can_not_be_made_up)
 {
     struct text text = {"", 0};
-    struct scene scene;
+    struct conn_fixture fixture;
 
-    set(&scene, net_tcp_pair(), &text);
-    rendering.metrics.write = write_endless;
-    cr_assert_eq(scene_begin(&scene), CONN_CLOSE);
-    struct connlog_connection story = scene_finish(&scene);
-    cr_assert_eq(story.result, RESULT_ERROR);
-    cr_assert_eq(story.bytes, 0);
-    unset(&scene);
+    set(&fixture, net_tcp_pair(), &text);
+    render.metrics.write = write_endless;
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_CLOSE);
+    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    cr_assert_eq(record.result, RESULT_ERROR);
+    cr_assert_eq(record.bytes, 0);
+    unset(&fixture);
 }

@@ -6,258 +6,259 @@
 #include <pthread.h>
 #include <sys/socket.h>
 
-#include "greetd/base/timeout_queue.h"
+#include "greetd/base/clock.h"
 #include "support/logger_options.h"
 #include "support/net.h"
 #include "support/snapshot_fixture.h"
 
 TestSuite(pool, .timeout = 120);
 
-struct scene {
-    struct place place;
-    struct log log;
-    struct connlog *connlog;
+struct fixture {
+    struct snapshot_fixture snapshot_fixture;
+    struct sink sink;
+    struct logger *logger;
     struct pool *pool;
 };
 
-static void prepare(struct scene *scene, size_t n_endpoints)
+static void prepare(struct fixture *fixture, size_t n_bindings)
 {
-    place_open(&scene->place, n_endpoints);
-    log_init(&scene->log, open("/dev/null", O_WRONLY | O_CLOEXEC));
-    cr_assert_eq(connlog_start(&scene->connlog, &scene->log, 8, &CONNLOG_EVERYTHING), 0);
+    snapshot_fixture_open(&fixture->snapshot_fixture, n_bindings);
+    sink_init(&fixture->sink, open("/dev/null", O_WRONLY | O_CLOEXEC));
+    cr_assert_eq(logger_start(&fixture->logger, &fixture->sink, 8, &LOGGER_EVERYTHING), 0);
 }
 
-static void await_state(struct scene *scene, enum worker_state state)
+static void await_state(struct fixture *fixture, enum worker_state state)
 {
     int error;
 
-    while (pool_state(scene->pool, &error) < state)
-        net_wait(pool_changed_fd(scene->pool), POLLIN);
-    cr_assert_eq(pool_state(scene->pool, &error), state);
+    while (pool_state(fixture->pool, &error) < state)
+        net_wait(pool_changed_fd(fixture->pool), POLLIN);
+    cr_assert_eq(pool_state(fixture->pool, &error), state);
 }
 
-static void start(struct scene *scene, unsigned n_workers, uint64_t max_connections)
+static void start(struct fixture *fixture, unsigned n_workers, uint64_t max_connections)
 {
-    cr_assert_eq(pool_start(&scene->pool, scene->place.endpoints, n_workers, max_connections,
-                            scene->connlog),
+    cr_assert_eq(pool_start(&fixture->pool, fixture->snapshot_fixture.snapshot, n_workers,
+                            max_connections, fixture->logger),
                  0);
-    await_state(scene, WORKER_ACCEPTING);
+    await_state(fixture, WORKER_ACCEPTING);
 }
 
-static void finish(struct scene *scene)
+static void finish(struct fixture *fixture)
 {
-    cr_assert_eq(pool_end(scene->pool, DEADLINE_NEVER), 0);
-    cr_assert_eq(connlog_stop(scene->connlog, DEADLINE_NEVER), 0);
-    pool_free(scene->pool);
-    place_close(&scene->place);
+    cr_assert_eq(pool_end(fixture->pool, USEC_INFINITY), 0);
+    cr_assert_eq(logger_stop(fixture->logger, USEC_INFINITY), 0);
+    pool_free(fixture->pool);
+    snapshot_fixture_close(&fixture->snapshot_fixture);
 }
 
 static void *come_and_go(void *p)
 {
-    const struct place *place = p;
+    const struct snapshot_fixture *snapshot_fixture = p;
 
     for (size_t i = 0; i < 100; i++)
-        place_read_hello(net_connect(&place->addresses[i % 2]));
+        snapshot_fixture_read_hello(net_connect(&snapshot_fixture->addresses[i % 2]));
     return NULL;
 }
 
 Test(pool, greets_all_clients_with_all_workers)
 {
-    struct scene scene;
+    struct fixture fixture;
     pthread_t threads[6];
 
-    prepare(&scene, 2);
-    start(&scene, 4, 100);
-    cr_assert_eq(pool_n_workers(scene.pool), 4);
+    prepare(&fixture, 2);
+    start(&fixture, 4, 100);
+    cr_assert_eq(pool_n_workers(fixture.pool), 4);
     for (size_t i = 0; i < 6; i++)
-        cr_assert_eq(pthread_create(&threads[i], NULL, come_and_go, &scene.place), 0);
+        cr_assert_eq(pthread_create(&threads[i], NULL, come_and_go, &fixture.snapshot_fixture), 0);
     for (size_t i = 0; i < 6; i++)
         pthread_join(threads[i], NULL);
 
-    pool_post(scene.pool, WORKER_STOP);
-    await_state(&scene, WORKER_ENDED);
-    struct metrics_sums sums = pool_sums(scene.pool);
+    pool_post(fixture.pool, WORKER_STOP);
+    await_state(&fixture, WORKER_ENDED);
+    struct metrics_sums sums = pool_sums(fixture.pool);
     cr_assert_eq(sums.accepted, 600);
     cr_assert_eq(sums.ended, 600);
     cr_assert_eq(sums.greeted, 600);
     cr_assert_eq(sums.refused, 0);
-    cr_assert_eq(sums.bytes_sent, 600 * strlen(PLACE_HELLO));
-    finish(&scene);
+    cr_assert_eq(sums.bytes_sent, 600 * strlen(SNAPSHOT_FIXTURE_HELLO));
+    finish(&fixture);
 }
 
 Test(pool, has_no_more_workers_than_clients_to_hold)
 {
-    struct scene scene;
+    struct fixture fixture;
 
-    prepare(&scene, 1);
-    start(&scene, 8, 3);
-    cr_assert_eq(pool_n_workers(scene.pool), 3);
-    place_read_hello(net_connect(&scene.place.addresses[0]));
-    finish(&scene);
+    prepare(&fixture, 1);
+    start(&fixture, 8, 3);
+    cr_assert_eq(pool_n_workers(fixture.pool), 3);
+    snapshot_fixture_read_hello(net_connect(&fixture.snapshot_fixture.addresses[0]));
+    finish(&fixture);
 }
 
 Test(pool, holds_as_many_clients_as_it_may_and_lets_the_others_wait)
 {
-    struct scene scene;
-    char *bytes = malloc(PLACE_HUGE);
+    struct fixture fixture;
+    char *bytes = malloc(SNAPSHOT_FIXTURE_HUGE);
     int clients[7];
 
-    prepare(&scene, 1);
-    place_make_huge(&scene.place, 0);
-    start(&scene, 3, 5);
+    prepare(&fixture, 1);
+    snapshot_fixture_make_huge(&fixture.snapshot_fixture, 0);
+    start(&fixture, 3, 5);
     for (size_t i = 0; i < 7; i++)
-        clients[i] = net_connect(&scene.place.addresses[0]);
-    NET_WAIT_UNTIL(pool_sums(scene.pool).accepted >= 5);
-    net_wait(scene.place.listeners[0].fd, POLLIN);
+        clients[i] = net_connect(&fixture.snapshot_fixture.addresses[0]);
+    NET_WAIT_UNTIL(pool_sums(fixture.pool).accepted >= 5);
+    net_wait(fixture.snapshot_fixture.listeners[0].fd, POLLIN);
 
     /* Each that goes makes room for one more. */
     for (size_t gone = 1; gone <= 2; gone++) {
-        cr_assert_eq(pool_sums(scene.pool).accepted, 4 + gone);
+        cr_assert_eq(pool_sums(fixture.pool).accepted, 4 + gone);
         net_reset(clients[gone - 1]);
-        NET_WAIT_UNTIL(pool_sums(scene.pool).accepted >= 5 + gone);
+        NET_WAIT_UNTIL(pool_sums(fixture.pool).accepted >= 5 + gone);
     }
-    finish(&scene);
+    finish(&fixture);
     free(bytes);
 }
 
 /* Epoll may wake the worker that has no room. */
 Test(pool, takes_a_newcomer_as_long_as_any_worker_has_room)
 {
-    struct scene scene;
+    struct fixture fixture;
     int clients[2];
 
-    prepare(&scene, 1);
-    scene.place.configs[0].settings.linger_usec = DEADLINE_NEVER;
-    start(&scene, 2, 2);
+    prepare(&fixture, 1);
+    fixture.snapshot_fixture.configs[0].settings.linger_usec = USEC_INFINITY;
+    start(&fixture, 2, 2);
     for (size_t i = 0; i < 2; i++) {
-        clients[i] = net_connect(&scene.place.addresses[0]);
-        place_read_hello(dup(clients[i]));
+        clients[i] = net_connect(&fixture.snapshot_fixture.addresses[0]);
+        snapshot_fixture_read_hello(dup(clients[i]));
     }
     for (size_t i = 0; i < 40; i++) {
-        uint64_t n = pool_sums(scene.pool).ended;
+        uint64_t n = pool_sums(fixture.pool).ended;
 
         close(clients[i % 2]);
-        NET_WAIT_UNTIL(pool_sums(scene.pool).ended > n);
-        clients[i % 2] = net_connect(&scene.place.addresses[0]);
-        place_read_hello(dup(clients[i % 2]));
+        NET_WAIT_UNTIL(pool_sums(fixture.pool).ended > n);
+        clients[i % 2] = net_connect(&fixture.snapshot_fixture.addresses[0]);
+        snapshot_fixture_read_hello(dup(clients[i % 2]));
     }
-    finish(&scene);
+    finish(&fixture);
 }
 
 Test(pool, is_as_far_as_its_slowest_worker)
 {
-    struct scene scene;
+    struct fixture fixture;
 
-    prepare(&scene, 1);
-    place_make_huge(&scene.place, 0);
-    start(&scene, 4, 100);
-    int client = net_connect(&scene.place.addresses[0]);
+    prepare(&fixture, 1);
+    snapshot_fixture_make_huge(&fixture.snapshot_fixture, 0);
+    start(&fixture, 4, 100);
+    int client = net_connect(&fixture.snapshot_fixture.addresses[0]);
     net_wait(client, POLLIN);
-    pool_post(scene.pool, WORKER_STOP);
-    await_state(&scene, WORKER_DRAINING);
+    pool_post(fixture.pool, WORKER_STOP);
+    await_state(&fixture, WORKER_DRAINING);
     net_reset(client);
-    await_state(&scene, WORKER_ENDED);
-    finish(&scene);
+    await_state(&fixture, WORKER_ENDED);
+    finish(&fixture);
 }
 
 Test(pool, leaves_the_queue_when_told_to)
 {
-    struct scene scene;
+    struct fixture fixture;
 
-    prepare(&scene, 1);
-    start(&scene, 4, 100);
-    place_hand_on(&scene.place);
-    pool_post(scene.pool, WORKER_STOP);
-    await_state(&scene, WORKER_ENDED);
-    place_connect(&scene.place, 0);
-    cr_assert_geq(accept(scene.place.listeners[0].fd, NULL, NULL), 0);
-    cr_assert_eq(pool_sums(scene.pool).accepted, 0);
-    finish(&scene);
+    prepare(&fixture, 1);
+    start(&fixture, 4, 100);
+    snapshot_fixture_hand_on(&fixture.snapshot_fixture);
+    pool_post(fixture.pool, WORKER_STOP);
+    await_state(&fixture, WORKER_ENDED);
+    snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+    cr_assert_geq(accept(fixture.snapshot_fixture.listeners[0].fd, NULL, NULL), 0);
+    cr_assert_eq(pool_sums(fixture.pool).accepted, 0);
+    finish(&fixture);
 }
 
 Test(pool, can_be_freed_while_it_holds_clients)
 {
-    struct scene scene;
-    char *bytes = malloc(PLACE_HUGE);
+    struct fixture fixture;
+    char *bytes = malloc(SNAPSHOT_FIXTURE_HUGE);
     int clients[10];
 
-    prepare(&scene, 1);
-    place_make_huge(&scene.place, 0);
-    start(&scene, 2, 100);
+    prepare(&fixture, 1);
+    snapshot_fixture_make_huge(&fixture.snapshot_fixture, 0);
+    start(&fixture, 2, 100);
     for (size_t i = 0; i < 10; i++) {
-        clients[i] = net_connect(&scene.place.addresses[0]);
+        clients[i] = net_connect(&fixture.snapshot_fixture.addresses[0]);
         net_wait(clients[i], POLLIN);
     }
-    finish(&scene);
+    finish(&fixture);
     for (size_t i = 0; i < 10; i++)
-        cr_assert_lt(net_read_to_end(clients[i], bytes, PLACE_HUGE), (ssize_t)PLACE_HUGE);
+        cr_assert_lt(net_read_to_end(clients[i], bytes, SNAPSHOT_FIXTURE_HUGE),
+                     (ssize_t)SNAPSHOT_FIXTURE_HUGE);
     free(bytes);
 }
 
 Test(pool, tells_of_a_worker_that_failed)
 {
-    struct scene scene;
+    struct fixture fixture;
     int error = 0;
 
-    prepare(&scene, 1);
-    start(&scene, 2, 100);
-    shutdown(scene.place.listeners[0].fd, SHUT_RDWR);
-    await_state(&scene, WORKER_FAILED);
-    cr_assert_eq(pool_state(scene.pool, &error), WORKER_FAILED);
+    prepare(&fixture, 1);
+    start(&fixture, 2, 100);
+    shutdown(fixture.snapshot_fixture.listeners[0].fd, SHUT_RDWR);
+    await_state(&fixture, WORKER_FAILED);
+    cr_assert_eq(pool_state(fixture.pool, &error), WORKER_FAILED);
     cr_assert_eq(error, -EINVAL);
-    finish(&scene);
+    finish(&fixture);
 }
 
 Test(pool, is_quiet_until_a_state_changes_again)
 {
-    struct scene scene;
+    struct fixture fixture;
     struct pollfd pollfd = {.events = POLLIN};
     int error;
 
-    prepare(&scene, 1);
-    start(&scene, 1, 100);
-    pollfd.fd = pool_changed_fd(scene.pool);
-    cr_assert_eq(pool_state(scene.pool, &error), WORKER_ACCEPTING);
+    prepare(&fixture, 1);
+    start(&fixture, 1, 100);
+    pollfd.fd = pool_changed_fd(fixture.pool);
+    cr_assert_eq(pool_state(fixture.pool, &error), WORKER_ACCEPTING);
     cr_assert_eq(poll(&pollfd, 1, 0), 0);
-    pool_post(scene.pool, WORKER_QUIT);
+    pool_post(fixture.pool, WORKER_QUIT);
     net_wait(pollfd.fd, POLLIN);
-    await_state(&scene, WORKER_ENDED);
-    finish(&scene);
+    await_state(&fixture, WORKER_ENDED);
+    finish(&fixture);
 }
 
 /* The endpoints of the place with another greeting, in turn of two. */
-static struct endpoints *renewed(struct scene *scene, int turn)
+static struct snapshot *renewed(struct fixture *fixture, int turn)
 {
     static struct greeting greetings[2] = {{.bytes = (char *)"aaaa", .size = 4},
                                            {.bytes = (char *)"bbbb", .size = 4}};
     static struct config_listener configs[2];
-    struct endpoints *endpoints;
+    struct snapshot *snapshot;
 
-    configs[turn] = scene->place.configs[0];
+    configs[turn] = fixture->snapshot_fixture.configs[0];
     configs[turn].greeting = &greetings[turn];
-    cr_assert_eq(endpoints_new(&endpoints, NULL, scene->place.endpoints->n), 0);
-    for (size_t i = 0; i < scene->place.endpoints->n; i++)
-        endpoints_add(endpoints, &scene->place.listeners[i], &configs[turn]);
-    return endpoints;
+    cr_assert_eq(snapshot_new(&snapshot, NULL, fixture->snapshot_fixture.snapshot->n), 0);
+    for (size_t i = 0; i < fixture->snapshot_fixture.snapshot->n; i++)
+        snapshot_add(snapshot, &fixture->snapshot_fixture.listeners[i], &configs[turn]);
+    return snapshot;
 }
 
-static void adopt(struct scene *scene, int turn)
+static void adopt(struct fixture *fixture, int turn)
 {
-    _cleanup_(endpoints_unrefp) struct endpoints *endpoints = renewed(scene, turn);
+    _cleanup_(snapshot_unrefp) struct snapshot *snapshot = renewed(fixture, turn);
     struct generation *prepared;
 
-    cr_assert_eq(pool_prepare(scene->pool, endpoints, &prepared), 0);
-    NET_WAIT_UNTIL(pool_settled(scene->pool));
-    pool_adopt(scene->pool, endpoints, prepared);
+    cr_assert_eq(pool_prepare(fixture->pool, snapshot, &prepared), 0);
+    NET_WAIT_UNTIL(pool_settled(fixture->pool));
+    pool_adopt(fixture->pool, snapshot, prepared);
 }
 
 static void *come_for_either(void *p)
 {
-    const struct place *place = p;
+    const struct snapshot_fixture *snapshot_fixture = p;
     char text[8];
 
     for (size_t i = 0; i < 200; i++) {
-        int client = net_connect(&place->addresses[i % 2]);
+        int client = net_connect(&snapshot_fixture->addresses[i % 2]);
 
         cr_assert_eq(net_read_to_end(client, text, sizeof(text)), 4);
         cr_assert(memcmp(text, "aaaa", 4) == 0 || memcmp(text, "bbbb", 4) == 0);
@@ -268,69 +269,70 @@ static void *come_for_either(void *p)
 
 Test(pool, changes_what_it_serves_under_load)
 {
-    struct scene scene;
+    struct fixture fixture;
     pthread_t threads[4];
 
-    prepare(&scene, 2);
-    start(&scene, 3, 100);
-    adopt(&scene, 0);
-    NET_WAIT_UNTIL(pool_settled(scene.pool));
+    prepare(&fixture, 2);
+    start(&fixture, 3, 100);
+    adopt(&fixture, 0);
+    NET_WAIT_UNTIL(pool_settled(fixture.pool));
     for (size_t i = 0; i < 4; i++)
-        cr_assert_eq(pthread_create(&threads[i], NULL, come_for_either, &scene.place), 0);
+        cr_assert_eq(pthread_create(&threads[i], NULL, come_for_either, &fixture.snapshot_fixture),
+                     0);
     for (int turn = 0; turn < 100; turn++)
-        adopt(&scene, turn % 2);
+        adopt(&fixture, turn % 2);
     for (size_t i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
-    NET_WAIT_UNTIL(pool_settled(scene.pool));
-    cr_assert_eq(pool_sums(scene.pool).greeted, 800);
-    pool_post(scene.pool, WORKER_STOP);
-    await_state(&scene, WORKER_ENDED);
-    cr_assert_not(listener_in_use(&scene.place.listeners[0]));
-    finish(&scene);
+    NET_WAIT_UNTIL(pool_settled(fixture.pool));
+    cr_assert_eq(pool_sums(fixture.pool).greeted, 800);
+    pool_post(fixture.pool, WORKER_STOP);
+    await_state(&fixture, WORKER_ENDED);
+    cr_assert_not(listener_in_use(&fixture.snapshot_fixture.listeners[0]));
+    finish(&fixture);
 }
 
 Test(pool, can_be_freed_with_what_it_has_not_taken_up)
 {
-    struct scene scene;
+    struct fixture fixture;
 
-    prepare(&scene, 1);
-    start(&scene, 2, 100);
-    _cleanup_(endpoints_unrefp) struct endpoints *endpoints = renewed(&scene, 0);
+    prepare(&fixture, 1);
+    start(&fixture, 2, 100);
+    _cleanup_(snapshot_unrefp) struct snapshot *snapshot = renewed(&fixture, 0);
     struct generation *prepared;
-    cr_assert_eq(pool_prepare(scene.pool, endpoints, &prepared), 0);
+    cr_assert_eq(pool_prepare(fixture.pool, snapshot, &prepared), 0);
     pool_discard(prepared);
-    pool_post(scene.pool, WORKER_QUIT);
-    await_state(&scene, WORKER_ENDED);
-    adopt(&scene, 0);
-    finish(&scene);
+    pool_post(fixture.pool, WORKER_QUIT);
+    await_state(&fixture, WORKER_ENDED);
+    adopt(&fixture, 0);
+    finish(&fixture);
 }
 
 Test(pool, goes_round_when_it_is_prodded)
 {
-    struct scene scene;
+    struct fixture fixture;
     unsigned stuck;
 
-    prepare(&scene, 1);
-    start(&scene, 3, 100);
+    prepare(&fixture, 1);
+    start(&fixture, 3, 100);
     for (int i = 0; i < 3; i++) {
-        pool_prod(scene.pool);
-        NET_WAIT_UNTIL(pool_went_round(scene.pool, &stuck));
+        pool_ping(fixture.pool);
+        NET_WAIT_UNTIL(pool_is_responsive(fixture.pool, &stuck));
     }
-    finish(&scene);
+    finish(&fixture);
 }
 
 Test(pool, knows_since_when_it_has_been_idle)
 {
-    struct scene scene;
+    struct fixture fixture;
 
-    prepare(&scene, 1);
-    start(&scene, 2, 100);
-    cr_assert_leq(pool_idle_since(scene.pool), deadline_now());
-    int client = net_connect(&scene.place.addresses[0]);
-    NET_WAIT_UNTIL(pool_idle_since(scene.pool) == DEADLINE_NEVER);
-    uint64_t before = deadline_now();
-    place_read_hello(client);
-    NET_WAIT_UNTIL(pool_idle_since(scene.pool) != DEADLINE_NEVER);
-    cr_assert_geq(pool_idle_since(scene.pool), before);
-    finish(&scene);
+    prepare(&fixture, 1);
+    start(&fixture, 2, 100);
+    cr_assert_leq(pool_idle_since(fixture.pool), clock_now());
+    int client = net_connect(&fixture.snapshot_fixture.addresses[0]);
+    NET_WAIT_UNTIL(pool_idle_since(fixture.pool) == USEC_INFINITY);
+    uint64_t before = clock_now();
+    snapshot_fixture_read_hello(client);
+    NET_WAIT_UNTIL(pool_idle_since(fixture.pool) != USEC_INFINITY);
+    cr_assert_geq(pool_idle_since(fixture.pool), before);
+    finish(&fixture);
 }

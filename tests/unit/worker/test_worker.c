@@ -6,245 +6,248 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
-#include "greetd/base/timeout_queue.h"
+#include "greetd/base/clock.h"
 #include "support/logger_options.h"
 #include "support/net.h"
 #include "support/snapshot_fixture.h"
 
 TestSuite(worker, .timeout = 60);
 
-struct scene {
-    struct place place;
-    struct log log;
+struct fixture {
+    struct snapshot_fixture snapshot_fixture;
+    struct sink sink;
     struct worker_shared shared;
     struct worker worker;
 };
 
-static void prepare(struct scene *scene, size_t n_endpoints, size_t capacity)
+static void prepare(struct fixture *fixture, size_t n_bindings, size_t capacity)
 {
-    place_open(&scene->place, n_endpoints);
-    log_init(&scene->log, open("/dev/null", O_WRONLY | O_CLOEXEC));
-    scene->shared = (struct worker_shared){
+    snapshot_fixture_open(&fixture->snapshot_fixture, n_bindings);
+    sink_init(&fixture->sink, open("/dev/null", O_WRONLY | O_CLOEXEC));
+    fixture->shared = (struct worker_shared){
         .n_workers = 1,
         .accept.changed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
         .accept.max_connections = capacity,
     };
-    cr_assert_eq(metrics_init(&scene->shared.accept.metrics, 1), 0);
-    cr_assert_eq(connlog_start(&scene->shared.connlog, &scene->log, 1, &CONNLOG_EVERYTHING), 0);
-    cr_assert_eq(worker_init(&scene->worker, 0, capacity,
-                             place_generation(&scene->place, &scene->shared.accept.metrics),
-                             &scene->shared),
+    cr_assert_eq(metrics_init(&fixture->shared.accept.metrics, 1), 0);
+    cr_assert_eq(logger_start(&fixture->shared.logger, &fixture->sink, 1, &LOGGER_EVERYTHING), 0);
+    cr_assert_eq(worker_init(&fixture->worker, 0, capacity,
+                             snapshot_fixture_generation(&fixture->snapshot_fixture,
+                                                         &fixture->shared.accept.metrics),
+                             &fixture->shared),
                  0);
-    cr_assert_eq(worker_state(&scene->worker), WORKER_STARTING);
+    cr_assert_eq(worker_state(&fixture->worker), WORKER_STARTING);
 }
 
 /* Waits until the worker has announced that it has reached STATE. */
-static void await_state(struct scene *scene, enum worker_state state)
+static void await_state(struct fixture *fixture, enum worker_state state)
 {
     eventfd_t n;
 
-    while (worker_state(&scene->worker) < state) {
-        net_wait(scene->shared.accept.changed_fd, POLLIN);
-        (void)eventfd_read(scene->shared.accept.changed_fd, &n);
+    while (worker_state(&fixture->worker) < state) {
+        net_wait(fixture->shared.accept.changed_fd, POLLIN);
+        (void)eventfd_read(fixture->shared.accept.changed_fd, &n);
     }
-    cr_assert_eq(worker_state(&scene->worker), state);
+    cr_assert_eq(worker_state(&fixture->worker), state);
 }
 
-static int tell(struct scene *scene, enum worker_message_kind kind)
+static int fill_record(struct fixture *fixture, enum worker_message_kind kind)
 {
-    return worker_post(&scene->worker, (struct worker_message){.kind = kind});
+    return worker_post(&fixture->worker, (struct worker_message){.kind = kind});
 }
 
-static void start(struct scene *scene, size_t n_endpoints, size_t capacity)
+static void start(struct fixture *fixture, size_t n_bindings, size_t capacity)
 {
-    prepare(scene, n_endpoints, capacity);
-    cr_assert_eq(worker_start(&scene->worker), 0);
-    await_state(scene, WORKER_ACCEPTING);
+    prepare(fixture, n_bindings, capacity);
+    cr_assert_eq(worker_start(&fixture->worker), 0);
+    await_state(fixture, WORKER_ACCEPTING);
 }
 
 /* Waits until the worker has ended and frees everything. Returns what it has counted. */
-static struct metrics_sums join(struct scene *scene)
+static struct metrics_sums join(struct fixture *fixture)
 {
-    cr_assert_eq(pthread_join(scene->worker.thread, NULL), 0);
-    struct metrics_sums sums = metrics_sum(&scene->shared.accept.metrics);
-    worker_deinit(&scene->worker);
-    cr_assert_eq(connlog_stop(scene->shared.connlog, DEADLINE_NEVER), 0);
-    metrics_deinit(&scene->shared.accept.metrics);
-    close(scene->shared.accept.changed_fd);
-    place_close(&scene->place);
+    cr_assert_eq(pthread_join(fixture->worker.thread, NULL), 0);
+    struct metrics_sums sums = metrics_sum(&fixture->shared.accept.metrics);
+    worker_deinit(&fixture->worker);
+    cr_assert_eq(logger_stop(fixture->shared.logger, USEC_INFINITY), 0);
+    metrics_deinit(&fixture->shared.accept.metrics);
+    close(fixture->shared.accept.changed_fd);
+    snapshot_fixture_close(&fixture->snapshot_fixture);
     return sums;
 }
 
-static uint64_t n_accepted(struct scene *scene)
+static uint64_t n_accepted(struct fixture *fixture)
 {
-    return metrics_sum(&scene->shared.accept.metrics).accepted;
+    return metrics_sum(&fixture->shared.accept.metrics).accepted;
 }
 
 Test(worker, greets_whoever_comes)
 {
-    struct scene scene;
+    struct fixture fixture;
 
-    start(&scene, 2, 8);
+    start(&fixture, 2, 8);
     for (size_t i = 0; i < 20; i++)
-        place_read_hello(net_connect(&scene.place.addresses[i % 2]));
-    cr_assert_eq(tell(&scene, WORKER_QUIT), 0);
-    struct metrics_sums sums = join(&scene);
+        snapshot_fixture_read_hello(net_connect(&fixture.snapshot_fixture.addresses[i % 2]));
+    cr_assert_eq(fill_record(&fixture, WORKER_QUIT), 0);
+    struct metrics_sums sums = join(&fixture);
     cr_assert_eq(sums.accepted, 20);
     cr_assert_eq(sums.ended, 20);
     cr_assert_eq(sums.greeted, 20);
-    cr_assert_eq(sums.bytes_sent, 20 * strlen(PLACE_HELLO));
+    cr_assert_eq(sums.bytes_sent, 20 * strlen(SNAPSHOT_FIXTURE_HELLO));
 }
 
 Test(worker, greets_those_who_came_before_it)
 {
-    struct scene scene;
+    struct fixture fixture;
     int clients[40];
 
-    prepare(&scene, 1, 64);
+    prepare(&fixture, 1, 64);
     for (size_t i = 0; i < 40; i++)
-        clients[i] = place_connect(&scene.place, 0);
-    cr_assert_eq(worker_start(&scene.worker), 0);
+        clients[i] = snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+    cr_assert_eq(worker_start(&fixture.worker), 0);
     for (size_t i = 0; i < 40; i++)
-        place_read_hello(clients[i]);
-    cr_assert_eq(tell(&scene, WORKER_QUIT), 0);
-    cr_assert_eq(join(&scene).greeted, 40);
+        snapshot_fixture_read_hello(clients[i]);
+    cr_assert_eq(fill_record(&fixture, WORKER_QUIT), 0);
+    cr_assert_eq(join(&fixture).greeted, 40);
 }
 
 Test(worker, gives_all_of_a_huge_greeting)
 {
-    struct scene scene;
-    char *bytes = malloc(PLACE_HUGE);
+    struct fixture fixture;
+    char *bytes = malloc(SNAPSHOT_FIXTURE_HUGE);
 
-    prepare(&scene, 1, 8);
-    place_make_huge(&scene.place, 0);
-    cr_assert_eq(worker_start(&scene.worker), 0);
-    int client = net_connect(&scene.place.addresses[0]);
-    cr_assert_eq(net_read_to_end(client, bytes, PLACE_HUGE), (ssize_t)PLACE_HUGE);
+    prepare(&fixture, 1, 8);
+    snapshot_fixture_make_huge(&fixture.snapshot_fixture, 0);
+    cr_assert_eq(worker_start(&fixture.worker), 0);
+    int client = net_connect(&fixture.snapshot_fixture.addresses[0]);
+    cr_assert_eq(net_read_to_end(client, bytes, SNAPSHOT_FIXTURE_HUGE),
+                 (ssize_t)SNAPSHOT_FIXTURE_HUGE);
     close(client);
-    cr_assert_eq(tell(&scene, WORKER_STOP), 0);
-    await_state(&scene, WORKER_ENDED);
-    cr_assert_eq(join(&scene).bytes_sent, PLACE_HUGE);
+    cr_assert_eq(fill_record(&fixture, WORKER_STOP), 0);
+    await_state(&fixture, WORKER_ENDED);
+    cr_assert_eq(join(&fixture).bytes_sent, SNAPSHOT_FIXTURE_HUGE);
     free(bytes);
 }
 
 Test(worker, leaves_the_queue_to_the_next_process)
 {
-    struct scene scene;
+    struct fixture fixture;
 
-    prepare(&scene, 1, 8);
-    place_hand_on(&scene.place);
-    cr_assert_eq(tell(&scene, WORKER_STOP), 0);
-    cr_assert_eq(worker_start(&scene.worker), 0);
-    await_state(&scene, WORKER_ENDED);
-    int client = place_connect(&scene.place, 0);
-    cr_assert_geq(accept(scene.place.listeners[0].fd, NULL, NULL), 0);
+    prepare(&fixture, 1, 8);
+    snapshot_fixture_hand_on(&fixture.snapshot_fixture);
+    cr_assert_eq(fill_record(&fixture, WORKER_STOP), 0);
+    cr_assert_eq(worker_start(&fixture.worker), 0);
+    await_state(&fixture, WORKER_ENDED);
+    int client = snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+    cr_assert_geq(accept(fixture.snapshot_fixture.listeners[0].fd, NULL, NULL), 0);
     close(client);
-    cr_assert_eq(join(&scene).accepted, 0);
+    cr_assert_eq(join(&fixture).accepted, 0);
 }
 
 Test(worker, empties_the_queue_before_it_ends)
 {
-    struct scene scene;
+    struct fixture fixture;
     int clients[100];
 
-    prepare(&scene, 1, 128);
+    prepare(&fixture, 1, 128);
     for (size_t i = 0; i < 100; i++)
-        clients[i] = place_connect(&scene.place, 0);
-    cr_assert_eq(tell(&scene, WORKER_STOP), 0);
-    cr_assert_eq(worker_start(&scene.worker), 0);
+        clients[i] = snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+    cr_assert_eq(fill_record(&fixture, WORKER_STOP), 0);
+    cr_assert_eq(worker_start(&fixture.worker), 0);
     for (size_t i = 0; i < 100; i++)
-        place_read_hello(clients[i]);
-    await_state(&scene, WORKER_ENDED);
-    cr_assert_eq(join(&scene).greeted, 100);
+        snapshot_fixture_read_hello(clients[i]);
+    await_state(&fixture, WORKER_ENDED);
+    cr_assert_eq(join(&fixture).greeted, 100);
 }
 
 Test(worker, drains_until_the_last_client_has_gone)
 {
-    struct scene scene;
+    struct fixture fixture;
 
-    prepare(&scene, 1, 8);
-    scene.worker.clients.newest->lanes[0].terms.linger_usec = DEADLINE_NEVER;
-    cr_assert_eq(worker_start(&scene.worker), 0);
-    int client = net_connect(&scene.place.addresses[0]);
-    NET_WAIT_UNTIL(n_accepted(&scene) == 1);
-    cr_assert_eq(tell(&scene, WORKER_STOP), 0);
-    await_state(&scene, WORKER_DRAINING);
-    place_read_hello(client);
-    await_state(&scene, WORKER_ENDED);
-    cr_assert_eq(join(&scene).ended, 1);
+    prepare(&fixture, 1, 8);
+    fixture.worker.clients.newest->listeners[0].settings.linger_usec = USEC_INFINITY;
+    cr_assert_eq(worker_start(&fixture.worker), 0);
+    int client = net_connect(&fixture.snapshot_fixture.addresses[0]);
+    NET_WAIT_UNTIL(n_accepted(&fixture) == 1);
+    cr_assert_eq(fill_record(&fixture, WORKER_STOP), 0);
+    await_state(&fixture, WORKER_DRAINING);
+    snapshot_fixture_read_hello(client);
+    await_state(&fixture, WORKER_ENDED);
+    cr_assert_eq(join(&fixture).ended, 1);
 }
 
 Test(worker, quits_with_whomever_it_holds)
 {
-    struct scene scene;
-    char *bytes = malloc(PLACE_HUGE);
+    struct fixture fixture;
+    char *bytes = malloc(SNAPSHOT_FIXTURE_HUGE);
 
-    prepare(&scene, 1, 8);
-    place_make_huge(&scene.place, 0);
-    cr_assert_eq(worker_start(&scene.worker), 0);
-    int client = net_connect(&scene.place.addresses[0]);
+    prepare(&fixture, 1, 8);
+    snapshot_fixture_make_huge(&fixture.snapshot_fixture, 0);
+    cr_assert_eq(worker_start(&fixture.worker), 0);
+    int client = net_connect(&fixture.snapshot_fixture.addresses[0]);
     net_wait(client, POLLIN);
-    place_hand_on(&scene.place);
-    cr_assert_eq(tell(&scene, WORKER_STOP), 0);
-    await_state(&scene, WORKER_DRAINING);
-    cr_assert_eq(tell(&scene, WORKER_QUIT), 0);
-    await_state(&scene, WORKER_ENDED);
-    struct metrics_sums sums = join(&scene);
+    snapshot_fixture_hand_on(&fixture.snapshot_fixture);
+    cr_assert_eq(fill_record(&fixture, WORKER_STOP), 0);
+    await_state(&fixture, WORKER_DRAINING);
+    cr_assert_eq(fill_record(&fixture, WORKER_QUIT), 0);
+    await_state(&fixture, WORKER_ENDED);
+    struct metrics_sums sums = join(&fixture);
     cr_assert_eq(sums.accepted, 1);
     cr_assert_eq(sums.ended, 1);
     cr_assert_eq(sums.greeted, 0);
-    cr_assert_eq(net_read_to_end(client, bytes, PLACE_HUGE), (ssize_t)sums.bytes_sent);
+    cr_assert_eq(net_read_to_end(client, bytes, SNAPSHOT_FIXTURE_HUGE), (ssize_t)sums.bytes_sent);
     free(bytes);
 }
 
 Test(worker, fails_when_a_listening_socket_becomes_useless)
 {
-    struct scene scene;
+    struct fixture fixture;
 
-    start(&scene, 1, 8);
-    shutdown(scene.place.listeners[0].fd, SHUT_RDWR);
-    await_state(&scene, WORKER_FAILED);
-    cr_assert_eq(scene.worker.error, -EINVAL);
-    join(&scene);
+    start(&fixture, 1, 8);
+    shutdown(fixture.snapshot_fixture.listeners[0].fd, SHUT_RDWR);
+    await_state(&fixture, WORKER_FAILED);
+    cr_assert_eq(fixture.worker.error, -EINVAL);
+    join(&fixture);
 }
 
 Test(worker, fails_when_epoll_refuses_a_socket)
 {
-    struct scene scene;
+    struct fixture fixture;
     int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 
-    prepare(&scene, 1, 8);
-    cr_assert_eq(dup2(file, scene.place.listeners[0].fd), scene.place.listeners[0].fd);
-    cr_assert_eq(worker_start(&scene.worker), 0);
-    await_state(&scene, WORKER_FAILED);
-    cr_assert_eq(scene.worker.error, -EPERM);
-    join(&scene);
+    prepare(&fixture, 1, 8);
+    cr_assert_eq(dup2(file, fixture.snapshot_fixture.listeners[0].fd),
+                 fixture.snapshot_fixture.listeners[0].fd);
+    cr_assert_eq(worker_start(&fixture.worker), 0);
+    await_state(&fixture, WORKER_FAILED);
+    cr_assert_eq(fixture.worker.error, -EPERM);
+    join(&fixture);
 }
 
 Test(worker, refuses_a_message_when_its_mailbox_is_full)
 {
-    struct scene scene;
+    struct fixture fixture;
     int r = 0;
 
-    prepare(&scene, 1, 8);
+    prepare(&fixture, 1, 8);
     for (int i = 0; i < 1000 && r == 0; i++)
-        r = tell(&scene, WORKER_STOP);
+        r = fill_record(&fixture, WORKER_STOP);
     cr_assert_eq(r, -EAGAIN);
-    cr_assert_eq(worker_start(&scene.worker), 0);
-    await_state(&scene, WORKER_ENDED);
-    join(&scene);
+    cr_assert_eq(worker_start(&fixture.worker), 0);
+    await_state(&fixture, WORKER_ENDED);
+    join(&fixture);
 }
 
 Test(worker, leaves_nothing_behind_if_it_never_started)
 {
-    struct scene scene;
+    struct fixture fixture;
 
-    prepare(&scene, 2, 8);
-    int epoll_fd = scene.worker.epoll_fd, mailbox_fd = scene.worker.mailbox_fd;
-    worker_deinit(&scene.worker);
-    metrics_deinit(&scene.shared.accept.metrics);
+    prepare(&fixture, 2, 8);
+    int epoll_fd = fixture.worker.epoll_fd, mailbox_fd = fixture.worker.mailbox_fd;
+    worker_deinit(&fixture.worker);
+    metrics_deinit(&fixture.shared.accept.metrics);
     cr_assert_eq(fcntl(epoll_fd, F_GETFD), -1);
     cr_assert_eq(fcntl(mailbox_fd, F_GETFD), -1);
-    cr_assert_eq(connlog_stop(scene.shared.connlog, DEADLINE_NEVER), 0);
-    place_close(&scene.place);
+    cr_assert_eq(logger_stop(fixture.shared.logger, USEC_INFINITY), 0);
+    snapshot_fixture_close(&fixture.snapshot_fixture);
 }

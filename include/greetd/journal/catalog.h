@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The MESSAGE_ID= of each kind of log entry (systemd.journal-fields(7)). packaging/greetd.catalog
+ * has the explanation of each; tests/check-catalog compares the two. */
+
+#define MESSAGE_ID_LISTENING        "16c4335721e74b3f955a581d1c94fff7"
+#define MESSAGE_ID_CONNECTION       "f15e246255404ce3a2d6ef608bb4a673"
+#define MESSAGE_ID_STOP_FORCED      "a0af3d9b2d224b5db1cbb43a5bb7db05"
+#define MESSAGE_ID_CONFIG_ERROR     "434670233e5b4c02acdc0c2fc9912602"
+#define MESSAGE_ID_FAILED           "24e7acf4e3a044569f07659530bb33ef"
+#define MESSAGE_ID_SETTING_UNUSED   "9f5d913f6a92418c8977c3d21174b2b0"
+#define MESSAGE_ID_SOCKETS_NOT_KEPT "8587dd01dfb24c7c916d40432ab5d695"
+#define MESSAGE_ID_SOCKET_UNUSABLE  "26442902938c470388fe24ddd1b8c15b"
+#define MESSAGE_ID_ACCEPT_PAUSED    "c42cbc78a48d4c7c92e5d33703c1c255"
+#define MESSAGE_ID_ENTRIES_DROPPED  "b78902e66ba04e5ebd1abf03b5d9e725"
+#define MESSAGE_ID_MESSAGES_DROPPED "24b80305043f43dbba369f161fa3b30d"
+#define MESSAGE_ID_RELOADED         "4837c3211e474a3aad4235b158662584"
+#define MESSAGE_ID_RELOAD_FAILED    "a8d08d52124644e7bf6410fb5e1acc66"
+#define MESSAGE_ID_NEEDS_RESTART    "0fe412e729cc4bcdbb15643909b7438b"
+#define MESSAGE_ID_NOT_LISTENING    "6e6754c42c8849e19e73c64bc72259a4"
+#define MESSAGE_ID_WORKER_STUCK     "b00b8079bf6b48658b98f135979e42ab"
+#define MESSAGE_ID_IDLE_EXIT        "91020ad27b0944f1a226fe8f189d93e0"

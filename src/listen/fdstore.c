@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/listen/fdstore.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <systemd/sd-daemon.h>
+
+/* What the name of a stored socket begins with; the kernel's number for the socket follows. */
+#define FDSTORE_PREFIX "opened@"
+
+#define FDSTORE_NAME_MAX sizeof(FDSTORE_PREFIX "18446744073709551615")
+
+/* How many descriptors systemd says that it keeps for the next process, 0 if it does not say. It
+ * does from version 254 on (FileDescriptorStoreMax= in systemd.service(5)); before that the unit
+ * has to. */
+static size_t announced_max(void)
+{
+    const char *max = getenv("FDSTORE");
+    int n = max ? atoi(max) : 0;
+
+    return n > 0 ? (size_t)n : 0;
+}
+
+size_t fdstore_max(void)
+{
+    size_t announced = announced_max();
+
+    return announced > 0 ? announced : SIZE_MAX;
+}
+
+/* Whether what systemd was asked to keep is really there for the next process. */
+static bool is_kept_on_exit(void)
+{
+    return announced_max() > 0;
+}
+
+bool fdstore_is_name(const char *name)
+{
+    return strncmp(name, FDSTORE_PREFIX, strlen(FDSTORE_PREFIX)) == 0;
+}
+
+void fdstore_forget(const char *name)
+{
+    sd_notifyf(false, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+}
+
+/* What an earlier process has opened is ours like any that we open. */
+int fdstore_adopt(struct listener *listener, const char *name)
+{
+    listener->stored_as = strdup(name);
+    if (!listener->stored_as)
+        return -ENOMEM;
+    listener->handed_on = is_kept_on_exit();
+    listener_own_path(listener);
+    return 0;
+}
+
+/* Writes the name to store a socket under to BUFFER (FDSTORE_NAME_MAX bytes). The kernel gives
+ * each socket a cookie of its own, so no two names are alike, those of earlier processes included.
+ */
+static bool store_name(int fd, char *buffer)
+{
+    uint64_t cookie;
+    socklen_t length = sizeof(cookie);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) < 0)
+        return false;
+    sprintf(buffer, FDSTORE_PREFIX "%" PRIu64, cookie);
+    return true;
+}
+
+void fdstore_add(struct listener *listener)
+{
+    char name[FDSTORE_NAME_MAX], text[sizeof(name) + sizeof("FDSTORE=1\nFDNAME=")];
+
+    if (listener->inherited || listener->stored_as || !store_name(listener->fd, name))
+        return;
+    _cleanup_free_ char *stored_as = strdup(name);
+    sprintf(text, "FDSTORE=1\nFDNAME=%s", name);
+    if (!stored_as || sd_pid_notify_with_fds(0, false, text, &listener->fd, 1) <= 0)
+        return;
+    listener->stored_as = TAKE_PTR(stored_as);
+    listener->handed_on = is_kept_on_exit();
+}
+
+void fdstore_remove(struct listener *listener)
+{
+    if (!listener->stored_as)
+        return;
+    fdstore_forget(listener->stored_as);
+    free(TAKE_PTR(listener->stored_as));
+    listener->handed_on = false;
+}
