@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The command line. Everything else is the library's: a reader who wants to know what becomes of a
- * client goes from here to control, pool, worker, acceptor, clients and conn. */
+/* The command line and the exit status. HACKING.md follows a client from here through control/ and
+ * worker/. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -94,13 +94,13 @@ static int parse_option(struct arguments *arguments, int option)
     case 'S':
         arguments->action = ACTION_SHOW_CONFIG;
         return 0;
-    default: /* getopt_long(3) has said what is wrong */
+    default: /* getopt_long(3) has printed the error */
         fputs("Try 'greetd --help'.\n", stderr);
         return CONTROL_EXIT_USAGE;
     }
 }
 
-/* Returns 0, or the exit status if the command line is wrong, which has been said. */
+/* Returns 0, or the exit status after printing what is wrong. */
 static int parse_arguments(struct arguments *arguments, int argc, char **argv)
 {
     static const struct option options[] = {
@@ -118,13 +118,13 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv)
     return r;
 }
 
-static void print_report(const struct diagnostics *diagnostics)
+static void print_diagnostics(const struct diagnostics *diagnostics)
 {
     for (size_t i = 0; i < diagnostics->n_lines; i++)
         fprintf(stderr, "%s\n", diagnostics->lines[i]);
 }
 
-/* What the configuration has no part in. Returns 0 or the exit status. */
+/* Checks the options as far as that needs no file. Returns 0 or the exit status. */
 static int check_options(const struct arguments *arguments)
 {
     _cleanup_(diagnostics_deinit) struct diagnostics diagnostics = DIAGNOSTICS_NULL;
@@ -133,7 +133,7 @@ static int check_options(const struct arguments *arguments)
 
     if (r == -ENOMEM)
         return complain_memory();
-    print_report(&diagnostics);
+    print_diagnostics(&diagnostics);
     if (r < 0)
         return CONTROL_EXIT_USAGE;
     if (arguments->action == ACTION_SERVE && arguments->options.n_listen > 0 &&
@@ -142,7 +142,7 @@ static int check_options(const struct arguments *arguments)
     return 0;
 }
 
-/* What was asked for on stdout may not have got there. Returns the exit status. */
+/* Flushes stdout after a result of R. Returns the exit status. */
 static int finish_output(int r)
 {
     if (r >= 0 && fflush(stdout) != 0)
@@ -153,41 +153,40 @@ static int finish_output(int r)
     return EX_OSERR;
 }
 
-/* A thread that is stuck uses what would be freed, and the log. Returns the exit status. */
-static int leave(const struct sink *sink, int status)
+/* Returns the exit status. CONFIG is NULL if loading it has failed with ERROR. */
+static int serve(struct config *config, const struct config_options *options,
+                 const struct diagnostics *diagnostics, int error)
 {
-    if (sink->abandoned)
+    static struct sink sink; /* a stuck thread uses it beyond this function */
+    bool stuck;
+
+    sink_init(&sink, STDERR_FILENO);
+    int status = config ? control_run(config, options, &sink, &stuck)
+                        : control_reject(&sink, diagnostics, error, &stuck);
+    /* exit(3) would free memory that a stuck thread uses. */
+    if (stuck)
         _exit(status);
     return status;
 }
 
+/* Returns the exit status. */
 static int act(const struct arguments *arguments)
 {
     _cleanup_(config_unrefp) struct config *config = NULL;
     _cleanup_(diagnostics_deinit) struct diagnostics diagnostics = DIAGNOSTICS_NULL;
-    static struct sink sink; /* a thread that is stuck in it outlives this function */
-    int r;
+    int r = config_load(&config, &arguments->options, &diagnostics);
 
-    sink_init(&sink, STDERR_FILENO);
-    r = config_load(&config, &arguments->options, &diagnostics);
     if (r == -ENOMEM)
         return complain_memory();
-    if (r < 0 && arguments->action == ACTION_SERVE)
-        return leave(&sink, control_reject(&sink, &diagnostics, r));
+    if (arguments->action == ACTION_SERVE)
+        return serve(config, &arguments->options, &diagnostics, r);
     if (r < 0) {
-        print_report(&diagnostics);
-        /* A file that is not there yet is a mistake for the one who asks. */
+        print_diagnostics(&diagnostics);
+        /* For --check a missing file is an error of the configuration. */
         return r == -EMFILE || r == -ENFILE ? EX_OSERR : EX_CONFIG;
     }
-
-    switch (arguments->action) {
-    case ACTION_SHOW_CONFIG:
-        return finish_output(config_show(config, stdout));
-    case ACTION_SERVE:
-        return leave(&sink, control_run(config, &arguments->options, &sink));
-    default: /* ACTION_CHECK: it has been loaded, so it is right */
-        return EXIT_SUCCESS;
-    }
+    return arguments->action == ACTION_SHOW_CONFIG ? finish_output(config_show(config, stdout))
+                                                   : EXIT_SUCCESS;
 }
 
 /* Returns the exit status. */
@@ -210,8 +209,8 @@ static int run(struct arguments *arguments, int argc, char **argv)
     }
 }
 
-/* Started without standard streams, a socket of ours would take their numbers, and the log would be
- * written to it. */
+/* Without standard streams a socket would take their numbers, and the log would be written to it.
+ */
 static void fill_standard_streams(void)
 {
     int fd;
@@ -227,12 +226,13 @@ int main(int argc, char **argv)
     _cleanup_(arguments_deinit) struct arguments arguments = {.action = ACTION_SERVE};
 
     fill_standard_streams();
-    /* A client, or a reader of our log, that goes away is an error of write(2), not our end. */
+    /* A client or a reader of the log that closes makes write(2) fail; it must not end the process.
+     */
     signal(SIGPIPE, SIG_IGN);
 
     signals_defer_reload();
 
-    /* Asked now: the sockets are not announced any more once they have been taken over. */
+    /* Before control_run(), which removes the variables that announce the sockets. */
     bool passed_sockets = activation_any_passed();
     int status = run(&arguments, argc, argv);
 

@@ -10,6 +10,7 @@
 
 #include "greetd/base/clock.h"
 #include "greetd/base/processors.h"
+#include "greetd/control/announce.h"
 #include "greetd/control/failure.h"
 #include "greetd/control/handshake.h"
 #include "greetd/control/idle_exit.h"
@@ -22,17 +23,17 @@
 #include "greetd/listen/sockets.h"
 #include "greetd/worker/pool.h"
 
-/* At the end, how long workers may take to let go of their clients, and then the log to take what
- * is left. */
+/* How long the workers may take to end, and then the log to write the last entries. */
 #define CONTROL_WORKERS_USEC 2000000
 #define CONTROL_LOG_USEC     1000000
 
 struct control {
-    struct config *config;                /* borrowed: the one that it started with */
+    struct config *config;                /* borrowed: the one it has started with */
     const struct config_options *options; /* borrowed */
-    struct sink *sink;                    /* borrowed: the one behind connlog */
+    struct sink *sink;                    /* borrowed: the end of the logger */
     struct sockets sockets;
-    struct diagnostics opening; /* what happened when they were opened */
+    struct diagnostics opening; /* of sockets_open() */
+    struct metrics *metrics;
     struct logger *logger;
     struct pool *pool;
     sd_event *event;
@@ -41,7 +42,6 @@ struct control {
     struct idle_exit idle_exit;
     struct reload reload;
     struct handshake handshake;
-    unsigned n_workers;
     bool ready, stopping;
 };
 
@@ -53,13 +53,15 @@ static const struct server_settings *settings(const struct control *control)
 
 /* Starting */
 
-static unsigned choose_n_workers(const struct server_settings *server)
+/* No worker is without a place for a client. */
+static size_t choose_n_workers(const struct server_settings *server)
 {
-    return server->workers > 0 ? (unsigned)server->workers : processors_available();
+    uint64_t n = server->workers > 0 ? server->workers : processors_available();
+
+    return (size_t)(n < server->max_connections ? n : server->max_connections);
 }
 
-/* A client is a descriptor. The limit that programs start with is for those that still use
- * select(2). */
+/* Each client takes a descriptor. The default limit is low only for programs that use select(2). */
 static void raise_descriptor_limit(void)
 {
     struct rlimit limit;
@@ -75,7 +77,7 @@ static void raise_descriptor_limit(void)
 static int on_stop_timer(sd_event_source *source, uint64_t usec, void *p)
 {
     struct control *control = p;
-    struct metrics_sums sums = pool_sums(control->pool);
+    struct metrics_sums sums = metrics_sum(control->metrics);
     uint64_t active = metrics_active(&sums);
 
     (void)source;
@@ -87,7 +89,7 @@ static int on_stop_timer(sd_event_source *source, uint64_t usec, void *p)
     return sd_event_exit(control->event, 0);
 }
 
-/* systemd waits for longer than TimeoutStopSec= if it is asked to. */
+/* systemd extends TimeoutStopSec= on request. */
 static void notify_stopping(uint64_t timeout_usec)
 {
     if (timeout_usec == USEC_INFINITY)
@@ -102,16 +104,16 @@ static void stop_workers(void *pool)
     pool_post(pool, WORKER_STOP);
 }
 
-/* Sockets of our own are closed soon, so clients in their queue, and those that are about to come
- * into it, are greeted first. */
-static void leave_sockets(struct control *control)
+/* Greets the clients in the queues of the sockets that are about to be closed, and those whose
+ * handshake is under way, before the workers stop accepting. */
+static void drain_sockets(struct control *control)
 {
     sockets_drop_syn(&control->sockets, NULL);
     handshake_await(&control->handshake, control->sockets.snapshot, NULL, stop_workers,
                     control->pool);
 }
 
-/* A reload that is about to come into force does so first: clients may wait at its new sockets. */
+/* A prepared reload comes into force first: clients may wait at its new sockets. */
 static int begin_stop(struct control *control)
 {
     uint64_t timeout_usec = settings(control)->stop_timeout_usec;
@@ -119,8 +121,8 @@ static int begin_stop(struct control *control)
     control->stopping = true;
     notify_stopping(timeout_usec);
     status_stopping(&control->status);
-    if (!control->reload.snapshot)
-        leave_sockets(control);
+    if (control->reload.state != RELOAD_PREPARED)
+        drain_sockets(control);
     return sd_event_add_time(control->event, NULL, CLOCK_MONOTONIC,
                              usec_add(clock_now(), timeout_usec), 1000, on_stop_timer, control);
 }
@@ -146,30 +148,20 @@ static void on_idle(void *p)
 
 /* Reloading */
 
-/* Who has opened its sockets itself would not be started again for the next client. */
+/* Sockets that greetd has opened itself would not start it again for the next client. */
 static void set_idle_timeout(struct control *control)
 {
     if (control->sockets.inherited)
         idle_exit_set_timeout(&control->idle_exit, settings(control)->idle_exit_usec);
 }
 
-static void activate_reload(void *p)
+static void on_reload_activated(void *p)
 {
     struct control *control = p;
 
-    reload_activate(&control->reload);
     set_idle_timeout(control);
     if (control->stopping)
-        leave_sockets(control);
-}
-
-static void advance_reload(struct control *control)
-{
-    if (!reload_advance(&control->reload))
-        return;
-    sockets_drop_syn(&control->sockets, control->reload.snapshot);
-    handshake_await(&control->handshake, control->sockets.snapshot, control->reload.snapshot,
-                    activate_reload, control);
+        drain_sockets(control);
 }
 
 static int on_reload_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *p)
@@ -178,20 +170,20 @@ static int on_reload_signal(sd_event_source *source, const struct signalfd_sigin
 
     (void)source;
     (void)info;
-    control->reload.wanted = true;
+    control->reload.requested = true;
     if (control->ready && !control->stopping)
-        advance_reload(control);
+        reload_advance(&control->reload);
     return 0;
 }
 
-/* What a reload has prepared may have one of them back. */
-static void close_left(struct control *control)
+/* A prepared reload may have one of the sockets again. */
+static void close_removed_sockets(struct control *control)
 {
     char address[ADDRESS_TEXT_MAX];
 
-    while (!control->reload.snapshot && sockets_close_left(&control->sockets, address))
-        logger_log(control->logger, LOG_INFO, MESSAGE_ID_NOT_LISTENING,
-                   "Server no longer listens on %s", address);
+    while (control->reload.state != RELOAD_PREPARED &&
+           sockets_close_left(&control->sockets, address))
+        announce_closed(control->logger, address);
 }
 
 /* Running */
@@ -203,13 +195,13 @@ static void become_ready(struct control *control)
     set_idle_timeout(control);
 }
 
-static void continue_running(struct control *control)
+static void on_workers_progress(struct control *control)
 {
     status_changed(&control->status);
     if (control->stopping)
         return;
-    advance_reload(control);
-    close_left(control);
+    reload_advance(&control->reload);
+    close_removed_sockets(control);
     idle_exit_pool_changed(&control->idle_exit);
 }
 
@@ -227,7 +219,7 @@ static int on_pool_changed(sd_event_source *source, int fd, uint32_t events, voi
     case WORKER_ACCEPTING:
         if (!control->ready && !control->stopping)
             become_ready(control);
-        continue_running(control);
+        on_workers_progress(control);
         return 0;
     case WORKER_DRAINING:
         status_changed(&control->status);
@@ -259,7 +251,7 @@ static int watch_pool(struct control *control)
                             on_pool_changed, control);
 
     if (r >= 0)
-        r = status_start(&control->status, control->event, control->pool);
+        r = status_start(&control->status, control->event, control->pool, control->metrics);
     if (r >= 0)
         r = watchdog_start(&control->watchdog, control->event, control->pool, control->logger);
     if (r >= 0)
@@ -278,7 +270,11 @@ static void prepare_reload(struct control *control)
         .sockets = &control->sockets,
         .pool = control->pool,
         .logger = control->logger,
+        .metrics = control->metrics,
         .status = &control->status,
+        .handshake = &control->handshake,
+        .activated = on_reload_activated,
+        .userdata = control,
     };
 }
 
@@ -290,18 +286,20 @@ static void stop_watching(struct control *control)
     status_deinit(&control->status);
 }
 
-/* Starts the workers and stays in the event loop. */
-static int serve(struct control *control)
+static void announce_start(const struct control *control)
 {
-    const struct server_settings *server = settings(control);
-    int r;
-
     announce_unusable(control->logger, &control->opening);
     announce_listening(control->logger, control->sockets.snapshot, NULL);
     announce_unused(control->logger, control->config, &control->sockets);
     announce_not_kept(control->logger, &control->sockets);
-    r = pool_start(&control->pool, control->sockets.snapshot, control->n_workers,
-                   server->max_connections, control->logger);
+}
+
+/* Starts the workers and runs the event loop. Returns the exit status. */
+static int serve(struct control *control)
+{
+    announce_start(control);
+    int r = pool_start(&control->pool, control->sockets.snapshot,
+                       settings(control)->max_connections, control->metrics, control->logger);
     if (r >= 0)
         r = watch_pool(control);
     if (r < 0)
@@ -309,23 +307,6 @@ static int serve(struct control *control)
     prepare_reload(control);
     r = sd_event_loop(control->event);
     return r < 0 ? failure_log(control->sink, control->logger, "The event loop failed", r) : r;
-}
-
-/* Threads end in the order in which they need each other: workers write to the log. */
-static void end_threads(struct control *control)
-{
-    bool workers_end =
-        !control->pool || pool_end(control->pool, clock_now() + CONTROL_WORKERS_USEC) >= 0;
-
-    if (!control->logger)
-        return;
-    if (!workers_end)
-        logger_log(control->logger, LOG_CRIT, MESSAGE_ID_WORKER_STUCK,
-                   "A worker does not end: leaving without it");
-    uint64_t deadline_usec = clock_now() + CONTROL_LOG_USEC;
-    int r = workers_end ? logger_stop(control->logger, deadline_usec)
-                        : logger_end(control->logger, deadline_usec);
-    control->sink->abandoned = r < 0 || !workers_end;
 }
 
 /* Returns the exit status. */
@@ -342,7 +323,7 @@ static int run_event_loop(struct control *control)
     return r;
 }
 
-/* Returns the exit status. OPENED is from sockets_open(), STARTED is from logger_start(). */
+/* OPENED is the result of sockets_open(), STARTED that of start_log(). Returns the exit status. */
 static int run(struct control *control, int opened, int started)
 {
     if (opened < 0)
@@ -353,45 +334,70 @@ static int run(struct control *control, int opened, int started)
     return run_event_loop(control);
 }
 
-int control_run(struct config *config, const struct config_options *options, struct sink *sink)
+static int start_log(struct control *control, size_t n_workers,
+                     const struct logger_options *options)
 {
-    const struct logger_options log_options = announce_log_options(config);
-    struct control control = {
-        .config = config,
-        .options = options,
-        .sink = sink,
-        .n_workers = choose_n_workers(config_server(config)),
-    };
+    int r = metrics_new(&control->metrics, n_workers);
 
-    /* From now on a stop is heard by the event loop, and all threads have it blocked. */
+    return r < 0 ? r : logger_start(&control->logger, control->sink, control->metrics, options);
+}
+
+/* Ends the workers before the log thread, since they log. Returns whether all have ended. */
+static bool end_threads(struct control *control)
+{
+    bool workers_ended =
+        !control->pool || pool_end(control->pool, clock_now() + CONTROL_WORKERS_USEC) >= 0;
+
+    if (!control->logger)
+        return workers_ended;
+    if (!workers_ended)
+        logger_log(control->logger, LOG_CRIT, MESSAGE_ID_WORKER_STUCK,
+                   "A worker does not end: leaving without it");
+    uint64_t deadline_usec = clock_now() + CONTROL_LOG_USEC;
+    int r = workers_ended ? logger_stop(control->logger, deadline_usec)
+                          : logger_end(control->logger, deadline_usec);
+    return r >= 0 && workers_ended;
+}
+
+int control_run(struct config *config, const struct config_options *options, struct sink *sink,
+                bool *ret_stuck)
+{
+    const struct logger_options log_options = announce_options(config);
+    struct control control = {.config = config, .options = options, .sink = sink};
+
+    /* From now on the event loop handles signals, and all threads have them blocked. */
     signals_block();
-    /* Sockets before any other descriptor, which could take the number of one that is missing. */
+    /* Sockets before any other descriptor, which could take the number of a missing one. */
     int opened = sockets_open(&control.sockets, config, &control.opening);
 
     raise_descriptor_limit();
-    int started = logger_start(&control.logger, sink, control.n_workers, &log_options);
+    int started = start_log(&control, choose_n_workers(config_server(config)), &log_options);
     int status = run(&control, opened, started);
 
-    end_threads(&control);
-    if (sink->abandoned)
+    *ret_stuck = !end_threads(&control);
+    if (*ret_stuck)
         return status;
     reload_deinit(&control.reload);
     pool_free(control.pool);
+    metrics_free(control.metrics);
     sockets_deinit(&control.sockets);
     diagnostics_deinit(&control.opening);
     sd_event_unref(control.event);
     return status;
 }
 
-int control_reject(struct sink *sink, const struct diagnostics *diagnostics, int error)
+int control_reject(struct sink *sink, const struct diagnostics *diagnostics, int error,
+                   bool *ret_stuck)
 {
     const struct logger_options everything = {.level = LOG_DEBUG};
     struct control control = {.sink = sink};
 
     signals_block();
-    (void)logger_start(&control.logger, sink, 0, &everything);
+    (void)start_log(&control, 0, &everything);
     int status = failure_log_lines(sink, control.logger, diagnostics, error);
 
-    end_threads(&control);
+    *ret_stuck = !end_threads(&control);
+    if (!*ret_stuck)
+        metrics_free(control.metrics);
     return status;
 }

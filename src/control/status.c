@@ -20,16 +20,16 @@ static void describe(const struct status *status, char *text, size_t size)
 {
     struct metrics_sums sums = pool_sums_and_watch(status->pool);
     uint64_t active = metrics_active(&sums);
-    unsigned workers = pool_n_workers(status->pool);
+    size_t workers = status->metrics->n;
 
     const char *doing = !status->stopping ? "Greeting"
                         : active > 0      ? "Stopping, greeting the last"
                                           : "Stopping,";
 
     snprintf(text, size,
-             "%s %" PRIu64 " client%s; %" PRIu64 " greeted, %" PRIu64 " refused; %u worker%s%s%s",
-             doing, active, plural(active), sums.greeted, sums.refused, workers, plural(workers),
-             status->trouble[0] ? "; " : "", status->trouble);
+             "%s %" PRIu64 " client%s; %" PRIu64 " greeted, %" PRIu64 " refused; %zu worker%s%s%s",
+             doing, active, plural(active), sums.greeted, metrics_refused(status->metrics), workers,
+             plural(workers), status->trouble[0] ? "; " : "", status->trouble);
 }
 
 static void refresh(struct status *status)
@@ -52,9 +52,10 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *p)
     return 0;
 }
 
-int status_start(struct status *status, sd_event *event, struct pool *pool)
+int status_start(struct status *status, sd_event *event, struct pool *pool,
+                 const struct metrics *metrics)
 {
-    *status = (struct status){.pool = pool};
+    *status = (struct status){.pool = pool, .metrics = metrics};
     int r = sd_event_add_time(event, &status->timer, CLOCK_MONOTONIC, 0, STATUS_INTERVAL_USEC / 4,
                               on_timer, status);
 

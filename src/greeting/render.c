@@ -69,11 +69,9 @@ static int append_variable(struct render *render, const struct variable *variabl
     }
 }
 
-int render_greeting(struct render *render, const struct greeting *greeting, const struct peer *peer,
-                    uint64_t number)
+int render_greeting(struct render *render, const struct greeting *greeting,
+                    const struct variable_client *client)
 {
-    const struct variable_client client = {
-        .peer = peer, .number = number, .metrics = &render->metrics};
     const char *literal = greeting->bytes;
 
     render->size = 0;
@@ -82,7 +80,7 @@ int render_greeting(struct render *render, const struct greeting *greeting, cons
 
         int r = append_literal(render, literal, piece->size);
         if (r >= 0 && piece->variable)
-            r = append_variable(render, piece->variable, &client);
+            r = append_variable(render, piece->variable, client);
         if (r < 0)
             return r;
         literal += piece->size;

@@ -9,6 +9,7 @@
 
 #include "greetd/base/cleanup.h"
 #include "greetd/base/text.h"
+#include "greetd/metrics/prometheus.h"
 
 static size_t print(char *buffer, size_t size, const char *text)
 {
@@ -31,10 +32,7 @@ static size_t write_hostname(const struct variable_client *client, char *buffer,
 
 static size_t write_metrics(const struct variable_client *client, char *buffer, size_t size)
 {
-    const struct variable_text *metrics = client->metrics;
-
-    return metrics->write ? metrics->write(metrics->context, buffer, size)
-                          : print(buffer, size, "");
+    return prometheus_format(buffer, size, client->metrics);
 }
 
 /* With its colon, as nginx has it. */

@@ -9,8 +9,9 @@
 #include "greetd/base/cleanup.h"
 #include "greetd/base/clock.h"
 #include "greetd/journal/catalog.h"
+#include "greetd/metrics/result.h"
 
-/* The fields of one journal entry as text; what does not fit is left out whole. */
+/* The fields of one journal entry as text; a field that does not fit is omitted. */
 struct fields {
     struct sink_field fields[14];
     size_t n;
@@ -67,27 +68,27 @@ static void add_peer(struct fields *fields, const struct peer *peer)
 }
 
 size_t entry_write_connection(struct sink *sink, unsigned worker,
-                              const struct logger_log_connection *c)
+                              const struct connection_record *record)
 {
     char message[SINK_MESSAGE_MAX], address[ADDRESS_TEXT_MAX];
     struct fields fields = {.n = 0};
 
-    snprintf(message, sizeof(message), "Connection from %s", peer_format(&c->peer, address));
+    snprintf(message, sizeof(message), "Connection from %s", peer_format(&record->peer, address));
     if (sink->journal) {
-        fields_add(&fields, "GREETD_LISTENER=%s", c->listener);
-        add_peer(&fields, &c->peer);
-        fields_add(&fields, "GREETD_CONNECTION=%" PRIu64, c->number);
-        fields_add(&fields, "GREETD_RESULT=%s", result_name(c->result));
-        if (c->reason)
-            fields_add(&fields, "GREETD_REASON=%s", c->reason);
-        fields_add(&fields, "GREETD_BYTES=%" PRIu64, c->bytes);
-        fields_add(&fields, "GREETD_BYTES_ACKED=%" PRIu64, c->bytes_acked);
-        fields_add(&fields, "GREETD_DURATION_USEC=%" PRIu64, c->duration_usec);
+        fields_add(&fields, "GREETD_LISTENER=%s", record->listener);
+        add_peer(&fields, &record->peer);
+        fields_add(&fields, "GREETD_CONNECTION=%" PRIu64, record->number);
+        fields_add(&fields, "GREETD_RESULT=%s", result_name(record->result));
+        if (record->reason)
+            fields_add(&fields, "GREETD_REASON=%s", record->reason);
+        fields_add(&fields, "GREETD_BYTES=%" PRIu64, record->bytes);
+        fields_add(&fields, "GREETD_BYTES_ACKED=%" PRIu64, record->bytes_acked);
+        fields_add(&fields, "GREETD_DURATION_USEC=%" PRIu64, record->duration_usec);
         fields_add(&fields, "GREETD_WORKER=%u", worker);
     }
-    return write_with(
-        sink, &fields,
-        (struct sink_entry){LOG_INFO, MESSAGE_ID_CONNECTION, message, .when_usec = c->ended_usec});
+    return write_with(sink, &fields,
+                      (struct sink_entry){LOG_INFO, MESSAGE_ID_CONNECTION, message,
+                                          .when_usec = record->ended_usec});
 }
 
 size_t entry_write_accept_paused(struct sink *sink, unsigned worker, int error, uint64_t when_usec)

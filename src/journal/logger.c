@@ -15,24 +15,25 @@
 #include "greetd/journal/writer.h"
 #include "greetd/metrics/metrics.h"
 
-/* What a worker may be ahead of the log, at about 100 bytes each, and the main thread, at 800. */
+/* How many records a worker may be ahead of the log, at about 100 bytes each, and the main thread,
+ * at 800. */
 #define LOGGER_WORKER_RECORDS 4096
 #define LOGGER_MESSAGES       1024
 
 static void logger_free(struct logger *logger)
 {
-    for (unsigned i = 0; i < logger->n_workers; i++)
+    for (size_t i = 0; i < logger->metrics->n; i++)
         ring_deinit(&logger->workers[i].ring);
-    ring_deinit(&logger->messages.ring);
+    ring_deinit(&logger->main.ring);
     waker_deinit(&logger->waker);
     safe_close(logger->ended_fd);
     free(logger);
 }
 DEFINE_CLEANUP_FUNCTION(struct logger, logger_free)
 
-static int logger_new(struct logger **ret, struct sink *sink, unsigned n_workers)
+static int logger_new(struct logger **ret, struct sink *sink, struct metrics *metrics)
 {
-    size_t size = sizeof(struct logger) + n_workers * sizeof(struct log_producer);
+    size_t size = sizeof(struct logger) + metrics->n * sizeof(struct log_producer);
     _cleanup_(logger_freep) struct logger *logger = aligned_alloc(RING_CACHE_LINE, size);
     int r;
 
@@ -40,7 +41,7 @@ static int logger_new(struct logger **ret, struct sink *sink, unsigned n_workers
         return -ENOMEM;
     memset(logger, 0, size);
     logger->sink = sink;
-    logger->n_workers = n_workers;
+    logger->metrics = metrics;
     logger->ended_fd = -1;
     logger->waker = WAKER_NULL;
     r = waker_init(&logger->waker);
@@ -50,8 +51,8 @@ static int logger_new(struct logger **ret, struct sink *sink, unsigned n_workers
     if (logger->ended_fd < 0)
         return -errno;
 
-    r = ring_init(&logger->messages.ring, LOGGER_MESSAGES, sizeof(struct logger_log));
-    for (unsigned i = 0; r >= 0 && i < n_workers; i++)
+    r = ring_init(&logger->main.ring, LOGGER_MESSAGES, sizeof(struct log_message));
+    for (size_t i = 0; r >= 0 && i < metrics->n; i++)
         r = ring_init(&logger->workers[i].ring, LOGGER_WORKER_RECORDS, sizeof(struct log_record));
     if (r < 0)
         return r;
@@ -72,11 +73,6 @@ void logger_configure(struct logger *logger, const struct logger_options *option
     waker_wake(&logger->waker);
 }
 
-uint64_t logger_dropped(const struct logger *logger)
-{
-    return writer_dropped(logger);
-}
-
 bool logger_wants_connections(const struct logger *logger)
 {
     return atomic_load_explicit(&logger->connections, memory_order_relaxed);
@@ -87,17 +83,17 @@ static bool wants(const struct logger *logger, int priority)
     return priority <= atomic_load_explicit(&logger->level, memory_order_relaxed);
 }
 
-int logger_start(struct logger **ret, struct sink *sink, unsigned n_workers,
+int logger_start(struct logger **ret, struct sink *sink, struct metrics *metrics,
                  const struct logger_options *options)
 {
     _cleanup_(logger_freep) struct logger *logger = NULL;
     int r;
 
-    r = logger_new(&logger, sink, n_workers);
+    r = logger_new(&logger, sink, metrics);
     if (r < 0)
         return r;
     logger_configure(logger, options);
-    logger->books = rate_limit_init(&options->limit);
+    logger->limit = rate_limit_init(&options->limit);
     r = pthread_create(&logger->thread, NULL, writer_run, logger);
     if (r > 0)
         return -r;
@@ -107,15 +103,15 @@ int logger_start(struct logger **ret, struct sink *sink, unsigned n_workers,
     return 0;
 }
 
-/* How many entries the thread has neither written nor announced. The thread and a stuck worker may
- * go on while their counters are read, so the difference may be negative. */
+/* Returns how many entries the thread has neither written nor announced. The thread and a stuck
+ * worker may go on while their counters are read, so the difference may be negative. */
 static uint64_t count_lost(const struct logger *logger)
 {
-    uint64_t accounted = atomic_load(&logger->accounted), handed_over = 0;
+    uint64_t accounted = atomic_load(&logger->accounted), connections = 0;
 
-    for (unsigned i = 0; i < logger->n_workers; i++)
-        handed_over += atomic_load(&logger->workers[i].connections);
-    return handed_over > accounted ? handed_over - accounted : 0;
+    for (size_t i = 0; i < logger->metrics->n; i++)
+        connections += atomic_load(&logger->workers[i].connections);
+    return connections > accounted ? connections - accounted : 0;
 }
 
 static void log_lost_entries(const struct logger *logger)
@@ -135,7 +131,7 @@ int logger_end(struct logger *logger, uint64_t deadline_usec)
 {
     atomic_store(&logger->stop, true);
     waker_wake(&logger->waker);
-    /* Not pthread_clockjoin_np(3), of which ThreadSanitizer knows nothing. */
+    /* Not pthread_clockjoin_np(3), which ThreadSanitizer does not know. */
     if (!waker_wait_readable(logger->ended_fd, deadline_usec)) {
         log_lost_entries(logger);
         return -ETIMEDOUT;
@@ -155,33 +151,34 @@ int logger_stop(struct logger *logger, uint64_t deadline_usec)
     return r;
 }
 
-/* Counts in LEFT_OUT what finds no room. Only then is the thread woken: it may have emptied the
- * ring meanwhile, and go to sleep without knowing of it. */
-static void push(struct logger *logger, struct log_producer *outlet, const void *element,
-                 atomic_uint_fast64_t *left_out)
+/* Counts a record that finds no room in DROPPED. The thread is woken after the count: it may have
+ * emptied the ring meanwhile, and go to sleep without knowing of the drop. */
+static void push(struct logger *logger, struct log_producer *producer, const void *record,
+                 atomic_uint_fast64_t *dropped)
 {
-    if (!ring_push(&outlet->ring, element))
-        metrics_add(left_out, 1);
+    if (!ring_push(&producer->ring, record))
+        metrics_add(dropped, 1);
     waker_wake(&logger->waker);
 }
 
 void logger_log_connection(struct logger *logger, unsigned worker,
-                           const struct logger_log_connection *connection)
+                           const struct connection_record *connection)
 {
-    struct log_producer *outlet = &logger->workers[worker];
+    struct log_producer *producer = &logger->workers[worker];
+    atomic_uint_fast64_t *dropped = &logger->metrics->workers[worker].log_dropped;
 
-    metrics_add(&outlet->connections, 1);
-    if (atomic_load_explicit(&logger->exhausted, memory_order_relaxed))
-        metrics_add(&outlet->left_out, 1);
+    metrics_add(&producer->connections, 1);
+    if (atomic_load_explicit(&logger->limit_exceeded, memory_order_relaxed))
+        metrics_add(dropped, 1);
     else
-        push(logger, outlet,
+        push(logger, producer,
              &(const struct log_record){.kind = LOG_RECORD_CONNECTION, .connection = *connection},
-             &outlet->left_out);
+             dropped);
 }
 
-static void push_message(struct logger *logger, struct log_producer *outlet, const void *element)
+static void push_message(struct logger *logger, struct log_producer *producer, const void *record)
 {
-    push(logger, outlet, element, &outlet->messages_left_out);
+    push(logger, producer, record, &producer->messages_dropped);
 }
 
 void logger_log_accept_paused(struct logger *logger, unsigned worker, int error)
@@ -195,19 +192,19 @@ void logger_log_accept_paused(struct logger *logger, unsigned worker, int error)
 
 void logger_log_listening(struct logger *logger, const char *listener, const char *address)
 {
-    struct logger_log message = {
+    struct log_message message = {
         .priority = LOG_INFO, .id = MESSAGE_ID_LISTENING, .when_usec = clock_now()};
 
     if (!wants(logger, message.priority))
         return;
     snprintf(message.listener, sizeof(message.listener), "%s", listener);
     snprintf(message.text, sizeof(message.text), "Server is listening on %s", address);
-    push_message(logger, &logger->messages, &message);
+    push_message(logger, &logger->main, &message);
 }
 
 void logger_log(struct logger *logger, int priority, const char *id, const char *format, ...)
 {
-    struct logger_log message = {.priority = priority, .id = id, .when_usec = clock_now()};
+    struct log_message message = {.priority = priority, .id = id, .when_usec = clock_now()};
     va_list arguments;
 
     if (!wants(logger, priority))
@@ -215,5 +212,5 @@ void logger_log(struct logger *logger, int priority, const char *id, const char 
     va_start(arguments, format);
     vsnprintf(message.text, sizeof(message.text), format, arguments);
     va_end(arguments);
-    push_message(logger, &logger->messages, &message);
+    push_message(logger, &logger->main, &message);
 }

@@ -21,8 +21,8 @@
 #define SINK_FIELDS_MAX 16
 #define USEC_PER_SEC    UINT64_C(1000000)
 
-/* $JOURNAL_STREAM is "device:inode" of the stream systemd connected to the journal; it is inherited
- * by programs whose stderr was redirected since, so it has to be compared. */
+/* $JOURNAL_STREAM is the "device:inode" of the stream that systemd connected to the journal. A
+ * program whose stderr was redirected since inherits it too, so it has to be compared. */
 static bool is_journal_stream(int fd)
 {
     const char *stream = getenv("JOURNAL_STREAM");
@@ -39,7 +39,6 @@ void sink_init(struct sink *sink, int fd)
     sink->fd = fd;
     sink->journal = is_journal_stream(fd);
     sink->time_stamps = !sink->journal && isatty(fd);
-    sink->abandoned = false;
     sink->filled = 0;
 }
 
@@ -48,21 +47,13 @@ static struct iovec text_vector(const char *text)
     return (struct iovec){.iov_base = (char *)text, .iov_len = strlen(text)};
 }
 
-static uint64_t now_on(clockid_t clock)
-{
-    struct timespec now;
-
-    clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
-}
-
-/* CLOCK_REALTIME at WHEN, which is in the past and CLOCK_MONOTONIC. */
+/* CLOCK_REALTIME at WHEN, a past time of CLOCK_MONOTONIC. */
 static uint64_t realtime_at(uint64_t when_usec)
 {
-    return now_on(CLOCK_REALTIME) - (now_on(CLOCK_MONOTONIC) - when_usec);
+    return clock_now_of(CLOCK_REALTIME) - (clock_now() - when_usec);
 }
 
-/* Returns how many entries are lost with it. */
+/* Returns how many entries are lost. */
 static size_t write_journal(const struct sink_entry *entry)
 {
     char priority[sizeof("PRIORITY=") + 1], id[sizeof("MESSAGE_ID=") + 32];
@@ -86,7 +77,7 @@ static size_t write_journal(const struct sink_entry *entry)
     return sd_journal_sendv(vectors, n) < 0;
 }
 
-/* Returns how many lines before it are lost. */
+/* Returns how many earlier lines are lost. */
 static size_t write_line(struct sink *sink, const struct sink_entry *entry)
 {
     char line[SINK_MESSAGE_MAX + sizeof("2000-01-01 00:00:00 \n")];
@@ -142,7 +133,7 @@ size_t sink_flush(struct sink *sink)
         if (n > 0) {
             written += (size_t)n;
         } else if (n < 0 && errno == EAGAIN) {
-            /* Someone we share stderr with has made it non-blocking. */
+            /* Another process that shares stderr has made it non-blocking. */
             poll(&(struct pollfd){.fd = sink->fd, .events = POLLOUT}, 1, -1);
         } else if (n < 0 && errno != EINTR) {
             break;

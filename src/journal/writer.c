@@ -7,15 +7,17 @@
 #include <time.h>
 
 #include "greetd/base/clock.h"
+#include "greetd/control/announce.h"
 #include "greetd/journal/catalog.h"
+#include "greetd/journal/entry.h"
 #include "greetd/metrics/metrics.h"
 
 /* Entries taken from one ring before the next has its turn. */
 #define WRITER_BATCH 256
 
-/* Having written something, the thread looks again after this rather than being woken for each
- * entry. Each time it may take the processor from a worker; a ring has room for what comes
- * meanwhile up to 200,000 clients in a second. */
+/* After a write the thread sleeps for this long instead of being woken for each entry: each time it
+ * may take the processor from a worker. Meanwhile a ring has room for 200,000 clients in a second.
+ */
 #define WRITER_NAP_NSEC 20000000
 
 static uint64_t load(const atomic_uint_fast64_t *counter)
@@ -23,20 +25,12 @@ static uint64_t load(const atomic_uint_fast64_t *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-uint64_t writer_dropped(const struct logger *logger)
-{
-    uint64_t n = load(&logger->left_out);
-
-    for (unsigned i = 0; i < logger->n_workers; i++)
-        n += load(&logger->workers[i].left_out);
-    return n;
-}
-
-/* WRITTEN more connections were given to the log, which has LOST some: perhaps others that it had
- * gathered, so that the difference may be negative. They are accounted for when announced. */
+/* Accounts for WRITTEN more connection entries, and for LOST ones, which may be earlier lines of
+ * the sink's buffer, so the difference may be negative. A lost entry is accounted for when
+ * announced. */
 static void account(struct logger *logger, uint64_t written, uint64_t lost)
 {
-    metrics_add(&logger->left_out, lost);
+    metrics_add(&logger->metrics->log_dropped, lost);
     metrics_add(&logger->accounted, written - lost);
 }
 
@@ -45,15 +39,15 @@ static void flush(struct logger *logger)
     account(logger, 0, sink_flush(logger->sink));
 }
 
-/* Entries for connections and others are never gathered together, so that it is known of which kind
- * the lost ones are: flush() comes before one of the others, and this after it. LOST is what
- * connlog_entry_*() returned for it. */
+/* Whether an entry other than a connection's is written; LOST is what entry_write_*() returned.
+ * Such an entry never shares the sink's buffer with those of connections, so that lost ones are of
+ * a known kind: flush() precedes it, and this flushes it. */
 static bool is_written(struct logger *logger, size_t lost)
 {
     return lost + sink_flush(logger->sink) == 0;
 }
 
-static bool write_message(struct logger *logger, const struct logger_log *message)
+static bool write_message(struct logger *logger, const struct log_message *message)
 {
     const struct sink_entry entry = {
         .priority = message->priority,
@@ -66,14 +60,14 @@ static bool write_message(struct logger *logger, const struct logger_log *messag
     return is_written(logger, entry_write_message(logger->sink, message->listener, entry));
 }
 
-static void write_left_out_messages(struct logger *logger)
+static void write_dropped_messages(struct logger *logger)
 {
-    struct logger_log message = {
+    struct log_message message = {
         .priority = LOG_NOTICE, .id = MESSAGE_ID_MESSAGES_DROPPED, .when_usec = clock_now()};
-    uint64_t n = load(&logger->messages.messages_left_out);
+    uint64_t n = load(&logger->main.messages_dropped);
 
-    for (unsigned i = 0; i < logger->n_workers; i++)
-        n += load(&logger->workers[i].messages_left_out);
+    for (unsigned i = 0; i < logger->metrics->n; i++)
+        n += load(&logger->workers[i].messages_dropped);
     if (n == logger->messages_announced)
         return;
     snprintf(message.text, sizeof(message.text), "%" PRIu64 " messages left out: ring full",
@@ -82,60 +76,61 @@ static void write_left_out_messages(struct logger *logger)
         logger->messages_announced = n;
 }
 
-/* What could not be written is announced with the next report. */
-static void announce_left_out(struct logger *logger, uint64_t n)
+/* An announcement that could not be written is part of the next one. */
+static void announce_dropped(struct logger *logger, uint64_t n)
 {
     flush(logger);
     if (!is_written(logger, entry_write_dropped(logger->sink, n)))
         return;
-    logger->books.announced += n;
+    logger->limit.announced += n;
     metrics_add(&logger->accounted, n);
 }
 
-/* Takes up the limit in force and announces what is due to be. Returns when to do so again. */
-static uint64_t keep_books(struct logger *logger)
+/* Applies the limit in force and announces dropped entries if that is due. Returns when to do so
+ * again. */
+static uint64_t update_limit(struct logger *logger)
 {
-    struct rate_limit *books = &logger->books;
+    struct rate_limit *limit = &logger->limit;
     uint64_t now_usec = clock_now();
 
-    books->limit = (struct rate_limit_settings){.interval_usec = load(&logger->interval_usec),
-                                                .burst = load(&logger->burst)};
+    limit->settings = (struct rate_limit_settings){.interval_usec = load(&logger->interval_usec),
+                                                   .burst = load(&logger->burst)};
     /* Before anything is written, which may take long. */
-    atomic_store_explicit(&logger->exhausted, rate_limit_is_exceeded(books, now_usec),
+    atomic_store_explicit(&logger->limit_exceeded, rate_limit_is_exceeded(limit, now_usec),
                           memory_order_relaxed);
-    uint64_t n = rate_limit_report(books, writer_dropped(logger), now_usec);
+    uint64_t n = rate_limit_report(limit, metrics_log_dropped(logger->metrics), now_usec);
     if (n > 0)
-        announce_left_out(logger, n);
-    return rate_limit_deadline(books, now_usec);
+        announce_dropped(logger, n);
+    return rate_limit_deadline(limit, now_usec);
 }
 
-static void close_books(struct logger *logger)
+static void announce_rest(struct logger *logger)
 {
-    uint64_t n = writer_dropped(logger) - logger->books.announced;
+    uint64_t n = metrics_log_dropped(logger->metrics) - logger->limit.announced;
 
     flush(logger);
     if (n > 0)
-        announce_left_out(logger, n);
+        announce_dropped(logger, n);
 }
 
 static bool drain_messages(struct logger *logger)
 {
-    struct logger_log message;
+    struct log_message message;
     bool any = false;
 
-    while (ring_pop(&logger->messages.ring, &message)) {
+    while (ring_pop(&logger->main.ring, &message)) {
         (void)write_message(logger, &message);
         any = true;
     }
-    write_left_out_messages(logger);
+    write_dropped_messages(logger);
     return any;
 }
 
 static void write_connection(struct logger *logger, unsigned worker,
-                             const struct logger_log_connection *connection)
+                             const struct connection_record *connection)
 {
-    if (!rate_limit_admit(&logger->books, clock_now())) {
-        metrics_add(&logger->left_out, 1);
+    if (!rate_limit_admit(&logger->limit, clock_now())) {
+        metrics_add(&logger->metrics->log_dropped, 1);
         return;
     }
     account(logger, 1, entry_write_connection(logger->sink, worker, connection));
@@ -164,27 +159,27 @@ static unsigned drain_worker(struct logger *logger, unsigned worker)
     return n;
 }
 
-/* Writes a batch of each ring's entries. Returns the size of the largest one: with WRITER_BATCH
- * there may be more where it came from. */
+/* Writes a batch of each ring's records. Returns the size of the largest batch: one of WRITER_BATCH
+ * may have left more in its ring. */
 static unsigned drain(struct logger *logger)
 {
     unsigned most = drain_messages(logger);
 
-    for (unsigned i = 0; i < logger->n_workers; i++) {
+    for (unsigned i = 0; i < logger->metrics->n; i++) {
         unsigned n = drain_worker(logger, i);
         most = n > most ? n : most;
     }
     return most;
 }
 
-/* Waits until an entry comes, or it is time to look at the books. */
+/* Waits until a record arrives, or an announcement may be due. */
 static void wait_for_entries(struct logger *logger)
 {
     waker_prepare(&logger->waker);
     if (drain(logger) > 0 || atomic_load(&logger->stop))
         waker_cancel(&logger->waker);
     else
-        waker_sleep(&logger->waker, keep_books(logger));
+        waker_sleep(&logger->waker, update_limit(logger));
 }
 
 void *writer_run(void *argument)
@@ -193,7 +188,7 @@ void *writer_run(void *argument)
     const struct timespec nap = {.tv_nsec = WRITER_NAP_NSEC};
 
     while (!atomic_load(&logger->stop)) {
-        (void)keep_books(logger);
+        (void)update_limit(logger);
         unsigned n = drain(logger);
         if (n == WRITER_BATCH)
             continue;
@@ -206,7 +201,7 @@ void *writer_run(void *argument)
 
     while (drain(logger) > 0)
         ;
-    close_books(logger);
+    announce_rest(logger);
     (void)eventfd_write(logger->ended_fd, 1);
     return NULL;
 }

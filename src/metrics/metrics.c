@@ -4,9 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "greetd/base/cleanup.h"
+#include "greetd/base/clock.h"
 
 void metrics_add_accept_error(struct metrics_counters *counters, int error)
 {
@@ -16,7 +15,7 @@ void metrics_add_accept_error(struct metrics_counters *counters, int error)
         metrics_add(&counters->accept_errors[index], 1);
 }
 
-/* Zeroed memory for N elements of SIZE bytes, each on cache lines of its own. */
+/* Allocates N elements of SIZE bytes, zeroed, each on cache lines of its own. */
 static void *new_lines(size_t n, size_t size)
 {
     void *lines = aligned_alloc(_Alignof(struct metrics_counters), n * size);
@@ -24,21 +23,18 @@ static void *new_lines(size_t n, size_t size)
     return lines ? memset(lines, 0, n * size) : NULL;
 }
 
-static uint64_t wall_clock(void)
+int metrics_new(struct metrics **ret, size_t n)
 {
-    struct timespec now;
+    _cleanup_(metrics_freep) struct metrics *metrics = calloc(1, sizeof(*metrics));
 
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-int metrics_init(struct metrics *metrics, size_t n)
-{
-    struct metrics_counters *workers = new_lines(n, sizeof(*workers));
-
-    if (!workers)
+    if (!metrics)
         return -ENOMEM;
-    *metrics = (struct metrics){.workers = workers, .n = n, .started_usec = wall_clock()};
+    metrics->workers = new_lines(n, sizeof(*metrics->workers));
+    if (n > 0 && !metrics->workers)
+        return -ENOMEM;
+    metrics->n = n;
+    metrics->started_usec = clock_now_of(CLOCK_REALTIME);
+    *ret = TAKE_PTR(metrics);
     return 0;
 }
 
@@ -50,16 +46,18 @@ static void listener_free(struct metrics_listener *listener)
 }
 DEFINE_CLEANUP_FUNCTION(struct metrics_listener, listener_free)
 
-void metrics_deinit(struct metrics *metrics)
+void metrics_free(struct metrics *metrics)
 {
-    struct metrics_listener *next, *listener = atomic_load(&metrics->listeners);
+    struct metrics_listener *next;
 
-    for (; listener; listener = next) {
-        next = listener->next;
-        listener_free(listener);
+    if (!metrics)
+        return;
+    for (struct metrics_listener *l = atomic_load(&metrics->listeners); l; l = next) {
+        next = l->next;
+        listener_free(l);
     }
     free(metrics->workers);
-    *metrics = (struct metrics){0};
+    free(metrics);
 }
 
 static struct metrics_listener *find_listener(const struct metrics *metrics, const char *name)
@@ -128,6 +126,16 @@ uint64_t metrics_refusals(const struct metrics *metrics, const struct metrics_li
     return SUM_OVER(listener->workers, metrics->n, refused[refusal]);
 }
 
+uint64_t metrics_refused(const struct metrics *metrics)
+{
+    uint64_t sum = 0;
+
+    for (const struct metrics_listener *l = metrics_first_listener(metrics); l; l = l->next)
+        for (int i = 0; i < REFUSAL_N; i++)
+            sum += metrics_refusals(metrics, l, (enum refusal)i);
+    return sum;
+}
+
 uint64_t metrics_times(const struct metrics *metrics, size_t bucket)
 {
     return SUM_OVER(metrics->workers, metrics->n, greeting_times[bucket]);
@@ -136,4 +144,10 @@ uint64_t metrics_times(const struct metrics *metrics, size_t bucket)
 uint64_t metrics_accept_errors(const struct metrics *metrics, size_t index)
 {
     return SUM_OVER(metrics->workers, metrics->n, accept_errors[index]);
+}
+
+uint64_t metrics_log_dropped(const struct metrics *metrics)
+{
+    return atomic_load_explicit(&metrics->log_dropped, memory_order_acquire) +
+           SUM_OVER(metrics->workers, metrics->n, log_dropped);
 }

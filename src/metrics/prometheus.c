@@ -12,7 +12,7 @@
 
 struct text {
     char *buffer;
-    size_t size, length; /* the length goes on beyond the size */
+    size_t size, length; /* of the whole text, which may exceed size */
 };
 
 static _printf_(2, 3) void add(struct text *text, const char *format, ...)
@@ -26,7 +26,7 @@ static _printf_(2, 3) void add(struct text *text, const char *format, ...)
     text->length += (size_t)n;
 }
 
-/* What every metric begins with. */
+/* The two comment lines before each metric. */
 static void add_head(struct text *text, const char *name, const char *type, const char *help)
 {
     add(text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
@@ -39,13 +39,13 @@ static void add_number(struct text *text, const char *name, const char *type, co
     add(text, "%s %" PRIu64 "\n", name, value);
 }
 
-/* Seconds, written exactly and without a floating point that might depend on the locale. */
+/* Seconds, exact and without a decimal point that depends on the locale. */
 static void add_seconds(struct text *text, uint64_t usec)
 {
     add(text, "%" PRIu64 ".%06" PRIu64, usec / 1000000, usec % 1000000);
 }
 
-/* Backslash, quote and line feed are what the format wants escaped. */
+/* The format escapes backslash, quote and line feed. */
 static void add_label_value(struct text *text, const char *value)
 {
     for (;;) {
@@ -60,9 +60,9 @@ static void add_label_value(struct text *text, const char *value)
     }
 }
 
-static void add_of_listener(struct text *text, const char *name,
-                            const struct metrics_listener *listener, const char *label,
-                            const char *label_value, uint64_t value)
+static void add_listener_number(struct text *text, const char *name,
+                                const struct metrics_listener *listener, const char *label,
+                                const char *label_value, uint64_t value)
 {
     add(text, "%s{listener=\"", name);
     add_label_value(text, listener->name);
@@ -76,8 +76,8 @@ static void add_connections(struct text *text, const struct metrics *metrics)
     add_head(text, name, "counter", "Connections that have ended, by listener and result.");
     for (const struct metrics_listener *l = metrics_first_listener(metrics); l; l = l->next)
         for (int i = 0; i < RESULT_N; i++)
-            add_of_listener(text, name, l, "result", result_name((enum result)i),
-                            metrics_results(metrics, l, (enum result)i));
+            add_listener_number(text, name, l, "result", result_name((enum result)i),
+                                metrics_results(metrics, l, (enum result)i));
 }
 
 static void add_refused(struct text *text, const struct metrics *metrics)
@@ -88,8 +88,8 @@ static void add_refused(struct text *text, const struct metrics *metrics)
              "Clients refused by a limit or a network list, by listener and reason.");
     for (const struct metrics_listener *l = metrics_first_listener(metrics); l; l = l->next)
         for (int i = 0; i < REFUSAL_N; i++)
-            add_of_listener(text, name, l, "reason", refusal_name((enum refusal)i),
-                            metrics_refusals(metrics, l, (enum refusal)i));
+            add_listener_number(text, name, l, "reason", refusal_name((enum refusal)i),
+                                metrics_refusals(metrics, l, (enum refusal)i));
 }
 
 static void add_accept_errors(struct text *text, const struct metrics *metrics)
@@ -116,8 +116,8 @@ static void add_reloads(struct text *text, const struct metrics *metrics)
             atomic_load_explicit(&metrics->reloads[i], memory_order_acquire));
 }
 
-/* Each bucket is read once: the last sum is the count, whatever is counted meanwhile. SUM_USEC was
- * read before. */
+/* Each bucket is read once, so that the last sum is the count while others go on counting. SUM_USEC
+ * was read before. */
 static void add_times(struct text *text, const struct metrics *metrics, uint64_t sum_usec)
 {
     static const char name[] = "greetd_greeting_seconds";
@@ -150,12 +150,11 @@ static void add_process(struct text *text, const struct metrics *metrics)
     add(text, "greetd_build_info{version=\"%s\"} 1\n", GREETD_VERSION);
 }
 
-size_t prometheus_format(char *buffer, size_t size, const struct prometheus *what)
+size_t prometheus_format(char *buffer, size_t size, const struct metrics *metrics)
 {
-    const struct metrics *metrics = what->metrics;
     struct text text = {.buffer = buffer, .size = size};
 
-    /* First who has ended, then, in the sums, who was accepted and greeted. */
+    /* First the connections that have ended, then, in the sums, those accepted and greeted. */
     add_connections(&text, metrics);
     add_refused(&text, metrics);
     struct metrics_sums sums = metrics_sum(metrics);
@@ -166,7 +165,7 @@ size_t prometheus_format(char *buffer, size_t size, const struct prometheus *wha
     add_times(&text, metrics, sums.greeting_usec);
     add_accept_errors(&text, metrics);
     add_number(&text, "greetd_log_suppressed_total", "counter",
-               "Connection entries left out of the log.", what->log_suppressed);
+               "Connection entries left out of the log.", metrics_log_dropped(metrics));
     add_reloads(&text, metrics);
     add_process(&text, metrics);
     return text.length;

@@ -22,7 +22,7 @@ enum result result_of_errno(int error)
     case ECONNRESET:
     case ENOTCONN:
         return RESULT_RESET;
-    case ETIMEDOUT: /* the kernel has given it up */
+    case ETIMEDOUT: /* the kernel has given up */
         return RESULT_TIMEOUT;
     default:
         return RESULT_ERROR;

@@ -7,11 +7,11 @@
 #include <sys/socket.h>
 
 #include "greetd/base/clock.h"
-#include "greetd/worker/event.h"
+#include "greetd/journal/record.h"
 #include "greetd/worker/eviction.h"
 
-/* How many are looked at with one system call. */
-#define CLIENTS_LOOK_BATCH 64
+/* How many clients one poll(2) is for. */
+#define CLIENTS_POLL_BATCH 64
 
 enum queue {
     QUEUE_NONE,
@@ -21,11 +21,6 @@ enum queue {
     QUEUE_ACKNOWLEDGING,
     QUEUE_LINGERING,
 };
-
-static struct wl *listener_of(const struct conn *conn)
-{
-    return (struct wl *)((char *)conn->settings - offsetof(struct wl, settings));
-}
 
 static struct conn *take_place(struct clients *clients)
 {
@@ -41,17 +36,18 @@ static struct conn *take_place(struct clients *clients)
     return conn;
 }
 
-static void end_client(struct clients *clients, struct conn *conn, uint64_t now_usec)
+static void close_client(struct clients *clients, struct conn *conn, uint64_t now_usec)
 {
-    struct wl *wl = listener_of(conn);
-    struct logger_log_connection record;
+    struct worker_context *context = clients->context;
+    struct worker_listener *wl = conn->listener;
+    struct connection_record record;
 
     timeout_queue_remove(&conn->entry);
     conn_close(conn, now_usec, &record);
-    if (logger_wants_connections(clients->logger))
-        logger_log_connection(clients->logger, clients->worker, &record);
+    if (logger_wants_connections(context->shared->logger))
+        logger_log_connection(context->shared->logger, context->index, &record);
     metrics_add(&wl->counters->results[record.result], 1);
-    metrics_add(&clients->counters->ended, 1);
+    metrics_add(&context->counters->ended, 1);
     wl->n_clients--;
 
     conn->entry.next = clients->vacant;
@@ -60,7 +56,7 @@ static void end_client(struct clients *clients, struct conn *conn, uint64_t now_
     clients->n_ended++;
 }
 
-static void wait_in(struct conn *conn, enum queue queue, struct timeout_queue *fifo,
+static void enqueue(struct conn *conn, enum queue queue, struct timeout_queue *fifo,
                     uint64_t now_usec)
 {
     timeout_queue_push(fifo, &conn->entry, now_usec);
@@ -70,11 +66,11 @@ static void wait_in(struct conn *conn, enum queue queue, struct timeout_queue *f
 static void unwatch(struct clients *clients, struct conn *conn)
 {
     if (conn->watched)
-        (void)epoll_ctl(clients->epoll_fd, EPOLL_CTL_DEL, conn->fd, NULL);
+        (void)epoll_ctl(clients->context->epoll_fd, EPOLL_CTL_DEL, conn->fd, NULL);
     conn->watched = false;
 }
 
-/* Has epoll report EVENTS of the client. Returns false if epoll has no room for one more. */
+/* Adds the client to epoll for EVENTS. Returns false if epoll has no memory for one more. */
 static bool watch(struct clients *clients, struct conn *conn, uint32_t events)
 {
     struct epoll_event event = {
@@ -83,18 +79,18 @@ static bool watch(struct clients *clients, struct conn *conn, uint32_t events)
     };
     int operation = conn->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
 
-    if (epoll_ctl(clients->epoll_fd, operation, conn->fd, &event) < 0)
+    if (epoll_ctl(clients->context->epoll_fd, operation, conn->fd, &event) < 0)
         return false;
     conn->watched = true;
     return true;
 }
 
-/* Starts the timeout of QUEUE, or starts it anew for a client that has made progress. */
-static void wait_on(struct conn *conn, enum queue queue, struct timeout_queue *fifo,
-                    uint64_t now_usec)
+/* Starts the timeout of QUEUE, or restarts it for a client that has made progress. */
+static void start_timeout(struct conn *conn, enum queue queue, struct timeout_queue *fifo,
+                          uint64_t now_usec)
 {
     if (conn->queue != queue || conn->progressed)
-        wait_in(conn, queue, fifo, now_usec);
+        enqueue(conn, queue, fifo, now_usec);
     conn->progressed = false;
 }
 
@@ -102,7 +98,7 @@ static bool await_data(struct clients *clients, struct conn *conn, uint64_t now_
 {
     if (conn->queue != QUEUE_EXPECTING && !watch(clients, conn, EPOLLIN))
         return false;
-    wait_on(conn, QUEUE_EXPECTING, &listener_of(conn)->expecting, now_usec);
+    start_timeout(conn, QUEUE_EXPECTING, &conn->listener->expecting, now_usec);
     return true;
 }
 
@@ -110,19 +106,19 @@ static bool await_write(struct clients *clients, struct conn *conn, uint64_t now
 {
     if (!watch(clients, conn, EPOLLOUT | (conn->input_ended ? 0 : EPOLLIN)))
         return false;
-    wait_on(conn, QUEUE_WRITING, &listener_of(conn)->writing, now_usec);
+    start_timeout(conn, QUEUE_WRITING, &conn->listener->writing, now_usec);
     return true;
 }
 
-/* The acknowledgement of our end of stream, and the reading of a local client, are reported only as
- * an edge: an end of stream in both directions is a hang-up at every look (poll(2)). Input that was
- * left unread needs another edge. */
+/* The acknowledgement of our end of stream, and the reading of a local client, are edges: with an
+ * end of stream in both directions a level-triggered epoll would report a hang-up without end
+ * (poll(2)). Unread input needs another edge. */
 static bool await_acknowledgement(struct clients *clients, struct conn *conn, uint64_t now_usec)
 {
     if ((conn->queue != QUEUE_ACKNOWLEDGING || conn->more_input) &&
         !watch(clients, conn, EPOLLIN | EPOLLOUT | EPOLLET))
         return false;
-    wait_on(conn, QUEUE_ACKNOWLEDGING, &listener_of(conn)->acknowledging, now_usec);
+    start_timeout(conn, QUEUE_ACKNOWLEDGING, &conn->listener->acknowledging, now_usec);
     return true;
 }
 
@@ -130,18 +126,18 @@ static bool await_close(struct clients *clients, struct conn *conn, uint64_t now
 {
     if (conn->queue != QUEUE_LINGERING && !watch(clients, conn, EPOLLIN))
         return false;
-    wait_on(conn, QUEUE_LINGERING, &listener_of(conn)->lingering, now_usec);
+    start_timeout(conn, QUEUE_LINGERING, &conn->listener->lingering, now_usec);
     return true;
 }
 
 static bool await_soon(struct clients *clients, struct conn *conn, uint64_t now_usec)
 {
     unwatch(clients, conn);
-    wait_in(conn, QUEUE_SOON, &clients->soon, now_usec);
+    enqueue(conn, QUEUE_SOON, &clients->soon, now_usec);
     return true;
 }
 
-/* Epoll has no room for one more: the client is looked at again without it. */
+/* Without room in epoll the client is polled again and again. */
 static bool await_epoll_memory(struct clients *clients, struct conn *conn, uint64_t now_usec)
 {
     if (now_usec < conn_deadline_usec(conn))
@@ -170,13 +166,13 @@ static bool await_next(struct clients *clients, struct conn *conn, enum conn_nex
     return false;
 }
 
-/* The one place that acts on what a client's step returned. */
-static void follow(struct clients *clients, struct conn *conn, enum conn_next next,
-                   uint64_t now_usec)
+/* The one place that acts on what a step of a client has returned. */
+static void apply(struct clients *clients, struct conn *conn, enum conn_next next,
+                  uint64_t now_usec)
 {
     if (next == CONN_CLOSE || (!await_next(clients, conn, next, now_usec) &&
                                !await_epoll_memory(clients, conn, now_usec)))
-        end_client(clients, conn, now_usec);
+        close_client(clients, conn, now_usec);
 }
 
 bool clients_can_evict(const struct clients *clients, uint64_t now_usec)
@@ -188,33 +184,33 @@ bool clients_evict_oldest(struct clients *clients, uint64_t now_usec)
 {
     struct conn *oldest = eviction_candidate(clients->newest, &clients->soon, now_usec);
 
-    /* It may have spoken by now: then it gets what the kernel takes at once, which nearly always is
+    /* Its data may have arrived by now. Then it gets what the kernel takes at once, nearly always
      * the whole greeting. */
     if (oldest && oldest->state == CONN_EXPECTING)
-        (void)conn_step(oldest, now_usec, clients->counters);
+        (void)conn_step(oldest, now_usec, clients->context);
     if (oldest)
-        end_client(clients, oldest, now_usec);
+        close_client(clients, oldest, now_usec);
     return oldest;
 }
 
-void clients_add(struct clients *clients, struct wl *wl, int fd, struct peer peer,
+void clients_add(struct clients *clients, struct worker_listener *wl, int fd, struct peer peer,
                  uint64_t now_usec)
 {
     struct conn *conn = take_place(clients);
-    uint64_t number = clients->last_number++ * clients->n_workers + clients->worker + 1;
+    struct worker_context *context = clients->context;
+    /* Unique without a shared counter. */
+    uint64_t number = clients->last_number++ * context->shared->metrics->n + context->index + 1;
 
-    metrics_add(&clients->counters->accepted, 1);
+    metrics_add(&context->counters->accepted, 1);
     wl->n_clients++;
-    follow(clients, conn,
-           conn_begin(conn, fd, peer, &wl->settings, number, now_usec, clients->counters),
-           now_usec);
+    apply(clients, conn, conn_begin(conn, fd, peer, wl, number, now_usec, context), now_usec);
 }
 
 void clients_step(struct clients *clients, size_t index, uint64_t now_usec)
 {
     struct conn *conn = &clients->table[index];
 
-    follow(clients, conn, conn_step(conn, now_usec, clients->counters), now_usec);
+    apply(clients, conn, conn_step(conn, now_usec, clients->context), now_usec);
 }
 
 static void expire_queue(struct clients *clients, struct timeout_queue *fifo, uint64_t timeout_usec,
@@ -223,62 +219,64 @@ static void expire_queue(struct clients *clients, struct timeout_queue *fifo, ui
     while (timeout_queue_deadline(fifo, timeout_usec) <= now_usec) {
         struct conn *conn = conn_of_entry(timeout_queue_oldest(fifo));
 
-        follow(clients, conn, conn_expire(conn, now_usec), now_usec);
+        apply(clients, conn, conn_expire(conn, now_usec), now_usec);
     }
 }
 
-/* Who has spoken in time is greeted, even if epoll has not come to say so yet. */
-static void expire_expecting(struct clients *clients, struct wl *wl, uint64_t now_usec)
+/* A client whose data arrived in time is greeted, even if epoll has not reported them yet. */
+static void expire_expecting(struct clients *clients, struct worker_listener *wl, uint64_t now_usec)
 {
-    while (timeout_queue_deadline(&wl->expecting, wl->settings.data_timeout_usec) <= now_usec) {
-        struct conn *conn = conn_of_entry(timeout_queue_oldest(&wl->expecting));
-        enum conn_next next = conn_step(conn, now_usec, clients->counters);
+    uint64_t timeout_usec = wl->config->settings.data_timeout_usec;
 
-        follow(clients, conn, next == CONN_WAIT_DATA ? conn_expire(conn, now_usec) : next,
-               now_usec);
+    while (timeout_queue_deadline(&wl->expecting, timeout_usec) <= now_usec) {
+        struct conn *conn = conn_of_entry(timeout_queue_oldest(&wl->expecting));
+        enum conn_next next = conn_step(conn, now_usec, clients->context);
+
+        apply(clients, conn, next == CONN_WAIT_DATA ? conn_expire(conn, now_usec) : next, now_usec);
     }
 }
 
-/* Looks at some of those whose time has come. None of them stays where it is in the queue. */
+/* Polls a batch of the clients that are due. None of them keeps its place in the queue. */
 static void poll_soon(struct clients *clients, uint64_t now_usec)
 {
-    struct pollfd poll_fds[CLIENTS_LOOK_BATCH];
-    struct conn *conns[CLIENTS_LOOK_BATCH];
+    struct pollfd poll_fds[CLIENTS_POLL_BATCH];
+    struct conn *conns[CLIENTS_POLL_BATCH];
     const struct timeout_entry *end = &clients->soon.sentinel;
     nfds_t n = 0;
 
     for (struct timeout_entry *entry = clients->soon.sentinel.next;
-         n < CLIENTS_LOOK_BATCH && entry != end && entry->since_usec + CONN_SOON_USEC <= now_usec;
+         n < CLIENTS_POLL_BATCH && entry != end && entry->since_usec + CONN_SOON_USEC <= now_usec;
          entry = entry->next) {
         conns[n] = conn_of_entry(entry);
         poll_fds[n++] = (struct pollfd){.fd = conn_of_entry(entry)->fd, .events = POLLIN};
     }
     (void)poll(poll_fds, n, 0);
     for (nfds_t i = 0; i < n; i++)
-        follow(clients, conns[i],
-               conn_poll(conns[i], poll_fds[i].revents, now_usec, clients->counters), now_usec);
+        apply(clients, conns[i],
+              conn_poll(conns[i], poll_fds[i].revents, now_usec, clients->context), now_usec);
 }
 
-static void expire_listener(struct clients *clients, struct wl *wl, uint64_t now_usec)
+static void expire_listener(struct clients *clients, struct worker_listener *wl, uint64_t now_usec)
 {
+    const struct greeting_settings *settings = &wl->config->settings;
+
     expire_expecting(clients, wl, now_usec);
-    expire_queue(clients, &wl->writing, wl->settings.write_timeout_usec, now_usec);
-    expire_queue(clients, &wl->acknowledging, wl->settings.write_timeout_usec, now_usec);
-    expire_queue(clients, &wl->lingering, wl->settings.linger_usec, now_usec);
+    expire_queue(clients, &wl->writing, settings->write_timeout_usec, now_usec);
+    expire_queue(clients, &wl->acknowledging, settings->write_timeout_usec, now_usec);
+    expire_queue(clients, &wl->lingering, settings->linger_usec, now_usec);
 }
 
 void clients_expire(struct clients *clients, uint64_t now_usec)
 {
     while (timeout_queue_deadline(&clients->soon, CONN_SOON_USEC) <= now_usec)
         poll_soon(clients, now_usec);
-    for (struct generation *g = clients->newest; g; g = g->older)
-        for (size_t i = 0; i < g->n_listeners; i++)
-            expire_listener(clients, &g->listeners[i], now_usec);
+    FOR_EACH_WORKER_LISTENER (wl, clients->newest)
+        expire_listener(clients, wl, now_usec);
 }
 
-static uint64_t listener_deadline(const struct wl *wl)
+static uint64_t listener_deadline(const struct worker_listener *wl)
 {
-    const struct conn_settings *settings = &wl->settings;
+    const struct greeting_settings *settings = &wl->config->settings;
     uint64_t next = timeout_queue_deadline(&wl->expecting, settings->data_timeout_usec);
 
     next = usec_min(next, timeout_queue_deadline(&wl->writing, settings->write_timeout_usec));
@@ -290,8 +288,8 @@ uint64_t clients_next_deadline(const struct clients *clients)
 {
     uint64_t next = timeout_queue_deadline(&clients->soon, CONN_SOON_USEC);
 
-    FOR_EACH_WORKER_LISTENER(wl, clients->newest)
-    next = usec_min(next, listener_deadline(wl));
+    FOR_EACH_WORKER_LISTENER (wl, clients->newest)
+        next = usec_min(next, listener_deadline(wl));
     return next;
 }
 
@@ -299,19 +297,11 @@ void clients_close_all(struct clients *clients, uint64_t now_usec)
 {
     for (size_t i = 0; i < clients->touched; i++)
         if (clients->table[i].state != CONN_FREE)
-            end_client(clients, &clients->table[i], now_usec);
-}
-
-/* Lanes are made by the main thread, and greetings made up in this one. */
-static void lend_rendering(struct clients *clients, struct generation *generation)
-{
-    for (size_t i = 0; i < generation->n_listeners; i++)
-        generation->listeners[i].settings.render = &clients->render;
+            close_client(clients, &clients->table[i], now_usec);
 }
 
 void clients_adopt(struct clients *clients, struct generation *generation)
 {
-    lend_rendering(clients, generation);
     generation->older = clients->newest;
     clients->newest = generation;
 }
@@ -331,19 +321,9 @@ void clients_retire(struct clients *clients)
 }
 
 int clients_init(struct clients *clients, size_t capacity, struct generation *generation,
-                 const struct clients_worker *worker)
+                 struct worker_context *context)
 {
-    *clients = (struct clients){
-        .newest = generation,
-        .epoll_fd = worker->epoll_fd,
-        .logger = worker->logger,
-        .counters = worker->counters,
-        .worker = worker->index,
-        .n_workers = worker->n_workers,
-        .capacity = capacity,
-        .render.metrics = worker->metrics_text,
-    };
-    lend_rendering(clients, generation);
+    *clients = (struct clients){.context = context, .newest = generation, .capacity = capacity};
     timeout_queue_init(&clients->soon);
     clients->table = calloc(capacity, sizeof(*clients->table));
     return clients->table ? 0 : -ENOMEM;
@@ -355,7 +335,6 @@ void clients_deinit(struct clients *clients)
         clients->newest = generation->older;
         generation_free(generation);
     }
-    render_deinit(&clients->render);
     free(clients->table);
     clients->table = NULL;
 }

@@ -11,14 +11,24 @@
 #include "greetd/metrics/result.h"
 #include "greetd/net/socket.h"
 
-/* Kept out of the way of what every client of a plain message goes through. */
+/* Keeps rare code out of the path of a client of a plain message. */
 #define _noinline_ __attribute__((noinline))
 
-/* A record of SOCK_SEQPACKET must fit into the socket's buffer as a whole (wmem_default in
+/* A record of SOCK_SEQPACKET must fit as a whole into the socket's buffer (wmem_default in
  * socket(7)). */
 #define CONN_RECORD_MAX ((size_t)64 * 1024)
 
-static enum conn_next broken(struct conn *conn, int error)
+static const struct greeting_settings *settings_of(const struct conn *conn)
+{
+    return &conn->listener->config->settings;
+}
+
+static bool is_seqpacket(const struct conn *conn)
+{
+    return conn->listener->listener->type == SOCK_SEQPACKET;
+}
+
+static enum conn_next close_broken(struct conn *conn, int error)
 {
     conn->outcome = result_of_errno(error);
     return CONN_CLOSE;
@@ -26,34 +36,35 @@ static enum conn_next broken(struct conn *conn, int error)
 
 int64_t conn_unacknowledged(const struct conn *conn)
 {
-    if (conn->settings->fast_open && !conn_is_local(conn) && socket_is_in_handshake(conn->fd))
+    if (conn->listener->fast_open && !conn_is_local(conn) && socket_is_in_handshake(conn->fd))
         return conn->sent;
     return socket_unacknowledged(conn->fd, conn->peer.family, conn->state == CONN_GREETED);
 }
 
-/* The whole greeting is with the kernel: sends the end of stream, which rides on the last data
- * segment. */
-static enum conn_next finish(struct conn *conn, struct metrics_counters *counters)
+/* Sends the end of stream, which rides on the last data segment: the kernel has the whole
+ * greeting. */
+static enum conn_next send_end_of_stream(struct conn *conn, struct worker_context *context)
 {
     conn->outcome = RESULT_UNCONFIRMED;
     conn->all_sent = true;
-    /* Without LingerSec= too: close(2) on unread input would drop what was held back, and one
-     * segment more costs more than one system call more. */
+    /* Also with LingerSec=0: close(2) on unread input would drop the segment that MSG_MORE holds
+     * back, and a further segment costs more than this system call. */
     if (shutdown(conn->fd, SHUT_WR) < 0)
-        return broken(conn, errno);
-    metrics_add(&counters->greeted, 1);
+        return close_broken(conn, errno);
+    metrics_add(&context->counters->greeted, 1);
     conn->state = CONN_GREETED;
     conn->unacknowledged = UINT32_MAX;
 
-    /* After the client's end of stream nothing can come that a reset would answer, but the client
-     * has everything only when its acknowledgement has come. */
-    return conn->settings->linger_usec == 0 || (conn->input_ended && conn_unacknowledged(conn) == 0)
+    /* After the client's end of stream no data can arrive that a reset would answer. But until its
+     * acknowledgement the client may lack a part. */
+    return settings_of(conn)->linger_usec == 0 ||
+                   (conn->input_ended && conn_unacknowledged(conn) == 0)
                ? CONN_CLOSE
                : CONN_WAIT_SOON;
 }
 
-/* Waits for room, and remembers how far the client is, to see later whether it has read anything at
- * all. */
+/* Waits for room in the socket's buffer. The bytes outstanding now show at the timeout whether the
+ * client has read any. */
 static enum conn_next await_write(struct conn *conn)
 {
     int64_t outstanding = conn_unacknowledged(conn);
@@ -63,7 +74,7 @@ static enum conn_next await_write(struct conn *conn)
     return CONN_WAIT_WRITE;
 }
 
-/* The kernel has no memory, and epoll does not report when it has some again. */
+/* Epoll does not report when the kernel has memory again. */
 static enum conn_next await_memory(struct conn *conn, uint64_t now_usec)
 {
     if (now_usec < conn_deadline_usec(conn))
@@ -72,26 +83,26 @@ static enum conn_next await_memory(struct conn *conn, uint64_t now_usec)
     return CONN_CLOSE;
 }
 
-/* Gives the kernel the next part of what there is of the greeting: BYTES are those from BEGIN to
- * END. Returns its size or a negative errno. */
+/* Gives the kernel the next part of BYTES, which are those of the greeting from BEGIN to END.
+ * Returns its size or a negative errno. */
 static ssize_t send_part(struct conn *conn, const char *bytes, size_t begin, size_t end)
 {
     size_t left = end - conn->sent;
-    size_t size = conn->settings->records && left > CONN_RECORD_MAX ? CONN_RECORD_MAX : left;
+    size_t size = is_seqpacket(conn) && left > CONN_RECORD_MAX ? CONN_RECORD_MAX : left;
     ssize_t n;
 
-    /* MSG_MORE holds the last segment back for the end of stream to go with it (TCP_CORK in
+    /* MSG_MORE holds the last segment back, so that it carries the end of stream (TCP_CORK in
      * tcp(7)). */
     do
         n = send(conn->fd, bytes + (conn->sent - begin), size, MSG_MORE | MSG_NOSIGNAL);
-    while (n < 0 && errno == EMSGSIZE && conn->settings->records && (size /= 2) > 0);
+    while (n < 0 && errno == EMSGSIZE && is_seqpacket(conn) && (size /= 2) > 0);
     return n < 0 ? -errno : n;
 }
 
-/* The arguments are as those of send_part(), and in registers: this is what every client costs. */
+/* The arguments are those of send_part(), and stay in registers: every client pays for this. */
 static inline enum conn_next write_bytes(struct conn *conn, const char *bytes, size_t begin,
                                          size_t end, uint64_t now_usec,
-                                         struct metrics_counters *counters)
+                                         struct worker_context *context)
 {
     while (conn->sent < end) {
         ssize_t n = send_part(conn, bytes, begin, end);
@@ -100,19 +111,19 @@ static inline enum conn_next write_bytes(struct conn *conn, const char *bytes, s
             conn->sent += (uint32_t)n;
             conn->progressed = true;
             conn->progress_msec = conn_msec(conn, now_usec);
-            metrics_add(&counters->bytes_sent, (uint64_t)n);
+            metrics_add(&context->counters->bytes_sent, (uint64_t)n);
         } else if (n == -EAGAIN) {
             return await_write(conn);
         } else if (n == -ENOBUFS || n == -ENOMEM) {
             return await_memory(conn, now_usec);
         } else if (n != -EINTR) {
-            return broken(conn, (int)-n);
+            return close_broken(conn, (int)-n);
         }
     }
-    return finish(conn, counters);
+    return send_end_of_stream(conn, context);
 }
 
-/* Keeps what is left of the END bytes of a greeting until the client takes it. */
+/* Keeps the unsent ones of the END bytes of a greeting until the client takes them. */
 static bool keep_unsent(struct conn *conn, const char *bytes, size_t end)
 {
     size_t size = end - conn->sent;
@@ -141,63 +152,64 @@ static void free_unsent(struct conn *conn)
 }
 
 static _noinline_ enum conn_next write_unsent(struct conn *conn, uint64_t now_usec,
-                                              struct metrics_counters *counters)
+                                              struct worker_context *context)
 {
     const struct conn_unsent *unsent = conn->unsent;
     enum conn_next next =
-        write_bytes(conn, unsent->bytes, unsent->begin, unsent->end, now_usec, counters);
+        write_bytes(conn, unsent->bytes, unsent->begin, unsent->end, now_usec, context);
     if (conn->all_sent)
         free_unsent(conn);
     return next;
 }
 
-/* Nearly every client takes a greeting that was made up for it at once, so that it need not be kept
- * for longer than this. */
+/* Nearly every client takes its rendered greeting at once, so the buffer of the worker is enough.
+ */
 static _noinline_ enum conn_next render_and_write(struct conn *conn, uint64_t now_usec,
-                                                  struct metrics_counters *counters)
+                                                  struct worker_context *context)
 {
-    const struct conn_settings *settings = conn->settings;
-    const struct render *render = settings->render;
-    int r = render_greeting(settings->render, settings->greeting, &conn->peer, conn->number);
+    const struct render *render = &context->render;
+    const struct variable_client client = {
+        .peer = &conn->peer, .number = conn->number, .metrics = context->shared->metrics};
+    int r = render_greeting(&context->render, conn->listener->config->greeting, &client);
 
     if (r < 0)
-        return broken(conn, -r);
-    enum conn_next next = write_bytes(conn, render->bytes, 0, render->size, now_usec, counters);
+        return close_broken(conn, -r);
+    enum conn_next next = write_bytes(conn, render->bytes, 0, render->size, now_usec, context);
     if (next == CONN_CLOSE || conn->all_sent || keep_unsent(conn, render->bytes, render->size))
         return next;
-    return broken(conn, ENOMEM);
+    return close_broken(conn, ENOMEM);
 }
 
 static enum conn_next write_greeting(struct conn *conn, uint64_t now_usec,
-                                     struct metrics_counters *counters)
+                                     struct worker_context *context)
 {
-    const struct greeting *greeting = conn->settings->greeting;
+    const struct greeting *greeting = conn->listener->config->greeting;
 
     if (!greeting->pieces)
-        return write_bytes(conn, greeting->bytes, 0, greeting->size, now_usec, counters);
-    return conn->has_unsent ? write_unsent(conn, now_usec, counters)
-                            : render_and_write(conn, now_usec, counters);
+        return write_bytes(conn, greeting->bytes, 0, greeting->size, now_usec, context);
+    return conn->has_unsent ? write_unsent(conn, now_usec, context)
+                            : render_and_write(conn, now_usec, context);
 }
 
-/* Throws away what the client has sent, which is no progress of its greeting: a client that only
- * sends would hold its place for ever. Returns false, with errno set, if the connection is broken.
- */
-static bool take_input(struct conn *conn)
+/* Discards what the client has sent. Before everything is acknowledged that is no progress: a
+ * client that only sends would hold its place for ever. Returns false, with errno set, if the
+ * connection is broken. */
+static bool discard_input(struct conn *conn)
 {
     uint32_t n = 0;
 
     if (conn->input_ended)
         return true;
-    enum socket_discarded socket_discarded =
-        socket_discard(conn->fd, conn->settings->records, CONN_DISCARD_STEP_MAX, &n);
-    conn->more_input = socket_discarded == SOCKET_DISCARDED_SOME;
-    conn->input_ended = socket_discarded == SOCKET_DISCARDED_LAST;
+    enum socket_discarded result =
+        socket_discard(conn->fd, is_seqpacket(conn), CONN_DISCARD_STEP_MAX, &n);
+    conn->more_input = result == SOCKET_DISCARDED_SOME;
+    conn->input_ended = result == SOCKET_DISCARDED_LAST;
     if (n > 0 && (conn->state == CONN_EXPECTING || conn->acknowledged))
         conn->progressed = true;
-    return socket_discarded != SOCKET_DISCARD_FAILED;
+    return result != SOCKET_DISCARD_FAILED;
 }
 
-/* Whether fewer bytes are OUTSTANDING than at the last look. */
+/* Whether fewer bytes are OUTSTANDING than at the last look for progress. */
 static bool has_acknowledged_more(struct conn *conn, int64_t outstanding)
 {
     if (outstanding < 0 || outstanding >= conn->unacknowledged)
@@ -207,9 +219,10 @@ static bool has_acknowledged_more(struct conn *conn, int64_t outstanding)
     return true;
 }
 
-static enum conn_next linger(struct conn *conn, uint64_t now_usec)
+/* Waits for the client to close after it has acknowledged everything. */
+static enum conn_next await_close(struct conn *conn, uint64_t now_usec)
 {
-    uint64_t linger_usec = conn->settings->linger_usec;
+    uint64_t linger_usec = settings_of(conn)->linger_usec;
     uint64_t most_usec = linger_usec > CONN_LINGER_MAX_USEC ? linger_usec : CONN_LINGER_MAX_USEC;
 
     if (!conn->acknowledged)
@@ -220,125 +233,125 @@ static enum conn_next linger(struct conn *conn, uint64_t now_usec)
                : CONN_WAIT_CLOSE;
 }
 
-/* Goes on with a client that has been greeted and of which there is no input. */
-static enum conn_next await_acknowledgement_or_close(struct conn *conn, uint64_t now_usec)
+/* Continues with a greeted client that has no input. */
+static enum conn_next await_acknowledgement(struct conn *conn, uint64_t now_usec)
 {
     int64_t outstanding = conn->acknowledged ? 0 : conn_unacknowledged(conn);
 
     if (outstanding <= 0)
-        return linger(conn, now_usec);
+        return await_close(conn, now_usec);
     /* After the end of stream recv(2) does not report a reset, nor does epoll a second time. */
     int error = conn->input_ended ? socket_error(conn->fd) : 0;
     if (error > 0)
-        return broken(conn, error);
+        return close_broken(conn, error);
     (void)has_acknowledged_more(conn, outstanding);
     return CONN_WAIT_ACKNOWLEDGEMENT;
 }
 
-/* A client that sends a lot before it reads is stuck in its own write while we are in ours: its
- * input has to be taken for the greeting to go on. */
+/* A client that sends much before it reads blocks in its own write. Its input must be read before
+ * it reads the greeting. */
 static enum conn_next continue_writing(struct conn *conn, uint64_t now_usec,
-                                       struct metrics_counters *counters)
+                                       struct worker_context *context)
 {
-    if (!take_input(conn))
-        return broken(conn, errno);
-    return write_greeting(conn, now_usec, counters);
+    if (!discard_input(conn))
+        return close_broken(conn, errno);
+    return write_greeting(conn, now_usec, context);
 }
 
-/* What it has said may be there already when the client is accepted. */
+/* The data may have arrived before the client was accepted. */
 static enum conn_next await_data(struct conn *conn, uint64_t now_usec,
-                                 struct metrics_counters *counters)
+                                 struct worker_context *context)
 {
-    if (!take_input(conn))
-        return broken(conn, errno);
+    if (!discard_input(conn))
+        return close_broken(conn, errno);
     if (!conn->progressed)
         return conn->input_ended ? CONN_CLOSE : CONN_WAIT_DATA;
     conn->state = CONN_WRITING;
-    conn->spoke_msec = conn->progress_msec = conn_msec(conn, now_usec);
-    return write_greeting(conn, now_usec, counters);
+    conn->data_msec = conn->progress_msec = conn_msec(conn, now_usec);
+    return write_greeting(conn, now_usec, context);
 }
 
-/* Does what can be done at once for a client that is new, or may have spoken, and counts how long
- * that took if it is greeted. Its own silence before is not our time. */
+/* Greets a client that is new, or may have sent its first data, and counts the time. The time that
+ * the client takes to send them does not count. */
 static enum conn_next begin_greeting(struct conn *conn, uint64_t now_usec,
-                                     struct metrics_counters *counters)
+                                     struct worker_context *context)
 {
-    /* NOW_USEC is the same for all that is done in one round of the worker's loop. */
+    /* NOW_USEC does not advance within one round of the worker's loop. */
     uint64_t began_usec = clock_now();
-    enum conn_next next = conn->state == CONN_EXPECTING ? await_data(conn, now_usec, counters)
-                                                        : write_greeting(conn, now_usec, counters);
+    enum conn_next next = conn->state == CONN_EXPECTING ? await_data(conn, now_usec, context)
+                                                        : write_greeting(conn, now_usec, context);
 
     if (conn->state == CONN_GREETED)
-        metrics_add_time(counters, clock_now() - began_usec);
+        metrics_add_time(context->counters, clock_now() - began_usec);
     return next;
 }
 
-/* Goes on with a client that could not be greeted at once, and counts how long that took once it
- * is. */
+/* Continues with a client that could not be greeted at once, and counts the time when it is. */
 static enum conn_next continue_greeting(struct conn *conn, uint64_t now_usec,
-                                        struct metrics_counters *counters)
+                                        struct worker_context *context)
 {
     if (conn->state == CONN_EXPECTING)
-        return begin_greeting(conn, now_usec, counters);
+        return begin_greeting(conn, now_usec, context);
 
-    enum conn_next next = continue_writing(conn, now_usec, counters);
+    enum conn_next next = continue_writing(conn, now_usec, context);
     if (conn->state == CONN_GREETED)
-        metrics_add_time(counters,
-                         now_usec - conn->accepted_usec - (uint64_t)conn->spoke_msec * 1000);
+        metrics_add_time(context->counters,
+                         now_usec - conn->accepted_usec - (uint64_t)conn->data_msec * 1000);
     return next;
 }
 
 enum conn_next conn_begin(struct conn *conn, int fd, struct peer peer,
-                          const struct conn_settings *settings, uint64_t number, uint64_t now_usec,
-                          struct metrics_counters *counters)
+                          struct worker_listener *listener, uint64_t number, uint64_t now_usec,
+                          struct worker_context *context)
 {
+    bool greet_on_data = listener->config->settings.greet_on == GREET_ON_DATA;
+
     *conn = (struct conn){
-        .settings = settings,
+        .listener = listener,
         .number = number,
         .accepted_usec = now_usec,
         .fd = fd,
-        .state = settings->greet_on_data ? CONN_EXPECTING : CONN_WRITING,
+        .state = greet_on_data ? CONN_EXPECTING : CONN_WRITING,
         .outcome = RESULT_PARTIAL,
         .peer = peer,
     };
-    return begin_greeting(conn, now_usec, counters);
+    return begin_greeting(conn, now_usec, context);
 }
 
-enum conn_next conn_step(struct conn *conn, uint64_t now_usec, struct metrics_counters *counters)
+enum conn_next conn_step(struct conn *conn, uint64_t now_usec, struct worker_context *context)
 {
     assert(conn->state != CONN_FREE);
     if (conn->state != CONN_GREETED)
-        return continue_greeting(conn, now_usec, counters);
-    return take_input(conn) ? await_acknowledgement_or_close(conn, now_usec) : broken(conn, errno);
+        return continue_greeting(conn, now_usec, context);
+    return discard_input(conn) ? await_acknowledgement(conn, now_usec) : close_broken(conn, errno);
 }
 
 enum conn_next conn_poll(struct conn *conn, short revents, uint64_t now_usec,
-                         struct metrics_counters *counters)
+                         struct worker_context *context)
 {
     if (conn->state != CONN_GREETED)
-        return conn_step(conn, now_usec, counters);
+        return conn_step(conn, now_usec, context);
     if (revents == 0)
-        return await_acknowledgement_or_close(conn, now_usec);
-    /* Both ends of stream are there and ours is acknowledged, so that the connection is over:
-     * whatever is left unread, close(2) sends no reset any more (RFC 9293, 3.10.4). */
+        return await_acknowledgement(conn, now_usec);
+    /* Both sides have sent their end of stream and the client has acknowledged ours, so the
+     * connection is over. Even with unread input close(2) sends no reset (RFC 9293, 3.10.4). */
     if ((revents & (POLLHUP | POLLERR)) == POLLHUP &&
         socket_unacknowledged(conn->fd, conn->peer.family, false) == 0) {
         conn->input_ended = true;
         conn->outcome = RESULT_DELIVERED;
         return CONN_CLOSE;
     }
-    return conn_step(conn, now_usec, counters);
+    return conn_step(conn, now_usec, context);
 }
 
-/* A greeted client that has read a part of its greeting is looked for here and not by epoll, which
- * reports only that all of it is acknowledged, or that a good part of the kernel's buffer is free.
- */
+/* Epoll reports only that everything is acknowledged, or that much of the kernel's buffer is free.
+ * So a client that has read a small part is found here. */
 enum conn_next conn_expire(struct conn *conn, uint64_t now_usec)
 {
     if (conn->acknowledged)
         return CONN_CLOSE;
     if (conn->state == CONN_GREETED) {
-        enum conn_next next = await_acknowledgement_or_close(conn, now_usec);
+        enum conn_next next = await_acknowledgement(conn, now_usec);
 
         return next == CONN_WAIT_ACKNOWLEDGEMENT && !conn->progressed ? CONN_CLOSE : next;
     }
@@ -353,8 +366,8 @@ void conn_fail(struct conn *conn)
     conn->outcome = RESULT_ERROR;
 }
 
-/* How much of what was sent the client's end has acknowledged. Of a local socket only nothing or
- * everything is known: it counts the kernel's memory, not bytes, and none once it is gone. */
+/* Returns how many bytes the client's end has acknowledged. A local socket counts the kernel's
+ * memory instead of bytes, and 0 once it is gone, so it shows only nothing or everything. */
 static uint32_t acknowledged(const struct conn *conn)
 {
     int64_t outstanding = conn_unacknowledged(conn);
@@ -367,10 +380,10 @@ static uint32_t acknowledged(const struct conn *conn)
 }
 
 static void fill_record(const struct conn *conn, uint64_t now_usec,
-                        struct logger_log_connection *ret_record)
+                        struct connection_record *ret_record)
 {
-    *ret_record = (struct logger_log_connection){
-        .listener = conn->settings->listener,
+    *ret_record = (struct connection_record){
+        .listener = conn->listener->name,
         .peer = conn->peer,
         .number = conn->number,
         .ended_usec = now_usec,
@@ -379,17 +392,17 @@ static void fill_record(const struct conn *conn, uint64_t now_usec,
         .bytes_acked = conn->outcome == RESULT_DELIVERED ? conn->sent : acknowledged(conn),
         .result = (enum result)conn->outcome,
     };
-    /* What the client's end has acknowledged it has, however it went on after that. */
+    /* A client that has acknowledged everything has it, even if it sent a reset after that. */
     if (conn->all_sent && ret_record->bytes_acked == conn->sent)
         ret_record->result = RESULT_DELIVERED;
 }
 
-void conn_close(struct conn *conn, uint64_t now_usec, struct logger_log_connection *ret_record)
+void conn_close(struct conn *conn, uint64_t now_usec, struct connection_record *ret_record)
 {
     /* A client that is dropped before it closes may have unread input; closing then would send a
      * reset. */
-    if (conn->state == CONN_GREETED && conn->settings->linger_usec > 0 && !take_input(conn))
-        (void)broken(conn, errno);
+    if (conn->state == CONN_GREETED && settings_of(conn)->linger_usec > 0 && !discard_input(conn))
+        (void)close_broken(conn, errno);
     free_unsent(conn);
     fill_record(conn, now_usec, ret_record);
 

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "greetd/worker/eviction.h"
 
-/* How many of the clients greeted just now are looked at. */
+/* How many just greeted clients are considered. */
 #define EVICTION_LOOKS 16
 
-/* What may be on its way to a client that is evicted: no more than the kernel of a client that
+/* Bytes that may be on their way to an evicted client: no more than the kernel of a client that
  * reads nothing takes at first. */
 #define EVICTION_UNACKNOWLEDGED_MAX 65536
 
-/* What a client has not acknowledged is still delivered after close(2) unless the client sends
- * something. But much of it would stay in the kernel's memory for a client that does not read, and
- * nobody would count that client any more. */
+/* After close(2) the kernel still delivers unacknowledged bytes, unless the client sends data. But
+ * many of them would stay in the kernel's memory for a client that does not read, uncounted by
+ * MaxConnections=. */
 static bool is_evictable(const struct conn *conn)
 {
     return conn->state == CONN_GREETED &&
@@ -27,13 +27,13 @@ static struct timeout_entry *oldest_lingering(const struct generation *newest)
 {
     struct timeout_entry *oldest = NULL;
 
-    FOR_EACH_WORKER_LISTENER(wl, newest)
-    oldest = older(oldest, timeout_queue_oldest(&wl->lingering));
+    FOR_EACH_WORKER_LISTENER (wl, newest)
+        oldest = older(oldest, timeout_queue_oldest(&wl->lingering));
     return oldest;
 }
 
-/* Nearly every client greeted just now is evictable. Some may not be greeted yet: they wait for the
- * kernel to have memory. */
+/* Nearly every just greeted client is evictable. A few wait in the same queue, not greeted yet, for
+ * the kernel to have memory. */
 static struct timeout_entry *oldest_just_greeted(const struct timeout_queue *soon)
 {
     struct timeout_entry *entry = soon->sentinel.next;
@@ -46,31 +46,30 @@ static struct timeout_entry *oldest_just_greeted(const struct timeout_queue *soo
     return NULL;
 }
 
-/* A client that never speaks must not keep out those that would; but one that has come just now may
- * be about to. */
-static struct timeout_entry *oldest_newcomer(const struct generation *newest,
-                                             const struct timeout_queue *soon)
+/* A client that never sends data must not keep others out. The oldest is the least likely to send.
+ */
+static struct timeout_entry *oldest_just_greeted_or_expecting(const struct generation *newest,
+                                                              const struct timeout_queue *soon)
 {
     struct timeout_entry *oldest = oldest_just_greeted(soon);
 
-    FOR_EACH_WORKER_LISTENER(wl, newest)
-    oldest = older(oldest, timeout_queue_oldest(&wl->expecting));
+    FOR_EACH_WORKER_LISTENER (wl, newest)
+        oldest = older(oldest, timeout_queue_oldest(&wl->expecting));
     return oldest;
 }
 
-/* A client that has acknowledged nothing for LingerSec= may be gone without a word. */
+/* A client that has acknowledged nothing for LingerSec= may have vanished. */
 static struct timeout_entry *oldest_acknowledging(const struct generation *newest,
                                                   uint64_t now_usec)
 {
     struct timeout_entry *oldest = NULL;
 
-    FOR_EACH_WORKER_LISTENER(wl, newest)
-    {
+    FOR_EACH_WORKER_LISTENER (wl, newest) {
         struct timeout_entry *entry = timeout_queue_oldest(&wl->acknowledging);
 
-        if (entry &&
-            (timeout_queue_deadline(&wl->acknowledging, wl->settings.linger_usec) <= now_usec ||
-             is_evictable(conn_of_entry(entry))))
+        if (entry && (timeout_queue_deadline(&wl->acknowledging,
+                                             wl->config->settings.linger_usec) <= now_usec ||
+                      is_evictable(conn_of_entry(entry))))
             oldest = older(oldest, entry);
     }
     return oldest;
@@ -79,11 +78,11 @@ static struct timeout_entry *oldest_acknowledging(const struct generation *newes
 struct conn *eviction_candidate(const struct generation *newest, const struct timeout_queue *soon,
                                 uint64_t now_usec)
 {
-    /* A lingering client has had longer to close than one greeted just now. */
+    /* A lingering client has had more time to close than a just greeted one. */
     struct timeout_entry *oldest = oldest_lingering(newest);
 
     if (!oldest)
-        oldest = oldest_newcomer(newest, soon);
+        oldest = oldest_just_greeted_or_expecting(newest, soon);
     if (!oldest)
         oldest = oldest_acknowledging(newest, now_usec);
     return oldest ? conn_of_entry(oldest) : NULL;

@@ -2,32 +2,21 @@
 #include "greetd/worker/generation.h"
 
 #include <errno.h>
-#include <sys/socket.h>
 
-static bool has_fast_open(const struct snapshot *snapshot)
+static int init_listener(struct worker_listener *wl, struct generation *generation,
+                         const struct binding *binding, struct metrics *metrics, unsigned index)
 {
-    return snapshot->config && config_server(snapshot->config)->fast_open;
-}
-
-static int init_listener(struct wl *wl, const struct binding *binding, struct metrics *metrics,
-                         unsigned worker, bool fast_open)
-{
+    const struct config *config = generation->snapshot->config;
     struct metrics_listener *counted = metrics_listener(metrics, binding_name(binding));
 
     if (!counted)
         return -ENOMEM;
+    wl->generation = generation;
     wl->listener = binding->listener;
-    wl->counters = &counted->workers[worker];
-    wl->settings = (struct conn_settings){
-        .greeting = binding->config->greeting,
-        .listener = counted->name,
-        .linger_usec = binding->config->settings.linger_usec,
-        .write_timeout_usec = binding->config->settings.write_timeout_usec,
-        .data_timeout_usec = binding->config->settings.data_timeout_usec,
-        .greet_on_data = binding->config->settings.greet_on == GREET_ON_DATA,
-        .records = binding->listener->type == SOCK_SEQPACKET,
-        .fast_open = fast_open,
-    };
+    wl->config = binding->config;
+    wl->name = counted->name;
+    wl->counters = &counted->workers[index];
+    wl->fast_open = config && config_server(config)->fast_open;
     timeout_queue_init(&wl->expecting);
     timeout_queue_init(&wl->writing);
     timeout_queue_init(&wl->acknowledging);
@@ -37,19 +26,18 @@ static int init_listener(struct wl *wl, const struct binding *binding, struct me
 }
 
 int generation_new(struct generation **ret, struct snapshot *snapshot, struct metrics *metrics,
-                   unsigned worker)
+                   unsigned index)
 {
     _cleanup_(generation_freep) struct generation *generation =
-        calloc(1, sizeof(*generation) + snapshot->n * sizeof(struct wl));
+        calloc(1, sizeof(*generation) + snapshot->n * sizeof(struct worker_listener));
 
     if (!generation)
         return -ENOMEM;
     generation->snapshot = snapshot_ref(snapshot);
     generation->n_listeners = snapshot->n;
     for (size_t i = 0; i < snapshot->n; i++) {
-        generation->listeners[i].generation = generation;
-        int r = init_listener(&generation->listeners[i], &snapshot->bindings[i], metrics, worker,
-                              has_fast_open(snapshot));
+        int r = init_listener(&generation->listeners[i], generation, &snapshot->bindings[i],
+                              metrics, index);
         if (r < 0)
             return r;
     }

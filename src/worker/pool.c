@@ -10,6 +10,7 @@
 #include "greetd/base/clock.h"
 #include "greetd/base/waker.h"
 #include "greetd/metrics/prometheus.h"
+#include "greetd/worker/context.h"
 
 struct pool {
     struct worker_shared shared;
@@ -19,50 +20,34 @@ struct pool {
     struct worker workers[];
 };
 
-/* An even share; the first few take what is left over. */
-static size_t share_of(uint64_t max_connections, unsigned n_workers, unsigned index)
+/* An even share; the first workers take the remainder. */
+static size_t share_of(uint64_t max_connections, size_t n_workers, size_t index)
 {
     return (size_t)(max_connections / n_workers + (index < max_connections % n_workers));
 }
 
-/* What $metrics stands for, whichever worker asks. */
-static size_t write_metrics(void *context, char *buffer, size_t size)
-{
-    const struct pool *pool = context;
-    const struct prometheus what = {
-        .metrics = &pool->shared.accept.metrics,
-        .log_suppressed = logger_dropped(pool->shared.logger),
-    };
-
-    return prometheus_format(buffer, size, &what);
-}
-
-static int pool_new(struct pool **ret, unsigned n_workers, uint64_t max_connections,
+static int pool_new(struct pool **ret, uint64_t max_connections, struct metrics *metrics,
                     struct logger *logger)
 {
-    size_t size = sizeof(struct pool) + n_workers * sizeof(struct worker);
-    /* The workers' rings stand on cache lines of their own. */
+    size_t size = sizeof(struct pool) + metrics->n * sizeof(struct worker);
+    /* The workers' rings are on cache lines of their own. */
     _cleanup_(pool_freep) struct pool *pool = aligned_alloc(_Alignof(struct worker), size);
 
     if (!pool)
         return -ENOMEM;
     memset(pool, 0, size);
     pool->shared = (struct worker_shared){
-        .n_workers = n_workers,
+        .metrics = metrics,
         .logger = logger,
-        .metrics_text = {.write = write_metrics, .context = pool},
-        .accept.max_connections = max_connections,
-        .accept.changed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-        .accept.look_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+        .max_connections = max_connections,
+        .changed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+        .look_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
     };
-    if (pool->shared.accept.changed_fd < 0 || pool->shared.accept.look_fd < 0)
+    if (pool->shared.changed_fd < 0 || pool->shared.look_fd < 0)
         return -errno;
-    pool->n_rounds_pinged = calloc(n_workers, sizeof(uint64_t));
+    pool->n_rounds_pinged = calloc(metrics->n, sizeof(uint64_t));
     if (!pool->n_rounds_pinged)
         return -ENOMEM;
-    int r = metrics_init(&pool->shared.accept.metrics, n_workers);
-    if (r < 0)
-        return r;
 
     *ret = TAKE_PTR(pool);
     return 0;
@@ -70,21 +55,21 @@ static int pool_new(struct pool **ret, unsigned n_workers, uint64_t max_connecti
 
 static int init_worker(struct pool *pool, struct snapshot *snapshot)
 {
-    unsigned index = pool->n_initialised, n = pool->shared.n_workers;
+    unsigned index = pool->n_initialised;
     struct generation *generation;
-    int r = generation_new(&generation, snapshot, &pool->shared.accept.metrics, index);
+    int r = generation_new(&generation, snapshot, pool->shared.metrics, index);
 
     if (r < 0)
         return r;
     pool->n_initialised++;
     return worker_init(&pool->workers[index], index,
-                       share_of(pool->shared.accept.max_connections, n, index), generation,
-                       &pool->shared);
+                       share_of(pool->shared.max_connections, pool->shared.metrics->n, index),
+                       generation, &pool->shared);
 }
 
 static int pool_init_workers(struct pool *pool, struct snapshot *snapshot)
 {
-    while (pool->n_initialised < pool->shared.n_workers) {
+    while (pool->n_initialised < pool->shared.metrics->n) {
         int r = init_worker(pool, snapshot);
         if (r < 0)
             return r;
@@ -92,7 +77,7 @@ static int pool_init_workers(struct pool *pool, struct snapshot *snapshot)
     return 0;
 }
 
-/* Before the workers can let go of any. */
+/* Counts the workers as users of each listener, before any can release one. */
 static void use_listeners(const struct pool *pool, const struct snapshot *snapshot)
 {
     for (size_t i = 0; i < snapshot->n; i++)
@@ -110,17 +95,13 @@ static int pool_start_workers(struct pool *pool)
     return 0;
 }
 
-int pool_start(struct pool **ret, struct snapshot *snapshot, unsigned n_workers,
-               uint64_t max_connections, struct logger *logger)
+int pool_start(struct pool **ret, struct snapshot *snapshot, uint64_t max_connections,
+               struct metrics *metrics, struct logger *logger)
 {
     _cleanup_(pool_freep) struct pool *pool = NULL;
-    int r;
 
-    assert(n_workers > 0 && max_connections > 0);
-    if (n_workers > max_connections)
-        n_workers = (unsigned)max_connections;
-
-    r = pool_new(&pool, n_workers, max_connections, logger);
+    assert(metrics->n > 0 && metrics->n <= max_connections);
+    int r = pool_new(&pool, max_connections, metrics, logger);
     if (r < 0)
         return r;
     r = pool_init_workers(pool, snapshot);
@@ -143,10 +124,10 @@ static bool have_ended(const struct pool *pool)
     return true;
 }
 
-/* Not by pthread_clockjoin_np(3), of which ThreadSanitizer knows nothing. */
+/* Not pthread_clockjoin_np(3), which ThreadSanitizer does not know. */
 static bool await_acknowledgement_or_close(const struct pool *pool, uint64_t deadline_usec)
 {
-    int changed_fd = pool->shared.accept.changed_fd;
+    int changed_fd = pool->shared.changed_fd;
     eventfd_t n;
 
     while (!have_ended(pool)) {
@@ -177,16 +158,15 @@ void pool_free(struct pool *pool)
     (void)pool_end(pool, USEC_INFINITY);
     for (unsigned i = 0; i < pool->n_initialised; i++)
         worker_deinit(&pool->workers[i]);
-    metrics_deinit(&pool->shared.accept.metrics);
-    safe_close(pool->shared.accept.changed_fd);
-    safe_close(pool->shared.accept.look_fd);
+    safe_close(pool->shared.changed_fd);
+    safe_close(pool->shared.look_fd);
     free(pool->n_rounds_pinged);
     free(pool);
 }
 
 int pool_changed_fd(const struct pool *pool)
 {
-    return pool->shared.accept.changed_fd;
+    return pool->shared.changed_fd;
 }
 
 enum worker_state pool_state(const struct pool *pool, int *ret_error)
@@ -194,8 +174,8 @@ enum worker_state pool_state(const struct pool *pool, int *ret_error)
     enum worker_state slowest = WORKER_ENDED;
     eventfd_t n;
 
-    /* First this, then the states: a change in between is announced again. */
-    (void)eventfd_read(pool->shared.accept.changed_fd, &n);
+    /* First this, then the states: a change in between makes it readable again. */
+    (void)eventfd_read(pool->shared.changed_fd, &n);
     for (unsigned i = 0; i < pool->n_started; i++) {
         enum worker_state state = worker_state(&pool->workers[i]);
 
@@ -213,7 +193,7 @@ static void post(struct pool *pool, unsigned index, struct worker_message messag
 {
     int r = worker_post(&pool->workers[index], message);
 
-    /* The main thread asks first whether there is room for more than the few messages of an end. */
+    /* The callers check pool_settled(), but for the few messages of a stop, which always fit. */
     assert(r >= 0);
     (void)r;
 }
@@ -242,10 +222,10 @@ int pool_prepare(struct pool *pool, struct snapshot *snapshot, struct generation
 {
     _cleanup_(pool_discardp) struct generation *prepared = NULL;
 
-    /* The one behind the other: that for the first worker is made last, and taken first. */
+    /* A list, from the last worker to the first, so that the first is at its head. */
     for (unsigned i = pool->n_started; i-- > 0;) {
         struct generation *generation;
-        int r = generation_new(&generation, snapshot, &pool->shared.accept.metrics, i);
+        int r = generation_new(&generation, snapshot, pool->shared.metrics, i);
         if (r < 0)
             return r;
         generation->older = prepared;
@@ -317,25 +297,10 @@ uint64_t pool_idle_since(const struct pool *pool)
     return since;
 }
 
-unsigned pool_n_workers(const struct pool *pool)
-{
-    return pool->n_initialised;
-}
-
-struct metrics *pool_metrics(struct pool *pool)
-{
-    return &pool->shared.accept.metrics;
-}
-
-struct metrics_sums pool_sums(const struct pool *pool)
-{
-    return metrics_sum(&pool->shared.accept.metrics);
-}
-
 struct metrics_sums pool_sums_and_watch(struct pool *pool)
 {
     atomic_store_explicit(&pool->shared.wants_activity, true, memory_order_relaxed);
-    /* Pairs with that of a worker: what it counts is seen here, or it sees that it is to tell. */
+    /* Pairs with the fence of a worker: its count is seen here, or it sees the wish. */
     atomic_thread_fence(memory_order_seq_cst);
-    return pool_sums(pool);
+    return metrics_sum(pool->shared.metrics);
 }

@@ -8,7 +8,6 @@
 #include <sys/eventfd.h>
 
 #include "greetd/base/clock.h"
-#include "greetd/worker/event.h"
 
 #define WORKER_EVENTS       64
 #define WORKER_MAILBOX_SIZE 16
@@ -16,7 +15,7 @@
 static void set_state(struct worker *worker, enum worker_state state)
 {
     atomic_store_explicit(&worker->state, (int)state, memory_order_release);
-    (void)eventfd_write(worker->shared->accept.changed_fd, 1);
+    (void)eventfd_write(worker->context.shared->changed_fd, 1);
 }
 
 enum worker_state worker_state(const struct worker *worker)
@@ -65,7 +64,7 @@ static void read_mailbox(struct worker *worker)
     while (ring_pop(&worker->mailbox, &message)) {
         handle_message(worker, &message);
         atomic_fetch_add_explicit(&worker->n_handled, 1, memory_order_release);
-        (void)eventfd_write(worker->shared->accept.changed_fd, 1);
+        (void)eventfd_write(worker->context.shared->changed_fd, 1);
     }
 }
 
@@ -87,8 +86,8 @@ static void dispatch(struct worker *worker, uint64_t source, uint64_t now_usec)
     }
 }
 
-/* How long epoll may wait, in milliseconds rounded up so that it does not return too early; -1 is
- * for ever. */
+/* Returns the timeout of epoll_wait(2), in milliseconds: rounded up, so that it does not return too
+ * early; -1 is for ever. */
 static int next_timeout(const struct worker *worker, uint64_t now_usec)
 {
     uint64_t next = usec_min(clients_next_deadline(&worker->clients),
@@ -104,7 +103,8 @@ static int next_timeout(const struct worker *worker, uint64_t now_usec)
 static void run_once(struct worker *worker)
 {
     struct epoll_event events[WORKER_EVENTS];
-    int n = epoll_wait(worker->epoll_fd, events, WORKER_EVENTS, next_timeout(worker, clock_now()));
+    int n = epoll_wait(worker->context.epoll_fd, events, WORKER_EVENTS,
+                       next_timeout(worker, clock_now()));
     uint64_t now_usec = clock_now();
 
     for (int i = 0; i < n; i++)
@@ -121,36 +121,36 @@ static uint64_t count_of(const atomic_uint_fast64_t *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-/* Tells the main thread what it has asked to hear. The fence pairs with that in
- * pool_sums_and_watch(): either what was just counted is seen there, or here that it is wanted. */
+/* Wakes the main thread if it wants that. The fence pairs with that in pool_sums_and_watch():
+ * either the new count is seen there, or the wish is seen here. */
 static void notify_activity(struct worker *worker)
 {
-    struct worker_shared *shared = worker->shared;
+    struct worker_shared *shared = worker->context.shared;
 
     atomic_thread_fence(memory_order_seq_cst);
     if (atomic_load_explicit(&shared->wants_activity, memory_order_relaxed) &&
         atomic_exchange(&shared->wants_activity, false))
-        (void)eventfd_write(shared->accept.changed_fd, 1);
+        (void)eventfd_write(shared->changed_fd, 1);
 }
 
-/* Keeps what the main thread reads of how busy this worker is. */
-static void report_round(struct worker *worker)
+/* Updates the atomics from which the main thread sees how busy this worker is. */
+static void publish_round(struct worker *worker)
 {
-    const struct metrics_counters *counters = worker->clients.counters;
+    const struct metrics_counters *counters = worker->context.counters;
     uint64_t n_events =
         count_of(&counters->accepted) + count_of(&counters->greeted) + count_of(&counters->ended);
 
     atomic_store_explicit(&worker->n_rounds, count_of(&worker->n_rounds) + 1, memory_order_relaxed);
-    if (n_events == worker->n_events_seen)
+    if (n_events == worker->n_events)
         return;
-    worker->n_events_seen = n_events;
+    worker->n_events = n_events;
     atomic_store_explicit(&worker->idle_since_usec,
                           worker->clients.n > 0 ? USEC_INFINITY : clock_now(),
                           memory_order_release);
     notify_activity(worker);
 }
 
-/* Announces that accepting is over, and ends once the last client has gone. */
+/* Drains when accepting is over, and ends after the last client. */
 static void advance_state(struct worker *worker)
 {
     if (worker_state(worker) == WORKER_ACCEPTING && !acceptor_is_open(&worker->acceptor))
@@ -171,8 +171,9 @@ static void *worker_main(void *p)
 
     while (!worker->quit) {
         run_once(worker);
-        /* First this: who sees that a message was acted on sees the clients that came before it. */
-        report_round(worker);
+        /* First this: a thread that sees a message handled must see the clients before it counted.
+         */
+        publish_round(worker);
         if (worker->has_mail)
             read_mailbox(worker);
         clients_retire(&worker->clients);
@@ -185,12 +186,12 @@ static void *worker_main(void *p)
     return NULL;
 }
 
-/* Has epoll report that FD, an eventfd, was written. */
+/* Adds FD, an eventfd, to epoll. */
 static int watch(const struct worker *worker, int fd, uint32_t events, enum event_kind source)
 {
     struct epoll_event event = {.events = events, .data.u64 = event_pack(source, 0)};
 
-    return epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+    return epoll_ctl(worker->context.epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
 static int init_mailbox(struct worker *worker)
@@ -205,28 +206,27 @@ static int init_mailbox(struct worker *worker)
     r = watch(worker, worker->mailbox_fd, EPOLLIN, EVENT_MAILBOX);
     if (r < 0)
         return r;
-    /* Nobody reads this one: each write is an edge for every worker. */
-    return watch(worker, worker->shared->accept.look_fd, EPOLLIN | EPOLLET, EVENT_LOOK);
+    /* No worker reads this one: each write is an edge for every worker. */
+    return watch(worker, worker->context.shared->look_fd, EPOLLIN | EPOLLET, EVENT_LOOK);
 }
 
 int worker_init(struct worker *worker, unsigned index, size_t capacity,
                 struct generation *generation, struct worker_shared *shared)
 {
-    *worker = (struct worker){.shared = shared, .index = index, .mailbox_fd = -1};
-    atomic_init(&worker->idle_since_usec, clock_now());
-    worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    int r = worker->epoll_fd < 0 ? -errno : 0;
+    struct worker_context *context = &worker->context;
 
-    const struct clients_worker self = {
-        .index = index,
-        .n_workers = shared->n_workers,
-        .epoll_fd = worker->epoll_fd,
-        .logger = shared->logger,
-        .counters = &shared->accept.metrics.workers[index],
-        .metrics_text = shared->metrics_text,
+    *worker = (struct worker){
+        .context = {.shared = shared,
+                    .index = index,
+                    .epoll_fd = epoll_create1(EPOLL_CLOEXEC),
+                    .counters = &shared->metrics->workers[index]},
+        .mailbox_fd = -1,
     };
-    int memory = clients_init(&worker->clients, capacity, generation, &self);
-    acceptor_init(&worker->acceptor, worker->epoll_fd, &worker->clients, &shared->accept);
+    int r = context->epoll_fd < 0 ? -errno : 0;
+
+    atomic_init(&worker->idle_since_usec, clock_now());
+    acceptor_init(&worker->acceptor, &worker->clients, context);
+    int memory = clients_init(&worker->clients, capacity, generation, context);
     if (r >= 0)
         r = memory;
     return r < 0 ? r : init_mailbox(worker);
@@ -236,13 +236,14 @@ void worker_deinit(struct worker *worker)
 {
     struct worker_message message;
 
-    /* What was posted after it had ended. */
+    /* Messages that were posted after the end. */
     while (ring_pop(&worker->mailbox, &message))
         generation_free(message.generation);
     clients_deinit(&worker->clients);
+    render_deinit(&worker->context.render);
     ring_deinit(&worker->mailbox);
     worker->mailbox_fd = safe_close(worker->mailbox_fd);
-    worker->epoll_fd = safe_close(worker->epoll_fd);
+    worker->context.epoll_fd = safe_close(worker->context.epoll_fd);
 }
 
 int worker_start(struct worker *worker)
@@ -252,7 +253,7 @@ int worker_start(struct worker *worker)
 
     if (r > 0)
         return -r;
-    snprintf(name, sizeof(name), "greetd-%u", worker->index);
+    snprintf(name, sizeof(name), "greetd-%u", worker->context.index);
     pthread_setname_np(worker->thread, name);
     return 0;
 }

@@ -33,6 +33,7 @@ struct fixture {
     struct config *config;
     struct sockets sockets;
     struct sink sink;
+    struct metrics *metrics;
     struct logger *logger;
     struct pool *pool;
 };
@@ -71,9 +72,12 @@ static int start(struct fixture *fixture)
     if (r >= 0)
         r = sockets_open(&fixture->sockets, fixture->config, &fixture->diagnostics);
     if (r >= 0)
-        r = logger_start(&fixture->logger, &fixture->sink, WORKERS, &LOGGER_EVERYTHING);
+        r = metrics_new(&fixture->metrics, WORKERS);
     if (r >= 0)
-        r = pool_start(&fixture->pool, fixture->sockets.snapshot, WORKERS, 100, fixture->logger);
+        r = logger_start(&fixture->logger, &fixture->sink, fixture->metrics, &LOGGER_EVERYTHING);
+    if (r >= 0)
+        r = pool_start(&fixture->pool, fixture->sockets.snapshot, 100, fixture->metrics,
+                       fixture->logger);
     return r;
 }
 
@@ -84,10 +88,12 @@ static void stop(struct fixture *fixture)
     if (fixture->logger)
         cr_assert_eq(logger_stop(fixture->logger, USEC_INFINITY), 0);
     pool_free(fixture->pool);
+    metrics_free(fixture->metrics);
     sockets_deinit(&fixture->sockets);
     config_unref(fixture->config);
     diagnostics_deinit(&fixture->diagnostics);
     fixture->pool = NULL;
+    fixture->metrics = NULL;
     fixture->logger = NULL;
     fixture->config = NULL;
     fixture->sockets = (struct sockets){0};
@@ -170,25 +176,35 @@ static void settle(const struct fixture *fixture)
     NET_WAIT_UNTIL(pool_is_responsive(fixture->pool, &stuck));
 }
 
-/* Reloads with the NTH call for memory refused. Returns whether it has been done. */
+static void ignore_activation(void *userdata)
+{
+    (void)userdata;
+}
+
+/* Reloads with the NTH call for memory refused. Returns whether the new configuration is in force.
+ */
 static bool reload_once(struct fixture *fixture, struct status *status, unsigned nth)
 {
     const struct config_options options = {.path = fixture->path};
+    struct handshake handshake = {.timer = NULL}; /* no handshake is pending, so no timer is set */
     struct reload reload = {
         .options = &options,
         .started = fixture->config,
         .sockets = &fixture->sockets,
         .pool = fixture->pool,
         .logger = fixture->logger,
+        .metrics = fixture->metrics,
         .status = status,
-        .wanted = true,
+        .handshake = &handshake,
+        .activated = ignore_activation,
+        .requested = true,
     };
 
     settle(fixture);
     count_from_here(nth);
-    bool changed = reload_advance(&reload);
-    if (changed)
-        reload_activate(&reload);
+    const struct snapshot *before = fixture->sockets.snapshot;
+    reload_advance(&reload);
+    bool changed = fixture->sockets.snapshot != before;
     settle(fixture);
     count_to_here();
     return changed;
@@ -205,16 +221,12 @@ Test(allocation, refused_at_any_call_of_a_reload_leaves_everything_as_it_was)
     prepare(&fixture);
     warm_up(&fixture);
     cr_assert_eq(start(&fixture), 0);
-    status = (struct status){.pool = fixture.pool};
+    status = (struct status){.pool = fixture.pool, .metrics = fixture.metrics};
     /* What the first one keeps for all others. */
     cr_assert(reload_once(&fixture, &status, 0));
     size_t descriptors = descriptors_count();
     do {
-        const struct snapshot *before = fixture.sockets.snapshot;
-        bool changed = reload_once(&fixture, &status, ++nth);
-
-        n_errors += !changed;
-        cr_assert_eq(changed, fixture.sockets.snapshot != before, "refused the %uth", nth);
+        n_errors += !reload_once(&fixture, &status, ++nth);
         cr_assert_eq(atomic_load(&counted.balance), 0, "refused the %uth: %d pieces are lost", nth,
                      atomic_load(&counted.balance));
         cr_assert_eq(descriptors_count(), descriptors, "refused the %uth", nth);
@@ -236,13 +248,12 @@ static void *ask_for_memory(void *p)
 }
 
 /* As a worker does for a client. */
-static void tell_metrics(struct pool *pool)
+static void format_metrics(const struct metrics *metrics)
 {
     static char text[64 * 1024];
-    const struct prometheus what = {.metrics = pool_metrics(pool)};
     unsigned n = atomic_load(&counted.n);
 
-    cr_assert_lt(prometheus_format(text, sizeof(text), &what), sizeof(text));
+    cr_assert_lt(prometheus_format(text, sizeof(text), metrics), sizeof(text));
     cr_assert_eq(atomic_load(&counted.n), n);
 }
 
@@ -259,9 +270,9 @@ Test(allocation, none_after_the_start)
     count_from_here(0);
     for (int i = 0; i < 1000; i++)
         greet_one(&fixture);
-    NET_WAIT_UNTIL(pool_sums(fixture.pool).ended == 1001);
+    NET_WAIT_UNTIL(metrics_sum(fixture.metrics).ended == 1001);
     cr_assert_eq(atomic_load(&counted.n_others), 0);
-    tell_metrics(fixture.pool);
+    format_metrics(fixture.metrics);
 
     /* It would have been noticed. */
     cr_assert_eq(pthread_create(&thread, NULL, ask_for_memory, NULL), 0);

@@ -14,8 +14,9 @@
 #define STATUS_TEXT_MAX 1024
 
 struct status {
-    struct pool *pool;      /* borrowed */
-    sd_event_source *timer; /* owned */
+    struct pool *pool;             /* borrowed */
+    const struct metrics *metrics; /* borrowed */
+    sd_event_source *timer;        /* owned */
     uint64_t refreshed_usec;
     bool stopping;
     char trouble[STATUS_TEXT_MAX / 2]; /* "" if there is none */
@@ -24,7 +25,8 @@ struct status {
 
 /* Tells how the workers of POOL are from now on. Returns 0 or a negative errno of the event loop;
  * status_deinit() is due in either case. */
-int status_start(struct status *status, sd_event *event, struct pool *pool);
+int status_start(struct status *status, sd_event *event, struct pool *pool,
+                 const struct metrics *metrics);
 void status_deinit(struct status *status);
 
 /* Something may have to be told: pool_changed_fd() has spoken. It is told when a second has passed

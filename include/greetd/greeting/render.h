@@ -16,12 +16,11 @@
 struct render {
     char *bytes; /* owned */
     size_t size, capacity;
-    struct variable_text metrics; /* what $metrics stands for; borrowed */
 };
 
 void render_deinit(struct render *render);
 
-/* Makes up GREETING for PEER, whose connection has NUMBER; the result is in RENDERING until the
- * next time. Errors: -ENOMEM; -EFBIG for more than UINT32_MAX bytes. */
-int render_greeting(struct render *render, const struct greeting *greeting, const struct peer *peer,
-                    uint64_t number);
+/* Renders GREETING for CLIENT; the result is in RENDER until the next call. Errors: -ENOMEM; -EFBIG
+ * for more than UINT32_MAX bytes. */
+int render_greeting(struct render *render, const struct greeting *greeting,
+                    const struct variable_client *client);

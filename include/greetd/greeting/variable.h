@@ -9,22 +9,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "greetd/metrics/metrics.h"
 #include "greetd/net/peer.h"
 
 /* Room for the value of any constant variable, with its '\0'. */
 #define VARIABLE_CONSTANT_MAX (HOST_NAME_MAX + 1)
 
-/* A text that is made by someone else; WRITE works as a variable's. */
-struct variable_text {
-    size_t (*write)(void *context, char *buffer, size_t size); /* NULL: the text is empty */
-    void *context;                                             /* borrowed */
-};
-
 /* What is known of a client when its greeting is made up. Borrowed. */
 struct variable_client {
     const struct peer *peer;
-    uint64_t number; /* $connection */
-    const struct variable_text *metrics;
+    uint64_t number;               /* $connection */
+    const struct metrics *metrics; /* $metrics */
 };
 
 struct variable {

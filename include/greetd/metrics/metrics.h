@@ -1,49 +1,52 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* What is counted. Every worker has counters of its own, on cache lines of its own, and is the only
- * one to write them; a reader adds them up. */
+/* The counters. Each worker has a set of its own, on cache lines of its own, and is the only thread
+ * to write it; a reader adds up the sets of all workers. Reading is for any thread. */
 
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "greetd/base/cleanup.h"
 #include "greetd/metrics/result.h"
 #include "greetd/net/accept_error.h"
 
-/* Each counter is declared here and nowhere else. They are read in this order, so that nobody seems
- * to have ended before being accepted. */
+/* The one declaration of each counter. metrics_sum() reads them in this order, so that no
+ * connection seems to have ended before it was accepted. */
 #define METRICS_COUNTERS(X)                                                                        \
-    X(ended)         /* of those accepted, how many are closed again */                            \
+    X(ended)         /* accepted connections that are closed again */                              \
     X(accepted)      /* clients taken from the kernel's queue */                                   \
-    X(greeted)       /* the whole greeting and the end of stream were given to the kernel */       \
-    X(refused)       /* closed at once, by a limit or a network list */                            \
+    X(greeted)       /* the kernel has the whole greeting and the end of stream */                 \
     X(bytes_sent)    /* bytes of greetings given to the kernel */                                  \
-    X(greeting_usec) /* from accept(2), or the first byte waited for, to the end of stream */
+    X(greeting_usec) /* time from accept(2), or from the first byte of data, to the end of stream  \
+                      */
 
-/* How long a greeting took is counted in buckets whose upper bounds are powers of two, 16 us to
- * 16.8 s: a time's bucket is told by its highest bit. The last one has no upper bound. */
+/* The time of each greeting is counted in buckets whose upper bounds are powers of two, 16 us to
+ * 16.8 s, so that its highest bit gives the bucket. The last bucket has no upper bound. */
 #define METRICS_TIMES           22
 #define METRICS_TIME_FIRST_USEC 16
 
+/* What one worker has counted. */
 struct metrics_counters {
 #define METRICS_FIELD(name) atomic_uint_fast64_t name;
     _Alignas(64) METRICS_COUNTERS(METRICS_FIELD)
 #undef METRICS_FIELD
         atomic_uint_fast64_t
-        greeting_times[METRICS_TIMES]; /* clients greeted, by how long it took */
+        greeting_times[METRICS_TIMES]; /* greeted clients, by the time it took */
     atomic_uint_fast64_t accept_errors[ACCEPT_ERRORS_N];
+    atomic_uint_fast64_t log_dropped; /* connection entries that found no room or no limit left */
 };
 
-/* A plain copy, or a sum. */
+/* The sums over all workers. */
 struct metrics_sums {
 #define METRICS_FIELD(name) uint64_t name;
     METRICS_COUNTERS(METRICS_FIELD)
 #undef METRICS_FIELD
 };
 
-/* Adds to a counter of the calling thread's own: a load and a store rather than one locked
- * instruction, since nobody else writes it. Release: who sees it sees what was counted before. */
+/* Adds to a counter that only the calling thread writes, with a load and a store instead of a
+ * locked instruction. Release: a thread that sees the new value sees earlier ones of others. */
 static inline void metrics_add(atomic_uint_fast64_t *counter, uint64_t n)
 {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
@@ -59,81 +62,90 @@ static inline size_t metrics_time_bucket(uint64_t usec)
     return bucket < METRICS_TIMES - 1 ? bucket : METRICS_TIMES - 1;
 }
 
-/* What the times in a bucket, other than the last, are less than. */
+/* The upper bound of a bucket other than the last; the bound itself is not in it. */
 static inline uint64_t metrics_time_bound_usec(size_t bucket)
 {
     return (uint64_t)METRICS_TIME_FIRST_USEC << bucket;
 }
 
-/* Counts how long it took to greet a client. Who sees the time in the sum sees it in its bucket. */
+/* Counts the time of one greeting: first its bucket, then the sum. */
 static inline void metrics_add_time(struct metrics_counters *counters, uint64_t usec)
 {
     metrics_add(&counters->greeting_times[metrics_time_bucket(usec)], 1);
     metrics_add(&counters->greeting_usec, usec);
 }
 
-/* Counts that accept4(2) failed with ERROR (positive errno), if that is one to be counted. */
+/* Counts that accept4(2) failed with ERROR (positive errno), if accept_error counts it. */
 void metrics_add_accept_error(struct metrics_counters *counters, int error);
 
 /* What one worker has counted of the clients of one listener. */
 struct metrics_listener_counters {
-    _Alignas(64) atomic_uint_fast64_t results[RESULT_N]; /* connections ended, by their result */
-    atomic_uint_fast64_t refused[REFUSAL_N];             /* of those, refused, by the reason */
+    _Alignas(64) atomic_uint_fast64_t results[RESULT_N]; /* ended connections, by result */
+    atomic_uint_fast64_t refused[REFUSAL_N];             /* refused ones of them, by reason */
 };
 
-/* A listener's name and what is counted of it. It stays once it is there: a counter that went away
- * with a reload, or began again, would break every sum made of it. */
+/* The counters of one listener. They stay until the end: a counter that vanished or began again at
+ * a reload would break every sum made of it. */
 struct metrics_listener {
     struct metrics_listener *next;
     char *name;                                /* owned */
-    struct metrics_listener_counters *workers; /* owned; one for each worker, zero at first */
+    struct metrics_listener_counters *workers; /* owned; one for each worker */
 };
 
-/* How a reload went. */
 enum metrics_reload { METRICS_RELOAD_SUCCESS, METRICS_RELOAD_FAILURE, METRICS_RELOADS };
 
-/* The counters of all workers, side by side, and those of the main thread. */
 struct metrics {
-    struct metrics_counters *workers; /* owned; n of them, zero at first */
+    struct metrics_counters *workers; /* owned; n of them */
     size_t n;
     uint64_t started_usec;                         /* when counting began, since 1970 */
-    atomic_uint_fast64_t reloads[METRICS_RELOADS]; /* the main thread's own */
-    /* In no order; the main thread puts new ones in front. Released by it, so that any thread may
-     * go through the list at any time. */
+    atomic_uint_fast64_t reloads[METRICS_RELOADS]; /* written by the main thread */
+    atomic_uint_fast64_t log_dropped;              /* written by the log thread; beside those of
+                                                      the workers */
+    /* In no order; the main thread inserts at the front. Release and acquire, so that any thread
+     * may walk the list at any time. */
     _Atomic(struct metrics_listener *) listeners;
 };
 
-/* Makes room for N workers, who begin to count now. Returns 0 or -ENOMEM. */
-int metrics_init(struct metrics *metrics, size_t n);
+/* Makes counters for N workers, all 0. On success *RET is the caller's. Errors: -ENOMEM. */
+int metrics_new(struct metrics **ret, size_t n);
 
-void metrics_deinit(struct metrics *metrics);
+void metrics_free(struct metrics *metrics); /* NULL is allowed */
+DEFINE_CLEANUP_FUNCTION(struct metrics, metrics_free)
 
-/* The listener called NAME, which is added if it is new; borrowed until metrics_deinit(). Only for
- * the main thread. NULL if there is no memory. */
+/* Returns the counters of the listener NAME, added if there are none yet, and borrowed until
+ * metrics_free(); NULL without memory. Only for the main thread. */
 struct metrics_listener *metrics_listener(struct metrics *metrics, const char *name);
 
-/* The first of all listeners, for any thread; NULL if there is none. */
+/* The first of all listeners; NULL if there is none. */
 static inline const struct metrics_listener *metrics_first_listener(const struct metrics *metrics)
 {
     return atomic_load_explicit(&metrics->listeners, memory_order_acquire);
 }
 
-/* What all workers have counted so far; they may be counting meanwhile. */
+/* The sums of METRICS_COUNTERS. */
 struct metrics_sums metrics_sum(const struct metrics *metrics);
 
-/* What all workers have counted of LISTENER, by result and by reason. */
+/* Ended connections of LISTENER with RESULT. */
 uint64_t metrics_results(const struct metrics *metrics, const struct metrics_listener *listener,
                          enum result result);
+
+/* Clients of LISTENER refused for REFUSAL. */
 uint64_t metrics_refusals(const struct metrics *metrics, const struct metrics_listener *listener,
                           enum refusal refusal);
 
-/* How many greetings of all workers fell into BUCKET. */
+/* Clients refused for any reason. */
+uint64_t metrics_refused(const struct metrics *metrics);
+
+/* Greetings whose time is in BUCKET. */
 uint64_t metrics_times(const struct metrics *metrics, size_t bucket);
 
-/* How often accept4(2) failed for all workers with the error at INDEX of accept_error_at(). */
+/* Failures of accept4(2) with the error that accept_error_at() has at INDEX. */
 uint64_t metrics_accept_errors(const struct metrics *metrics, size_t index);
 
-/* How many clients there are now. */
+/* Connection entries that were dropped and not logged. */
+uint64_t metrics_log_dropped(const struct metrics *metrics);
+
+/* Clients that are connected now. */
 static inline uint64_t metrics_active(const struct metrics_sums *sums)
 {
     return sums->accepted - sums->ended;

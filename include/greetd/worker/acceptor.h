@@ -1,83 +1,67 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* The listening sockets as one worker has them. Each is in the worker's epoll with EPOLLEXCLUSIVE,
- * so that a new client wakes one worker and not all. A socket whose clients this worker can't take
- * leaves epoll, and they go to another worker or wait in the kernel's queue. Only the worker's own
- * thread comes here. */
+/* Accepting in one worker. Each listening socket is in the worker's epoll with EPOLLEXCLUSIVE, so
+ * that a new client wakes one worker and not all. A socket leaves epoll while this worker can't
+ * take its clients; another worker takes them, or they wait in the kernel's queue. Only for the
+ * thread of the worker. Times are CLOCK_MONOTONIC in microseconds. */
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "greetd/journal/logger.h"
-#include "greetd/listen/snapshot.h"
-#include "greetd/metrics/metrics.h"
 #include "greetd/worker/clients.h"
-
-/* What the acceptors of all workers know of each other. */
-struct acceptor_shared {
-    struct metrics metrics; /* from which the number of all clients can be told */
-    uint64_t max_connections;
-    /* When accepting last failed, so that an episode is logged once. Relaxed: nothing depends on
-     * it. */
-    atomic_uint_fast64_t exhausted_usec;
-    int changed_fd; /* borrowed: an eventfd, written when the last worker has let go of a socket */
-    int look_fd; /* borrowed: an eventfd, written to have every worker call acceptor_look_again() */
-};
+#include "greetd/worker/context.h"
+#include "greetd/worker/generation.h"
 
 struct acceptor {
-    int epoll_fd;                   /* borrowed: the worker's */
-    struct clients *clients;        /* borrowed; its generations have the sockets */
+    struct worker_context *context; /* borrowed */
+    struct clients *clients;        /* borrowed; its generations have the listeners */
     bool held;                      /* by acceptor_hold() */
-    bool left_epoll;                /* a socket did since the others were last asked to look */
-    uint64_t resume_usec;           /* when to try paused sockets again; else USEC_INFINITY */
-    uint64_t n_ended_at_pause;      /* of clients_n_ended: whether a client has ended since */
-    size_t turn;                    /* which lane is the first to be accepted from */
-    struct acceptor_shared *shared; /* borrowed */
+    bool left_epoll;                /* a socket did since the last write to look_fd */
+    uint64_t resume_usec;           /* when to try paused sockets again; USEC_INFINITY: none is */
+    uint64_t n_ended_at_pause;      /* clients->n_ended, to see whether a place became free */
+    size_t turn;                    /* the first listener to accept from */
 };
 
-/* Prepares to accept into CLIENTS from the sockets of its newest generation; nothing is registered
- * yet. */
-void acceptor_init(struct acceptor *acceptor, int epoll_fd, struct clients *clients,
-                   struct acceptor_shared *shared);
+/* Prepares to accept into CLIENTS from the sockets of its newest generation. Nothing is added to
+ * epoll yet. */
+void acceptor_init(struct acceptor *acceptor, struct clients *clients,
+                   struct worker_context *context);
 
-/* Registers the sockets with epoll. Returns 0 or a negative errno of epoll_ctl(2). */
+/* Adds the sockets to epoll. Returns 0 or a negative errno of epoll_ctl(2). */
 int acceptor_start(struct acceptor *acceptor);
 
-/* Goes on with GENERATION, which is taken over. A socket that the one before has too is accepted
- * from without a break; one that is not there any more is let go as soon as its queue is empty.
- * Must come after all events of the same epoll_wait(2), which speak of lanes by their number.
- * Returns as acceptor_start(). */
+/* Continues with GENERATION, which is taken over. A socket that both generations have is accepted
+ * from without a break; one that only the older has is closed for this worker as soon as its queue
+ * is empty. Call it after all events of an epoll_wait(2), which name listeners by index. Returns as
+ * acceptor_start(). */
 int acceptor_adopt(struct acceptor *acceptor, struct generation *generation);
 
-/* Leaves newcomers in the queues until acceptor_resume(). */
+/* Leaves clients in the queues until acceptor_resume(). */
 void acceptor_hold(struct acceptor *acceptor);
 void acceptor_resume(struct acceptor *acceptor);
 
-/* Remembers that epoll has announced clients at lane number LANE of the newest generation. */
-void acceptor_mark_ready(struct acceptor *acceptor, size_t wl);
+/* Notes that epoll has reported clients at the listener INDEX of the newest generation. */
+void acceptor_mark_ready(struct acceptor *acceptor, size_t index);
 
-/* Looks into every queue, paused or not, in the next acceptor_run(): another worker can't take a
- * client that epoll has announced to it alone. */
+/* Has the next acceptor_run() look into every queue, also of paused sockets: another worker can't
+ * take a client that epoll has reported only to that worker. */
 void acceptor_look_again(struct acceptor *acceptor);
 
-/* Accepts and greets a few of the clients that wait, and takes accepting up again where it was
- * paused and may go on. Must come after all events of the same epoll_wait(2) have been seen: taking
- * a client may mean evicting another, of which an event would still speak. Returns 0, or a negative
- * errno if a socket has become useless. */
+/* Accepts and greets a few of the waiting clients, and resumes paused sockets when possible. Call
+ * it after all events of an epoll_wait(2): it may evict a client that an event is about. Returns 0,
+ * or a negative errno if a socket is of no more use. */
 int acceptor_run(struct acceptor *acceptor, uint64_t now_usec);
 
-/* When acceptor_run() has something to do though no event has come: USEC_INFINITY, a time, or 0
- * for at once. */
+/* When acceptor_run() is due without an event: USEC_INFINITY, a time, or 0 for at once. */
 uint64_t acceptor_next_deadline(const struct acceptor *acceptor);
 
-/* Lets go of every socket at once. */
+/* Stops accepting at once. */
 void acceptor_close(struct acceptor *acceptor);
 
 /* Stops accepting. The queue of a socket that is handed on is left to the next process; others are
- * let go as soon as it is empty. */
+ * accepted from until their queue is empty. */
 void acceptor_stop(struct acceptor *acceptor);
 
 /* Whether any socket is still accepted from. */

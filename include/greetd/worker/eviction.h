@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Which client makes room for the next one at MaxConnections=, or when descriptors are short. Owns
- * nothing; only for the thread of the worker that has the clients. */
+/* The choice of the client that is closed to make room for the next one at MaxConnections=, or when
+ * descriptors are short. Owns nothing; only for the thread of the worker. */
 
 #include <stdint.h>
 
@@ -10,11 +10,10 @@
 #include "greetd/worker/conn.h"
 #include "greetd/worker/generation.h"
 
-/* Returns the client of the generations from NEWEST on that has lingered for longest. If none
- * lingers, returns the one that has waited longest of those in SOON, which were greeted just now,
- * and those expected to speak; or else the oldest that has at most 64 KiB of its greeting to
- * acknowledge, or has acknowledged nothing for LingerSec=. Returns NULL if there is none of these
- * either: a client in the middle of its greeting is never evicted. NOW is CLOCK_MONOTONIC in
- * microseconds. */
+/* Returns the client of the generations from NEWEST on that has lingered longest. If none lingers,
+ * returns the oldest of those in SOON, which were just greeted, and of those expected to send data;
+ * or else the oldest that has at most 64 KiB of its greeting to acknowledge, or has acknowledged
+ * nothing for LingerSec=. Returns NULL if there is none of these either: a client in the middle of
+ * its greeting is never evicted. NOW is CLOCK_MONOTONIC in microseconds. */
 struct conn *eviction_candidate(const struct generation *newest, const struct timeout_queue *soon,
                                 uint64_t now_usec);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* The fixed pool of workers: started together, told things together, stopped in two phases (first
- * no new clients, then no clients) and joined. Only for the main thread. */
+/* The fixed pool of workers, and the only door of the control plane to them: started together, sent
+ * messages together, stopped in two phases (first no new clients, then no clients) and joined. Only
+ * for the main thread. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,74 +12,64 @@
 #include "greetd/journal/logger.h"
 #include "greetd/listen/snapshot.h"
 #include "greetd/metrics/metrics.h"
+#include "greetd/worker/generation.h"
 #include "greetd/worker/worker.h"
 
 struct pool;
 
-/* Starts N_WORKERS threads (fewer if there would not be one client for each) that together hold up
- * to MAX_CONNECTIONS clients of ENDPOINTS, of which they keep references. CONNLOG is borrowed until
- * pool_free(). On success *RET is the caller's. Errors: -ENOMEM, or what the system refused a
- * worker. */
-int pool_start(struct pool **ret, struct snapshot *snapshot, unsigned n_workers,
-               uint64_t max_connections, struct logger *logger);
+/* Starts a thread for each worker of METRICS. Together they hold up to MAX_CONNECTIONS clients, at
+ * least one each, of SNAPSHOT, of which they keep references. METRICS and LOGGER are borrowed until
+ * pool_free(). On success *RET is the caller's. Errors: -ENOMEM, or what worker_init() and
+ * worker_start() return. */
+int pool_start(struct pool **ret, struct snapshot *snapshot, uint64_t max_connections,
+               struct metrics *metrics, struct logger *logger);
 
-/* Prepares what every worker needs to serve ENDPOINTS, of which references are kept. On success
+/* Prepares all that the workers need to serve SNAPSHOT, of which references are kept. On success
  * *RET is the caller's, for pool_adopt() or pool_discard(). Errors: -ENOMEM. */
 int pool_prepare(struct pool *pool, struct snapshot *snapshot, struct generation **ret);
 
-/* Has every worker serve ENDPOINTS from now on; pool_settled() tells when all do, and must tell so
- * before. Clients that are there already stay with what they were accepted under. PREPARED is
- * taken over. */
+/* Has every worker serve SNAPSHOT from now on. pool_settled() must be true before, and is true
+ * again when all do. Connected clients stay with the snapshot that they were accepted under.
+ * PREPARED is taken over. */
 void pool_adopt(struct pool *pool, struct snapshot *snapshot, struct generation *prepared);
 
-/* Frees what is not going to be adopted. NULL is allowed. */
+/* Frees what pool_prepare() has made. NULL is allowed. */
 void pool_discard(struct generation *prepared);
 DEFINE_CLEANUP_FUNCTION(struct generation, pool_discard)
 
-/* Whether every worker has acted on all it was told. */
+/* Whether every worker has handled all its messages. */
 bool pool_settled(const struct pool *pool);
 
-/* Ends the workers at once, with whatever clients they still have, and joins their threads. Returns
- * 0, or -ETIMEDOUT if one has not ended by DEADLINE (CLOCK_MONOTONIC microseconds): then nothing of
- * what workers use may be freed any more, and the process should exit. */
+/* Ends the workers at once, with all clients they have, and joins the threads. Returns 0, or
+ * -ETIMEDOUT if one has not ended by DEADLINE (CLOCK_MONOTONIC microseconds): then nothing that
+ * workers use may be freed, and the process should exit. */
 int pool_end(struct pool *pool, uint64_t deadline_usec);
 
-/* Does the same if it has not been done, however long it takes, and frees the pool. NULL is
- * allowed. */
+/* Does the same without a deadline, unless it is done, and frees the pool. NULL is allowed. */
 void pool_free(struct pool *pool);
 DEFINE_CLEANUP_FUNCTION(struct pool, pool_free)
 
-/* A descriptor that becomes readable when pool_state() may have changed; borrowed. */
+/* A descriptor that is readable when pool_state() may have changed; borrowed. */
 int pool_changed_fd(const struct pool *pool);
 
-/* Where the slowest worker is; WORKER_FAILED with a negative errno in *RET_ERROR if any has failed.
- * Also makes pool_changed_fd() unreadable until the next change. */
+/* Returns the state of the slowest worker; WORKER_FAILED with a negative errno in *RET_ERROR if any
+ * has failed. Resets pool_changed_fd() until the next change. */
 enum worker_state pool_state(const struct pool *pool, int *ret_error);
 
-/* Tells every worker something other than WORKER_ADOPT. */
+/* Sends a message other than WORKER_ADOPT to every worker. */
 void pool_post(struct pool *pool, enum worker_message_kind kind);
 
-/* Has every worker, also an idle one, go round its loop; pool_is_responsive() tells later whether
- * it has. */
+/* Wakes every worker for a round of its loop; pool_is_responsive() shows later whether it made
+ * one. */
 void pool_ping(struct pool *pool);
 
-/* Whether every worker that has not ended has gone round its loop since the last pool_ping(). If
- * not, *RET_STUCK is the index of one that has not. */
+/* Whether every worker that has not ended has made a round since the last pool_ping(). If not,
+ * *RET_STUCK is the index of one that has not. */
 bool pool_is_responsive(const struct pool *pool, unsigned *ret_stuck);
 
-/* Since when there has been no client (CLOCK_MONOTONIC microseconds); USEC_INFINITY if there is
+/* Since when there has been no client (CLOCK_MONOTONIC microseconds); USEC_INFINITY while there is
  * one. */
 uint64_t pool_idle_since(const struct pool *pool);
 
-/* How many workers there are. */
-unsigned pool_n_workers(const struct pool *pool);
-
-/* What is counted, of which the reloads are for the main thread to count; borrowed. Reading it is
- * for any thread. */
-struct metrics *pool_metrics(struct pool *pool);
-
-/* What all workers have counted so far. */
-struct metrics_sums pool_sums(const struct pool *pool);
-
-/* The same, and has pool_changed_fd() become readable at the next thing that is counted. */
+/* Returns the sums of all counters, and makes pool_changed_fd() readable when one changes. */
 struct metrics_sums pool_sums_and_watch(struct pool *pool);

@@ -21,12 +21,14 @@ TestSuite(failure, .timeout = 60, .init = fake_systemd_open);
 Test(failure, goes_to_the_log_and_to_systemd)
 {
     struct sink sink;
+    struct metrics *metrics;
     struct logger *logger;
     int fd = memfd_create("log", MFD_CLOEXEC);
 
     fake_journal_announce(fd, 0);
     sink_init(&sink, fd);
-    cr_assert_eq(logger_start(&logger, &sink, 0, &LOGGER_EVERYTHING), 0);
+    cr_assert_eq(metrics_new(&metrics, 0), 0);
+    cr_assert_eq(logger_start(&logger, &sink, metrics, &LOGGER_EVERYTHING), 0);
     cr_assert_eq(failure_log(&sink, logger, "Failed to listen", -EACCES), EX_OSERR);
     cr_assert_eq(logger_stop(logger, USEC_INFINITY), 0);
     cr_assert(fake_journal_has("MESSAGE=" DENIED));

@@ -19,11 +19,14 @@ struct fixture {
     struct config *config;
     struct sockets sockets;
     struct sink sink;
+    struct metrics *metrics;
     struct logger *logger;
     struct pool *pool;
     sd_event *event;
     struct status status;
+    struct handshake handshake;
     struct reload reload;
+    unsigned n_activated;
 };
 
 static void write_conf(const char *text)
@@ -31,7 +34,14 @@ static void write_conf(const char *text)
     temp_dir_write_text(&temp_dir, "greetd.conf", text);
 }
 
-static void open_scene(struct fixture *fixture, const char *text)
+static void on_activated(void *p)
+{
+    struct fixture *fixture = p;
+
+    fixture->n_activated++;
+}
+
+static void open_fixture(struct fixture *fixture, const char *text)
 {
     int error;
 
@@ -41,34 +51,47 @@ static void open_scene(struct fixture *fixture, const char *text)
     fixture->options.path = strdup(temp_dir_write_text(&temp_dir, "greetd.conf", text));
     sink_init(&fixture->sink, memfd_create("log", MFD_CLOEXEC));
     cr_assert_eq(sockets_open(&fixture->sockets, fixture->config, &diagnostics), 0);
-    cr_assert_eq(logger_start(&fixture->logger, &fixture->sink, 2, &CONNLOG_NO_CONNECTIONS), 0);
-    cr_assert_eq(pool_start(&fixture->pool, fixture->sockets.snapshot, 2, 100, fixture->logger), 0);
+    cr_assert_eq(metrics_new(&fixture->metrics, 2), 0);
+    cr_assert_eq(
+        logger_start(&fixture->logger, &fixture->sink, fixture->metrics, &LOGGER_NO_CONNECTIONS),
+        0);
+    cr_assert_eq(pool_start(&fixture->pool, fixture->sockets.snapshot, 100, fixture->metrics,
+                            fixture->logger),
+                 0);
     while (pool_state(fixture->pool, &error) < WORKER_ACCEPTING)
         net_wait(pool_changed_fd(fixture->pool), POLLIN);
     cr_assert_eq(sd_event_new(&fixture->event), 0);
-    cr_assert_eq(status_start(&fixture->status, fixture->event, fixture->pool), 0);
+    cr_assert_eq(status_start(&fixture->status, fixture->event, fixture->pool, fixture->metrics),
+                 0);
+    cr_assert_eq(handshake_start(&fixture->handshake, fixture->event), 0);
     fixture->reload = (struct reload){
         .options = &fixture->options,
         .started = fixture->config,
         .sockets = &fixture->sockets,
         .pool = fixture->pool,
         .logger = fixture->logger,
+        .metrics = fixture->metrics,
         .status = &fixture->status,
+        .handshake = &fixture->handshake,
+        .activated = on_activated,
+        .userdata = fixture,
     };
     while (fake_systemd_receive())
         ;
 }
 
 /* Ends everything, and returns what was logged. */
-static const char *close_scene(struct fixture *fixture)
+static const char *close_fixture(struct fixture *fixture)
 {
     static char text[64 * 1024];
 
+    handshake_deinit(&fixture->handshake);
     status_deinit(&fixture->status);
     sd_event_unref(fixture->event);
     cr_assert_eq(pool_end(fixture->pool, USEC_INFINITY), 0);
     cr_assert_eq(logger_stop(fixture->logger, USEC_INFINITY), 0);
     pool_free(fixture->pool);
+    metrics_free(fixture->metrics);
     sockets_deinit(&fixture->sockets);
     config_unref(fixture->config);
     free((char *)fixture->options.path);
@@ -78,25 +101,19 @@ static const char *close_scene(struct fixture *fixture)
     return text;
 }
 
-static void go_on(struct fixture *fixture)
-{
-    if (reload_advance(&fixture->reload))
-        reload_activate(&fixture->reload);
-}
-
-/* Reloads and waits until the workers have taken it up. Returns whether anything has changed. */
+/* Reloads and waits until the workers have adopted the snapshot. Returns whether a new
+ * configuration is in force. */
 static bool reload(struct fixture *fixture)
 {
-    fixture->reload.wanted = true;
-    bool changed = reload_advance(&fixture->reload);
+    unsigned n_activated = fixture->n_activated;
 
-    if (changed)
-        reload_activate(&fixture->reload);
-    while (fixture->reload.running) {
+    fixture->reload.requested = true;
+    reload_advance(&fixture->reload);
+    while (fixture->reload.state != RELOAD_IDLE) {
         net_wait(pool_changed_fd(fixture->pool), POLLIN);
-        (void)reload_advance(&fixture->reload);
+        reload_advance(&fixture->reload);
     }
-    return changed;
+    return fixture->n_activated > n_activated;
 }
 
 static void expect_greeted(const struct fixture *fixture, const char *text)
@@ -109,12 +126,12 @@ static void expect_greeted(const struct fixture *fixture, const char *text)
     close(client);
 }
 
-Test(reload, puts_what_is_loaded_in_force_and_tells_systemd)
+Test(reload, puts_the_new_configuration_in_force_and_notifies_systemd)
 {
     struct fixture fixture;
     unsigned long long then;
 
-    open_scene(&fixture, LISTEN "[Greeting]\nMessage=one\n");
+    open_fixture(&fixture, LISTEN "[Greeting]\nMessage=one\n");
     expect_greeted(&fixture, "one");
     uint64_t before = clock_now();
     write_conf(LISTEN "[Log]\nConnections=yes\n[Greeting]\nMessage=two\n");
@@ -127,19 +144,19 @@ Test(reload, puts_what_is_loaded_in_force_and_tells_systemd)
     cr_assert_geq(then, before);
     cr_assert(fake_systemd_receive());
     cr_assert_str_eq(fake_systemd.last, "READY=1");
-    cr_assert(strstr(close_scene(&fixture), "Reloaded the configuration\n"));
+    cr_assert(strstr(close_fixture(&fixture), "Reloaded the configuration\n"));
 }
 
 static uint64_t n_reloads(const struct fixture *fixture, enum metrics_reload how)
 {
-    return atomic_load(&pool_metrics(fixture->pool)->reloads[how]);
+    return atomic_load(&fixture->metrics->reloads[how]);
 }
 
 Test(reload, keeps_everything_if_anything_is_wrong)
 {
     struct fixture fixture;
 
-    open_scene(&fixture, LISTEN "[Greeting]\nMessage=one\n");
+    open_fixture(&fixture, LISTEN "[Greeting]\nMessage=one\n");
     write_conf(LISTEN "[Greeting]\nMessage=two\nMesage=x\nLingerSec=y\n");
     cr_assert_not(reload(&fixture));
     expect_greeted(&fixture, "one");
@@ -157,59 +174,59 @@ Test(reload, keeps_everything_if_anything_is_wrong)
     while (strstr(fake_systemd.last, "failed"));
     cr_assert_eq(n_reloads(&fixture, METRICS_RELOAD_FAILURE), 1);
     cr_assert_eq(n_reloads(&fixture, METRICS_RELOAD_SUCCESS), 1);
-    const char *sink = close_scene(&fixture);
-    cr_assert(strstr(sink, "greetd.conf:7: Unknown setting Mesage="));
-    cr_assert(strstr(sink, "greetd.conf:8: LingerSec=y: "));
-    cr_assert(strstr(sink, "Reload failed, the configuration in force stays\n"));
+    const char *log = close_fixture(&fixture);
+    cr_assert(strstr(log, "greetd.conf:7: Unknown setting Mesage="));
+    cr_assert(strstr(log, "greetd.conf:8: LingerSec=y: "));
+    cr_assert(strstr(log, "Reload failed, the configuration in force stays\n"));
 }
 
-Test(reload, says_what_has_to_wait_for_a_restart)
+Test(reload, logs_settings_that_need_a_restart)
 {
     struct fixture fixture;
 
-    open_scene(&fixture, LISTEN "MaxConnections=50\n");
+    open_fixture(&fixture, LISTEN "MaxConnections=50\n");
     write_conf("[Server]\nListenStream=127.0.0.1:0\nWorkers=auto\n[Greeting]\nMessage=two\n");
     cr_assert(reload(&fixture));
     expect_greeted(&fixture, "two");
-    const char *sink = close_scene(&fixture);
-    cr_assert(strstr(sink, "Workers= stays at 2 until the next restart\n"));
-    cr_assert(strstr(sink, "MaxConnections= stays at 50 until the next restart\n"));
+    const char *log = close_fixture(&fixture);
+    cr_assert(strstr(log, "Workers= stays at 2 until the next restart\n"));
+    cr_assert(strstr(log, "MaxConnections= stays at 50 until the next restart\n"));
 }
 
-Test(reload, waits_for_the_one_before)
+Test(reload, waits_for_the_earlier_reload)
 {
     struct fixture fixture;
 
-    open_scene(&fixture, LISTEN "[Greeting]\nMessage=one\n");
+    open_fixture(&fixture, LISTEN "[Greeting]\nMessage=one\n");
     pool_post(fixture.pool, WORKER_HOLD);
     pool_post(fixture.pool, WORKER_RESUME);
     for (int i = 0; i < 20; i++) {
-        fixture.reload.wanted = true;
-        go_on(&fixture);
+        fixture.reload.requested = true;
+        reload_advance(&fixture.reload);
         (void)fake_systemd_has_received("nothing");
     }
     write_conf(LISTEN "[Greeting]\nMessage=last\n");
-    fixture.reload.wanted = true;
-    while (fixture.reload.wanted || fixture.reload.running) {
-        go_on(&fixture);
+    fixture.reload.requested = true;
+    while (fixture.reload.requested || fixture.reload.state != RELOAD_IDLE) {
+        reload_advance(&fixture.reload);
         (void)fake_systemd_has_received("nothing");
     }
     expect_greeted(&fixture, "last");
-    (void)close_scene(&fixture);
+    (void)close_fixture(&fixture);
 }
 
-Test(reload, tells_which_addresses_come_and_which_section_is_of_no_use)
+Test(reload, logs_new_addresses_and_unused_sections)
 {
     struct fixture fixture;
 
-    open_scene(&fixture, LISTEN);
+    open_fixture(&fixture, LISTEN);
     write_conf(LISTEN "IdleExitSec=5\n[Listener b]\nListenStream=127.0.0.1:0\n[Listener c]\n");
     cr_assert(reload(&fixture));
     cr_assert_eq(fixture.sockets.snapshot->n, 2);
-    const char *sink = close_scene(&fixture);
-    const char *first = strstr(sink, "Server is listening on 127.0.0.1:");
+    const char *log = close_fixture(&fixture);
+    const char *first = strstr(log, "Server is listening on 127.0.0.1:");
     cr_assert_not_null(first);
     cr_assert_null(strstr(first + 1, "Server is listening on"), "only of the new one");
-    cr_assert(strstr(sink, "[Listener c] is not used"));
-    cr_assert(strstr(sink, "IdleExitSec= has no effect: systemd passed no socket"));
+    cr_assert(strstr(log, "[Listener c] is not used"));
+    cr_assert(strstr(log, "IdleExitSec= has no effect: systemd passed no socket"));
 }

@@ -13,7 +13,7 @@ Test(status, tells_how_many_in_words)
 
     fake_systemd_open();
     pool_fixture_open(&fixture, 2);
-    cr_assert_eq(status_start(&status, fixture.event, fixture.pool), 0);
+    cr_assert_eq(status_start(&status, fixture.event, fixture.pool, fixture.metrics), 0);
     fake_systemd_await(fixture.event, "STATUS=Greeting 0 clients; 0 greeted, 0 refused; 2 workers");
     pool_fixture_greet(&fixture);
     status_changed(&status);
@@ -31,7 +31,7 @@ Test(status, tells_at_most_once_a_second)
 
     fake_systemd_open();
     pool_fixture_open(&fixture, 1);
-    cr_assert_eq(status_start(&status, fixture.event, fixture.pool), 0);
+    cr_assert_eq(status_start(&status, fixture.event, fixture.pool, fixture.metrics), 0);
     fake_systemd_await(fixture.event, "0 greeted");
     uint64_t before = clock_now();
     pool_fixture_greet(&fixture);
@@ -50,7 +50,7 @@ Test(status, wakes_nobody_while_nothing_happens)
 
     fake_systemd_open();
     pool_fixture_open(&fixture, 1);
-    cr_assert_eq(status_start(&status, fixture.event, fixture.pool), 0);
+    cr_assert_eq(status_start(&status, fixture.event, fixture.pool, fixture.metrics), 0);
     fake_systemd_await(fixture.event, "0 greeted");
     cr_assert_eq(sd_event_source_get_enabled(status.timer, &enabled), 0);
     cr_assert_eq(enabled, SD_EVENT_OFF);
@@ -71,7 +71,7 @@ Test(status, says_what_is_wrong_until_all_is_well)
 
     fake_systemd_open();
     pool_fixture_open(&fixture, 1);
-    cr_assert_eq(status_start(&status, fixture.event, fixture.pool), 0);
+    cr_assert_eq(status_start(&status, fixture.event, fixture.pool, fixture.metrics), 0);
     fake_systemd_await(fixture.event, "1 worker");
     uint64_t before = clock_now();
     status_trouble(&status, "last reload failed: a:1: b");

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "support/fake_prometheus.h"
+
 static struct peer peer = {.family = AF_INET, .port = 54321};
 static struct greeting *greeting;
 static struct render render;
@@ -32,9 +34,17 @@ static void compile(const char *text)
     cr_assert_eq(greeting_new_from_template(&greeting, text, "f:1", "Message", &diagnostics), 0);
 }
 
+static int render_for(uint64_t number)
+{
+    static const struct metrics metrics;
+    const struct variable_client client = {.peer = &peer, .number = number, .metrics = &metrics};
+
+    return render_greeting(&render, greeting, &client);
+}
+
 static void expect(uint64_t number, const char *text)
 {
-    cr_assert_eq(render_greeting(&render, greeting, &peer, number), 0);
+    cr_assert_eq(render_for(number), 0);
     cr_expect_eq(render.size, strlen(text));
     cr_expect_arr_eq(render.bytes, text, strlen(text));
 }
@@ -51,7 +61,7 @@ Test(render, fills_in_what_differs_between_clients)
 Test(render, may_come_out_empty)
 {
     compile("$metrics");
-    cr_assert_eq(render_greeting(&render, greeting, &peer, 1), 0);
+    cr_assert_eq(render_for(1), 0);
     cr_expect_eq(render.size, 0);
 }
 
@@ -76,7 +86,7 @@ Test(render, uses_its_memory_again)
     expect(1, "Client 1 from 192.0.2.1");
     const char *bytes = render.bytes;
     for (uint64_t i = 0; i < 1000; i++)
-        cr_assert_eq(render_greeting(&render, greeting, &peer, UINT64_MAX - i), 0);
+        cr_assert_eq(render_for(UINT64_MAX - i), 0);
     cr_expect_eq(render.bytes, bytes);
 }
 
@@ -85,10 +95,10 @@ struct growing {
     size_t length, calls;
 };
 
-static size_t write_growing(void *context, char *buffer, size_t size)
-{
-    struct growing *growing = context;
+static struct growing *growing;
 
+static size_t write_growing(char *buffer, size_t size)
+{
     if (growing->calls > 0) {
         growing->calls--;
         growing->length = 2 * growing->length + 4000;
@@ -102,30 +112,23 @@ static size_t write_growing(void *context, char *buffer, size_t size)
 
 Test(render, holds_a_text_that_grows_while_there_is_made_room_for_it)
 {
-    struct growing growing = {.length = 10, .calls = 4};
-
-    render.metrics = (struct variable_text){.write = write_growing, .context = &growing};
+    growing = &(struct growing){.length = 10, .calls = 4};
+    fake_prometheus = write_growing;
     compile("<$metrics>");
-    cr_assert_eq(render_greeting(&render, greeting, &peer, 1), 0);
-    cr_expect_eq(growing.calls, 0);
-    cr_assert_eq(render.size, growing.length + 2);
+    cr_assert_eq(render_for(1), 0);
+    cr_expect_eq(growing->calls, 0);
+    cr_assert_eq(render.size, growing->length + 2);
     cr_expect_eq(render.bytes[0], '<');
-    for (size_t i = 0; i < growing.length; i++)
+    for (size_t i = 0; i < growing->length; i++)
         cr_assert_eq(render.bytes[1 + i], 'a' + i % 26);
-    cr_expect_eq(render.bytes[1 + growing.length], '>');
-}
-
-static size_t write_endless(void *context, char *buffer, size_t size)
-{
-    (void)context, (void)buffer, (void)size;
-    return UINT32_MAX;
+    cr_expect_eq(render.bytes[1 + growing->length], '>');
 }
 
 Test(render, has_an_end_and_can_be_used_after_it)
 {
-    render.metrics.write = write_endless;
+    fake_prometheus = fake_prometheus_endless;
     compile("$metrics");
-    cr_expect_eq(render_greeting(&render, greeting, &peer, 1), -EFBIG);
+    cr_expect_eq(render_for(1), -EFBIG);
     compile("$connection");
     expect(7, "7");
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "greetd/base/cleanup.h"
+#include "support/fake_prometheus.h"
 
 static size_t write_variable(const char *name, const struct variable_client *client, char *buffer,
                              size_t size)
@@ -39,7 +40,7 @@ struct peer_row {
     char address[48], port[8];
 };
 
-ParameterizedTestParameters(variable, tells_the_other_end)
+ParameterizedTestParameters(variable, has_the_address_of_the_peer)
 {
     static struct peer_row rows[] = {
         {{.family = AF_INET, .port = 54321}, "192.0.2.1", "54321"},
@@ -54,7 +55,7 @@ ParameterizedTestParameters(variable, tells_the_other_end)
     return cr_make_param_array(struct peer_row, rows, ELEMENTSOF(rows));
 }
 
-ParameterizedTest(struct peer_row *row, variable, tells_the_other_end)
+ParameterizedTest(struct peer_row *row, variable, has_the_address_of_the_peer)
 {
     const struct variable_client client = {.peer = &row->peer};
 
@@ -62,12 +63,12 @@ ParameterizedTest(struct peer_row *row, variable, tells_the_other_end)
     expect("remote_port", &client, row->port);
 }
 
-Test(variable, tells_the_number_of_the_connection)
+Test(variable, has_the_number_of_the_connection)
 {
     expect("connection", &(struct variable_client){.number = UINT64_MAX}, "18446744073709551615");
 }
 
-Test(variable, tells_the_name_of_the_host)
+Test(variable, has_the_name_of_the_host)
 {
     char name[256];
 
@@ -76,19 +77,17 @@ Test(variable, tells_the_name_of_the_host)
     expect("hostname", NULL, name);
 }
 
-static size_t write_context(void *context, char *buffer, size_t size)
+static size_t write_workers(char *buffer, size_t size)
 {
-    return (size_t)snprintf(buffer, size, "%s", (const char *)context);
+    return (size_t)snprintf(buffer, size, "greetd_workers 2");
 }
 
-Test(variable, tells_the_metrics_as_long_as_someone_writes_them)
+Test(variable, has_the_metrics_as_prometheus_reads_them)
 {
-    struct variable_text metrics = {.write = write_context, .context = (char *)"greetd_workers 2"};
-    const struct variable_client client = {.metrics = &metrics};
+    static const struct metrics metrics;
 
-    expect("metrics", &client, "greetd_workers 2");
-    metrics.write = NULL;
-    expect("metrics", &client, "");
+    fake_prometheus = write_workers;
+    expect("metrics", &(struct variable_client){.metrics = &metrics}, "greetd_workers 2");
 }
 
 Test(variable, is_found_by_its_whole_name)

@@ -9,6 +9,7 @@
 #include "greetd/base/cleanup.h"
 #include "greetd/base/clock.h"
 #include "greetd/journal/catalog.h"
+#include "greetd/journal/record.h"
 #include "greetd/metrics/result.h"
 #include "support/fake_journal.h"
 
@@ -25,7 +26,7 @@ TestSuite(entry, .init = set_up);
 static void fill_record(struct peer peer, enum result result, const char *reason)
 {
     entry_write_connection(&fake_journal_log, 3,
-                           &(const struct logger_log_connection){
+                           &(const struct connection_record){
                                .listener = "web",
                                .peer = peer,
                                .number = 7,

@@ -13,6 +13,7 @@
 #include "greetd/base/cleanup.h"
 #include "greetd/base/clock.h"
 #include "greetd/journal/catalog.h"
+#include "greetd/journal/record.h"
 #include "greetd/metrics/result.h"
 #include "support/logger_fixture.h"
 
@@ -24,7 +25,9 @@ static void start(struct logger_fixture *fixture, unsigned n_workers)
 {
     cr_assert_eq(pipe(fixture->pipe), 0);
     sink_init(&fixture->sink, fixture->pipe[1]);
-    cr_assert_eq(logger_start(&fixture->logger, &fixture->sink, n_workers, &LOGGER_EVERYTHING), 0);
+    cr_assert_eq(metrics_new(&fixture->metrics, n_workers), 0);
+    cr_assert_eq(
+        logger_start(&fixture->logger, &fixture->sink, fixture->metrics, &LOGGER_EVERYTHING), 0);
 }
 
 /* Ends the log and returns all it has written, to be freed. */
@@ -96,24 +99,24 @@ Test(logger, messages_come_before_connections)
 {
     static struct logger_fixture fixture;
 
-    start_stuck(&fixture, 2);
+    start_blocked(&fixture, 2);
     log_connection(&fixture, 0, 1);
     log_connection(&fixture, 1, 2);
     logger_log(fixture.logger, LOG_INFO, MESSAGE_ID_FAILED, "Failed");
-    go_on_and_stop(&fixture);
-    cr_assert_eq(stuck.n, 4);
-    cr_assert_str_eq(stuck.messages[1], "Failed");
-    cr_assert_str_eq(stuck.messages[2], "Connection from 127.0.0.1:1");
-    cr_assert_str_eq(stuck.messages[3], "Connection from 127.0.0.1:2");
+    unblock_and_stop(&fixture);
+    cr_assert_eq(blocking.n, 4);
+    cr_assert_str_eq(blocking.messages[1], "Failed");
+    cr_assert_str_eq(blocking.messages[2], "Connection from 127.0.0.1:1");
+    cr_assert_str_eq(blocking.messages[3], "Connection from 127.0.0.1:2");
 }
 
 Test(logger, tells_a_connection_with_all_its_fields)
 {
     static struct logger_fixture fixture;
 
-    start_stuck(&fixture, 2);
+    start_blocked(&fixture, 2);
     log_connection(&fixture, 1, 54321);
-    go_on_and_stop(&fixture);
+    unblock_and_stop(&fixture);
     cr_assert(fake_journal_has("MESSAGE=Connection from 127.0.0.1:54321"));
     cr_assert(fake_journal_has("MESSAGE_ID=" MESSAGE_ID_CONNECTION));
     cr_assert(fake_journal_has("PRIORITY=6"));
@@ -148,11 +151,11 @@ ParameterizedTest(enum result *result, logger, has_a_word_for_each_result)
         [RESULT_ERROR] = "GREETD_RESULT=error",
     };
     static struct logger_fixture fixture;
-    struct logger_log_connection connection = {.listener = "server", .result = *result};
+    struct connection_record connection = {.listener = "server", .result = *result};
 
-    start_stuck(&fixture, 1);
+    start_blocked(&fixture, 1);
     logger_log_connection(fixture.logger, 0, &connection);
-    go_on_and_stop(&fixture);
+    unblock_and_stop(&fixture);
     cr_assert(fake_journal_has(words[*result]));
 }
 
@@ -160,16 +163,16 @@ Test(logger, tells_why_accepting_is_paused)
 {
     static struct logger_fixture fixture;
 
-    start_stuck(&fixture, 2);
+    start_blocked(&fixture, 2);
     logger_log_accept_paused(fixture.logger, 1, EMFILE);
-    go_on_and_stop(&fixture);
+    unblock_and_stop(&fixture);
     cr_assert(fake_journal_has("MESSAGE_ID=" MESSAGE_ID_ACCEPT_PAUSED));
     cr_assert(fake_journal_has("PRIORITY=4"));
     cr_assert(fake_journal_has("GREETD_WORKER=1"));
     cr_assert(strstr(fake_journal.last, strerrordesc_np(EMFILE)));
 }
 
-Test(logger, stop_gives_up_on_a_log_that_stands_still)
+Test(logger, stop_gives_up_on_a_log_that_blocked)
 {
     static struct logger_fixture fixture;
     static char bytes[1024 * 1024];

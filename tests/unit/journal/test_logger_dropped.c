@@ -22,10 +22,10 @@ Test(logger_dropped, a_full_ring_never_blocks_and_what_is_left_out_is_counted)
     static struct logger_fixture fixture;
     const size_t n = 30000;
 
-    start_stuck(&fixture, 2);
+    start_blocked(&fixture, 2);
     for (size_t i = 0; i < n; i++)
         log_connection(&fixture, i % 2, (uint16_t)i);
-    go_on_and_stop(&fixture);
+    unblock_and_stop(&fixture);
     cr_assert_gt(n_with("Connection from"), 0);
     cr_assert_gt(sum_of("left out"), 0);
     cr_assert_eq(n_with("Connection from") + sum_of("left out"), n);
@@ -41,14 +41,14 @@ Test(logger_dropped, what_is_left_out_is_announced_though_nothing_comes_after_it
     };
     const size_t n = 10000;
 
-    start_stuck_with(&fixture, 1, &options);
+    start_blocked_with(&fixture, 1, &options);
     for (size_t i = 0; i < n; i++)
         log_connection(&fixture, 0, (uint16_t)i);
-    sem_post(&stuck.goes_on);
+    sem_post(&blocking.unblocked);
     /* It says so before it is told to stop. */
-    for (int left = 20000; atomic_load(&stuck.n_left_out) == 0 && left > 0; left--)
+    for (int left = 20000; atomic_load(&blocking.n_dropped) == 0 && left > 0; left--)
         poll(NULL, 0, 1);
-    cr_assert_eq(atomic_load(&stuck.n_left_out), 1);
+    cr_assert_eq(atomic_load(&blocking.n_dropped), 1);
     cr_assert_eq(logger_stop(fixture.logger, USEC_INFINITY), 0);
 }
 
@@ -64,11 +64,11 @@ Test(logger_dropped, what_is_beyond_the_limit_is_counted_and_announced_at_the_en
     static struct logger_fixture fixture;
     const size_t n = 2000;
 
-    start_stuck_with(&fixture, 2, &ten_at_most);
+    start_blocked_with(&fixture, 2, &ten_at_most);
     for (size_t i = 0; i < n; i++)
         log_connection(&fixture, i % 2, (uint16_t)i);
-    sem_post(&stuck.goes_on);
-    NET_WAIT_UNTIL(logger_dropped(fixture.logger) == n - 10);
+    sem_post(&blocking.unblocked);
+    NET_WAIT_UNTIL(metrics_log_dropped(fixture.metrics) == n - 10);
     cr_assert_eq(logger_stop(fixture.logger, USEC_INFINITY), 0);
     cr_assert_eq(n_with("Connection from"), 10);
     cr_assert_eq(sum_of("left out"), 1990);
@@ -80,14 +80,14 @@ Test(logger_dropped, while_the_limit_is_used_up_workers_only_count)
     static struct logger_fixture fixture;
     const size_t n = 100000;
 
-    start_stuck_with(&fixture, 1, &ten_at_most);
+    start_blocked_with(&fixture, 1, &ten_at_most);
     for (size_t i = 0; i < 10; i++)
         log_connection(&fixture, 0, (uint16_t)i);
-    sem_post(&stuck.goes_on);
-    NET_WAIT_UNTIL(atomic_load(&fixture.logger->exhausted));
+    sem_post(&blocking.unblocked);
+    NET_WAIT_UNTIL(atomic_load(&fixture.logger->limit_exceeded));
     for (size_t i = 0; i < n; i++)
         log_connection(&fixture, 0, (uint16_t)i);
-    cr_assert_eq(logger_dropped(fixture.logger), n);
+    cr_assert_eq(metrics_log_dropped(fixture.metrics), n);
     cr_assert_eq(logger_stop(fixture.logger, USEC_INFINITY), 0);
     cr_assert_eq(sum_of("left out"), n);
 }
@@ -100,16 +100,16 @@ Test(logger_dropped, what_is_counted_too_late_is_announced_though_nothing_comes_
     const struct logger_options options = {
         .connections = true, .level = LOG_INFO, .limit = {.interval_usec = SECOND, .burst = 10}};
 
-    start_stuck_with(&fixture, 1, &options);
+    start_blocked_with(&fixture, 1, &options);
     for (uint16_t port = 1; port <= 10; port++)
         log_connection(&fixture, 0, port);
-    sem_post(&stuck.goes_on);
-    NET_WAIT_UNTIL(atomic_load(&fixture.logger->exhausted));
-    NET_WAIT_UNTIL(!atomic_load(&fixture.logger->exhausted));
+    sem_post(&blocking.unblocked);
+    NET_WAIT_UNTIL(atomic_load(&fixture.logger->limit_exceeded));
+    NET_WAIT_UNTIL(!atomic_load(&fixture.logger->limit_exceeded));
     NET_WAIT_UNTIL(atomic_load(&fixture.logger->waker.asleep));
     metrics_add(&fixture.logger->workers[0].connections, 1);
-    metrics_add(&fixture.logger->workers[0].left_out, 1);
-    NET_WAIT_UNTIL(atomic_load(&stuck.n_left_out) == 1);
+    metrics_add(&fixture.metrics->workers[0].log_dropped, 1);
+    NET_WAIT_UNTIL(atomic_load(&blocking.n_dropped) == 1);
     cr_assert_eq(logger_stop(fixture.logger, USEC_INFINITY), 0);
 }
 
@@ -117,7 +117,7 @@ Test(logger_dropped, what_is_counted_too_late_is_announced_though_nothing_comes_
 static int log_another(struct logger_fixture *fixture, size_t *n)
 {
     log_connection(fixture, 0, (uint16_t)(*n)++);
-    return atomic_load(&stuck.n_connections);
+    return atomic_load(&blocking.n_connections);
 }
 
 Test(logger_dropped, another_limit_comes_into_force)
@@ -125,11 +125,11 @@ Test(logger_dropped, another_limit_comes_into_force)
     static struct logger_fixture fixture;
     size_t n = 0;
 
-    start_stuck_with(&fixture, 1, &ten_at_most);
+    start_blocked_with(&fixture, 1, &ten_at_most);
     for (; n < 100; n++)
         log_connection(&fixture, 0, (uint16_t)n);
-    sem_post(&stuck.goes_on);
-    NET_WAIT_UNTIL(logger_dropped(fixture.logger) == 90);
+    sem_post(&blocking.unblocked);
+    NET_WAIT_UNTIL(metrics_log_dropped(fixture.metrics) == 90);
     logger_configure(fixture.logger, &LOGGER_EVERYTHING);
     NET_WAIT_UNTIL(log_another(&fixture, &n) > 10);
     cr_assert_eq(logger_stop(fixture.logger, USEC_INFINITY), 0);
@@ -141,15 +141,15 @@ Test(logger_dropped, what_is_less_urgent_than_the_level_is_not_written)
     static struct logger_fixture fixture;
     const struct logger_options options = {.connections = true, .level = LOG_ERR};
 
-    start_stuck_with(&fixture, 1, &options);
+    start_blocked_with(&fixture, 1, &options);
     logger_log(fixture.logger, LOG_WARNING, MESSAGE_ID_FAILED, "Warning");
     logger_log(fixture.logger, LOG_ERR, MESSAGE_ID_FAILED, "Error");
     logger_log_listening(fixture.logger, "web", "127.0.0.1:7");
     logger_log_accept_paused(fixture.logger, 0, EMFILE);
     cr_assert_not(logger_wants_connections(fixture.logger));
-    go_on_and_stop(&fixture);
-    cr_assert_eq(stuck.n, 2);
-    cr_assert_str_eq(stuck.messages[1], "Error");
+    unblock_and_stop(&fixture);
+    cr_assert_eq(blocking.n, 2);
+    cr_assert_str_eq(blocking.messages[1], "Error");
 }
 
 Test(logger_dropped, connections_are_wanted_from_info_on)
@@ -157,7 +157,7 @@ Test(logger_dropped, connections_are_wanted_from_info_on)
     static struct logger_fixture fixture;
     struct logger_options options = {.connections = true, .level = LOG_NOTICE};
 
-    start_stuck_with(&fixture, 1, &options);
+    start_blocked_with(&fixture, 1, &options);
     cr_assert_not(logger_wants_connections(fixture.logger));
     options.level = LOG_INFO;
     logger_configure(fixture.logger, &options);
@@ -165,7 +165,7 @@ Test(logger_dropped, connections_are_wanted_from_info_on)
     options.connections = false;
     logger_configure(fixture.logger, &options);
     cr_assert_not(logger_wants_connections(fixture.logger));
-    go_on_and_stop(&fixture);
+    unblock_and_stop(&fixture);
 }
 
 /* What was wanted when the connection ended is in the books, whatever is wanted later. */
@@ -174,11 +174,11 @@ Test(logger_dropped, what_was_handed_over_is_written_though_it_is_not_wanted_any
     static struct logger_fixture fixture;
     const struct logger_options options = {.connections = false, .level = LOG_EMERG};
 
-    start_stuck(&fixture, 1);
+    start_blocked(&fixture, 1);
     for (uint16_t port = 1; port <= 5000; port++)
         log_connection(&fixture, 0, port);
     logger_configure(fixture.logger, &options);
-    go_on_and_stop(&fixture);
+    unblock_and_stop(&fixture);
     cr_assert_eq(n_with("Connection from"), 4096);
     cr_assert_eq(sum_of("left out"), 904);
 }
@@ -189,22 +189,22 @@ Test(logger_dropped, no_message_is_lost_without_a_word)
     static struct logger_fixture fixture;
     const size_t n = 3000; /* more than the ring has room for */
 
-    start_stuck(&fixture, 1);
+    start_blocked(&fixture, 1);
     for (size_t i = 0; i < n; i++)
         logger_log(fixture.logger, LOG_INFO, MESSAGE_ID_LISTENING, "Message %zu", i);
-    go_on_and_stop(&fixture);
+    unblock_and_stop(&fixture);
     cr_assert_gt(sum_of("messages left out"), 0);
     cr_assert_eq(n_with("Message ") + sum_of("messages left out"), n);
     cr_assert(fake_journal_has("MESSAGE_ID=" MESSAGE_ID_MESSAGES_DROPPED));
 }
 
-Test(logger_dropped, what_is_lost_with_a_journal_that_stands_still_is_told_past_it)
+Test(logger_dropped, what_is_lost_with_a_journal_that_blocked_is_told_past_it)
 {
     static struct logger_fixture fixture;
     char text[256] = "";
     int ends[2];
 
-    start_stuck(&fixture, 2);
+    start_blocked(&fixture, 2);
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
     fixture.sink.fd = ends[1];
     for (uint16_t port = 1; port <= 5000; port++)
@@ -222,7 +222,7 @@ Test(logger_dropped, what_is_lost_is_no_huge_number_while_others_go_on_counting)
     char text[256] = "";
     int ends[2];
 
-    start_stuck(&fixture, 1);
+    start_blocked(&fixture, 1);
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
     fixture.sink.fd = ends[1];
     log_connection(&fixture, 0, 1);
@@ -236,12 +236,12 @@ Test(logger_dropped, what_the_journal_does_not_take_is_announced_when_it_does_ag
     static struct logger_fixture fixture;
     const size_t n = 100;
 
-    start_stuck(&fixture, 1);
+    start_blocked(&fixture, 1);
     fake_journal.error = -ECONNREFUSED;
     for (uint16_t port = 1; port <= n; port++)
         log_connection(&fixture, 0, port);
-    sem_post(&stuck.goes_on);
-    NET_WAIT_UNTIL(logger_dropped(fixture.logger) == n);
+    sem_post(&blocking.unblocked);
+    NET_WAIT_UNTIL(metrics_log_dropped(fixture.metrics) == n);
     fake_journal.error = 0;
     cr_assert_eq(logger_stop(fixture.logger, USEC_INFINITY), 0);
     cr_assert_eq(sum_of("left out"), n);
@@ -253,13 +253,13 @@ Test(logger_dropped, what_the_journal_does_not_take_to_the_end_is_told_past_it)
     char text[256] = "";
     int ends[2];
 
-    start_stuck(&fixture, 1);
+    start_blocked(&fixture, 1);
     fake_journal.error = -ECONNREFUSED;
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
     fixture.sink.fd = ends[1];
     for (uint16_t port = 1; port <= 5000; port++)
         log_connection(&fixture, 0, port);
-    go_on_and_stop(&fixture);
+    unblock_and_stop(&fixture);
     cr_assert_gt(read(ends[0], text, sizeof(text) - 1), 0);
     cr_assert_str_eq(text, "<5>5000 connection entries left out: the journal did not take them "
                            "before the end\n");

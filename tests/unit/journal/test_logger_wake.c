@@ -15,7 +15,7 @@
 TestSuite(logger_wake, .timeout = 60);
 
 static struct logger_fixture fixture;
-static uint64_t left_out, messages_left_out; /* at the last wake */
+static uint64_t dropped, messages_dropped; /* at the last wake */
 
 /* Stands in for the module: a thread that is never quite asleep, and notes of when it is woken. */
 
@@ -35,8 +35,8 @@ void waker_wake(struct waker *waker)
     (void)waker;
     if (!fixture.logger)
         return;
-    left_out = logger_dropped(fixture.logger);
-    messages_left_out = atomic_load(&fixture.logger->messages.messages_left_out);
+    dropped = metrics_log_dropped(fixture.metrics);
+    messages_dropped = atomic_load(&fixture.logger->main.messages_dropped);
 }
 
 void waker_prepare(struct waker *waker)
@@ -59,18 +59,18 @@ Test(logger_wake, comes_after_a_connection_was_counted)
 {
     uint16_t port = 1;
 
-    start_stuck(&fixture, 1);
-    for (; logger_dropped(fixture.logger) == 0; port++)
+    start_blocked(&fixture, 1);
+    for (; metrics_log_dropped(fixture.metrics) == 0; port++)
         log_connection(&fixture, 0, port);
-    cr_assert_eq(left_out, 1);
-    go_on_and_stop(&fixture);
+    cr_assert_eq(dropped, 1);
+    unblock_and_stop(&fixture);
 }
 
 Test(logger_wake, comes_after_a_message_was_counted)
 {
-    start_stuck(&fixture, 1);
-    while (atomic_load(&fixture.logger->messages.messages_left_out) == 0)
+    start_blocked(&fixture, 1);
+    while (atomic_load(&fixture.logger->main.messages_dropped) == 0)
         logger_log(fixture.logger, LOG_NOTICE, MESSAGE_ID_FAILED, "One more");
-    cr_assert_eq(messages_left_out, 1);
-    go_on_and_stop(&fixture);
+    cr_assert_eq(messages_dropped, 1);
+    unblock_and_stop(&fixture);
 }

@@ -14,13 +14,13 @@
 
 TestSuite(writer, .timeout = 60);
 
-static atomic_bool standing, stands_still;
+static atomic_bool standing, blocked;
 
 /* The journal does not take another entry for as long as that. */
 static void stand(void)
 {
     atomic_store(&standing, true);
-    while (atomic_load(&stands_still))
+    while (atomic_load(&blocked))
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
@@ -28,6 +28,7 @@ static void stand(void)
 Test(writer, names_a_socket_whose_configuration_is_gone)
 {
     struct sink sink;
+    struct metrics *metrics;
     struct logger *logger;
     char name[] = "web";
     int fd = memfd_create("log", MFD_CLOEXEC);
@@ -35,13 +36,14 @@ Test(writer, names_a_socket_whose_configuration_is_gone)
     fake_journal_announce(fd, 0);
     sink_init(&sink, fd);
     fake_journal.hook = stand;
-    atomic_store(&stands_still, true);
-    cr_assert_eq(logger_start(&logger, &sink, 1, &LOGGER_EVERYTHING), 0);
+    atomic_store(&blocked, true);
+    cr_assert_eq(metrics_new(&metrics, 1), 0);
+    cr_assert_eq(logger_start(&logger, &sink, metrics, &LOGGER_EVERYTHING), 0);
     logger_log(logger, LOG_INFO, MESSAGE_ID_RELOADED, "First");
     NET_WAIT_UNTIL(atomic_load(&standing));
     logger_log_listening(logger, name, "127.0.0.1:80");
     memset(name, 'x', sizeof(name) - 1);
-    atomic_store(&stands_still, false);
+    atomic_store(&blocked, false);
     cr_assert_eq(logger_stop(logger, USEC_INFINITY), 0);
     cr_assert(fake_journal_has("GREETD_LISTENER=web"), "%s", fake_journal.last);
     close(fd);

@@ -14,24 +14,22 @@ TestSuite(metrics, .timeout = 60);
 
 Test(metrics, sums_are_over_all_counters)
 {
-    struct metrics metrics;
+    struct metrics *metrics;
 
-    cr_assert_eq(metrics_init(&metrics, 2), 0);
-    struct metrics_counters *a = &metrics.workers[0], *b = &metrics.workers[1];
+    cr_assert_eq(metrics_new(&metrics, 2), 0);
+    struct metrics_counters *a = &metrics->workers[0], *b = &metrics->workers[1];
 
     metrics_add(&a->accepted, 3);
     metrics_add(&a->bytes_sent, 18);
     metrics_add(&b->accepted, 4);
     metrics_add(&b->ended, 3);
     metrics_add(&b->greeted, 5);
-    metrics_add(&b->refused, 6);
     metrics_add(&b->bytes_sent, (uint64_t)1 << 40);
-    struct metrics_sums sums = metrics_sum(&metrics);
-    metrics_deinit(&metrics);
+    struct metrics_sums sums = metrics_sum(metrics);
+    metrics_free(metrics);
     cr_assert_eq(sums.accepted, 7);
     cr_assert_eq(sums.ended, 3);
     cr_assert_eq(sums.greeted, 5);
-    cr_assert_eq(sums.refused, 6);
     cr_assert_eq(sums.bytes_sent, ((uint64_t)1 << 40) + 18);
 }
 
@@ -64,19 +62,19 @@ Test(metrics, every_error_that_accepting_survives_is_counted)
 
 Test(metrics, an_accept_error_is_counted_as_what_it_is)
 {
-    struct metrics metrics;
+    struct metrics *metrics;
 
-    cr_assert_eq(metrics_init(&metrics, 2), 0);
-    metrics_add_accept_error(&metrics.workers[0], EMFILE);
-    metrics_add_accept_error(&metrics.workers[1], EMFILE);
-    metrics_add_accept_error(&metrics.workers[1], ETIMEDOUT);
-    metrics_add_accept_error(&metrics.workers[1], EINTR);
+    cr_assert_eq(metrics_new(&metrics, 2), 0);
+    metrics_add_accept_error(&metrics->workers[0], EMFILE);
+    metrics_add_accept_error(&metrics->workers[1], EMFILE);
+    metrics_add_accept_error(&metrics->workers[1], ETIMEDOUT);
+    metrics_add_accept_error(&metrics->workers[1], EINTR);
     for (size_t i = 0; i < ACCEPT_ERRORS_N; i++) {
         int error = accept_error_at(i);
         uint64_t expected = error == EMFILE ? 2 : error == ETIMEDOUT ? 1 : 0;
-        cr_assert_eq(metrics_accept_errors(&metrics, i), expected, "errno %d", error);
+        cr_assert_eq(metrics_accept_errors(metrics, i), expected, "errno %d", error);
     }
-    metrics_deinit(&metrics);
+    metrics_free(metrics);
 }
 
 /* The bounds are those that the text names. */
@@ -96,29 +94,56 @@ Test(metrics, a_time_is_in_the_first_bucket_that_it_is_below_the_bound_of)
 
 Test(metrics, times_are_summed_over_all_workers)
 {
-    struct metrics metrics;
+    struct metrics *metrics;
 
-    cr_assert_eq(metrics_init(&metrics, 2), 0);
-    metrics_add_time(&metrics.workers[0], 20);
-    metrics_add_time(&metrics.workers[1], 30);
-    metrics_add_time(&metrics.workers[1], 3600 * (uint64_t)1000000);
-    cr_assert_eq(metrics_times(&metrics, 0), 0);
-    cr_assert_eq(metrics_times(&metrics, 1), 2);
-    cr_assert_eq(metrics_times(&metrics, METRICS_TIMES - 1), 1);
-    cr_assert_eq(metrics_sum(&metrics).greeting_usec, 3600 * (uint64_t)1000000 + 50);
-    metrics_deinit(&metrics);
+    cr_assert_eq(metrics_new(&metrics, 2), 0);
+    metrics_add_time(&metrics->workers[0], 20);
+    metrics_add_time(&metrics->workers[1], 30);
+    metrics_add_time(&metrics->workers[1], 3600 * (uint64_t)1000000);
+    cr_assert_eq(metrics_times(metrics, 0), 0);
+    cr_assert_eq(metrics_times(metrics, 1), 2);
+    cr_assert_eq(metrics_times(metrics, METRICS_TIMES - 1), 1);
+    cr_assert_eq(metrics_sum(metrics).greeting_usec, 3600 * (uint64_t)1000000 + 50);
+    metrics_free(metrics);
 }
 
-Test(metrics, tells_since_when_it_counts)
+Test(metrics, refused_clients_are_summed_over_listeners_and_reasons)
 {
-    struct metrics metrics;
+    struct metrics *metrics;
+
+    cr_assert_eq(metrics_new(&metrics, 2), 0);
+    struct metrics_listener *a = metrics_listener(metrics, "a"),
+                            *b = metrics_listener(metrics, "b");
+    cr_assert_eq(metrics_refused(metrics), 0);
+    metrics_add(&a->workers[0].refused[REFUSAL_NETWORK], 1);
+    metrics_add(&a->workers[1].refused[REFUSAL_RATE], 2);
+    metrics_add(&b->workers[1].refused[REFUSAL_CONNECTIONS], 4);
+    cr_assert_eq(metrics_refused(metrics), 7);
+    metrics_free(metrics);
+}
+
+Test(metrics, dropped_entries_are_those_of_workers_and_of_the_log_thread)
+{
+    struct metrics *metrics;
+
+    cr_assert_eq(metrics_new(&metrics, 2), 0);
+    metrics_add(&metrics->workers[0].log_dropped, 1);
+    metrics_add(&metrics->workers[1].log_dropped, 2);
+    metrics_add(&metrics->log_dropped, 4);
+    cr_assert_eq(metrics_log_dropped(metrics), 7);
+    metrics_free(metrics);
+}
+
+Test(metrics, has_the_time_when_counting_began)
+{
+    struct metrics *metrics;
     time_t before = time(NULL);
 
-    cr_assert_eq(metrics_init(&metrics, 1), 0);
+    cr_assert_eq(metrics_new(&metrics, 1), 0);
     /* time(2) may lag behind by a tick of the clock. */
-    cr_assert_geq(metrics.started_usec / 1000000, (uint64_t)before);
-    cr_assert_leq(metrics.started_usec / 1000000, (uint64_t)time(NULL) + 1);
-    metrics_deinit(&metrics);
+    cr_assert_geq(metrics->started_usec / 1000000, (uint64_t)before);
+    cr_assert_leq(metrics->started_usec / 1000000, (uint64_t)time(NULL) + 1);
+    metrics_free(metrics);
 }
 
 struct coming_and_going {
@@ -155,25 +180,25 @@ Test(metrics, nobody_ends_before_being_accepted)
 
 Test(metrics, a_listener_is_one_and_the_same_whenever_it_is_asked_for)
 {
-    struct metrics metrics;
+    struct metrics *metrics;
 
-    cr_assert_eq(metrics_init(&metrics, 2), 0);
-    struct metrics_listener *server = metrics_listener(&metrics, "server");
-    struct metrics_listener *motd = metrics_listener(&metrics, "motd");
+    cr_assert_eq(metrics_new(&metrics, 2), 0);
+    struct metrics_listener *server = metrics_listener(metrics, "server");
+    struct metrics_listener *motd = metrics_listener(metrics, "motd");
 
     cr_assert_neq(server, motd);
     cr_assert_str_eq(server->name, "server");
     metrics_add(&server->workers[1].results[RESULT_DELIVERED], 3);
-    cr_assert_eq(metrics_listener(&metrics, "server"), server);
+    cr_assert_eq(metrics_listener(metrics, "server"), server);
     cr_assert_eq(atomic_load(&server->workers[1].results[RESULT_DELIVERED]), 3);
     cr_assert_eq((uintptr_t)&server->workers[1] % 64, 0);
 
     metrics_add(&server->workers[0].results[RESULT_DELIVERED], 4);
     metrics_add(&server->workers[0].refused[REFUSAL_RATE], 1);
     metrics_add(&server->workers[1].refused[REFUSAL_RATE], 1);
-    cr_assert_eq(metrics_results(&metrics, server, RESULT_DELIVERED), 7);
-    cr_assert_eq(metrics_results(&metrics, server, RESULT_RESET), 0);
-    cr_assert_eq(metrics_refusals(&metrics, server, REFUSAL_RATE), 2);
-    cr_assert_eq(metrics_refusals(&metrics, motd, REFUSAL_RATE), 0);
-    metrics_deinit(&metrics);
+    cr_assert_eq(metrics_results(metrics, server, RESULT_DELIVERED), 7);
+    cr_assert_eq(metrics_results(metrics, server, RESULT_RESET), 0);
+    cr_assert_eq(metrics_refusals(metrics, server, REFUSAL_RATE), 2);
+    cr_assert_eq(metrics_refusals(metrics, motd, REFUSAL_RATE), 0);
+    metrics_free(metrics);
 }

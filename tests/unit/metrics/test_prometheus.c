@@ -18,23 +18,22 @@ TestSuite(prometheus, .timeout = 60);
 
 /* Two workers and two listeners, one of which has a name that takes escapes. */
 struct fixture {
-    struct metrics metrics;
+    struct metrics *metrics;
     struct metrics_listener *server, *odd;
     char text[TEXT_MAX];
 };
 
-static void open_scene(struct fixture *fixture)
+static void open_fixture(struct fixture *fixture)
 {
-    cr_assert_eq(metrics_init(&fixture->metrics, 2), 0);
-    fixture->server = metrics_listener(&fixture->metrics, "server");
-    fixture->odd = metrics_listener(&fixture->metrics, "a\\b\"c{d=e}\n,f");
+    cr_assert_eq(metrics_new(&fixture->metrics, 2), 0);
+    fixture->server = metrics_listener(fixture->metrics, "server");
+    fixture->odd = metrics_listener(fixture->metrics, "a\\b\"c{d=e}\n,f");
     cr_assert(fixture->server && fixture->odd);
 }
 
-static const char *format(struct fixture *fixture, uint64_t log_suppressed)
+static const char *format(struct fixture *fixture)
 {
-    struct prometheus what = {.metrics = &fixture->metrics, .log_suppressed = log_suppressed};
-    size_t length = prometheus_format(fixture->text, sizeof(fixture->text), &what);
+    size_t length = prometheus_format(fixture->text, sizeof(fixture->text), fixture->metrics);
 
     cr_assert_lt(length, sizeof(fixture->text));
     cr_assert_eq(strlen(fixture->text), length);
@@ -67,9 +66,11 @@ static uint64_t number_of(const struct fixture *fixture, const char *name)
 /* A little of everything. */
 static void count_all(struct fixture *fixture)
 {
-    struct metrics_counters *a = &fixture->metrics.workers[0], *b = &fixture->metrics.workers[1];
+    struct metrics_counters *a = &fixture->metrics->workers[0], *b = &fixture->metrics->workers[1];
 
     metrics_add(&a->accepted, 5);
+    metrics_add(&a->log_dropped, 6);
+    metrics_add(&fixture->metrics->log_dropped, 7);
     metrics_add(&b->accepted, 6);
     metrics_add(&b->ended, 8);
     metrics_add(&a->bytes_sent, 100);
@@ -84,17 +85,17 @@ static void count_all(struct fixture *fixture)
     metrics_add_time(b, 16);
     metrics_add_time(b, 2000000);
     metrics_add_time(b, 20000000);
-    metrics_add(&fixture->metrics.reloads[METRICS_RELOAD_FAILURE], 2);
-    fixture->metrics.started_usec = 1700000000000042;
+    metrics_add(&fixture->metrics->reloads[METRICS_RELOAD_FAILURE], 2);
+    fixture->metrics->started_usec = 1700000000000042;
 }
 
-Test(prometheus, tells_all_that_is_counted)
+Test(prometheus, has_every_counter)
 {
     static struct fixture fixture;
 
-    open_scene(&fixture);
+    open_fixture(&fixture);
     count_all(&fixture);
-    format(&fixture, 13);
+    format(&fixture);
     ASSERT_NUMBER(&fixture, "greetd_connections_total{listener=\"server\",result=\"delivered\"}",
                   7);
     ASSERT_NUMBER(&fixture, "greetd_connections_total{listener=\"server\",result=\"reset\"}", 0);
@@ -109,16 +110,16 @@ Test(prometheus, tells_all_that_is_counted)
     ASSERT_NUMBER(&fixture, "greetd_workers", 2);
     ASSERT_VALUE(&fixture, "greetd_start_time_seconds", "1700000000.000042");
     ASSERT_NUMBER(&fixture, "greetd_build_info{version=\"" GREETD_VERSION "\"}", 1);
-    metrics_deinit(&fixture.metrics);
+    metrics_free(fixture.metrics);
 }
 
-Test(prometheus, tells_how_long_greetings_took_in_cumulative_buckets)
+Test(prometheus, has_times_of_greetings_in_cumulative_buckets)
 {
     static struct fixture fixture;
 
-    open_scene(&fixture);
+    open_fixture(&fixture);
     count_all(&fixture);
-    format(&fixture, 0);
+    format(&fixture);
     ASSERT_NUMBER(&fixture, "greetd_greeting_seconds_bucket{le=\"0.000016\"}", 1);
     ASSERT_NUMBER(&fixture, "greetd_greeting_seconds_bucket{le=\"0.000032\"}", 2);
     ASSERT_NUMBER(&fixture, "greetd_greeting_seconds_bucket{le=\"1.048576\"}", 2);
@@ -127,19 +128,19 @@ Test(prometheus, tells_how_long_greetings_took_in_cumulative_buckets)
     ASSERT_NUMBER(&fixture, "greetd_greeting_seconds_bucket{le=\"+Inf\"}", 4);
     ASSERT_NUMBER(&fixture, "greetd_greeting_seconds_count", 4);
     ASSERT_VALUE(&fixture, "greetd_greeting_seconds_sum", "22.000031");
-    metrics_deinit(&fixture.metrics);
+    metrics_free(fixture.metrics);
 }
 
 Test(prometheus, escapes_what_a_listener_is_called)
 {
     static struct fixture fixture;
 
-    open_scene(&fixture);
+    open_fixture(&fixture);
     count_all(&fixture);
-    format(&fixture, 0);
+    format(&fixture);
     ASSERT_NUMBER(&fixture,
                   "greetd_refused_total{listener=\"a\\\\b\\\"c{d=e}\\n,f\",reason=\"network\"}", 1);
-    metrics_deinit(&fixture.metrics);
+    metrics_free(fixture.metrics);
 }
 
 /* As snprintf(3). */
@@ -147,21 +148,20 @@ Test(prometheus, cuts_off_what_does_not_fit_and_returns_what_it_takes)
 {
     static struct fixture fixture;
     static char cut[TEXT_MAX];
-    struct prometheus what = {.metrics = &fixture.metrics};
 
-    open_scene(&fixture);
+    open_fixture(&fixture);
     count_all(&fixture);
-    size_t length = strlen(format(&fixture, 0));
-    cr_assert_eq(prometheus_format(NULL, 0, &what), length);
+    size_t length = strlen(format(&fixture));
+    cr_assert_eq(prometheus_format(NULL, 0, fixture.metrics), length);
     for (size_t size = 1; size <= length + 2; size++) {
         memset(cut, 'x', size + 1);
-        cr_assert_eq(prometheus_format(cut, size, &what), length);
+        cr_assert_eq(prometheus_format(cut, size, fixture.metrics), length);
         size_t expected = size <= length ? size - 1 : length;
         cr_assert_eq(strlen(cut), expected);
         cr_assert_arr_eq(cut, fixture.text, expected);
         cr_assert_eq(cut[size], 'x');
     }
-    metrics_deinit(&fixture.metrics);
+    metrics_free(fixture.metrics);
 }
 
 /* Prometheus' own reader and its rules for names, helps and types (promtool(1)). */
@@ -169,15 +169,15 @@ Test(prometheus, is_what_prometheus_reads)
 {
     static struct fixture fixture;
 
-    open_scene(&fixture);
+    open_fixture(&fixture);
     count_all(&fixture);
     FILE *promtool = popen("promtool check metrics >&2", "w");
     cr_assert(promtool);
-    cr_assert_geq(fputs(format(&fixture, 13), promtool), 0);
+    cr_assert_geq(fputs(format(&fixture), promtool), 0);
     int status = pclose(promtool);
     cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "promtool: %#x for\n%s",
               (unsigned)status, fixture.text);
-    metrics_deinit(&fixture.metrics);
+    metrics_free(fixture.metrics);
 }
 
 struct counting {
@@ -190,7 +190,7 @@ struct counting {
 static void *count(void *p)
 {
     struct counting *counting = p;
-    struct metrics_counters *counters = &counting->fixture->metrics.workers[counting->worker];
+    struct metrics_counters *counters = &counting->fixture->metrics->workers[counting->worker];
     struct metrics_listener_counters *listener =
         &counting->fixture->server->workers[counting->worker];
 
@@ -229,13 +229,13 @@ Test(prometheus, does_not_contradict_itself_while_others_count)
     struct counting countings[2];
     pthread_t threads[2];
 
-    open_scene(&fixture);
+    open_fixture(&fixture);
     for (size_t i = 0; i < 2; i++) {
         countings[i] = (struct counting){.fixture = &fixture, .worker = i};
         cr_assert_eq(pthread_create(&threads[i], NULL, count, &countings[i]), 0);
     }
     for (int i = 0; i < 5000; i++) {
-        format(&fixture, 0);
+        format(&fixture);
         assert_is_consistent(&fixture);
         /* Below zero it would be huge. */
         cr_assert_lt(number_of(&fixture, "greetd_connections_active"), (uint64_t)1 << 60);
@@ -244,5 +244,5 @@ Test(prometheus, does_not_contradict_itself_while_others_count)
         atomic_store(&countings[i].over, true);
         pthread_join(threads[i], NULL);
     }
-    metrics_deinit(&fixture.metrics);
+    metrics_free(fixture.metrics);
 }

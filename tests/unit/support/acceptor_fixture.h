@@ -9,7 +9,7 @@
 
 #include "greetd/base/clock.h"
 #include "greetd/worker/acceptor.h"
-#include "greetd/worker/event.h"
+#include "greetd/worker/context.h"
 #include "support/net.h"
 #include "support/snapshot_fixture.h"
 
@@ -20,30 +20,32 @@
 
 struct acceptor_fixture {
     struct snapshot_fixture snapshot_fixture;
+    struct worker_shared shared;
+    struct worker_context context;
     struct clients clients;
     struct acceptor acceptor;
-    struct acceptor_shared shared;
 };
 
 static inline void acceptor_fixture_open(struct acceptor_fixture *a, size_t n_bindings,
                                          size_t capacity)
 {
-    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-
     snapshot_fixture_open(&a->snapshot_fixture, n_bindings);
-    a->shared = (struct acceptor_shared){
+    a->shared = (struct worker_shared){
         .max_connections = capacity,
         .changed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
         .look_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
     };
-    cr_assert_eq(metrics_init(&a->shared.metrics, 1), 0);
-    const struct clients_worker worker = {
-        .n_workers = 1, .epoll_fd = epoll_fd, .counters = a->shared.metrics.workers};
+    cr_assert_eq(metrics_new(&a->shared.metrics, 1), 0);
+    a->context = (struct worker_context){
+        .shared = &a->shared,
+        .epoll_fd = epoll_create1(EPOLL_CLOEXEC),
+        .counters = a->shared.metrics->workers,
+    };
     cr_assert_eq(clients_init(&a->clients, capacity,
-                              snapshot_fixture_generation(&a->snapshot_fixture, &a->shared.metrics),
-                              &worker),
+                              snapshot_fixture_generation(&a->snapshot_fixture, a->shared.metrics),
+                              &a->context),
                  0);
-    acceptor_init(&a->acceptor, epoll_fd, &a->clients, &a->shared);
+    acceptor_init(&a->acceptor, &a->clients, &a->context);
     cr_assert_eq(acceptor_start(&a->acceptor), 0);
 }
 
@@ -51,7 +53,8 @@ static inline void acceptor_fixture_close(struct acceptor_fixture *a)
 {
     clients_close_all(&a->clients, ACCEPTOR_FIXTURE_START);
     clients_deinit(&a->clients);
-    metrics_deinit(&a->shared.metrics);
+    render_deinit(&a->context.render);
+    metrics_free(a->shared.metrics);
     close(a->shared.changed_fd);
     close(a->shared.look_fd);
     snapshot_fixture_close(&a->snapshot_fixture);
@@ -68,7 +71,7 @@ static inline void acceptor_fixture_stop_handed_on(struct acceptor_fixture *a)
 static inline int acceptor_fixture_dispatch(struct acceptor_fixture *a, uint64_t now_usec)
 {
     struct epoll_event events[16];
-    int n = epoll_wait(a->acceptor.epoll_fd, events, 16, 0), announced = 0;
+    int n = epoll_wait(a->context.epoll_fd, events, 16, 0), announced = 0;
 
     for (int i = 0; i < n; i++) {
         size_t index = event_index(events[i].data.u64);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* One client of conn with everything it needs, for the tests of how it lives and how it ends. */
+/* One client of conn with everything it needs. */
 
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "greetd/journal/record.h"
 #include "greetd/worker/conn.h"
+#include "greetd/worker/context.h"
 #include "support/net.h"
 
 #define CONN_FIXTURE_START  ((uint64_t)1000000000)
@@ -14,25 +16,33 @@
 
 #define CONN_FIXTURE_HELLO "Hello from server!"
 
-/* One client with everything it needs. */
 struct conn_fixture {
     struct greeting greeting;
-    struct conn_settings settings;
+    struct config_listener config;
+    struct listener socket;
+    struct worker_listener listener;
+    struct metrics metrics;
     struct metrics_counters counters;
+    struct worker_shared shared;
+    struct worker_context context;
     struct net_pair pair;
     struct conn conn;
 };
 
+/* Sets up a client that is greeted with GREETING, with LingerSec=2 and WriteTimeoutSec=30. The
+ * members point to each other. */
 static inline void conn_fixture_set(struct conn_fixture *fixture, struct net_pair pair,
                                     struct greeting greeting)
 {
     *fixture = (struct conn_fixture){
         .greeting = greeting,
-        .settings = {.greeting = &fixture->greeting,
-                     .listener = "server",
-                     .linger_usec = 2 * CONN_FIXTURE_SECOND,
-                     .write_timeout_usec = 30 * CONN_FIXTURE_SECOND,
-                     .records = false},
+        .config = {.greeting = &fixture->greeting,
+                   .settings = {.linger_usec = 2 * CONN_FIXTURE_SECOND,
+                                .write_timeout_usec = 30 * CONN_FIXTURE_SECOND}},
+        .socket = {.type = SOCK_STREAM},
+        .listener = {.listener = &fixture->socket, .config = &fixture->config, .name = "server"},
+        .shared = {.metrics = &fixture->metrics},
+        .context = {.shared = &fixture->shared, .counters = &fixture->counters},
         .pair = pair,
     };
 }
@@ -45,22 +55,22 @@ static inline struct greeting conn_fixture_hello(void)
 
 static inline enum conn_next conn_fixture_begin(struct conn_fixture *fixture)
 {
-    return conn_begin(&fixture->conn, fixture->pair.server, fixture->pair.peer, &fixture->settings,
-                      7, CONN_FIXTURE_START, &fixture->counters);
+    return conn_begin(&fixture->conn, fixture->pair.server, fixture->pair.peer, &fixture->listener,
+                      7, CONN_FIXTURE_START, &fixture->context);
 }
 
 static inline enum conn_next conn_fixture_step(struct conn_fixture *fixture)
 {
-    return conn_step(&fixture->conn, CONN_FIXTURE_START, &fixture->counters);
+    return conn_step(&fixture->conn, CONN_FIXTURE_START, &fixture->context);
 }
 
-/* Goes on after CONN_WAIT_SOON with what poll(2) tells. */
+/* Continues after CONN_WAIT_SOON with the result of poll(2). */
 static inline enum conn_next conn_fixture_poll(struct conn_fixture *fixture)
 {
     struct pollfd pollfd = {.fd = fixture->conn.fd, .events = POLLIN};
 
     cr_assert_geq(poll(&pollfd, 1, 0), 0);
-    return conn_poll(&fixture->conn, pollfd.revents, CONN_FIXTURE_START, &fixture->counters);
+    return conn_poll(&fixture->conn, pollfd.revents, CONN_FIXTURE_START, &fixture->context);
 }
 
 /* Steps as the socket's events ask for it until the step returns something else than WAIT, or,
@@ -77,9 +87,9 @@ static inline enum conn_next conn_fixture_step_while(struct conn_fixture *fixtur
     return next;
 }
 
-static inline struct logger_log_connection conn_fixture_finish(struct conn_fixture *fixture)
+static inline struct connection_record conn_fixture_finish(struct conn_fixture *fixture)
 {
-    struct logger_log_connection record;
+    struct connection_record record;
 
     conn_close(&fixture->conn, CONN_FIXTURE_START + 5, &record);
     cr_assert_eq(fixture->conn.fd, -1);

@@ -8,14 +8,15 @@
 #include <string.h>
 
 #include "greetd/journal/logger.h"
+#include "greetd/journal/record.h"
 
 static struct {
-    struct logger_log_connection records[1024];
+    struct connection_record records[1024];
     size_t n;
     unsigned workers[1024]; /* whose story it is */
     int errors[64];
     size_t n_errors;
-} last_status;
+} fake_logger;
 
 bool logger_wants_connections(const struct logger *logger)
 {
@@ -24,18 +25,18 @@ bool logger_wants_connections(const struct logger *logger)
 }
 
 void logger_log_connection(struct logger *logger, unsigned worker,
-                           const struct logger_log_connection *connection)
+                           const struct connection_record *connection)
 {
     (void)logger;
-    cr_assert_lt(last_status.n, sizeof(last_status.records) / sizeof(last_status.records[0]));
-    last_status.workers[last_status.n] = worker;
-    last_status.records[last_status.n++] = *connection;
+    cr_assert_lt(fake_logger.n, sizeof(fake_logger.records) / sizeof(fake_logger.records[0]));
+    fake_logger.workers[fake_logger.n] = worker;
+    fake_logger.records[fake_logger.n++] = *connection;
 }
 
 void logger_log_accept_paused(struct logger *logger, unsigned worker, int error)
 {
     (void)logger;
     (void)worker;
-    cr_assert_lt(last_status.n_errors, sizeof(last_status.errors) / sizeof(last_status.errors[0]));
-    last_status.errors[last_status.n_errors++] = error;
+    cr_assert_lt(fake_logger.n_errors, sizeof(fake_logger.errors) / sizeof(fake_logger.errors[0]));
+    fake_logger.errors[fake_logger.n_errors++] = error;
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* The log's thread and a journal of the test's own, which can stand still. For one source of a
- * program. */
+/* The log thread and a journal that can block. For one source of a program. */
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
@@ -15,13 +14,15 @@
 #include "greetd/base/clock.h"
 #include "greetd/journal/catalog.h"
 #include "greetd/journal/logger.h"
+#include "greetd/journal/record.h"
 #include "greetd/metrics/result.h"
 #include "support/fake_journal.h"
 #include "support/logger_options.h"
 
-/* A log whose other end is a pipe. */
+/* A logger whose sink is a pipe. */
 struct logger_fixture {
     struct sink sink;
+    struct metrics *metrics;
     struct logger *logger;
     int pipe[2];
 };
@@ -30,7 +31,7 @@ static inline void log_connection(struct logger_fixture *fixture, unsigned worke
 {
     logger_log_connection(
         fixture->logger, worker,
-        &(const struct logger_log_connection){
+        &(const struct connection_record){
             .listener = "server",
             .peer = {.family = AF_INET, .port = port, .in.s_addr = htonl(0x7f000001)},
             .number = 7,
@@ -41,53 +42,53 @@ static inline void log_connection(struct logger_fixture *fixture, unsigned worke
         });
 }
 
-/* A journal that stands still from its first entry on until it is let go, and the messages it has
- * had. */
+/* A journal that blocks from its first entry until it is unblocked, and the messages it got. */
 static struct {
-    sem_t stands_still, goes_on;
+    sem_t blocked, unblocked;
     char messages[16 * 1024][128];
     size_t n;
-    atomic_int n_left_out;    /* messages that say that some were left out */
-    atomic_int n_connections; /* messages about one */
-} stuck;
+    atomic_int n_dropped;     /* announcements of dropped ones */
+    atomic_int n_connections; /* entries of connections */
+} blocking;
 
-static inline void stick(void)
+static inline void block(void)
 {
     const char *message = strstr(fake_journal.last, "\nMESSAGE=") + strlen("\nMESSAGE=");
 
-    cr_assert_lt(stuck.n, sizeof(stuck.messages) / sizeof(stuck.messages[0]));
-    snprintf(stuck.messages[stuck.n++], sizeof(stuck.messages[0]), "%.*s",
+    cr_assert_lt(blocking.n, sizeof(blocking.messages) / sizeof(blocking.messages[0]));
+    snprintf(blocking.messages[blocking.n++], sizeof(blocking.messages[0]), "%.*s",
              (int)strcspn(message, "\n"), message);
-    atomic_fetch_add(&stuck.n_left_out, strstr(message, "left out") != NULL);
-    atomic_fetch_add(&stuck.n_connections, strncmp(message, "Connection", 10) == 0);
-    if (stuck.n == 1) {
-        sem_post(&stuck.stands_still);
-        sem_wait(&stuck.goes_on);
+    atomic_fetch_add(&blocking.n_dropped, strstr(message, "left out") != NULL);
+    atomic_fetch_add(&blocking.n_connections, strncmp(message, "Connection", 10) == 0);
+    if (blocking.n == 1) {
+        sem_post(&blocking.blocked);
+        sem_wait(&blocking.unblocked);
     }
 }
 
-static inline void start_stuck_with(struct logger_fixture *fixture, unsigned n_workers,
-                                    const struct logger_options *options)
+static inline void start_blocked_with(struct logger_fixture *fixture, unsigned n_workers,
+                                      const struct logger_options *options)
 {
-    sem_init(&stuck.stands_still, 0, 0);
-    sem_init(&stuck.goes_on, 0, 0);
-    fake_journal.hook = stick;
+    sem_init(&blocking.blocked, 0, 0);
+    sem_init(&blocking.unblocked, 0, 0);
+    fake_journal.hook = block;
     cr_assert_eq(pipe(fixture->pipe), 0);
     fake_journal_announce(fixture->pipe[1], 0);
     sink_init(&fixture->sink, fixture->pipe[1]);
-    cr_assert_eq(logger_start(&fixture->logger, &fixture->sink, n_workers, options), 0);
-    logger_log(fixture->logger, LOG_CRIT, MESSAGE_ID_FAILED, "It stands still");
-    sem_wait(&stuck.stands_still);
+    cr_assert_eq(metrics_new(&fixture->metrics, n_workers), 0);
+    cr_assert_eq(logger_start(&fixture->logger, &fixture->sink, fixture->metrics, options), 0);
+    logger_log(fixture->logger, LOG_CRIT, MESSAGE_ID_FAILED, "The journal blocks");
+    sem_wait(&blocking.blocked);
 }
 
-static inline void start_stuck(struct logger_fixture *fixture, unsigned n_workers)
+static inline void start_blocked(struct logger_fixture *fixture, unsigned n_workers)
 {
-    start_stuck_with(fixture, n_workers, &LOGGER_EVERYTHING);
+    start_blocked_with(fixture, n_workers, &LOGGER_EVERYTHING);
 }
 
-static inline void go_on_and_stop(struct logger_fixture *fixture)
+static inline void unblock_and_stop(struct logger_fixture *fixture)
 {
-    sem_post(&stuck.goes_on);
+    sem_post(&blocking.unblocked);
     cr_assert_eq(logger_stop(fixture->logger, USEC_INFINITY), 0);
 }
 
@@ -96,9 +97,9 @@ static inline size_t sum_of(const char *end)
 {
     size_t sum = 0;
 
-    for (size_t i = 0; i < stuck.n; i++)
-        if (strstr(stuck.messages[i], end))
-            sum += strtoul(stuck.messages[i], NULL, 10);
+    for (size_t i = 0; i < blocking.n; i++)
+        if (strstr(blocking.messages[i], end))
+            sum += strtoul(blocking.messages[i], NULL, 10);
     return sum;
 }
 
@@ -106,7 +107,7 @@ static inline size_t n_with(const char *begin)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < stuck.n; i++)
-        n += strncmp(stuck.messages[i], begin, strlen(begin)) == 0;
+    for (size_t i = 0; i < blocking.n; i++)
+        n += strncmp(blocking.messages[i], begin, strlen(begin)) == 0;
     return n;
 }

@@ -5,13 +5,13 @@
 
 #include "greetd/journal/logger.h"
 
-#define CONNLOG_UNLIMITED                                                                          \
+#define LOGGER_UNLIMITED                                                                           \
     {                                                                                              \
         .interval_usec = 0, .burst = UINT64_MAX                                                    \
     }
 #define LOGGER_EVERYTHING                                                                          \
     ((const struct logger_options){                                                                \
-        .connections = true, .level = LOG_DEBUG, .limit = CONNLOG_UNLIMITED})
-#define CONNLOG_NO_CONNECTIONS                                                                     \
+        .connections = true, .level = LOG_DEBUG, .limit = LOGGER_UNLIMITED})
+#define LOGGER_NO_CONNECTIONS                                                                      \
     ((const struct logger_options){                                                                \
-        .connections = false, .level = LOG_DEBUG, .limit = CONNLOG_UNLIMITED})
+        .connections = false, .level = LOG_DEBUG, .limit = LOGGER_UNLIMITED})

@@ -28,7 +28,7 @@ static struct generation *renewed(struct acceptor_fixture *a, size_t first, size
         snapshot_add(snapshot, &a->snapshot_fixture.listeners[i], &config);
         listener_use(&a->snapshot_fixture.listeners[i], 1);
     }
-    cr_assert_eq(generation_new(&generation, snapshot, &a->shared.metrics, 0), 0);
+    cr_assert_eq(generation_new(&generation, snapshot, a->shared.metrics, 0), 0);
     snapshot_unref(snapshot);
     return generation;
 }
@@ -127,7 +127,7 @@ Test(acceptor_adopt, a_pause_goes_on_and_ends_as_it_would_have)
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
     cr_assert_eq(fixture.clients.n, 1, "no room yet");
     net_reset(first);
-    NET_WAIT_UNTIL((acceptor_fixture_run_once(&fixture, START), last_status.n == 1));
+    NET_WAIT_UNTIL((acceptor_fixture_run_once(&fixture, START), fake_logger.n == 1));
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
     expect_text(second, "new");
     cr_assert_not(listener_in_use(&fixture.snapshot_fixture.listeners[0]));

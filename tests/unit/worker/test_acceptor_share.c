@@ -24,15 +24,15 @@ Test(acceptor_share, leaves_newcomers_to_others_while_these_have_room)
     cr_assert(acceptor_fixture_is_paused(&fixture));
     snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, acceptor_next_deadline(&fixture.acceptor)), 0);
-    cr_assert_eq(last_status.n, 0);
+    cr_assert_eq(fake_logger.n, 0);
 
     /* Another worker has taken as many by now. */
     fixture.shared.max_connections = 2;
     uint64_t again = acceptor_next_deadline(&fixture.acceptor);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, again), 0);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, again), 0);
-    cr_assert_eq(last_status.n, 1);
-    cr_assert_eq(last_status.records[0].number, 1);
+    cr_assert_eq(fake_logger.n, 1);
+    cr_assert_eq(fake_logger.records[0].number, 1);
     acceptor_fixture_close(&fixture);
 }
 
@@ -47,9 +47,9 @@ Test(acceptor_share, lets_the_oldest_go_when_full)
             acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START + i * CONN_SOON_USEC), 0);
     }
     cr_assert_eq(fixture.clients.n, 2);
-    cr_assert_eq(last_status.n, 3);
+    cr_assert_eq(fake_logger.n, 3);
     for (size_t i = 0; i < 3; i++)
-        cr_assert_eq(last_status.records[i].number, i + 1);
+        cr_assert_eq(fake_logger.records[i].number, i + 1);
     cr_assert_not(acceptor_fixture_is_paused(&fixture));
     acceptor_fixture_close(&fixture);
 }
@@ -97,8 +97,8 @@ Test(acceptor_share, goes_on_when_a_client_of_a_full_table_can_be_let_go)
     uint64_t again = acceptor_next_deadline(&fixture.acceptor);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, again), 0);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, again), 0);
-    cr_assert_eq(last_status.n, 1);
-    cr_assert_eq(last_status.records[0].number, 1);
+    cr_assert_eq(fake_logger.n, 1);
+    cr_assert_eq(fake_logger.records[0].number, 1);
     snapshot_fixture_read_hello(second);
     acceptor_fixture_close(&fixture);
 }
@@ -127,7 +127,7 @@ Test(acceptor_share, asks_others_to_take_a_client_that_it_leaves_to_them)
     acceptor_look_again(&fixture.acceptor);
     cr_assert_eq(acceptor_run(&fixture.acceptor, ACCEPTOR_FIXTURE_START + 4 * RETRY), 0);
     cr_assert_eq(acceptor_fixture_n_look_requests(&fixture), 0);
-    cr_assert_eq(last_status.n, 0);
+    cr_assert_eq(fake_logger.n, 0);
     acceptor_fixture_close(&fixture);
 }
 
@@ -214,12 +214,12 @@ Test(acceptor_share, evicts_where_only_a_kept_place_is_free)
     acceptor_fixture_open(&fixture, 2, 4);
     acceptor_fixture_connect(&fixture, 4);
     NET_WAIT_UNTIL(
-        (acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), last_status.n > 0));
+        (acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), fake_logger.n > 0));
     cr_assert_eq(fixture.clients.n, 3);
-    cr_assert_eq(last_status.records[0].number, 1);
+    cr_assert_eq(fake_logger.records[0].number, 1);
     snapshot_fixture_connect(&fixture.snapshot_fixture, 1);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), 0);
     cr_assert_eq(fixture.clients.n, 4);
-    cr_assert_eq(last_status.n, 1);
+    cr_assert_eq(fake_logger.n, 1);
     acceptor_fixture_close(&fixture);
 }

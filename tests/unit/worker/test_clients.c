@@ -8,7 +8,7 @@
 #include "greetd/base/cleanup.h"
 #include "greetd/base/clock.h"
 #include "greetd/metrics/result.h"
-#include "greetd/worker/event.h"
+#include "greetd/worker/context.h"
 #include "support/fake_logger.h"
 #include "support/net.h"
 #include "support/snapshot_fixture.h"
@@ -31,34 +31,44 @@ ssize_t send(int fd, const void *bytes, size_t size, int flags)
 
 struct fixture {
     struct snapshot_fixture snapshot_fixture;
-    struct metrics metrics;
+    struct worker_shared shared;
+    struct worker_context context;
     struct clients clients;
 };
 
-static void init_clients(struct fixture *fixture, size_t capacity, int epoll_fd)
+static void init_clients(struct fixture *fixture, size_t capacity)
 {
-    const struct clients_worker worker = {
-        .n_workers = 1, .epoll_fd = epoll_fd, .counters = fixture->metrics.workers};
-
-    cr_assert_eq(
-        clients_init(&fixture->clients, capacity,
-                     snapshot_fixture_generation(&fixture->snapshot_fixture, &fixture->metrics),
-                     &worker),
-        0);
+    cr_assert_eq(clients_init(&fixture->clients, capacity,
+                              snapshot_fixture_generation(&fixture->snapshot_fixture,
+                                                          fixture->shared.metrics),
+                              &fixture->context),
+                 0);
 }
 
-static void open_scene(struct fixture *fixture, size_t n_bindings, size_t capacity)
+static void open_fixture_of(struct fixture *fixture, size_t n_bindings, size_t capacity,
+                            size_t n_workers)
 {
     snapshot_fixture_open(&fixture->snapshot_fixture, n_bindings);
-    cr_assert_eq(metrics_init(&fixture->metrics, 1), 0);
-    init_clients(fixture, capacity, epoll_create1(EPOLL_CLOEXEC));
+    fixture->shared = (struct worker_shared){.max_connections = capacity};
+    cr_assert_eq(metrics_new(&fixture->shared.metrics, n_workers), 0);
+    fixture->context = (struct worker_context){
+        .shared = &fixture->shared,
+        .epoll_fd = epoll_create1(EPOLL_CLOEXEC),
+        .counters = fixture->shared.metrics->workers,
+    };
+    init_clients(fixture, capacity);
 }
 
-static void close_scene(struct fixture *fixture)
+static void open_fixture(struct fixture *fixture, size_t n_bindings, size_t capacity)
+{
+    open_fixture_of(fixture, n_bindings, capacity, 1);
+}
+
+static void close_fixture(struct fixture *fixture)
 {
     clients_close_all(&fixture->clients, START + 3600 * SNAPSHOT_FIXTURE_SECOND);
     clients_deinit(&fixture->clients);
-    metrics_deinit(&fixture->metrics);
+    metrics_free(fixture->shared.metrics);
     snapshot_fixture_close(&fixture->snapshot_fixture);
 }
 
@@ -71,14 +81,14 @@ static bool is_settled(int client, int server)
     return recv(client, bytes, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 && net_outstanding(server) == 0;
 }
 
-/* Has a new client admitted and returns its end. */
-static int admit(struct fixture *fixture, size_t wl, uint64_t now_usec)
+/* Adds a new client and returns its end. */
+static int add(struct fixture *fixture, size_t index, uint64_t now_usec)
 {
     struct net_pair pair = net_tcp_pair();
 
-    clients_add(&fixture->clients, &fixture->clients.newest->listeners[wl], pair.server, pair.peer,
-                now_usec);
-    if (fixture->clients.newest->listeners[wl].settings.greeting->size < 1024 && !send_error)
+    clients_add(&fixture->clients, &fixture->clients.newest->listeners[index], pair.server,
+                pair.peer, now_usec);
+    if (fixture->snapshot_fixture.greetings[index].size < 1024 && !send_error)
         NET_WAIT_UNTIL(is_settled(pair.client, pair.server));
     return pair.client;
 }
@@ -87,7 +97,7 @@ static int admit(struct fixture *fixture, size_t wl, uint64_t now_usec)
 static int step_reported(struct fixture *fixture, uint64_t now_usec, int timeout_msec)
 {
     struct epoll_event events[16];
-    int n = epoll_wait(fixture->clients.epoll_fd, events, 16, timeout_msec);
+    int n = epoll_wait(fixture->context.epoll_fd, events, 16, timeout_msec);
 
     for (int i = 0; i < n; i++) {
         cr_assert_eq(event_kind(events[i].data.u64), EVENT_CLIENT);
@@ -106,16 +116,16 @@ static bool epoll_is_quiet(const struct fixture *fixture)
 {
     struct epoll_event event;
 
-    return epoll_wait(fixture->clients.epoll_fd, &event, 1, 0) == 0;
+    return epoll_wait(fixture->context.epoll_fd, &event, 1, 0) == 0;
 }
 
 Test(clients, looks_again_soon_before_epoll_is_told)
 {
     struct fixture fixture;
 
-    open_scene(&fixture, 1, 4);
+    open_fixture(&fixture, 1, 4);
     cr_assert_eq(clients_next_deadline(&fixture.clients), USEC_INFINITY);
-    int client = admit(&fixture, 0, START);
+    int client = add(&fixture, 0, START);
     cr_assert_eq(fixture.clients.n, 1);
     cr_assert_eq(clients_next_deadline(&fixture.clients), START + CONN_SOON_USEC);
     snapshot_fixture_read_hello(client);
@@ -124,43 +134,43 @@ Test(clients, looks_again_soon_before_epoll_is_told)
     clients_expire(&fixture.clients, START + CONN_SOON_USEC - 1);
     cr_assert_eq(fixture.clients.n, 1);
     NET_WAIT_UNTIL((clients_expire(&fixture.clients, START + CONN_SOON_USEC),
-                    fixture.clients.n == 0 || last_status.n > 0));
-    cr_assert_eq(last_status.n, 1);
-    cr_assert_eq(last_status.records[0].result, RESULT_DELIVERED);
-    cr_assert_eq(last_status.records[0].duration_usec, CONN_SOON_USEC);
+                    fixture.clients.n == 0 || fake_logger.n > 0));
+    cr_assert_eq(fake_logger.n, 1);
+    cr_assert_eq(fake_logger.records[0].result, RESULT_DELIVERED);
+    cr_assert_eq(fake_logger.records[0].duration_usec, CONN_SOON_USEC);
     cr_assert_eq(clients_next_deadline(&fixture.clients), USEC_INFINITY);
-    close_scene(&fixture);
+    close_fixture(&fixture);
 }
 
 Test(clients, ends_who_closes_while_lingering)
 {
     struct fixture fixture;
 
-    open_scene(&fixture, 1, 4);
-    int client = admit(&fixture, 0, START);
+    open_fixture(&fixture, 1, 4);
+    int client = add(&fixture, 0, START);
     clients_expire(&fixture.clients, START + CONN_SOON_USEC);
     cr_assert_eq(clients_next_deadline(&fixture.clients),
                  START + CONN_SOON_USEC + 2 * SNAPSHOT_FIXTURE_SECOND);
     close(client);
     step_ready(&fixture, START + SNAPSHOT_FIXTURE_SECOND);
     cr_assert_eq(fixture.clients.n, 0);
-    cr_assert_eq(last_status.records[0].duration_usec, SNAPSHOT_FIXTURE_SECOND);
-    close_scene(&fixture);
+    cr_assert_eq(fake_logger.records[0].duration_usec, SNAPSHOT_FIXTURE_SECOND);
+    close_fixture(&fixture);
 }
 
 Test(clients, ends_who_lingers_for_too_long)
 {
     struct fixture fixture;
 
-    open_scene(&fixture, 1, 4);
-    admit(&fixture, 0, START);
+    open_fixture(&fixture, 1, 4);
+    add(&fixture, 0, START);
     clients_expire(&fixture.clients, START + CONN_SOON_USEC);
     uint64_t end = clients_next_deadline(&fixture.clients);
     clients_expire(&fixture.clients, end - 1);
     cr_assert_eq(fixture.clients.n, 1);
     clients_expire(&fixture.clients, end);
     cr_assert_eq(fixture.clients.n, 0);
-    close_scene(&fixture);
+    close_fixture(&fixture);
 }
 
 /* As long as it sends, up to a bound, a client may not have looked for its greeting yet. */
@@ -169,8 +179,8 @@ Test(clients, input_prolongs_the_linger_up_to_a_bound)
     struct fixture fixture;
     uint64_t now = START + CONN_SOON_USEC;
 
-    open_scene(&fixture, 1, 4);
-    int client = admit(&fixture, 0, START);
+    open_fixture(&fixture, 1, 4);
+    int client = add(&fixture, 0, START);
     clients_expire(&fixture.clients, now);
     while (fixture.clients.n > 0) {
         cr_assert_lt(now, START + 100 * SNAPSHOT_FIXTURE_SECOND);
@@ -181,17 +191,17 @@ Test(clients, input_prolongs_the_linger_up_to_a_bound)
     }
     cr_assert_geq(now, START + CONN_LINGER_MAX_USEC);
     cr_assert_lt(now, START + CONN_LINGER_MAX_USEC + 2 * SNAPSHOT_FIXTURE_SECOND);
-    cr_assert_eq(last_status.records[0].result, RESULT_DELIVERED);
-    close_scene(&fixture);
+    cr_assert_eq(fake_logger.records[0].result, RESULT_DELIVERED);
+    close_fixture(&fixture);
 }
 
 Test(clients, times_out_who_takes_nothing)
 {
     struct fixture fixture;
 
-    open_scene(&fixture, 1, 4);
+    open_fixture(&fixture, 1, 4);
     snapshot_fixture_make_huge(&fixture.snapshot_fixture, 0);
-    admit(&fixture, 0, START);
+    add(&fixture, 0, START);
     cr_assert_eq(clients_next_deadline(&fixture.clients), START + 30 * SNAPSHOT_FIXTURE_SECOND);
 
     /* The kernel may have moved some of it to the client's side: that is progress, once. */
@@ -202,8 +212,8 @@ Test(clients, times_out_who_takes_nothing)
         clients_expire(&fixture.clients, now + 30 * SNAPSHOT_FIXTURE_SECOND);
     }
     cr_assert_eq(fixture.clients.n, 0);
-    cr_assert_eq(last_status.records[0].result, RESULT_TIMEOUT);
-    close_scene(&fixture);
+    cr_assert_eq(fake_logger.records[0].result, RESULT_TIMEOUT);
+    close_fixture(&fixture);
 }
 
 Test(clients, gives_who_reads_another_writing_time)
@@ -212,9 +222,9 @@ Test(clients, gives_who_reads_another_writing_time)
     static char bytes[64 * 1024];
     uint64_t now = START;
 
-    open_scene(&fixture, 1, 4);
+    open_fixture(&fixture, 1, 4);
     snapshot_fixture_make_huge(&fixture.snapshot_fixture, 0);
-    int client = admit(&fixture, 0, now);
+    int client = add(&fixture, 0, now);
     for (int i = 0; i < 5; i++) {
         int before = net_outstanding(fixture.clients.table[0].fd);
         while (net_outstanding(fixture.clients.table[0].fd) >= before)
@@ -224,7 +234,7 @@ Test(clients, gives_who_reads_another_writing_time)
         cr_assert_eq(fixture.clients.n, 1);
         cr_assert_eq(clients_next_deadline(&fixture.clients), now + 30 * SNAPSHOT_FIXTURE_SECOND);
     }
-    close_scene(&fixture);
+    close_fixture(&fixture);
 }
 
 Test(clients, writes_on_when_epoll_says_so_until_all_is_sent)
@@ -232,9 +242,9 @@ Test(clients, writes_on_when_epoll_says_so_until_all_is_sent)
     struct fixture fixture;
     char *bytes = malloc(SNAPSHOT_FIXTURE_HUGE);
 
-    open_scene(&fixture, 1, 4);
+    open_fixture(&fixture, 1, 4);
     snapshot_fixture_make_huge(&fixture.snapshot_fixture, 0);
-    int client = admit(&fixture, 0, START);
+    int client = add(&fixture, 0, START);
     for (size_t n = 0; n < SNAPSHOT_FIXTURE_HUGE;) {
         net_wait(client, POLLIN);
         ssize_t r = recv(client, bytes + n, SNAPSHOT_FIXTURE_HUGE - n, 0);
@@ -246,7 +256,7 @@ Test(clients, writes_on_when_epoll_says_so_until_all_is_sent)
     cr_assert_eq(net_read_to_end(client, bytes, 1), 0);
     cr_assert_eq(clients_next_deadline(&fixture.clients), START + CONN_SOON_USEC);
     free(bytes);
-    close_scene(&fixture);
+    close_fixture(&fixture);
 }
 
 Test(clients, gives_up_when_the_kernel_stays_out_of_memory)
@@ -254,53 +264,53 @@ Test(clients, gives_up_when_the_kernel_stays_out_of_memory)
     struct fixture fixture;
     uint64_t now = START;
 
-    open_scene(&fixture, 1, 4);
+    open_fixture(&fixture, 1, 4);
     send_error = ENOBUFS;
-    admit(&fixture, 0, now);
+    add(&fixture, 0, now);
     while (fixture.clients.n > 0 && now < START + 40 * SNAPSHOT_FIXTURE_SECOND)
         clients_expire(&fixture.clients, now = clients_next_deadline(&fixture.clients));
     cr_assert_eq(fixture.clients.n, 0);
-    cr_assert_eq(last_status.records[0].result, RESULT_TIMEOUT);
-    close_scene(&fixture);
+    cr_assert_eq(fake_logger.records[0].result, RESULT_TIMEOUT);
+    close_fixture(&fixture);
 }
 
 Test(clients, each_lane_has_timeouts_of_its_own)
 {
     struct fixture fixture;
 
-    open_scene(&fixture, 2, 4);
+    open_fixture(&fixture, 2, 4);
     clients_deinit(&fixture.clients);
     fixture.snapshot_fixture.configs[0].settings.linger_usec = 9 * SNAPSHOT_FIXTURE_SECOND;
     fixture.snapshot_fixture.configs[1].settings.linger_usec = USEC_INFINITY;
-    init_clients(&fixture, 4, fixture.clients.epoll_fd);
-    admit(&fixture, 1, START);
+    init_clients(&fixture, 4);
+    add(&fixture, 1, START);
     clients_expire(&fixture.clients, START + CONN_SOON_USEC);
     cr_assert_eq(clients_next_deadline(&fixture.clients), USEC_INFINITY);
 
-    admit(&fixture, 0, START + SNAPSHOT_FIXTURE_SECOND);
+    add(&fixture, 0, START + SNAPSHOT_FIXTURE_SECOND);
     clients_expire(&fixture.clients, START + SNAPSHOT_FIXTURE_SECOND + CONN_SOON_USEC);
     cr_assert_eq(clients_next_deadline(&fixture.clients),
                  START + SNAPSHOT_FIXTURE_SECOND + CONN_SOON_USEC + 9 * SNAPSHOT_FIXTURE_SECOND);
     clients_expire(&fixture.clients, START + 3600 * SNAPSHOT_FIXTURE_SECOND);
     cr_assert_eq(fixture.clients.n, 1);
-    cr_assert_eq(last_status.records[0].number, 2);
-    close_scene(&fixture);
+    cr_assert_eq(fake_logger.records[0].number, 2);
+    close_fixture(&fixture);
 }
 
 Test(clients, holds_as_many_as_there_is_room_for_and_uses_places_again)
 {
     struct fixture fixture;
 
-    open_scene(&fixture, 1, 3);
+    open_fixture(&fixture, 1, 3);
     for (uint64_t round = 0; round < 10; round++) {
         uint64_t now = START + round * 100 * SNAPSHOT_FIXTURE_SECOND;
         int held[3];
 
         for (size_t i = 0; i < 3; i++) {
-            cr_assert(clients_have_room(&fixture.clients));
-            held[i] = admit(&fixture, 0, now);
+            cr_assert(fixture.clients.n < fixture.clients.capacity);
+            held[i] = add(&fixture, 0, now);
         }
-        cr_assert_not(clients_have_room(&fixture.clients));
+        cr_assert_not(fixture.clients.n < fixture.clients.capacity);
         clients_expire(&fixture.clients, now + CONN_SOON_USEC);
         for (size_t i = 0; i < 3; i++)
             close(held[(i + round) % 3]);
@@ -309,29 +319,28 @@ Test(clients, holds_as_many_as_there_is_room_for_and_uses_places_again)
     }
     cr_assert_eq(fixture.clients.touched, 3);
     cr_assert_eq(fixture.clients.n_ended, 30);
-    cr_assert_eq(last_status.n, 30);
-    close_scene(&fixture);
+    cr_assert_eq(fake_logger.n, 30);
+    close_fixture(&fixture);
 }
 
 Test(clients, numbers_are_unique_over_all_workers)
 {
-    struct fixture scenes[3];
+    struct fixture fixtures[3];
     bool seen[3 * 5 + 1] = {false};
 
     for (unsigned worker = 0; worker < 3; worker++) {
-        open_scene(&scenes[worker], 1, 8);
-        scenes[worker].clients.worker = worker;
-        scenes[worker].clients.n_workers = 3;
+        open_fixture_of(&fixtures[worker], 1, 8, 3);
+        fixtures[worker].context.index = worker;
         for (int i = 0; i < 5; i++)
-            admit(&scenes[worker], 0, START);
-        close_scene(&scenes[worker]);
+            add(&fixtures[worker], 0, START);
+        close_fixture(&fixtures[worker]);
     }
-    cr_assert_eq(last_status.n, 15);
-    for (size_t i = 0; i < last_status.n; i++) {
-        cr_assert(last_status.records[i].number >= 1 && last_status.records[i].number <= 15);
-        cr_assert_not(seen[last_status.records[i].number]);
-        seen[last_status.records[i].number] = true;
-        cr_assert_eq(last_status.workers[i], (last_status.records[i].number - 1) % 3);
+    cr_assert_eq(fake_logger.n, 15);
+    for (size_t i = 0; i < fake_logger.n; i++) {
+        cr_assert(fake_logger.records[i].number >= 1 && fake_logger.records[i].number <= 15);
+        cr_assert_not(seen[fake_logger.records[i].number]);
+        seen[fake_logger.records[i].number] = true;
+        cr_assert_eq(fake_logger.workers[i], (fake_logger.records[i].number - 1) % 3);
     }
 }
 
@@ -339,55 +348,55 @@ Test(clients, lets_go_who_was_greeted_longest_ago)
 {
     struct fixture fixture;
 
-    open_scene(&fixture, 2, 8);
+    open_fixture(&fixture, 2, 8);
     cr_assert_not(clients_can_evict(&fixture.clients, START));
     for (uint64_t i = 0; i < 4; i++) {
-        admit(&fixture, i % 2, START + i * 10 * CONN_SOON_USEC);
+        add(&fixture, i % 2, START + i * 10 * CONN_SOON_USEC);
         clients_expire(&fixture.clients, START + (i * 10 + 1) * CONN_SOON_USEC);
     }
-    admit(&fixture, 0, START + 40 * CONN_SOON_USEC); /* greeted just now */
+    add(&fixture, 0, START + 40 * CONN_SOON_USEC); /* greeted just now */
 
     for (uint64_t number = 1; number <= 5; number++) {
         cr_assert(clients_can_evict(&fixture.clients, START + 50 * CONN_SOON_USEC));
         cr_assert(clients_evict_oldest(&fixture.clients, START + 50 * CONN_SOON_USEC));
-        cr_assert_eq(last_status.records[last_status.n - 1].number, number);
+        cr_assert_eq(fake_logger.records[fake_logger.n - 1].number, number);
     }
     cr_assert_not(clients_evict_oldest(&fixture.clients, START + 50 * CONN_SOON_USEC));
-    close_scene(&fixture);
+    close_fixture(&fixture);
 }
 
 Test(clients, lets_nobody_go_who_is_still_being_greeted)
 {
     struct fixture fixture;
 
-    open_scene(&fixture, 1, 4);
+    open_fixture(&fixture, 1, 4);
     snapshot_fixture_make_huge(&fixture.snapshot_fixture, 0);
-    admit(&fixture, 0, START);
+    add(&fixture, 0, START);
     cr_assert_not(clients_can_evict(&fixture.clients, START + 20 * SNAPSHOT_FIXTURE_SECOND));
     cr_assert_not(clients_evict_oldest(&fixture.clients, START));
     cr_assert_eq(fixture.clients.n, 1);
-    close_scene(&fixture);
+    close_fixture(&fixture);
 }
 
 Test(clients, abandons_all_wherever_they_are)
 {
     struct fixture fixture;
 
-    open_scene(&fixture, 2, 8);
+    open_fixture(&fixture, 2, 8);
     snapshot_fixture_make_huge(&fixture.snapshot_fixture, 1);
-    admit(&fixture, 0, START);
+    add(&fixture, 0, START);
     clients_expire(&fixture.clients, START + CONN_SOON_USEC);
-    int writing = admit(&fixture, 1, START + CONN_SOON_USEC);
-    admit(&fixture, 0, START + CONN_SOON_USEC);
+    int writing = add(&fixture, 1, START + CONN_SOON_USEC);
+    add(&fixture, 0, START + CONN_SOON_USEC);
     clients_close_all(&fixture.clients, START + SNAPSHOT_FIXTURE_SECOND);
     cr_assert_eq(fixture.clients.n, 0);
-    cr_assert_eq(last_status.n, 3);
-    cr_assert_eq(last_status.records[0].number, 1);
-    cr_assert_eq(last_status.records[1].result, RESULT_PARTIAL);
-    cr_assert_eq(fixture.metrics.workers->accepted, 3);
-    cr_assert_eq(fixture.metrics.workers->ended, 3);
-    cr_assert_eq(fixture.metrics.workers->greeted, 2);
+    cr_assert_eq(fake_logger.n, 3);
+    cr_assert_eq(fake_logger.records[0].number, 1);
+    cr_assert_eq(fake_logger.records[1].result, RESULT_PARTIAL);
+    cr_assert_eq(fixture.shared.metrics->workers->accepted, 3);
+    cr_assert_eq(fixture.shared.metrics->workers->ended, 3);
+    cr_assert_eq(fixture.shared.metrics->workers->greeted, 2);
     cr_assert_eq(clients_next_deadline(&fixture.clients), USEC_INFINITY);
     close(writing);
-    close_scene(&fixture);
+    close_fixture(&fixture);
 }

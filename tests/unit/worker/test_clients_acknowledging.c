@@ -9,7 +9,7 @@
 #include "support/fake_logger.h"
 
 #include "greetd/metrics/result.h"
-#include "greetd/worker/event.h"
+#include "greetd/worker/context.h"
 
 #define START ACCEPTOR_FIXTURE_START
 
@@ -24,7 +24,7 @@ TestSuite(clients_acknowledging, .timeout = 60);
 static int step_reported(struct acceptor_fixture *a, uint64_t now_usec, int timeout_msec)
 {
     struct epoll_event events[16];
-    int n = epoll_wait(a->acceptor.epoll_fd, events, 16, timeout_msec);
+    int n = epoll_wait(a->context.epoll_fd, events, 16, timeout_msec);
 
     for (int i = 0; i < n; i++) {
         cr_assert_eq(event_kind(events[i].data.u64), EVENT_CLIENT);
@@ -61,7 +61,7 @@ static int admit_reluctant(struct acceptor_fixture *a, bool half_closed, uint64_
         shutdown(client, SHUT_WR);
     net_wait(a->snapshot_fixture.listeners[0].fd, POLLIN);
     cr_assert_eq(acceptor_fixture_run_once(a, now_usec), 0);
-    cr_assert_eq(a->shared.metrics.workers->greeted, 1);
+    cr_assert_eq(a->shared.metrics->workers->greeted, 1);
     net_await_full(a->clients.table[0].fd);
     clients_expire(&a->clients, now_usec + CONN_SOON_USEC);
     cr_assert_eq(clients_next_deadline(&a->clients),
@@ -80,8 +80,8 @@ Test(clients_acknowledging, waits_for_the_acknowledgement_of_one_that_has_half_c
     cr_assert_eq(net_read_to_end(client, bytes, LARGE), (ssize_t)LARGE);
     while (a.clients.n > 0)
         step_ready(&a, START + 2 * SNAPSHOT_FIXTURE_SECOND);
-    cr_assert_eq(last_status.records[0].result, RESULT_DELIVERED);
-    cr_assert_eq(last_status.records[0].duration_usec, 2 * SNAPSHOT_FIXTURE_SECOND);
+    cr_assert_eq(fake_logger.records[0].result, RESULT_DELIVERED);
+    cr_assert_eq(fake_logger.records[0].duration_usec, 2 * SNAPSHOT_FIXTURE_SECOND);
     free(a.snapshot_fixture.greetings[0].bytes);
     free(bytes);
     acceptor_fixture_close(&a);
@@ -99,7 +99,7 @@ Test(clients_acknowledging, lingers_from_the_last_acknowledgement_on)
     cr_assert_eq(clients_next_deadline(&a.clients), START + 11 * SNAPSHOT_FIXTURE_SECOND);
     cr_assert(clients_can_evict(&a.clients, START + 9 * SNAPSHOT_FIXTURE_SECOND));
     clients_expire(&a.clients, START + 11 * SNAPSHOT_FIXTURE_SECOND);
-    cr_assert_eq(last_status.records[0].result, RESULT_DELIVERED);
+    cr_assert_eq(fake_logger.records[0].result, RESULT_DELIVERED);
     free(a.snapshot_fixture.greetings[0].bytes);
     free(bytes);
     acceptor_fixture_close(&a);
@@ -115,7 +115,7 @@ Test(clients_acknowledging, evicts_one_that_does_not_read_only_after_the_time_to
     cr_assert_not(clients_can_evict(&a.clients, greeted + 2 * SNAPSHOT_FIXTURE_SECOND - 1));
     cr_assert_not(clients_evict_oldest(&a.clients, greeted + 2 * SNAPSHOT_FIXTURE_SECOND - 1));
     cr_assert(clients_evict_oldest(&a.clients, greeted + 2 * SNAPSHOT_FIXTURE_SECOND));
-    cr_assert_eq(last_status.records[0].result, RESULT_UNCONFIRMED);
+    cr_assert_eq(fake_logger.records[0].result, RESULT_UNCONFIRMED);
     free(a.snapshot_fixture.greetings[0].bytes);
     acceptor_fixture_close(&a);
 }

@@ -20,8 +20,8 @@ static void expect_data(struct acceptor_fixture *a, size_t n_bindings, size_t ca
 {
     acceptor_fixture_open(a, n_bindings, capacity);
     for (size_t i = 0; i < n_bindings; i++) {
-        a->clients.newest->listeners[i].settings.greet_on_data = true;
-        a->clients.newest->listeners[i].settings.data_timeout_usec = (i + 1) * TIMEOUT;
+        a->snapshot_fixture.configs[i].settings.greet_on = GREET_ON_DATA;
+        a->snapshot_fixture.configs[i].settings.data_timeout_usec = (i + 1) * TIMEOUT;
     }
 }
 
@@ -77,8 +77,8 @@ Test(clients_data, who_never_speak_are_let_go_when_their_time_is_over)
     cr_assert_eq(a.clients.n, 2);
     clients_expire(&a.clients, START + TIMEOUT + 1);
     cr_assert_eq(a.clients.n, 1);
-    cr_assert_eq(last_status.records[0].number, 2);
-    cr_assert_eq(last_status.records[0].result, RESULT_TIMEOUT);
+    cr_assert_eq(fake_logger.records[0].number, 2);
+    cr_assert_eq(fake_logger.records[0].result, RESULT_TIMEOUT);
     cr_assert_eq(clients_next_deadline(&a.clients), START + 2 * TIMEOUT);
     clients_expire(&a.clients, START + 2 * TIMEOUT);
     cr_assert_eq(a.clients.n, 0);
@@ -114,9 +114,9 @@ Test(clients_data, who_keep_silent_make_room_for_the_next_the_oldest_first)
     for (uint64_t i = 1; i <= 3; i++) {
         next = snapshot_fixture_connect(&a.snapshot_fixture, i % 2);
         cr_assert_eq(acceptor_fixture_run_once(&a, START + 1 + i), 0);
-        cr_assert_eq(last_status.n, i);
-        cr_assert_eq(last_status.records[i - 1].number, i);
-        cr_assert_eq(last_status.records[i - 1].result, RESULT_PARTIAL);
+        cr_assert_eq(fake_logger.n, i);
+        cr_assert_eq(fake_logger.records[i - 1].number, i);
+        cr_assert_eq(fake_logger.records[i - 1].result, RESULT_PARTIAL);
         cr_assert_eq(a.clients.n, 2);
     }
     net_chatter(next, 1);
@@ -131,7 +131,7 @@ Test(clients_data, who_keep_silent_stay_if_someone_lingers)
     struct acceptor_fixture a;
 
     expect_data(&a, 2, 2);
-    a.clients.newest->listeners[1].settings.greet_on_data = false;
+    a.snapshot_fixture.configs[1].settings.greet_on = GREET_ON_CONNECT;
     snapshot_fixture_connect(&a.snapshot_fixture, 0);
     cr_assert_eq(acceptor_fixture_run_once(&a, START), 0);
     int lingering = snapshot_fixture_connect(&a.snapshot_fixture, 1);
@@ -140,9 +140,9 @@ Test(clients_data, who_keep_silent_stay_if_someone_lingers)
     NET_WAIT_UNTIL(net_outstanding(a.clients.table[1].fd) == 0);
     clients_expire(&a.clients, START + 1 + CONN_SOON_USEC);
     cr_assert(clients_evict_oldest(&a.clients, START + SNAPSHOT_FIXTURE_SECOND));
-    cr_assert_eq(last_status.records[0].number, 2);
+    cr_assert_eq(fake_logger.records[0].number, 2);
     cr_assert(clients_evict_oldest(&a.clients, START + SNAPSHOT_FIXTURE_SECOND));
-    cr_assert_eq(last_status.records[1].number, 1);
+    cr_assert_eq(fake_logger.records[1].number, 1);
     cr_assert_not(clients_evict_oldest(&a.clients, START + SNAPSHOT_FIXTURE_SECOND));
     acceptor_fixture_close(&a);
 }
@@ -153,14 +153,14 @@ Test(clients_data, who_have_been_silent_for_longer_go_before_who_was_greeted_jus
     struct acceptor_fixture a;
 
     expect_data(&a, 2, 3);
-    a.clients.newest->listeners[1].settings.greet_on_data = false;
+    a.snapshot_fixture.configs[1].settings.greet_on = GREET_ON_CONNECT;
     for (size_t i = 0; i < 3; i++) {
         snapshot_fixture_connect(&a.snapshot_fixture, i % 2);
         cr_assert_eq(acceptor_fixture_run_once(&a, START + i), 0);
     }
     for (uint64_t number = 1; number <= 3; number++) {
         cr_assert(clients_evict_oldest(&a.clients, START + 4));
-        cr_assert_eq(last_status.records[number - 1].number, number);
+        cr_assert_eq(fake_logger.records[number - 1].number, number);
     }
     acceptor_fixture_close(&a);
 }
@@ -185,8 +185,8 @@ Test(clients_data, that_close_without_a_word_are_done_with)
 
     expect_data(&a, 1, 4);
     close(snapshot_fixture_connect(&a.snapshot_fixture, 0));
-    NET_WAIT_UNTIL((acceptor_fixture_run_once(&a, START), last_status.n == 1));
-    cr_assert_eq(last_status.records[0].result, RESULT_PARTIAL);
+    NET_WAIT_UNTIL((acceptor_fixture_run_once(&a, START), fake_logger.n == 1));
+    cr_assert_eq(fake_logger.records[0].result, RESULT_PARTIAL);
     cr_assert_eq(a.clients.n, 0);
     acceptor_fixture_close(&a);
 }

@@ -9,6 +9,7 @@
 
 #include "greetd/base/cleanup.h"
 #include "greetd/base/clock.h"
+#include "greetd/journal/record.h"
 #include "greetd/metrics/result.h"
 #include "support/conn_fixture.h"
 #include "support/net.h"
@@ -52,7 +53,7 @@ ParameterizedTest(int *kind, conn, greets_and_is_delivered, .timeout = 60)
     close(fixture.pair.client);
     cr_assert_eq(conn_fixture_step_while(&fixture, CONN_WAIT_CLOSE), CONN_CLOSE);
 
-    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    struct connection_record record = conn_fixture_finish(&fixture);
     cr_assert_eq(record.result, RESULT_DELIVERED);
     cr_assert_str_eq(record.listener, "server");
     cr_assert_eq(record.number, 7);
@@ -91,13 +92,13 @@ Test(conn, times_a_slow_greeting_from_accept_to_its_end)
     cr_assert_eq(n_timed(&fixture), 0);
     do {
         cr_assert_geq(recv(fixture.pair.client, bytes, sizeof(bytes), 0), 0);
-        next = conn_step(&fixture.conn, CONN_FIXTURE_START + 100, &fixture.counters);
+        next = conn_step(&fixture.conn, CONN_FIXTURE_START + 100, &fixture.context);
     } while (next == CONN_WAIT_WRITE);
     cr_assert_eq(next, CONN_WAIT_SOON);
     cr_assert_eq(n_timed(&fixture), 1);
     cr_assert_eq(fixture.counters.greeting_times[metrics_time_bucket(100)], 1);
     cr_assert_eq(fixture.counters.greeting_usec, 100);
-    conn_step(&fixture.conn, CONN_FIXTURE_START + 200, &fixture.counters);
+    conn_step(&fixture.conn, CONN_FIXTURE_START + 200, &fixture.context);
     cr_assert_eq(n_timed(&fixture), 1);
     free(fixture.greeting.bytes);
     conn_fixture_finish(&fixture);
@@ -109,7 +110,7 @@ Test(conn, closes_at_once_without_linger)
     char text[64];
 
     conn_fixture_set(&fixture, net_tcp_pair(), conn_fixture_hello());
-    fixture.settings.linger_usec = 0;
+    fixture.config.settings.linger_usec = 0;
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_CLOSE);
     conn_fixture_finish(&fixture);
     cr_assert_eq(net_read_to_end(fixture.pair.client, text, sizeof(text)),
@@ -122,7 +123,7 @@ Test(conn, greets_who_spoke_first_even_without_linger)
     char text[64];
 
     conn_fixture_set(&fixture, net_tcp_pair(), conn_fixture_hello());
-    fixture.settings.linger_usec = 0;
+    fixture.config.settings.linger_usec = 0;
     net_chatter(fixture.pair.client, 100);
     net_wait(fixture.pair.server, POLLIN);
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_CLOSE);
@@ -187,8 +188,8 @@ Test(conn, ends_a_flood_once_the_time_to_linger_is_over)
     NET_WAIT_UNTIL(net_outstanding(fixture.conn.fd) == 0);
     flood(&fixture, FLOOD, CONN_WAIT_CLOSE);
     const uint64_t end = CONN_FIXTURE_START + CONN_LINGER_MAX_USEC;
-    cr_assert_eq(conn_step(&fixture.conn, end - 1, &fixture.counters), CONN_WAIT_CLOSE);
-    cr_assert_eq(conn_step(&fixture.conn, end, &fixture.counters), CONN_CLOSE);
+    cr_assert_eq(conn_step(&fixture.conn, end - 1, &fixture.context), CONN_WAIT_CLOSE);
+    cr_assert_eq(conn_step(&fixture.conn, end, &fixture.context), CONN_CLOSE);
     cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
     net_read(fixture.pair.client, text, strlen(CONN_FIXTURE_HELLO));
 }
@@ -198,13 +199,13 @@ Test(conn, a_flood_may_last_for_a_longer_linger)
     struct conn_fixture fixture;
 
     conn_fixture_set(&fixture, net_tcp_pair(), conn_fixture_hello());
-    fixture.settings.linger_usec = 2 * CONN_LINGER_MAX_USEC;
+    fixture.config.settings.linger_usec = 2 * CONN_LINGER_MAX_USEC;
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
     NET_WAIT_UNTIL(net_outstanding(fixture.conn.fd) == 0);
     cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_CLOSE);
     const uint64_t end = CONN_FIXTURE_START + 2 * CONN_LINGER_MAX_USEC;
-    cr_assert_eq(conn_step(&fixture.conn, end - 1, &fixture.counters), CONN_WAIT_CLOSE);
-    cr_assert_eq(conn_step(&fixture.conn, end, &fixture.counters), CONN_CLOSE);
+    cr_assert_eq(conn_step(&fixture.conn, end - 1, &fixture.context), CONN_WAIT_CLOSE);
+    cr_assert_eq(conn_step(&fixture.conn, end, &fixture.context), CONN_CLOSE);
     conn_fixture_finish(&fixture);
 }
 
@@ -271,7 +272,7 @@ ParameterizedTest(int *kind, conn, gives_a_huge_greeting_to_a_slow_reader, .time
     char beyond[1];
 
     conn_fixture_set(&fixture, pair_of_kind(*kind), net_long_greeting(size));
-    fixture.settings.records = *kind == SOCK_SEQPACKET;
+    fixture.socket.type = *kind;
     enum conn_next next = conn_fixture_begin(&fixture);
     cr_assert_eq(next, CONN_WAIT_WRITE);
     cr_assert_eq(fixture.conn.state, CONN_WRITING);

@@ -8,6 +8,7 @@
 #include "support/acceptor_fixture.h"
 #include "support/fake_logger.h"
 #include "support/fake_malloc.h"
+#include "support/fake_prometheus.h"
 
 #include "greetd/metrics/result.h"
 
@@ -18,10 +19,9 @@ TestSuite(conn_allocation, .timeout = 60);
 /* $metrics is SIZE bytes long, or empty. */
 static bool is_huge;
 
-static size_t write_metrics(void *context, char *buffer, size_t size)
+static size_t write_metrics(char *buffer, size_t size)
 {
     size_t length = is_huge ? SIZE : 0, n = length < size ? length : size - 1;
-    (void)context;
 
     if (size > 0) {
         memset(buffer, 'm', n);
@@ -30,7 +30,7 @@ static size_t write_metrics(void *context, char *buffer, size_t size)
     return length;
 }
 
-static void open_made_up(struct acceptor_fixture *a)
+static void open_with_variable(struct acceptor_fixture *a)
 {
     static struct greeting_piece pieces[] = {{.size = 18}, {.size = 0}};
 
@@ -38,7 +38,7 @@ static void open_made_up(struct acceptor_fixture *a)
     acceptor_fixture_open(a, 1, 4);
     a->snapshot_fixture.greetings[0].pieces = pieces;
     a->snapshot_fixture.greetings[0].n_pieces = ELEMENTSOF(pieces);
-    a->clients.render.metrics.write = write_metrics;
+    fake_prometheus = write_metrics;
 }
 
 /* Greets one client with the NTH call for memory refused. Returns the client. */
@@ -57,7 +57,7 @@ Test(conn_allocation, is_none_for_who_is_greeted_after_another)
 {
     struct acceptor_fixture a;
 
-    open_made_up(&a);
+    open_with_variable(&a);
     snapshot_fixture_read_hello(greet_refusing(&a, 0));
     cr_assert_eq(atomic_load(&counted.n), 1);
     snapshot_fixture_read_hello(greet_refusing(&a, 0));
@@ -82,16 +82,16 @@ Test(conn_allocation, that_is_refused_ends_the_client_as_an_error_and_nobody_els
     unsigned nth;
 
     for (nth = 1; nth < 100; nth++) {
-        open_made_up(&a);
+        open_with_variable(&a);
         is_huge = true;
-        last_status.n = 0;
+        fake_logger.n = 0;
         int client = greet_refusing(&a, nth);
         if (atomic_load(&counted.n) < nth)
             break;
 
-        cr_assert_eq(last_status.n, 1);
-        cr_assert_eq(last_status.records[0].result, RESULT_ERROR);
-        cr_assert_eq(last_status.records[0].number, 1);
+        cr_assert_eq(fake_logger.n, 1);
+        cr_assert_eq(fake_logger.records[0].result, RESULT_ERROR);
+        cr_assert_eq(fake_logger.records[0].number, 1);
         cr_assert_eq(a.clients.n, 0);
         close(client);
 
@@ -100,7 +100,7 @@ Test(conn_allocation, that_is_refused_ends_the_client_as_an_error_and_nobody_els
         acceptor_fixture_close(&a);
     }
     cr_assert_eq(nth, 4);
-    cr_assert_eq(last_status.n, 0);
+    cr_assert_eq(fake_logger.n, 0);
     cr_assert_eq(a.clients.n, 1);
     cr_assert(a.clients.table[0].has_unsent);
     acceptor_fixture_close(&a);
@@ -111,7 +111,7 @@ Test(conn_allocation, is_given_back)
 {
     struct acceptor_fixture a;
 
-    open_made_up(&a);
+    open_with_variable(&a);
     is_huge = true;
     close(greet_refusing(&a, 0));
     count_from_here(0);

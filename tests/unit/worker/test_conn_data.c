@@ -10,6 +10,7 @@
 
 #include "greetd/base/cleanup.h"
 #include "greetd/base/clock.h"
+#include "greetd/journal/record.h"
 #include "greetd/metrics/result.h"
 #include "greetd/worker/conn.h"
 #include "support/conn_fixture.h"
@@ -21,8 +22,8 @@ static void expect_data(struct conn_fixture *fixture, struct net_pair pair,
                         struct greeting greeting)
 {
     conn_fixture_set(fixture, pair, greeting);
-    fixture->settings.greet_on_data = true;
-    fixture->settings.data_timeout_usec = 5 * CONN_FIXTURE_SECOND;
+    fixture->config.settings.greet_on = GREET_ON_DATA;
+    fixture->config.settings.data_timeout_usec = 5 * CONN_FIXTURE_SECOND;
 }
 
 static void read_hello(int client)
@@ -51,7 +52,7 @@ ParameterizedTest(int *kind, conn_data, is_waited_for, .timeout = 60)
     struct conn_fixture fixture;
 
     expect_data(&fixture, *kind ? net_local_pair(*kind) : net_tcp_pair(), conn_fixture_hello());
-    fixture.settings.records = *kind == SOCK_SEQPACKET;
+    fixture.socket.type = *kind;
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_DATA);
     cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_DATA);
     cr_assert(is_told_nothing(fixture.pair.client));
@@ -81,7 +82,7 @@ Test(conn_data, may_be_an_empty_record)
     struct conn_fixture fixture;
 
     expect_data(&fixture, net_local_pair(SOCK_SEQPACKET), conn_fixture_hello());
-    fixture.settings.records = true;
+    fixture.socket.type = SOCK_SEQPACKET;
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_DATA);
     cr_assert_eq(send(fixture.pair.client, "", 0, MSG_NOSIGNAL), 0);
     cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_SOON);
@@ -153,7 +154,7 @@ ParameterizedTest(size_t *size, conn_data, that_ends_before_it_begins_is_not_gre
     shutdown(fixture.pair.client, SHUT_WR);
     net_wait(fixture.conn.fd, POLLIN);
     cr_assert_eq(conn_fixture_step(&fixture), CONN_CLOSE);
-    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    struct connection_record record = conn_fixture_finish(&fixture);
     cr_assert_eq(record.result, RESULT_PARTIAL);
     cr_assert_eq(record.bytes, 0);
     cr_assert_eq(fixture.counters.greeted, 0);
@@ -202,7 +203,7 @@ Test(conn_data, does_not_count_as_a_greeting_that_is_not_taken)
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_DATA);
     net_chatter(fixture.pair.client, 1);
     net_wait(fixture.conn.fd, POLLIN);
-    cr_assert_eq(conn_step(&fixture.conn, late, &fixture.counters), CONN_WAIT_SOON);
+    cr_assert_eq(conn_step(&fixture.conn, late, &fixture.context), CONN_WAIT_SOON);
     cr_assert_eq(fixture.conn.progress_msec, 100 * 1000);
     conn_fixture_finish(&fixture);
 }
@@ -217,7 +218,7 @@ Test(conn_data, is_when_the_time_of_a_greeting_begins)
     net_chatter(fixture.pair.client, 1);
     net_wait(fixture.conn.fd, POLLIN);
     uint64_t before = clock_now();
-    conn_step(&fixture.conn, CONN_FIXTURE_START + 100 * CONN_FIXTURE_SECOND, &fixture.counters);
+    conn_step(&fixture.conn, CONN_FIXTURE_START + 100 * CONN_FIXTURE_SECOND, &fixture.context);
     uint64_t took = clock_now() - before;
     cr_assert_gt(fixture.counters.greeting_usec, 0);
     cr_assert_leq(fixture.counters.greeting_usec, took);
@@ -249,12 +250,12 @@ ParameterizedTest(struct slow_greeting *greeting, conn_data,
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_DATA);
     net_chatter(fixture.pair.client, 1);
     net_wait(fixture.conn.fd, POLLIN);
-    next = conn_step(&fixture.conn, CONN_FIXTURE_START + greeting->spoke_usec, &fixture.counters);
+    next = conn_step(&fixture.conn, CONN_FIXTURE_START + greeting->spoke_usec, &fixture.context);
     cr_assert_eq(next, CONN_WAIT_WRITE);
     while (next == CONN_WAIT_WRITE) {
         cr_assert_gt(recv(fixture.pair.client, bytes, sizeof(bytes), 0), 0);
         next =
-            conn_step(&fixture.conn, CONN_FIXTURE_START + greeting->ended_usec, &fixture.counters);
+            conn_step(&fixture.conn, CONN_FIXTURE_START + greeting->ended_usec, &fixture.context);
     }
     cr_assert_eq(fixture.counters.greeting_usec, greeting->took_usec);
     free(fixture.greeting.bytes);

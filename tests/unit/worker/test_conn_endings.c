@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "greetd/base/cleanup.h"
+#include "greetd/journal/record.h"
 #include "greetd/metrics/result.h"
 #include "greetd/worker/conn.h"
 #include "support/conn_fixture.h"
@@ -51,7 +52,7 @@ Test(conn_endings, a_reset_before_the_greeting_is_a_reset)
     net_reset(fixture.pair.client);
     net_wait(fixture.pair.server, POLLIN);
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_CLOSE);
-    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    struct connection_record record = conn_fixture_finish(&fixture);
     cr_assert_eq(record.result, RESULT_RESET);
     cr_assert_eq(record.bytes_acked, 0);
     cr_assert_eq(fixture.counters.greeted, 0);
@@ -64,7 +65,7 @@ Test(conn_endings, a_reset_amid_the_greeting_is_a_reset)
     stop_midway(&fixture, net_tcp_pair());
     net_reset(fixture.pair.client);
     cr_assert_eq(conn_fixture_step_while(&fixture, CONN_WAIT_WRITE), CONN_CLOSE);
-    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    struct connection_record record = conn_fixture_finish(&fixture);
     cr_assert_eq(record.result, RESULT_RESET);
     cr_assert_lt(record.bytes_acked, HUGE_SIZE);
     cr_assert_eq(fixture.counters.greeted, 0);
@@ -90,7 +91,7 @@ Test(conn_endings, a_reset_before_every_byte_was_acknowledged_is_a_reset)
     conn_fixture_greet_reluctant(&fixture);
     net_reset(fixture.pair.client);
     cr_assert_eq(conn_fixture_step_while(&fixture, CONN_WAIT_ACKNOWLEDGEMENT), CONN_CLOSE);
-    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    struct connection_record record = conn_fixture_finish(&fixture);
     cr_assert_eq(record.result, RESULT_RESET);
     cr_assert_eq(record.bytes, fixture.greeting.size);
     cr_assert_lt(record.bytes_acked, record.bytes);
@@ -112,7 +113,7 @@ ParameterizedTest(int *type, conn_endings, a_local_client_that_never_read_got_no
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
     close(fixture.pair.client);
     cr_assert_eq(conn_fixture_step_while(&fixture, CONN_WAIT_CLOSE), CONN_CLOSE);
-    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    struct connection_record record = conn_fixture_finish(&fixture);
     cr_assert_eq(record.result, RESULT_RESET);
     cr_assert_eq(record.bytes_acked, 0);
 }
@@ -124,7 +125,7 @@ Test(conn_endings, a_local_client_that_went_midway_has_not_acknowledged_the_rest
     stop_midway(&fixture, net_local_pair(SOCK_STREAM));
     close(fixture.pair.client);
     cr_assert_eq(conn_fixture_step_while(&fixture, CONN_WAIT_WRITE), CONN_CLOSE);
-    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    struct connection_record record = conn_fixture_finish(&fixture);
     cr_assert_eq(record.result, RESULT_RESET);
     cr_assert_eq(record.bytes_acked, 0);
     free(fixture.greeting.bytes);
@@ -136,7 +137,7 @@ Test(conn_endings, an_empty_record_is_not_the_end_of_stream)
     char text[64];
 
     conn_fixture_set(&fixture, net_local_pair(SOCK_SEQPACKET), conn_fixture_hello());
-    fixture.settings.records = true;
+    fixture.socket.type = SOCK_SEQPACKET;
     cr_assert_eq(send(fixture.pair.client, "", 0, 0), 0);
     cr_assert_eq(send(fixture.pair.client, "x", 1, 0), 1);
     enum conn_next next = conn_fixture_begin(&fixture);
@@ -156,7 +157,7 @@ Test(conn_endings, records_are_as_large_as_the_socket_takes)
     size_t n = 0;
 
     conn_fixture_set(&fixture, net_local_pair(SOCK_SEQPACKET), net_long_greeting(200 * 1000));
-    fixture.settings.records = true;
+    fixture.socket.type = SOCK_SEQPACKET;
     setsockopt(fixture.pair.server, SOL_SOCKET, SO_SNDBUF, &(int){8192}, sizeof(int));
     enum conn_next next = conn_fixture_begin(&fixture);
     while (n < fixture.greeting.size) {
@@ -182,7 +183,7 @@ Test(conn_endings, a_client_that_reads_nothing_times_out)
     fixture.conn.unacknowledged = (uint32_t)net_outstanding(fixture.conn.fd);
 
     cr_assert_eq(conn_expire(&fixture.conn, CONN_FIXTURE_START), CONN_CLOSE);
-    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    struct connection_record record = conn_fixture_finish(&fixture);
     cr_assert_eq(record.result, RESULT_TIMEOUT);
     cr_assert_lt(record.bytes_acked, record.bytes);
     free(fixture.greeting.bytes);
@@ -225,7 +226,7 @@ Test(conn_endings, a_client_that_acknowledges_nothing_more_is_unconfirmed)
     cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_ACKNOWLEDGEMENT);
     fixture.conn.progressed = false;
     cr_assert_eq(conn_expire(&fixture.conn, CONN_FIXTURE_START), CONN_CLOSE);
-    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    struct connection_record record = conn_fixture_finish(&fixture);
     cr_assert_eq(record.result, RESULT_UNCONFIRMED);
     cr_assert_eq(record.bytes, fixture.greeting.size);
     cr_assert_lt(record.bytes_acked, record.bytes);
@@ -250,8 +251,8 @@ Test(conn_endings, a_client_that_acknowledges_late_has_time_to_close)
     while (net_outstanding(fixture.conn.fd) > 0)
         (void)recv(fixture.pair.client, (char[4096]){0}, 4096, MSG_DONTWAIT);
     cr_assert_eq(conn_expire(&fixture.conn, now), CONN_WAIT_CLOSE);
-    cr_assert_eq(conn_deadline_usec(&fixture.conn), now + fixture.settings.linger_usec);
-    cr_assert_eq(conn_expire(&fixture.conn, now + fixture.settings.linger_usec), CONN_CLOSE);
+    cr_assert_eq(conn_deadline_usec(&fixture.conn), now + fixture.config.settings.linger_usec);
+    cr_assert_eq(conn_expire(&fixture.conn, now + fixture.config.settings.linger_usec), CONN_CLOSE);
     cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
     free(fixture.greeting.bytes);
 }
@@ -270,7 +271,7 @@ Test(conn_endings, let_go_after_the_linger_with_all_acknowledged_is_delivered)
 
 /* Tells a story while the other end acknowledges nothing, whose socket stays open meanwhile.
  * Returns whether it was so, and *RET_ACKED is what the kernel counted. */
-static bool tell_of_reluctant(struct logger_log_connection *ret_record, uint64_t *ret_acked)
+static bool tell_of_reluctant(struct connection_record *ret_record, uint64_t *ret_acked)
 {
     struct conn_fixture fixture;
 
@@ -287,7 +288,7 @@ static bool tell_of_reluctant(struct logger_log_connection *ret_record, uint64_t
 
 Test(conn_endings, the_bytes_acknowledged_are_those_that_the_kernel_counts)
 {
-    struct logger_log_connection record;
+    struct connection_record record;
     uint64_t acked;
 
     NET_WAIT_UNTIL(tell_of_reluctant(&record, &acked));
@@ -323,7 +324,7 @@ Test(conn_endings, let_go_amid_the_greeting_is_partial)
     struct conn_fixture fixture;
 
     stop_midway(&fixture, net_tcp_pair());
-    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    struct connection_record record = conn_fixture_finish(&fixture);
     cr_assert_eq(record.result, RESULT_PARTIAL);
     cr_assert_gt(record.bytes, 0);
     cr_assert_leq(record.bytes_acked, record.bytes);

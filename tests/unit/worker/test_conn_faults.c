@@ -12,10 +12,12 @@
 
 #include "greetd/base/cleanup.h"
 #include "greetd/base/clock.h"
+#include "greetd/journal/record.h"
 #include "greetd/metrics/result.h"
 #include "support/acceptor_fixture.h"
 #include "support/descriptors.h"
 #include "support/fake_logger.h"
+#include "support/fake_prometheus.h"
 
 #define GREETING_SIZE 40
 
@@ -120,7 +122,7 @@ static struct seen go_on_until_told(struct acceptor_fixture *a, int *client)
     uint64_t now_usec = ACCEPTOR_FIXTURE_START;
     struct seen seen = {0};
 
-    for (int left = NET_BOUND_MSEC; last_status.n == 0; left--) {
+    for (int left = NET_BOUND_MSEC; fake_logger.n == 0; left--) {
         cr_assert_gt(left, 0, "the client is never done with");
         cr_assert_eq(acceptor_fixture_run_once(a, now_usec), 0);
         if (*client >= 0)
@@ -140,12 +142,12 @@ static struct seen go_on_until_told(struct acceptor_fixture *a, int *client)
  */
 static void check_outcome(const struct seen *seen, const struct greeting *greeting)
 {
-    const struct logger_log_connection *record = &last_status.records[0];
+    const struct connection_record *record = &fake_logger.records[0];
     bool harmless = fault.struck == 0 || fault.error == EINTR || fault.error == EAGAIN ||
                     fault.call == CALL_ACCEPT || fault.call == CALL_EPOLL_CTL ||
                     (fault.call == CALL_SEND && fault.error != ECONNRESET);
 
-    cr_assert_eq(last_status.n, 1);
+    cr_assert_eq(fake_logger.n, 1);
     cr_assert_leq(record->bytes_acked, record->bytes);
     cr_assert_leq(seen->size, record->bytes);
     if (harmless) {
@@ -173,7 +175,7 @@ static bool live_once(void)
 
     memset(bytes, 'x', sizeof(bytes));
     fault.n = fault.struck = 0;
-    last_status.n = last_status.n_errors = 0;
+    fake_logger.n = fake_logger.n_errors = 0;
     fault.error = 0;
     acceptor_fixture_open(&a, 1, 2);
     a.snapshot_fixture.greetings[0] = (struct greeting){
@@ -182,8 +184,8 @@ static bool live_once(void)
         .pieces = made_up ? &piece : NULL,
         .n_pieces = made_up,
     };
-    a.clients.newest->listeners[0].settings.greet_on_data = on_data;
-    a.clients.newest->listeners[0].settings.data_timeout_usec = USEC_INFINITY;
+    a.snapshot_fixture.configs[0].settings.greet_on = on_data ? GREET_ON_DATA : GREET_ON_CONNECT;
+    a.snapshot_fixture.configs[0].settings.data_timeout_usec = USEC_INFINITY;
     int client = snapshot_fixture_connect(&a.snapshot_fixture, 0);
     cr_assert_eq(send(client, "hello", 5, MSG_NOSIGNAL), 5);
     fault.error = error;
@@ -195,7 +197,7 @@ static bool live_once(void)
     cr_assert_leq(a.clients.touched, 1);
 
     safe_close(client);
-    close(a.acceptor.epoll_fd);
+    close(a.context.epoll_fd);
     acceptor_fixture_close(&a);
     cr_assert_eq(descriptors_count(), before);
     return fault.struck > 0;
@@ -250,5 +252,5 @@ Test(conn_faults, a_byte_at_a_time_is_as_good_as_all_at_once, .timeout = 60)
 {
     fault.dribble = true;
     cr_assert_not(live_once());
-    cr_assert_eq(last_status.records[0].bytes, GREETING_SIZE);
+    cr_assert_eq(fake_logger.records[0].bytes, GREETING_SIZE);
 }

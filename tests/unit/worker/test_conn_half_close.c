@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "greetd/base/cleanup.h"
+#include "greetd/journal/record.h"
 #include "greetd/metrics/result.h"
 #include "greetd/worker/conn.h"
 #include "support/conn_fixture.h"
@@ -78,7 +79,7 @@ Test(conn_half_close, followed_by_a_reset_is_a_reset)
     net_reset(fixture.pair.client);
     net_wait(fixture.conn.fd, 0);
     NET_WAIT_UNTIL(conn_fixture_step(&fixture) == CONN_CLOSE);
-    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    struct connection_record record = conn_fixture_finish(&fixture);
     cr_assert_eq(record.result, RESULT_RESET);
     cr_assert_lt(record.bytes_acked, record.bytes);
     free(fixture.greeting.bytes);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Greetings that are made up for each client, sent to clients who take them at once or not. */
+/* Greetings that are rendered for each client, sent to clients that take them at once or not. */
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
@@ -8,9 +8,11 @@
 #include <string.h>
 
 #include "greetd/base/cleanup.h"
+#include "greetd/journal/record.h"
 #include "greetd/metrics/result.h"
 #include "greetd/worker/conn.h"
 #include "support/conn_fixture.h"
+#include "support/fake_prometheus.h"
 #include "support/fake_send.h"
 #include "support/net.h"
 
@@ -19,29 +21,26 @@
 TestSuite(conn_rendering, .timeout = 60);
 
 /* The value of $metrics; the greeting is this and the number of the connection. */
-static struct variable_text metrics;
-static struct render render;
-
-/* SIZE bytes at CONTEXT. */
 struct text {
     const char *bytes;
     size_t size;
 };
 
-static size_t write_text(void *context, char *buffer, size_t size)
+static const struct text *metrics_text;
+
+static size_t write_text(char *buffer, size_t size)
 {
-    const struct text *text = context;
-    size_t n = text->size < size ? text->size : size - 1;
+    size_t n = metrics_text->size < size ? metrics_text->size : size - 1;
 
     if (size > 0) {
-        memcpy(buffer, text->bytes, n);
+        memcpy(buffer, metrics_text->bytes, n);
         buffer[n] = '\0';
     }
-    return text->size;
+    return metrics_text->size;
 }
 
-/* A client that is told all of TEXT, whatever it holds, and its number, which is 7. */
-static void set(struct conn_fixture *fixture, struct net_pair pair, struct text *text)
+/* Sets up a client that is greeted with all of VALUE, whatever it holds, and its number, 7. */
+static void set(struct conn_fixture *fixture, struct net_pair pair, const struct text *value)
 {
     struct greeting *greeting = NULL;
     struct diagnostics diagnostics = DIAGNOSTICS_NULL;
@@ -51,16 +50,15 @@ static void set(struct conn_fixture *fixture, struct net_pair pair, struct text 
                  0);
     conn_fixture_set(fixture, pair, *greeting);
     free(greeting);
-    metrics = (struct variable_text){.write = write_text, .context = text};
-    render = (struct render){.metrics = metrics};
-    fixture->settings.render = &render;
+    metrics_text = value;
+    fake_prometheus = write_text;
 }
 
 static void unset(struct conn_fixture *fixture)
 {
     free(fixture->greeting.bytes);
     free(fixture->greeting.pieces);
-    render_deinit(&render);
+    render_deinit(&fixture->context.render);
 }
 
 static struct text huge_text(void)
@@ -68,11 +66,13 @@ static struct text huge_text(void)
     return (struct text){.bytes = net_long_greeting(HUGE).bytes, .size = HUGE};
 }
 
-/* Another client is greeted meanwhile, so that nothing of the first one's greeting is left where it
- * was made up. */
-static void use_rendering_otherwise(void)
+/* Another client is greeted meanwhile, so that nothing of the first greeting is left in the buffer.
+ */
+static void overwrite_render(struct conn_fixture *fixture)
 {
-    memset(render.bytes, '-', render.capacity);
+    struct render *render = &fixture->context.render;
+
+    memset(render->bytes, '-', render->capacity);
 }
 
 static struct net_pair pair_of_kind(int kind)
@@ -101,7 +101,7 @@ ParameterizedTest(int *kind, conn_rendering, is_sent_at_once_if_the_kernel_takes
     close(fixture.pair.client);
     cr_assert_eq(conn_fixture_step_while(&fixture, CONN_WAIT_CLOSE), CONN_CLOSE);
 
-    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    struct connection_record record = conn_fixture_finish(&fixture);
     cr_assert_eq(record.result, RESULT_DELIVERED);
     cr_assert_eq(record.bytes, 8);
     cr_assert_eq(record.number, 7);
@@ -135,10 +135,10 @@ ParameterizedTest(int *kind, conn_rendering, is_kept_for_a_slow_reader, .timeout
     struct conn_fixture fixture;
 
     set(&fixture, pair_of_kind(*kind), &text);
-    fixture.settings.records = *kind == SOCK_SEQPACKET;
+    fixture.socket.type = *kind;
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_WRITE);
     cr_assert(fixture.conn.has_unsent);
-    use_rendering_otherwise();
+    overwrite_render(&fixture);
     for (size_t n = 0; n < HUGE + 3;) {
         size_t left = HUGE + 3 - n, piece = left < 65536 ? left : 65536;
 
@@ -157,7 +157,7 @@ ParameterizedTest(int *kind, conn_rendering, is_kept_for_a_slow_reader, .timeout
 
     close(fixture.pair.client);
     cr_assert_eq(conn_fixture_step_while(&fixture, CONN_WAIT_CLOSE), CONN_CLOSE);
-    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    struct connection_record record = conn_fixture_finish(&fixture);
     cr_assert_eq(record.result, RESULT_DELIVERED);
     cr_assert_eq(record.bytes, HUGE + 3);
     cr_assert_eq(record.number, 7);
@@ -174,7 +174,7 @@ Test(conn_rendering, is_kept_while_the_kernel_has_no_memory)
     set(&fixture, net_tcp_pair(), &text);
     send_error = ENOBUFS;
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
-    use_rendering_otherwise();
+    overwrite_render(&fixture);
     cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_SOON);
     cr_assert(fixture.conn.has_unsent);
     send_error = 0;
@@ -196,7 +196,7 @@ Test(conn_rendering, is_freed_with_a_client_that_goes_in_the_middle)
     net_reset(fixture.pair.client);
     net_wait(fixture.conn.fd, POLLIN);
     cr_assert_eq(conn_fixture_step(&fixture), CONN_CLOSE);
-    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    struct connection_record record = conn_fixture_finish(&fixture);
     cr_assert_eq(record.result, RESULT_RESET);
     cr_assert_eq(record.number, 7);
     cr_assert_not(fixture.conn.has_unsent);
@@ -204,21 +204,15 @@ Test(conn_rendering, is_freed_with_a_client_that_goes_in_the_middle)
     free((char *)text.bytes);
 }
 
-static size_t write_endless(void *context, char *buffer, size_t size)
-{
-    (void)context, (void)buffer, (void)size;
-    return UINT32_MAX;
-}
-
-Test(conn_rendering, is_an_error_if_it_can_not_be_made_up)
+Test(conn_rendering, is_an_error_if_it_can_not_be_rendered)
 {
     struct text text = {"", 0};
     struct conn_fixture fixture;
 
     set(&fixture, net_tcp_pair(), &text);
-    render.metrics.write = write_endless;
+    fake_prometheus = fake_prometheus_endless;
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_CLOSE);
-    struct logger_log_connection record = conn_fixture_finish(&fixture);
+    struct connection_record record = conn_fixture_finish(&fixture);
     cr_assert_eq(record.result, RESULT_ERROR);
     cr_assert_eq(record.bytes, 0);
     unset(&fixture);

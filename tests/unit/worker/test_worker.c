@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "greetd/base/clock.h"
+#include "greetd/worker/context.h"
 #include "support/logger_options.h"
 #include "support/net.h"
 #include "support/snapshot_fixture.h"
@@ -25,15 +26,16 @@ static void prepare(struct fixture *fixture, size_t n_bindings, size_t capacity)
     snapshot_fixture_open(&fixture->snapshot_fixture, n_bindings);
     sink_init(&fixture->sink, open("/dev/null", O_WRONLY | O_CLOEXEC));
     fixture->shared = (struct worker_shared){
-        .n_workers = 1,
-        .accept.changed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-        .accept.max_connections = capacity,
+        .changed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+        .max_connections = capacity,
     };
-    cr_assert_eq(metrics_init(&fixture->shared.accept.metrics, 1), 0);
-    cr_assert_eq(logger_start(&fixture->shared.logger, &fixture->sink, 1, &LOGGER_EVERYTHING), 0);
+    cr_assert_eq(metrics_new(&fixture->shared.metrics, 1), 0);
+    cr_assert_eq(logger_start(&fixture->shared.logger, &fixture->sink, fixture->shared.metrics,
+                              &LOGGER_EVERYTHING),
+                 0);
     cr_assert_eq(worker_init(&fixture->worker, 0, capacity,
                              snapshot_fixture_generation(&fixture->snapshot_fixture,
-                                                         &fixture->shared.accept.metrics),
+                                                         fixture->shared.metrics),
                              &fixture->shared),
                  0);
     cr_assert_eq(worker_state(&fixture->worker), WORKER_STARTING);
@@ -45,13 +47,13 @@ static void await_state(struct fixture *fixture, enum worker_state state)
     eventfd_t n;
 
     while (worker_state(&fixture->worker) < state) {
-        net_wait(fixture->shared.accept.changed_fd, POLLIN);
-        (void)eventfd_read(fixture->shared.accept.changed_fd, &n);
+        net_wait(fixture->shared.changed_fd, POLLIN);
+        (void)eventfd_read(fixture->shared.changed_fd, &n);
     }
     cr_assert_eq(worker_state(&fixture->worker), state);
 }
 
-static int fill_record(struct fixture *fixture, enum worker_message_kind kind)
+static int post(struct fixture *fixture, enum worker_message_kind kind)
 {
     return worker_post(&fixture->worker, (struct worker_message){.kind = kind});
 }
@@ -67,18 +69,18 @@ static void start(struct fixture *fixture, size_t n_bindings, size_t capacity)
 static struct metrics_sums join(struct fixture *fixture)
 {
     cr_assert_eq(pthread_join(fixture->worker.thread, NULL), 0);
-    struct metrics_sums sums = metrics_sum(&fixture->shared.accept.metrics);
+    struct metrics_sums sums = metrics_sum(fixture->shared.metrics);
     worker_deinit(&fixture->worker);
     cr_assert_eq(logger_stop(fixture->shared.logger, USEC_INFINITY), 0);
-    metrics_deinit(&fixture->shared.accept.metrics);
-    close(fixture->shared.accept.changed_fd);
+    metrics_free(fixture->shared.metrics);
+    close(fixture->shared.changed_fd);
     snapshot_fixture_close(&fixture->snapshot_fixture);
     return sums;
 }
 
 static uint64_t n_accepted(struct fixture *fixture)
 {
-    return metrics_sum(&fixture->shared.accept.metrics).accepted;
+    return metrics_sum(fixture->shared.metrics).accepted;
 }
 
 Test(worker, greets_whoever_comes)
@@ -88,7 +90,7 @@ Test(worker, greets_whoever_comes)
     start(&fixture, 2, 8);
     for (size_t i = 0; i < 20; i++)
         snapshot_fixture_read_hello(net_connect(&fixture.snapshot_fixture.addresses[i % 2]));
-    cr_assert_eq(fill_record(&fixture, WORKER_QUIT), 0);
+    cr_assert_eq(post(&fixture, WORKER_QUIT), 0);
     struct metrics_sums sums = join(&fixture);
     cr_assert_eq(sums.accepted, 20);
     cr_assert_eq(sums.ended, 20);
@@ -107,7 +109,7 @@ Test(worker, greets_those_who_came_before_it)
     cr_assert_eq(worker_start(&fixture.worker), 0);
     for (size_t i = 0; i < 40; i++)
         snapshot_fixture_read_hello(clients[i]);
-    cr_assert_eq(fill_record(&fixture, WORKER_QUIT), 0);
+    cr_assert_eq(post(&fixture, WORKER_QUIT), 0);
     cr_assert_eq(join(&fixture).greeted, 40);
 }
 
@@ -123,7 +125,7 @@ Test(worker, gives_all_of_a_huge_greeting)
     cr_assert_eq(net_read_to_end(client, bytes, SNAPSHOT_FIXTURE_HUGE),
                  (ssize_t)SNAPSHOT_FIXTURE_HUGE);
     close(client);
-    cr_assert_eq(fill_record(&fixture, WORKER_STOP), 0);
+    cr_assert_eq(post(&fixture, WORKER_STOP), 0);
     await_state(&fixture, WORKER_ENDED);
     cr_assert_eq(join(&fixture).bytes_sent, SNAPSHOT_FIXTURE_HUGE);
     free(bytes);
@@ -135,7 +137,7 @@ Test(worker, leaves_the_queue_to_the_next_process)
 
     prepare(&fixture, 1, 8);
     snapshot_fixture_hand_on(&fixture.snapshot_fixture);
-    cr_assert_eq(fill_record(&fixture, WORKER_STOP), 0);
+    cr_assert_eq(post(&fixture, WORKER_STOP), 0);
     cr_assert_eq(worker_start(&fixture.worker), 0);
     await_state(&fixture, WORKER_ENDED);
     int client = snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
@@ -152,7 +154,7 @@ Test(worker, empties_the_queue_before_it_ends)
     prepare(&fixture, 1, 128);
     for (size_t i = 0; i < 100; i++)
         clients[i] = snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
-    cr_assert_eq(fill_record(&fixture, WORKER_STOP), 0);
+    cr_assert_eq(post(&fixture, WORKER_STOP), 0);
     cr_assert_eq(worker_start(&fixture.worker), 0);
     for (size_t i = 0; i < 100; i++)
         snapshot_fixture_read_hello(clients[i]);
@@ -165,11 +167,11 @@ Test(worker, drains_until_the_last_client_has_gone)
     struct fixture fixture;
 
     prepare(&fixture, 1, 8);
-    fixture.worker.clients.newest->listeners[0].settings.linger_usec = USEC_INFINITY;
+    fixture.snapshot_fixture.configs[0].settings.linger_usec = USEC_INFINITY;
     cr_assert_eq(worker_start(&fixture.worker), 0);
     int client = net_connect(&fixture.snapshot_fixture.addresses[0]);
     NET_WAIT_UNTIL(n_accepted(&fixture) == 1);
-    cr_assert_eq(fill_record(&fixture, WORKER_STOP), 0);
+    cr_assert_eq(post(&fixture, WORKER_STOP), 0);
     await_state(&fixture, WORKER_DRAINING);
     snapshot_fixture_read_hello(client);
     await_state(&fixture, WORKER_ENDED);
@@ -187,9 +189,9 @@ Test(worker, quits_with_whomever_it_holds)
     int client = net_connect(&fixture.snapshot_fixture.addresses[0]);
     net_wait(client, POLLIN);
     snapshot_fixture_hand_on(&fixture.snapshot_fixture);
-    cr_assert_eq(fill_record(&fixture, WORKER_STOP), 0);
+    cr_assert_eq(post(&fixture, WORKER_STOP), 0);
     await_state(&fixture, WORKER_DRAINING);
-    cr_assert_eq(fill_record(&fixture, WORKER_QUIT), 0);
+    cr_assert_eq(post(&fixture, WORKER_QUIT), 0);
     await_state(&fixture, WORKER_ENDED);
     struct metrics_sums sums = join(&fixture);
     cr_assert_eq(sums.accepted, 1);
@@ -231,7 +233,7 @@ Test(worker, refuses_a_message_when_its_mailbox_is_full)
 
     prepare(&fixture, 1, 8);
     for (int i = 0; i < 1000 && r == 0; i++)
-        r = fill_record(&fixture, WORKER_STOP);
+        r = post(&fixture, WORKER_STOP);
     cr_assert_eq(r, -EAGAIN);
     cr_assert_eq(worker_start(&fixture.worker), 0);
     await_state(&fixture, WORKER_ENDED);
@@ -243,11 +245,11 @@ Test(worker, leaves_nothing_behind_if_it_never_started)
     struct fixture fixture;
 
     prepare(&fixture, 2, 8);
-    int epoll_fd = fixture.worker.epoll_fd, mailbox_fd = fixture.worker.mailbox_fd;
+    int epoll_fd = fixture.worker.context.epoll_fd, mailbox_fd = fixture.worker.mailbox_fd;
     worker_deinit(&fixture.worker);
-    metrics_deinit(&fixture.shared.accept.metrics);
     cr_assert_eq(fcntl(epoll_fd, F_GETFD), -1);
     cr_assert_eq(fcntl(mailbox_fd, F_GETFD), -1);
     cr_assert_eq(logger_stop(fixture.shared.logger, USEC_INFINITY), 0);
+    metrics_free(fixture.shared.metrics);
     snapshot_fixture_close(&fixture.snapshot_fixture);
 }

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The log entries of a start and of a reload: where clients are accepted, and which parts of the
+ * configuration have no effect. Only for the main thread. */
+
+#include "greetd/base/diagnostics.h"
+#include "greetd/config/config.h"
+#include "greetd/journal/logger.h"
+#include "greetd/listen/snapshot.h"
+#include "greetd/listen/sockets.h"
+
+/* Returns the options of the log in the [Log] settings of CONFIG. */
+struct logger_options announce_options(const struct config *config);
+
+/* Logs the address of each listener of SNAPSHOT that is not in BEFORE (NULL: of all). */
+void announce_listening(struct logger *logger, const struct snapshot *snapshot,
+                        const struct snapshot *before);
+
+/* Logs that the server no longer listens on ADDRESS. */
+void announce_closed(struct logger *logger, const char *address);
+
+/* Logs each line of DIAGNOSTICS of sockets_open(): stored sockets that can't be used. */
+void announce_unusable(struct logger *logger, const struct diagnostics *diagnostics);
+
+/* Logs that systemd does not keep all sockets for the next process, if that is so. */
+void announce_not_kept(struct logger *logger, const struct sockets *sockets);
+
+/* Logs which sections and settings of CONFIG have no effect on SOCKETS. */
+void announce_unused(struct logger *logger, const struct config *config,
+                     const struct sockets *sockets);
+
+/* Logs which settings of CONFIG differ from those that the process has STARTED with and need a
+ * restart. */
+void announce_needs_restart(struct logger *logger, const struct config *started,
+                            const struct config *config);

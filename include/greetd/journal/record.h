@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The record of one finished connection: what the log says of it. Workers make records, the log
+ * thread writes them. */
+
+#include <stdint.h>
+
+#include "greetd/metrics/result.h"
+#include "greetd/net/peer.h"
+
+struct connection_record {
+    const char *listener; /* borrowed until logger_stop() */
+    struct peer peer;
+    uint64_t number;             /* GREETD_CONNECTION= */
+    uint64_t ended_usec;         /* CLOCK_MONOTONIC */
+    uint64_t duration_usec;      /* since accept(2) */
+    uint64_t bytes, bytes_acked; /* given to the kernel, acknowledged by the client's end */
+    const char *reason;          /* GREETD_REASON=, static text; NULL unless refused */
+    enum result result;
+};

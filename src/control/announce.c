@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/control/announce.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "greetd/base/clock.h"
+#include "greetd/journal/catalog.h"
+#include "greetd/net/address.h"
+
+struct logger_options announce_options(const struct config *config)
+{
+    const struct log_settings *log = config_log(config);
+
+    return (struct logger_options){
+        .connections = log->connections,
+        .level = (int)log->level,
+        .limit = {.interval_usec = log->rate_limit_interval_usec, .burst = log->rate_limit_burst},
+    };
+}
+
+void announce_listening(struct logger *logger, const struct snapshot *snapshot,
+                        const struct snapshot *before)
+{
+    char address[ADDRESS_TEXT_MAX];
+
+    for (size_t i = 0; i < snapshot->n; i++) {
+        const struct binding *binding = &snapshot->bindings[i];
+
+        if (!before || !snapshot_has(before, binding->listener))
+            logger_log_listening(logger, binding_name(binding),
+                                 address_format(&binding->listener->address, address));
+    }
+}
+
+static void log_ignored_addresses(struct logger *logger, const struct config_listener *listener)
+{
+    const struct address_list *list = &listener->addresses;
+
+    for (size_t i = 0; i < list->n; i++)
+        if (list->origins[i])
+            logger_log(logger, LOG_NOTICE, MESSAGE_ID_SETTING_UNUSED,
+                       "%s: ListenStream=%s has no effect: systemd passed the sockets",
+                       list->origins[i], list->texts[i]);
+}
+
+/* Logs the settings about listening that the socket units decide. */
+static void log_ignored_listening(struct logger *logger, const struct config *config)
+{
+    const char *backlog = config_server_origin(config, "Backlog");
+
+    if (backlog)
+        logger_log(logger, LOG_NOTICE, MESSAGE_ID_SETTING_UNUSED,
+                   "%s: Backlog= has no effect: systemd passed the sockets", backlog);
+    log_ignored_addresses(logger, config_default_listener(config));
+    for (size_t i = 0; i < config_n_listeners(config); i++)
+        log_ignored_addresses(logger, config_listener_at(config, i));
+}
+
+void announce_unused(struct logger *logger, const struct config *config,
+                     const struct sockets *sockets)
+{
+    for (size_t i = 0; i < config_n_listeners(config); i++) {
+        const struct config_listener *listener = config_listener_at(config, i);
+
+        if (!sockets_use(sockets, listener))
+            logger_log(logger, LOG_WARNING, MESSAGE_ID_SETTING_UNUSED,
+                       "No socket is named %s: [Listener %s] is not used", listener->name,
+                       listener->name);
+    }
+    if (sockets->inherited)
+        log_ignored_listening(logger, config);
+    else if (config_server(config)->idle_exit_usec != USEC_INFINITY)
+        logger_log(logger, LOG_NOTICE, MESSAGE_ID_SETTING_UNUSED,
+                   "%s: IdleExitSec= has no effect: systemd passed no socket",
+                   config_server_origin(config, "IdleExitSec"));
+}
+
+void announce_unusable(struct logger *logger, const struct diagnostics *diagnostics)
+{
+    for (size_t i = 0; i < diagnostics->n_lines; i++)
+        logger_log(logger, LOG_WARNING, MESSAGE_ID_SOCKET_UNUSABLE, "%s", diagnostics->lines[i]);
+}
+
+void announce_not_kept(struct logger *logger, const struct sockets *sockets)
+{
+    size_t n = sockets->snapshot->n;
+
+    if (sockets->n_not_kept > 0)
+        logger_log(logger, LOG_WARNING, MESSAGE_ID_SOCKETS_NOT_KEPT,
+                   "systemd keeps %zu of %zu sockets over a restart: "
+                   "FileDescriptorStoreMax= is too small",
+                   n - sockets->n_not_kept, n);
+}
+
+void announce_closed(struct logger *logger, const char *address)
+{
+    logger_log(logger, LOG_INFO, MESSAGE_ID_NOT_LISTENING, "Server no longer listens on %s",
+               address);
+}
+
+static void log_if_changed(struct logger *logger, const char *name, uint64_t before, uint64_t after)
+{
+    char number[sizeof("18446744073709551615")];
+
+    if (after == before)
+        return;
+    snprintf(number, sizeof(number), "%" PRIu64, before);
+    logger_log(logger, LOG_NOTICE, MESSAGE_ID_NEEDS_RESTART,
+               "%s= stays at %s until the next restart", name, before > 0 ? number : "auto");
+}
+
+void announce_needs_restart(struct logger *logger, const struct config *started,
+                            const struct config *config)
+{
+    const struct server_settings *before = config_server(started), *after = config_server(config);
+
+    log_if_changed(logger, "Workers", before->workers, after->workers);
+    log_if_changed(logger, "MaxConnections", before->max_connections, after->max_connections);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* A definition of prometheus_format() that takes the place of the library's, so that a test decides
+ * the value of $metrics. For one source of a program. */
+
+#include <stdlib.h>
+
+#include "greetd/metrics/prometheus.h"
+
+static inline size_t fake_prometheus_empty(char *buffer, size_t size)
+{
+    if (size > 0)
+        buffer[0] = '\0';
+    return 0;
+}
+
+static size_t (*fake_prometheus)(char *buffer, size_t size) = fake_prometheus_empty;
+
+size_t prometheus_format(char *buffer, size_t size, const struct metrics *metrics)
+{
+    (void)metrics;
+    return fake_prometheus(buffer, size);
+}
+
+/* A text that no memory has room for. */
+static inline size_t fake_prometheus_endless(char *buffer, size_t size)
+{
+    (void)buffer;
+    (void)size;
+    return (size_t)UINT32_MAX;
+}
