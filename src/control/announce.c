@@ -76,7 +76,7 @@ void announce_unused(struct logger *logger, const struct config *config,
                    config_server_origin(config, "IdleExitSec"));
 }
 
-void announce_unusable(struct logger *logger, const struct diagnostics *diagnostics)
+static void log_unusable(struct logger *logger, const struct diagnostics *diagnostics)
 {
     for (size_t i = 0; i < diagnostics->n_lines; i++)
         logger_log(logger, LOG_WARNING, MESSAGE_ID_SOCKET_UNUSABLE, "%s", diagnostics->lines[i]);
@@ -117,4 +117,13 @@ void announce_needs_restart(struct logger *logger, const struct config *started,
 
     log_if_changed(logger, "Workers", before->workers, after->workers);
     log_if_changed(logger, "MaxConnections", before->max_connections, after->max_connections);
+}
+
+void announce_start(struct logger *logger, const struct config *config,
+                    const struct sockets *sockets, const struct diagnostics *diagnostics)
+{
+    log_unusable(logger, diagnostics);
+    announce_listening(logger, sockets->snapshot, NULL);
+    announce_unused(logger, config, sockets);
+    announce_not_kept(logger, sockets);
 }

@@ -286,18 +286,10 @@ static void stop_watching(struct control *control)
     status_deinit(&control->status);
 }
 
-static void announce_start(const struct control *control)
-{
-    announce_unusable(control->logger, &control->opening);
-    announce_listening(control->logger, control->sockets.snapshot, NULL);
-    announce_unused(control->logger, control->config, &control->sockets);
-    announce_not_kept(control->logger, &control->sockets);
-}
-
 /* Starts the workers and runs the event loop. Returns the exit status. */
 static int serve(struct control *control)
 {
-    announce_start(control);
+    announce_start(control->logger, control->config, &control->sockets, &control->opening);
     int r = pool_start(&control->pool, control->sockets.snapshot,
                        settings(control)->max_connections, control->metrics, control->logger);
     if (r >= 0)

@@ -8,10 +8,10 @@
 
 #include "greetd/base/clock.h"
 
-/* How often to look, and for how long: on nearly all paths a handshake is over by then, and a
- * client that never answers must not hold up the end. */
-#define HANDSHAKE_LOOK_USEC 20000
-#define HANDSHAKE_MAX_USEC  1000000
+/* The interval and the limit of the checks. On nearly all paths a handshake is over by then, and a
+ * client that never answers must not delay the stop. */
+#define HANDSHAKE_CHECK_USEC 20000
+#define HANDSHAKE_MAX_USEC   1000000
 
 #define ANY_PORT UINT_MAX
 
@@ -20,13 +20,13 @@ static bool is_leaving(const struct listener *listener, const struct snapshot *a
     return !listener->handed_on && !(after && snapshot_has(after, listener));
 }
 
-/* The port of both families is in the same place. */
+/* The port is at the same offset in both families. */
 static uint16_t port_of(const struct listener *listener)
 {
     return ntohs(listener->address.in.sin_port);
 }
 
-/* Whether a socket of FAMILY with PORT (ANY_PORT: any) is to be closed. */
+/* Whether a socket of FAMILY with PORT (ANY_PORT: any) is about to be closed. */
 static bool port_leaves(const struct snapshot *before, const struct snapshot *after, int family,
                         unsigned port)
 {
@@ -40,7 +40,7 @@ static bool port_leaves(const struct snapshot *before, const struct snapshot *af
     return false;
 }
 
-/* TABLE is described in proc_pid_net(5) and proc_net_tcp.rst of the kernel. */
+/* Whether TABLE has a pending handshake at such a socket (proc_net_tcp.rst of the kernel). */
 static bool table_has(const char *table, const struct snapshot *before,
                       const struct snapshot *after, int family)
 {
@@ -69,7 +69,7 @@ bool handshake_pending(const struct snapshot *before, const struct snapshot *aft
            table_has("/proc/self/net/tcp6", before, after, AF_INET6);
 }
 
-static void look(struct handshake *handshake)
+static void check(struct handshake *handshake)
 {
     uint64_t now_usec = clock_now();
 
@@ -78,7 +78,7 @@ static void look(struct handshake *handshake)
         handshake->over(handshake->userdata);
         return;
     }
-    (void)sd_event_source_set_time(handshake->timer, now_usec + HANDSHAKE_LOOK_USEC);
+    (void)sd_event_source_set_time(handshake->timer, now_usec + HANDSHAKE_CHECK_USEC);
     (void)sd_event_source_set_enabled(handshake->timer, SD_EVENT_ONESHOT);
 }
 
@@ -86,7 +86,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *p)
 {
     (void)source;
     (void)usec;
-    look(p);
+    check(p);
     return 0;
 }
 
@@ -111,5 +111,5 @@ void handshake_await(struct handshake *handshake, const struct snapshot *before,
     handshake->deadline_usec = clock_now() + HANDSHAKE_MAX_USEC;
     handshake->over = over;
     handshake->userdata = userdata;
-    look(handshake);
+    check(handshake);
 }

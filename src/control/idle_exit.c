@@ -3,28 +3,28 @@
 
 #include "greetd/base/clock.h"
 
-/* Not sooner after the start than this. systemd gives a socket up that has started its service 20
- * times in 2 s (TriggerLimitIntervalSec=, TriggerLimitBurst= in systemd.socket(5)), and from
- * version 255 on makes its clients wait after 15 times in 2 s (PollLimitBurst=). A process that
- * stays for 200 ms is started at most 10 times in 2 s. */
+/* The least time from the start to the exit. systemd fails a socket that has started its service 20
+ * times in 2 s (TriggerLimitIntervalSec=, TriggerLimitBurst= in systemd.socket(5)). From version
+ * 255 on it also makes clients wait after 15 times in 2 s (PollLimitBurst=). A process that stays
+ * for 200 ms is started at most 10 times in 2 s. */
 #define IDLE_EXIT_STAY_USEC 200000
 
-/* When to look again, while there are clients. */
-static uint64_t look_again_usec(const struct idle_exit *idle_exit, uint64_t now_usec)
+/* Returns when to check again while there are clients. */
+static uint64_t next_check_usec(const struct idle_exit *idle_exit, uint64_t now_usec)
 {
     return usec_add(now_usec, idle_exit->timeout_usec > IDLE_EXIT_STAY_USEC
                                   ? idle_exit->timeout_usec
                                   : IDLE_EXIT_STAY_USEC);
 }
 
-/* When it is time to leave, if nobody comes; if there are clients, when to look again. */
+/* Returns when to exit without a further client, or when to check again while there are clients. */
 static uint64_t due_usec(const struct idle_exit *idle_exit, uint64_t now_usec)
 {
     uint64_t since_usec = pool_idle_since(idle_exit->pool);
     uint64_t least_usec = idle_exit->started_usec + IDLE_EXIT_STAY_USEC;
 
     if (since_usec == USEC_INFINITY)
-        return look_again_usec(idle_exit, now_usec);
+        return next_check_usec(idle_exit, now_usec);
     uint64_t due = usec_add(since_usec, idle_exit->timeout_usec);
     return due > least_usec ? due : least_usec;
 }
@@ -74,7 +74,7 @@ void idle_exit_pool_changed(struct idle_exit *idle_exit)
         return;
     }
     pool_post(idle_exit->pool, WORKER_RESUME);
-    /* A client may be in a queue that nobody can accept for want of descriptors. */
+    /* A client may wait in a queue because descriptors are short. */
     arm_not_before(idle_exit, now_usec + IDLE_EXIT_STAY_USEC);
 }
 

@@ -6,9 +6,9 @@
 #include "greetd/base/clock.h"
 #include "greetd/journal/catalog.h"
 
-/* How often in WatchdogSec= the workers are looked at. One that has little processor time may miss
- * a look or two and is well in time for the next. */
-#define WATCHDOG_LOOKS 4
+/* How many checks there are in WatchdogSec=. A worker with little processor time may miss one or
+ * two and is in time for the next. */
+#define WATCHDOG_CHECKS 4
 
 static void notify_watchdog(struct watchdog *watchdog, uint64_t now_usec)
 {
@@ -18,13 +18,13 @@ static void notify_watchdog(struct watchdog *watchdog, uint64_t now_usec)
     pool_ping(watchdog->pool);
 }
 
-/* One look before systemd loses its patience, so that the journal says whom it is about. */
+/* Logs one check before the timeout of systemd, so that the journal names the worker. */
 static void log_stuck_worker(struct watchdog *watchdog, unsigned worker, uint64_t now_usec)
 {
     uint64_t stuck_usec = now_usec - watchdog->notified_usec;
 
     if (watchdog->logged_stuck ||
-        stuck_usec < watchdog->timeout_usec / WATCHDOG_LOOKS * (WATCHDOG_LOOKS - 1))
+        stuck_usec < watchdog->timeout_usec / WATCHDOG_CHECKS * (WATCHDOG_CHECKS - 1))
         return;
     watchdog->logged_stuck = true;
     logger_log(watchdog->logger, LOG_CRIT, MESSAGE_ID_WORKER_STUCK,
@@ -33,7 +33,7 @@ static void log_stuck_worker(struct watchdog *watchdog, unsigned worker, uint64_
                worker, (double)stuck_usec / 1e6);
 }
 
-static int on_look(sd_event_source *source, uint64_t usec, void *p)
+static int on_check(sd_event_source *source, uint64_t usec, void *p)
 {
     struct watchdog *watchdog = p;
     uint64_t now_usec = clock_now();
@@ -44,7 +44,7 @@ static int on_look(sd_event_source *source, uint64_t usec, void *p)
         notify_watchdog(watchdog, now_usec);
     else
         log_stuck_worker(watchdog, stuck, now_usec);
-    int r = sd_event_source_set_time(source, now_usec + watchdog->timeout_usec / WATCHDOG_LOOKS);
+    int r = sd_event_source_set_time(source, now_usec + watchdog->timeout_usec / WATCHDOG_CHECKS);
     return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
@@ -60,8 +60,8 @@ int watchdog_start(struct watchdog *watchdog, sd_event *event, struct pool *pool
     watchdog->timeout_usec = timeout_usec;
     notify_watchdog(watchdog, clock_now());
     return sd_event_add_time(event, &watchdog->timer, CLOCK_MONOTONIC,
-                             watchdog->notified_usec + timeout_usec / WATCHDOG_LOOKS,
-                             timeout_usec / WATCHDOG_LOOKS / 8, on_look, watchdog);
+                             watchdog->notified_usec + timeout_usec / WATCHDOG_CHECKS,
+                             timeout_usec / WATCHDOG_CHECKS / 8, on_check, watchdog);
 }
 
 void watchdog_deinit(struct watchdog *watchdog)

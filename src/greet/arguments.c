@@ -6,7 +6,9 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "greet/output.h"
 #include "greetd/base/cleanup.h"
 #include "greetd/base/parse.h"
 
@@ -49,12 +51,12 @@ static const struct option options[] = {
     {0},
 };
 
-/* Options that mean something in one mode only. */
+/* Options that have a meaning in one mode only. */
 static const struct {
     int option;
     const char *name;
     enum arguments_action action;
-} modal[] = {
+} mode_options[] = {
     {'q', "--quiet", ARGUMENTS_PROBE},
     {OPTION_EXPLAIN, "--explain", ARGUMENTS_PROBE},
     {'n', "-n", ARGUMENTS_LOAD},
@@ -65,34 +67,40 @@ static const struct {
     {OPTION_PID, "--pid", ARGUMENTS_LOAD},
 };
 
-/* While it is being read. */
-struct reader {
+/* The state while parsing. */
+struct parser {
     struct arguments arguments;
-    unsigned seen; /* a bit for each of modal[] */
+    unsigned seen; /* a bit for each of mode_options[] */
 };
 
-static int log_stuck_worker(const char *what, const char *why)
+static int suggest_help(void)
 {
-    fprintf(stderr, "greet: %s: %s\nTry 'greet --help'.\n", what, why);
+    fputs("Try 'greet --help'.\n", stderr);
     return -EINVAL;
 }
 
-static int read_number(uint64_t *ret, const char *name, uint64_t max)
+static int refuse(const char *option, const char *reason)
 {
-    char why[80];
+    output_error("%s: %s", option, reason);
+    return suggest_help();
+}
+
+static int read_number(uint64_t *ret, const char *option, uint64_t max)
+{
+    char reason[80];
 
     if (parse_unsigned(ret, optarg, 1, max) >= 0)
         return 0;
-    snprintf(why, sizeof(why), "needs a number from 1 to %" PRIu64, max);
-    return log_stuck_worker(name, why);
+    snprintf(reason, sizeof(reason), "needs a number from 1 to %" PRIu64, max);
+    return refuse(option, reason);
 }
 
-static int read_time(uint64_t *ret, const char *name, uint64_t min)
+static int read_time(uint64_t *ret, const char *option, uint64_t min)
 {
     uint64_t usec;
 
     if (parse_timespan(&usec, optarg) < 0 || usec < min)
-        return log_stuck_worker(name, "needs a span of time such as 500ms or 1min 30s");
+        return refuse(option, "needs a span of time such as 500ms or 1min 30s");
     *ret = usec;
     return 0;
 }
@@ -117,8 +125,8 @@ static int read_pid(struct arguments *arguments)
     return r;
 }
 
-/* Options without an argument, and those whose text is taken as it is. */
-static int read_plain(struct arguments *arguments, int option)
+/* Sets an option without an argument, or with one that is not parsed here. */
+static int set_plain(struct arguments *arguments, int option)
 {
     switch (option) {
     case 'e':
@@ -142,13 +150,12 @@ static int read_plain(struct arguments *arguments, int option)
     case OPTION_JSON:
         arguments->json = true;
         return 0;
-    default: /* getopt_long(3) has said what is wrong */
-        fputs("Try 'greet --help'.\n", stderr);
-        return -EINVAL;
+    default: /* getopt_long(3) has printed the error */
+        return suggest_help();
     }
 }
 
-static int read_option(struct arguments *arguments, int option)
+static int set_option(struct arguments *arguments, int option)
 {
     switch (option) {
     case 't':
@@ -164,64 +171,63 @@ static int read_option(struct arguments *arguments, int option)
     case OPTION_PID:
         return read_pid(arguments);
     default:
-        return read_plain(arguments, option);
+        return set_plain(arguments, option);
     }
 }
 
-static unsigned modal_bit(int option)
+static unsigned mode_bit(int option)
 {
-    for (size_t i = 0; i < ELEMENTSOF(modal); i++)
-        if (modal[i].option == option)
+    for (size_t i = 0; i < ELEMENTSOF(mode_options); i++)
+        if (mode_options[i].option == option)
             return 1U << i;
     return 0;
 }
 
-static int check_modal(const struct reader *reader)
+static int check_mode(const struct parser *parser)
 {
-    for (size_t i = 0; i < ELEMENTSOF(modal); i++)
-        if ((reader->seen & 1U << i) && modal[i].action != reader->arguments.action)
-            return log_stuck_worker(modal[i].name, modal[i].action == ARGUMENTS_LOAD
-                                                       ? "has no meaning without --load"
-                                                       : "has no meaning with --load");
+    for (size_t i = 0; i < ELEMENTSOF(mode_options); i++)
+        if ((parser->seen & 1U << i) && mode_options[i].action != parser->arguments.action)
+            return refuse(mode_options[i].name, mode_options[i].action == ARGUMENTS_LOAD
+                                                    ? "has no meaning without --load"
+                                                    : "has no meaning with --load");
     return 0;
 }
 
-/* What can be checked only when all options are known. */
-static int complete(struct reader *reader)
+/* Checks and completes the options once all are known. */
+static int complete(struct parser *parser)
 {
-    struct arguments *arguments = &reader->arguments;
+    struct arguments *arguments = &parser->arguments;
 
-    int r = check_modal(reader);
+    int r = check_mode(parser);
     if (r < 0)
         return r;
     if (arguments->expect && arguments->expect_file)
-        return log_stuck_worker("--expect", "can't be combined with --expect-file");
+        return refuse("--expect", "can't be combined with --expect-file");
     if (arguments->action == ARGUMENTS_LOAD && arguments->send) {
         r = parse_size(&arguments->send_size, arguments->send);
         if (r < 0 || arguments->send_size > SSIZE_MAX)
-            return log_stuck_worker("--send",
-                                    "with --load it needs a number of bytes such as 4096 or 4K");
+            return refuse("--send", "with --load it needs a number of bytes such as 4096 or 4K");
     }
     if (arguments->concurrent > arguments->connections)
         arguments->concurrent = (uint32_t)arguments->connections;
     return 0;
 }
 
-/* Reads all options. Returns 1 if one of them is all there is to do. */
-static int read_options(struct reader *reader, int argc, char **argv)
+/* Reads all options. Returns 1 at --help or --version, which stop the parsing. */
+static int read_options(struct parser *parser, int argc, char **argv)
 {
     int option;
 
     while ((option = getopt_long(argc, argv, "e:t:s:qn:c:h", options, NULL)) >= 0) {
         int r = 1;
 
-        reader->seen |= modal_bit(option);
+        parser->seen |= mode_bit(option);
         if (option == 'h')
-            reader->arguments.action = ARGUMENTS_HELP;
+            parser->arguments.action = ARGUMENTS_HELP;
         else if (option == OPTION_VERSION)
-            reader->arguments.action = ARGUMENTS_VERSION;
+            parser->arguments.action = ARGUMENTS_VERSION;
         else
-            r = read_option(&reader->arguments, option);
+            r = set_option(&parser->arguments, option);
         if (r != 0)
             return r;
     }
@@ -230,7 +236,7 @@ static int read_options(struct reader *reader, int argc, char **argv)
 
 int arguments_parse(struct arguments *ret, int argc, char **argv)
 {
-    struct reader reader = {.arguments = {
+    struct parser parser = {.arguments = {
                                 .action = ARGUMENTS_PROBE,
                                 .address = ARGUMENTS_ADDRESS_DEFAULT,
                                 .timeout_usec = TIMEOUT_USEC_DEFAULT,
@@ -239,16 +245,29 @@ int arguments_parse(struct arguments *ret, int argc, char **argv)
                             }};
     int r;
 
-    optind = 0; /* so that it can be called again: getopt(3), Notes */
-    r = read_options(&reader, argc, argv);
+    optind = 0; /* restarts the scan: getopt(3), Notes */
+    r = read_options(&parser, argc, argv);
     if (r == 0) {
         if (optind < argc)
-            reader.arguments.address = argv[optind++];
-        r = optind < argc ? log_stuck_worker(argv[optind], "one address is all there may be")
-                          : complete(&reader);
+            parser.arguments.address = argv[optind++];
+        r = optind < argc ? refuse(argv[optind], "one address is all there may be")
+                          : complete(&parser);
     }
     if (r < 0)
         return r;
-    *ret = reader.arguments;
+    *ret = parser.arguments;
     return 0;
+}
+
+int arguments_compile(struct greeting **ret, const char *text, const char *option)
+{
+    const char *why;
+    size_t offset;
+
+    int r = greeting_new_from_text(ret, text, &why, &offset);
+    if (r == -EINVAL)
+        output_error("%s: bad escape at byte %zu; %s", option, offset + 1, why);
+    else if (r < 0)
+        output_error("%s: %s", option, strerror(-r));
+    return r;
 }

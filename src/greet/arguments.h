@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* The command line. */
+/* The command line of greet. All text is borrowed from argv; only the main thread parses it. */
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "greetd/greeting/greeting.h"
 
 #define ARGUMENTS_ADDRESS_DEFAULT "127.0.0.1:12345"
 
@@ -16,7 +18,6 @@ enum arguments_action {
     ARGUMENTS_VERSION,
 };
 
-/* All text is argv's. */
 struct arguments {
     enum arguments_action action;
     const char *address;
@@ -24,18 +25,22 @@ struct arguments {
     uint64_t timeout_usec;
 
     /* ARGUMENTS_PROBE */
-    const char *send; /* NULL or text with the escapes of a greeting */
+    const char *send; /* NULL, or text with the escapes of a greeting */
     bool quiet, explain;
 
     /* ARGUMENTS_LOAD */
     uint64_t connections;
     uint32_t concurrent;
-    uint64_t rate; /* per second; 0: none was given */
+    uint64_t rate; /* per second; 0: no --rate */
     uint64_t send_size;
     uint64_t hold_usec;
     bool json;
-    pid_t pid; /* 0: none was given */
+    pid_t pid; /* 0: no --pid */
 };
 
-/* Reads the command line. Returns 0, or -EINVAL after saying on stderr what is wrong. */
+/* Parses the command line. Returns 0, or prints an error and returns -EINVAL with RET untouched. */
 int arguments_parse(struct arguments *ret, int argc, char **argv);
+
+/* Compiles TEXT, the argument of OPTION, as greeting_new_from_text() does, and prints any error.
+ * Returns 0 with *RET the caller's, or a negative errno. */
+int arguments_compile(struct greeting **ret, const char *text, const char *option);

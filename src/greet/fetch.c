@@ -3,22 +3,21 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "greet/dial.h"
+#include "greet/exchange.h"
 #include "greet/output.h"
 #include "greetd/base/cleanup.h"
 #include "greetd/base/clock.h"
 #include "greetd/base/parse.h"
 
-/* How long to wait for room in the queue of a Unix socket before asking again. */
+/* The pause before another connect(2) when the queue of a Unix socket is full. */
 #define RETRY_MSEC 1
 
-/* Prints a step and how long after the beginning it was. */
+/* Prints a step, and the time since this address was first tried. */
 static _printf_(2, 3) void explain(const struct fetch *fetch, const char *format, ...)
 {
     FILE *stream = fetch->options->explain;
@@ -29,7 +28,7 @@ static _printf_(2, 3) void explain(const struct fetch *fetch, const char *format
     va_start(list, format);
     vfprintf(stream, format, list);
     va_end(list);
-    fprintf(stream, " after %.1f ms\n", (double)(clock_now() - fetch->began_usec) / 1000);
+    fprintf(stream, " after %.1f ms\n", (double)(clock_now() - fetch->start_usec) / 1000);
     fflush(stream);
 }
 
@@ -48,22 +47,19 @@ static bool is_overdue(const struct fetch *fetch)
     return fetch->due_usec <= clock_now();
 }
 
-/* Waits for one of EVENTS, or with none for a moment, at most until the connection's time is over.
- * Returns those that came, or -ETIMEDOUT. */
+/* Waits for one of EVENTS, or for RETRY_MSEC without any, until the timeout at most. Returns the
+ * events, or a negative errno: -ETIMEDOUT, ... */
 static int wait_for(const struct fetch *fetch, short events)
 {
     struct pollfd poll_fd = {.fd = events ? fetch->fd : -1, .events = events};
 
     for (;;) {
-        uint64_t due = fetch->due_usec, now = clock_now(), left;
+        uint64_t now = clock_now();
         int n;
 
-        if (now >= due)
+        if (now >= fetch->due_usec)
             return -ETIMEDOUT;
-        left = (due - now - 1) / 1000 + 1;
-        if (!events)
-            left = RETRY_MSEC;
-        n = poll(&poll_fd, 1, left < INT_MAX ? (int)left : due == USEC_INFINITY ? -1 : INT_MAX);
+        n = poll(&poll_fd, 1, events ? exchange_wait_msec(fetch->due_usec, now) : RETRY_MSEC);
         if (n < 0 && errno != EINTR)
             return -errno;
         if (n > 0 || !events)
@@ -71,19 +67,19 @@ static int wait_for(const struct fetch *fetch, short events)
     }
 }
 
-/* Sends as much as there is room for. What the server has sent before it broke the connection off
- * is still read, so an error here is not the end yet. */
+/* Sends until it would block. After an error the bytes that the server sent before it can still be
+ * received. */
 static void send_more(struct fetch *fetch)
 {
     const struct fetch_options *options = fetch->options;
 
-    while (!fetch->broken && fetch->sent < options->send_size && !is_overdue(fetch)) {
-        ssize_t n = dial_send(fetch->fd, options->send ? options->send + fetch->sent : NULL,
-                              options->send_size - fetch->sent);
+    while (!fetch->send_error && fetch->sent < options->send_size && !is_overdue(fetch)) {
+        ssize_t n = exchange_send(fetch->fd, options->send ? options->send + fetch->sent : NULL,
+                                  options->send_size - fetch->sent);
         if (n == -EAGAIN)
             return;
         if (n < 0) {
-            fetch->broken = (int)n;
+            fetch->send_error = (int)n;
             explain(fetch, "sending failed: %s", strerror(-(int)n));
             return;
         }
@@ -92,11 +88,11 @@ static void send_more(struct fetch *fetch)
     }
 }
 
-static int start(struct fetch *fetch)
+static int start_connect(struct fetch *fetch)
 {
     int r;
 
-    while ((r = dial(&fetch->fd, &fetch->address, htonl(INADDR_ANY))) == -EAGAIN) {
+    while ((r = exchange_connect(&fetch->fd, &fetch->address, htonl(INADDR_ANY))) == -EAGAIN) {
         r = wait_for(fetch, 0);
         if (r < 0)
             return r;
@@ -121,11 +117,11 @@ static int try_address(struct fetch *fetch)
 {
     int r;
 
-    fetch->began_usec = clock_now();
-    fetch->due_usec = usec_add(fetch->began_usec, fetch->options->timeout_usec);
-    output_limit(fetch->options->timeout_usec);
+    fetch->start_usec = clock_now();
+    fetch->due_usec = usec_add(fetch->start_usec, fetch->options->timeout_usec);
+    output_set_timeout(fetch->options->timeout_usec);
     explain_address(fetch);
-    r = start(fetch);
+    r = start_connect(fetch);
     if (r >= 0)
         r = finish_connect(fetch);
     if (r < 0) {
@@ -149,15 +145,15 @@ int fetch_open(struct fetch *fetch, const struct fetch_options *options,
         r = try_address(fetch);
         if (r >= 0)
             return 0;
-        fetch_report(fetch, r, diagnostics);
+        fetch_add_error(fetch, r, diagnostics);
     }
     return r;
 }
 
-/* Waits until there may be something to read, and sends meanwhile. */
+/* Waits until there may be bytes to receive, and sends meanwhile. */
 static int wait_and_send(struct fetch *fetch)
 {
-    bool sending = !fetch->broken && fetch->sent < fetch->options->send_size;
+    bool sending = !fetch->send_error && fetch->sent < fetch->options->send_size;
     int events = wait_for(fetch, sending ? POLLIN | POLLOUT : POLLIN);
 
     if (events >= 0 && sending && (events & POLLOUT))
@@ -169,11 +165,11 @@ ssize_t fetch_read(struct fetch *fetch, char *buffer, size_t size)
 {
     int r = 0;
 
-    /* Time may have passed elsewhere, such as in writing what the last call has read. */
+    /* The caller may have used up the time, for example by writing the last bytes. */
     while (r >= 0 && !is_overdue(fetch)) {
         ssize_t n = recv(fetch->fd, buffer, size, 0);
 
-        if (n == 0 && fetch->broken == -ECONNRESET)
+        if (n == 0 && fetch->send_error == -ECONNRESET)
             return -ECONNRESET;
         if (n >= 0) {
             fetch->received += (uint64_t)n;
@@ -191,7 +187,7 @@ ssize_t fetch_read(struct fetch *fetch, char *buffer, size_t size)
     return r < 0 ? r : -ETIMEDOUT;
 }
 
-void fetch_report(const struct fetch *fetch, int error, struct diagnostics *diagnostics)
+void fetch_add_error(const struct fetch *fetch, int error, struct diagnostics *diagnostics)
 {
     char address[ADDRESS_TEXT_MAX], span[TIMESPAN_TEXT_MAX], after[48] = "";
     const char *missing = fetch->fd >= 0 ? "end of stream" : "connection";
@@ -200,15 +196,15 @@ void fetch_report(const struct fetch *fetch, int error, struct diagnostics *diag
     format_timespan(fetch->options->timeout_usec, span);
     if (fetch->received > 0)
         snprintf(after, sizeof(after), ", after %" PRIu64 " bytes", fetch->received);
-    /* Else the kernel has waited long enough for a sign of life. */
+    /* Before the timeout, -ETIMEDOUT is the kernel's: the server answers no packet. */
     if (error == -ETIMEDOUT && is_overdue(fetch))
         diagnostics_add(diagnostics, "%s: no %s within %s%s", address, missing, span, after);
     else
         diagnostics_add(diagnostics, "%s: %s%s", address, strerror(-error), after);
 }
 
-void fetch_deinit(struct fetch *fetch)
+void fetch_close(struct fetch *fetch)
 {
     fetch->fd = safe_close(fetch->fd);
-    output_limit(USEC_INFINITY);
+    output_set_timeout(USEC_INFINITY);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* One connection, step by step: each step can be printed as it happens. */
+/* One connection, in steps that wait and can be printed as they happen: connect, send, receive. The
+ * caller owns struct fetch; only the main thread uses it, because of output_set_timeout(). */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -13,36 +14,37 @@
 #include "greetd/net/address.h"
 
 struct fetch_options {
-    uint64_t timeout_usec; /* for each address, from connect to end of stream; UINT64_MAX: none */
-    const char *send;      /* borrowed, send_size bytes to send; NULL for as many zeros */
+    uint64_t timeout_usec; /* per address, from connect to end of stream; UINT64_MAX: none */
+    const char *send;      /* borrowed: send_size bytes; NULL: as many zeros */
     size_t send_size;
-    FILE *explain; /* borrowed, where the steps are printed; NULL: nowhere */
+    FILE *explain; /* borrowed: print each step here, or NULL */
 };
 
 struct fetch {
     const struct fetch_options *options; /* borrowed */
-    struct address address;              /* the one that is, or was last, tried */
+    struct address address;              /* the current or last one of the list */
     int fd;                              /* -1 if there is none */
-    uint64_t began_usec, due_usec;       /* CLOCK_MONOTONIC: the time that this address has */
+    uint64_t start_usec, due_usec;       /* CLOCK_MONOTONIC, for the current address */
     size_t sent;
     uint64_t received;
-    int broken; /* the negative errno that ended the sending but not yet the reading, or 0 */
+    int send_error; /* negative errno that ended sending but not receiving, or 0 */
 };
 
-/* Tries the addresses in their order until one can be connected to, and begins to send. Returns 0,
- * with a fetch that fetch_deinit() ends. Else the negative errno of the last one, with a line for
- * each address in DIAGNOSTICS, `ADDRESS: reason`; the fetch needs no end then. Each address sets
- * output_limit() to its time, and only fetch_deinit() removes it. */
+/* Tries the addresses in order until one accepts the connection, then starts to send. Returns 0,
+ * and fetch_close() must end the fetch. Otherwise returns the negative errno of the last address,
+ * with a line `ADDRESS: reason` for each address in DIAGNOSTICS, and nothing is left to close. Each
+ * address sets output_set_timeout() to its time; only fetch_close() removes it. */
 int fetch_open(struct fetch *fetch, const struct fetch_options *options,
                const struct resolve_list *list, struct diagnostics *diagnostics);
 
-/* Reads the next bytes, up to SIZE, waiting for them and sending meanwhile. Returns how many; 0 at
- * the end of stream; or a negative errno: -ETIMEDOUT when the time is over, -ECONNRESET, ... */
+/* Waits for the next bytes, and sends meanwhile. Returns how many of at most SIZE bytes were
+ * received; 0 at the end of stream; or a negative errno: -ETIMEDOUT at the timeout, -ECONNRESET,
+ * ... */
 ssize_t fetch_read(struct fetch *fetch, char *buffer, size_t size);
 
-/* Adds `ADDRESS: reason` with the bytes received so far, for the ERROR (negative) that fetch_read()
- * returned. */
-void fetch_report(const struct fetch *fetch, int error, struct diagnostics *diagnostics);
+/* Adds `ADDRESS: reason` and the number of bytes received to DIAGNOSTICS. ERROR is that of
+ * fetch_read(). */
+void fetch_add_error(const struct fetch *fetch, int error, struct diagnostics *diagnostics);
 
-/* Closes the connection. */
-void fetch_deinit(struct fetch *fetch);
+/* Closes the connection and removes the timeout. */
+void fetch_close(struct fetch *fetch);

@@ -2,7 +2,6 @@
 #include "greet/generator.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,19 +9,19 @@
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 
-#include "greet/dial.h"
-#include "greet/progress.h"
+#include "greet/exchange.h"
+#include "greet/output.h"
 #include "greetd/base/cleanup.h"
 #include "greetd/base/clock.h"
 #include "greetd/base/timeout_queue.h"
 
-/* Small, so that none waits long for its turn while the others are begun or read. */
+/* Small, so that no connection waits long while others start or receive. */
 #define EVENTS      32
 #define START_BATCH 32
 
 #define RETRY_USEC 1000
 
-/* Events of connections carry their index; the others are these. */
+/* An event carries the index of its connection, or one of these. */
 #define EVENT_SIGNAL UINT32_MAX
 #define EVENT_TIMER  (UINT32_MAX - 1)
 
@@ -30,8 +29,8 @@ enum state { STATE_FREE, STATE_RETRYING, STATE_WORKING, STATE_HOLDING };
 
 struct connection {
     struct timeout_entry entry; /* in the queue of its state */
-    uint64_t intended_usec;     /* when it should have begun */
-    uint64_t begun_usec;        /* when it did */
+    uint64_t intended_usec;     /* when it should have started */
+    uint64_t start_usec;        /* when it did */
     struct exchange exchange;
     enum state state;
     uint32_t next_free;
@@ -39,17 +38,17 @@ struct connection {
 
 struct generator {
     const struct generator_options *options;
-    struct generator_result *result;
+    struct load_result *result;
     struct progress progress;
     int epoll_fd, signal_fd, timer_fd;
     int error; /* negative errno that ends the run */
     unsigned sources;
-    uint64_t begun_usec;
-    uint64_t armed_usec; /* what the timer is set to */
-    uint64_t retry_usec; /* when to try the oldest of the retrying */
+    uint64_t start_usec;
+    uint64_t armed_usec; /* when the timer expires */
+    uint64_t retry_usec; /* when to retry the oldest connection in `retrying` */
     uint64_t started;
     uint32_t active; /* not STATE_FREE */
-    uint32_t free;   /* the first of a list, which ends at options->concurrent */
+    uint32_t free;   /* the head of the free list, which ends at options->concurrent */
     struct timeout_queue retrying, working, holding;
     struct connection *connections;
     char buffer[EXCHANGE_BUFFER_SIZE];
@@ -60,16 +59,16 @@ static uint32_t index_of(const struct generator *g, const struct connection *con
     return (uint32_t)(connection - g->connections);
 }
 
-static struct connection *longest_in(const struct timeout_queue *fifo)
+static struct connection *oldest_in(const struct timeout_queue *fifo)
 {
     struct timeout_entry *entry = timeout_queue_oldest(fifo);
 
     return entry ? (struct connection *)((char *)entry - offsetof(struct connection, entry)) : NULL;
 }
 
-/* Closes and frees its place. The server's FIN has come first unless the connection is lost, so it
- * is the server's side that stays in TIME-WAIT (RFC 9293, 3.6) and the local port can be used again
- * at once: an ordinary close(2) is enough, and does not spoil the end that is being measured. */
+/* Closes the connection and frees its slot. An ordinary close(2) is enough: unless the connection
+ * is lost, the server has sent its FIN first. Then the server's side stays in TIME-WAIT (RFC 9293,
+ * 3.6), and the local port is free at once. */
 static void release(struct generator *g, struct connection *connection)
 {
     connection->exchange.fd = safe_close(connection->exchange.fd);
@@ -82,14 +81,14 @@ static void release(struct generator *g, struct connection *connection)
 
 static void finish(struct generator *g, struct connection *connection, enum outcome outcome)
 {
-    struct generator_result *result = g->result;
+    struct load_result *result = g->result;
     uint64_t now = clock_now();
 
     result->outcomes[outcome]++;
     result->finished++;
-    result->spent_usec = now - g->begun_usec;
+    result->duration_usec = now - g->start_usec;
     if (outcome == OUTCOME_OK)
-        histogram_add(&result->usec, now - connection->intended_usec);
+        histogram_add(&result->latency_usec, now - connection->intended_usec);
 
     if (outcome == OUTCOME_OK && g->options->hold_usec > 0) {
         connection->state = STATE_HOLDING;
@@ -99,8 +98,8 @@ static void finish(struct generator *g, struct connection *connection, enum outc
     }
 }
 
-/* Edge-triggered: what can be read is read to its end each time, and a connection that is held
- * after its end of stream causes no more events. */
+/* Edge-triggered: each step reads until it would block, and a connection that is held after its end
+ * of stream causes no more events. */
 static int watch(struct generator *g, int fd, uint32_t index, uint32_t events)
 {
     struct epoll_event event = {.events = events | EPOLLET, .data.u32 = index};
@@ -108,7 +107,8 @@ static int watch(struct generator *g, int fd, uint32_t index, uint32_t events)
     return epoll_ctl(g->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-/* The queue of a Unix socket is full, and nothing tells when that ends. One asks for all. */
+/* The queue of a Unix socket is full, and no event reports its end. Only the oldest connection is
+ * retried, on behalf of all. */
 static void retry_later(struct generator *g, struct connection *connection, uint64_t now)
 {
     g->retry_usec = now + RETRY_USEC;
@@ -118,35 +118,35 @@ static void retry_later(struct generator *g, struct connection *connection, uint
     timeout_queue_push(&g->retrying, &connection->entry, now);
 }
 
-static void connect_one(struct generator *g, struct connection *connection, uint64_t now)
+static void try_connect(struct generator *g, struct connection *connection, uint64_t now)
 {
     uint32_t index = index_of(g, connection);
-    in_addr_t from = g->sources > 1 ? dial_source(index % g->sources) : htonl(INADDR_ANY);
-    int r = dial(&connection->exchange.fd, &g->options->address, from);
+    in_addr_t from = g->sources > 1 ? exchange_source(index % g->sources) : htonl(INADDR_ANY);
+    int r = exchange_connect(&connection->exchange.fd, &g->options->address, from);
 
     if (r == -EAGAIN) {
         retry_later(g, connection, now);
         return;
     }
-    if (r < 0 && !dial_error_is_local(r)) {
-        finish(g, connection, outcome_from_errno(-r));
+    if (r < 0 && !exchange_error_is_local(r)) {
+        finish(g, connection, outcome_from_error(r));
         return;
     }
     connection->state = STATE_WORKING;
     timeout_queue_push(&g->working, &connection->entry, now);
     if (r >= 0)
         r = watch(g, connection->exchange.fd, index,
-                  g->options->plan.send_size > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
+                  g->options->send_size > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
     if (r < 0)
         g->error = r;
 }
 
-/* When the next connection should begin; now, unless there is a rate. */
+/* When the next connection should start: now, unless there is a rate. */
 static uint64_t next_start(const struct generator *g, uint64_t now)
 {
     if (g->options->rate == 0)
         return now;
-    return g->begun_usec + g->started * 1000000 / g->options->rate;
+    return g->start_usec + g->started * 1000000 / g->options->rate;
 }
 
 static bool can_start(const struct generator *g)
@@ -160,9 +160,9 @@ static bool is_done(const struct generator *g)
            (g->started == g->options->connections && g->active == 0);
 }
 
-/* Begins those whose time has come. Their latency counts from when they should have begun: if a
- * server that stands still keeps the generator from beginning more, the wait they would have had is
- * in the figures, and not left out by coordination with the server ("coordinated omission"). */
+/* Starts the connections that are due. Latency counts from when a connection should have started: a
+ * stalled server delays later starts, and their wait must appear in the figures ("coordinated
+ * omission"). */
 static void start_due(struct generator *g)
 {
     for (unsigned i = 0; i < START_BATCH && can_start(g) && !is_done(g); i++) {
@@ -172,11 +172,14 @@ static void start_due(struct generator *g)
         if (intended > now)
             return;
         g->free = connection->next_free;
-        *connection =
-            (struct connection){.exchange.fd = -1, .intended_usec = intended, .begun_usec = now};
+        *connection = (struct connection){
+            .intended_usec = intended,
+            .start_usec = now,
+            .exchange = {.fd = -1, .comparison.expected = g->options->expected},
+        };
         g->active++;
         g->started++;
-        connect_one(g, connection, now);
+        try_connect(g, connection, now);
     }
 }
 
@@ -192,7 +195,7 @@ static void step(struct generator *g, uint32_t index)
     connection = &g->connections[index];
     if (connection->state != STATE_WORKING)
         return;
-    outcome = exchange_step(&connection->exchange, &g->options->plan, g->buffer);
+    outcome = exchange_step(&connection->exchange, g->options->send_size, g->buffer);
     if (outcome != EXCHANGE_PENDING)
         finish(g, connection, outcome);
 }
@@ -201,11 +204,11 @@ static void retry(struct generator *g, uint64_t now)
 {
     struct connection *connection;
 
-    while (now >= g->retry_usec && !is_done(g) && (connection = longest_in(&g->retrying))) {
-        if (now >= usec_add(connection->begun_usec, g->options->timeout_usec))
+    while (now >= g->retry_usec && !is_done(g) && (connection = oldest_in(&g->retrying))) {
+        if (now >= usec_add(connection->start_usec, g->options->timeout_usec))
             finish(g, connection, OUTCOME_TIMEOUT);
         else
-            connect_one(g, connection, now);
+            try_connect(g, connection, now);
     }
 }
 
@@ -215,31 +218,27 @@ static void expire(struct generator *g)
     uint64_t now = clock_now();
 
     while (timeout_queue_deadline(&g->holding, options->hold_usec) <= now)
-        release(g, longest_in(&g->holding));
+        release(g, oldest_in(&g->holding));
     while (timeout_queue_deadline(&g->working, options->timeout_usec) <= now)
-        finish(g, longest_in(&g->working), OUTCOME_TIMEOUT);
+        finish(g, oldest_in(&g->working), OUTCOME_TIMEOUT);
     retry(g, now);
 }
 
-/* For epoll_wait(2): how long nothing is due, besides what the timer tells. */
+/* For epoll_wait(2): how long nothing is due except the next start, for which the timer is set. */
 static int wait_msec(const struct generator *g, uint64_t now)
 {
     uint64_t due = g->progress.due_usec;
 
-    if (longest_in(&g->retrying))
+    if (oldest_in(&g->retrying))
         due = usec_min(due, g->retry_usec);
     due = usec_min(due, timeout_queue_deadline(&g->working, g->options->timeout_usec));
     due = usec_min(due, timeout_queue_deadline(&g->holding, g->options->hold_usec));
-    if (due == USEC_INFINITY)
-        return -1;
-    if (due <= now)
-        return 0;
-    return (due - now) / 1000 < INT_MAX ? (int)((due - now - 1) / 1000 + 1) : INT_MAX;
+    return exchange_wait_msec(due, now);
 }
 
-/* A millisecond, the unit of epoll_wait(2), is too coarse for beginnings: to begin late would count
- * as the server's delay. */
-static void arm(struct generator *g, uint64_t usec)
+/* The milliseconds of epoll_wait(2) are too coarse for starts: a late start would count as latency
+ * of the server. */
+static void arm_timer(struct generator *g, uint64_t usec)
 {
     const struct itimerspec when = {
         .it_value = {.tv_sec = (time_t)(usec / 1000000), .tv_nsec = (long)(usec % 1000000 * 1000)}};
@@ -258,21 +257,21 @@ static void wait_and_step(struct generator *g)
     int n;
 
     if (start > now && start != USEC_INFINITY)
-        arm(g, start);
+        arm_timer(g, start);
     n = epoll_wait(g->epoll_fd, events, EVENTS, start <= now ? 0 : wait_msec(g, now));
     if (n < 0 && errno != EINTR)
         g->error = -errno;
-    /* None is stale: a descriptor has one event at most, and only its own step closes it here. */
+    /* No event is stale: each descriptor has at most one, and only its own step closes it. */
     for (int i = 0; i < n; i++)
         step(g, events[i].data.u32);
 }
 
 static void run(struct generator *g)
 {
-    const struct generator_result *result = g->result;
+    const struct load_result *result = g->result;
 
-    g->begun_usec = clock_now();
-    g->progress = progress_begin(g->options->terminal, g->options->connections);
+    g->start_usec = clock_now();
+    g->progress = progress_start(g->options->terminal, g->options->connections);
     while (!is_done(g)) {
         start_due(g);
         if (is_done(g))
@@ -282,18 +281,32 @@ static void run(struct generator *g)
         progress_print(&g->progress, result->finished,
                        result->finished - result->outcomes[OUTCOME_OK], g->active);
     }
-    progress_end(&g->progress);
+    progress_clear(&g->progress);
     g->result->unfinished = g->started - result->finished;
 }
 
-static int open_descriptors(struct generator *g)
+static sigset_t ending_signals(void)
 {
     sigset_t signals;
-    int r;
 
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
+    return signals;
+}
+
+void generator_block_signals(void)
+{
+    const sigset_t signals = ending_signals();
+
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+}
+
+static int open_descriptors(struct generator *g)
+{
+    const sigset_t signals = ending_signals();
+    int r;
+
     g->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (g->epoll_fd < 0)
         return -errno;
@@ -320,7 +333,7 @@ static void generator_free(struct generator *g)
 DEFINE_CLEANUP_FUNCTION(struct generator, generator_free)
 
 static int generator_new(struct generator **ret, const struct generator_options *options,
-                         struct generator_result *result)
+                         struct load_result *result)
 {
     _cleanup_(generator_freep) struct generator *g = calloc(1, sizeof(*g));
     int r;
@@ -330,7 +343,7 @@ static int generator_new(struct generator **ret, const struct generator_options 
     g->options = options;
     g->result = result;
     g->epoll_fd = g->signal_fd = g->timer_fd = -1;
-    g->sources = dial_sources(&options->address, options->concurrent);
+    g->sources = exchange_count_sources(&options->address, options->concurrent);
     timeout_queue_init(&g->retrying);
     timeout_queue_init(&g->working);
     timeout_queue_init(&g->holding);
@@ -348,12 +361,12 @@ static int generator_new(struct generator **ret, const struct generator_options 
     return 0;
 }
 
-int generator_run(const struct generator_options *options, struct generator_result *result)
+int generator_run(const struct generator_options *options, struct load_result *result)
 {
     _cleanup_(generator_freep) struct generator *g = NULL;
     int r;
 
-    *result = (struct generator_result){0};
+    *result = (struct load_result){0};
     r = generator_new(&g, options, result);
     if (r < 0)
         return r;

@@ -3,22 +3,18 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "greet/dial.h"
 #include "greet/fetch.h"
 #include "greet/generator.h"
-#include "greet/message.h"
 #include "greet/output.h"
-#include "greet/schedstat.h"
 
 #define SAMPLE_SIZE_MIN ((size_t)4096)
 
-/* Raises the limit to what is needed, beyond the hard one if that is permitted (getrlimit(2)). */
+/* Raises the limit of open files, and the hard limit too if permitted (getrlimit(2)). */
 static int raise_open_files(uint32_t concurrent)
 {
     rlim_t needed = (rlim_t)concurrent + GENERATOR_DESCRIPTORS;
@@ -32,12 +28,12 @@ static int raise_open_files(uint32_t concurrent)
                              .rlim_max = limit.rlim_max < needed ? needed : limit.rlim_max};
     if (setrlimit(RLIMIT_NOFILE, &raised) >= 0)
         return 0;
-    message("-c %" PRIu32 " needs %llu open files, but the limit is %llu (ulimit -Hn)", concurrent,
-            (unsigned long long)needed, (unsigned long long)limit.rlim_max);
+    output_error("-c %" PRIu32 " needs %llu open files, but the limit is %llu (ulimit -Hn)",
+                 concurrent, (unsigned long long)needed, (unsigned long long)limit.rlim_max);
     return -EMFILE;
 }
 
-/* Reads to the end of stream. On success what was received is in *RET, the caller's. */
+/* Reads to the end of stream. On success *RET has the bytes and is the caller's. */
 static int receive_sample(struct greeting **ret, struct fetch *fetch)
 {
     _cleanup_(greeting_freep) struct greeting *sample = calloc(1, sizeof(*sample));
@@ -67,8 +63,7 @@ static int receive_sample(struct greeting **ret, struct fetch *fetch)
     return 0;
 }
 
-/* The connection before the run. Returns an exit status; unless that is EXIT_STATUS_OK, it has been
- * said why. */
+/* Makes the connection before the run. On success *RET is the caller's. Prints each error. */
 static enum exit_status take_sample(struct greeting **ret, struct address *ret_address,
                                     const struct arguments *arguments,
                                     const struct resolve_list *list)
@@ -82,64 +77,49 @@ static enum exit_status take_sample(struct greeting **ret, struct address *ret_a
     if (r >= 0) {
         r = receive_sample(ret, &fetch);
         if (r < 0)
-            fetch_report(&fetch, r, &diagnostics);
-        fetch_deinit(&fetch);
+            fetch_add_error(&fetch, r, &diagnostics);
+        fetch_close(&fetch);
     }
     if (r < 0) {
-        message_report(&diagnostics);
-        return dial_exit_status(r);
+        output_errors(&diagnostics);
+        return exchange_exit_status(r);
     }
     *ret_address = fetch.address;
     return EXIT_STATUS_OK;
 }
 
-static enum exit_status worst_status(const struct generator_result *result)
+static enum exit_status print(const struct arguments *arguments, const struct load_summary *summary)
 {
-    enum exit_status worst = EXIT_STATUS_OK;
-
-    for (enum outcome i = 0; i < OUTCOMES; i++)
-        if (result->outcomes[i] > 0 && outcome_exit_status(i) > worst)
-            worst = outcome_exit_status(i);
-    return worst;
-}
-
-static enum exit_status print(const struct arguments *arguments, const struct output_load *load)
-{
-    const struct generator_result *result = load->result;
-    int r;
+    const struct load_result *result = summary->result;
 
     if (arguments->json)
-        output_json(stdout, load);
+        output_json(stdout, summary);
     else
-        output_text(stdout, load);
-    r = output_flush(stdout);
-    if (r < 0) {
-        message("Failed to write to standard output: %s", strerror(-r));
+        output_text(stdout, summary);
+    if (!output_flush())
         return EXIT_STATUS_UNABLE;
-    }
     if (result->outcomes[OUTCOME_NO_PORT] > 0)
-        message("%" PRIu64 " connections had no local port; see ip_local_port_range in ip(7)",
-                result->outcomes[OUTCOME_NO_PORT]);
-    return worst_status(result);
+        output_error("%" PRIu64 " connections had no local port; see ip_local_port_range in ip(7)",
+                     result->outcomes[OUTCOME_NO_PORT]);
+    return load_result_exit_status(result);
 }
 
-/* Reads the server's processor time, if it was asked for. */
+/* Reads the processor time of the server if there is a --pid. Prints an error. */
 static int read_server(struct schedstat *ret, pid_t pid)
 {
     int r = pid > 0 ? schedstat_read(ret, pid) : 0;
 
     if (r < 0)
-        message("Failed to read the processor time of process %d: %s", pid, strerror(-r));
+        output_error("Failed to read the processor time of process %d: %s", pid, strerror(-r));
     return r;
 }
 
 static enum exit_status run(const struct arguments *arguments,
-                            const struct generator_options *options,
-                            struct generator_result *result)
+                            const struct generator_options *options, struct load_result *result)
 {
     _cleanup_(schedstat_deinit) struct schedstat before = {0}, after = {0};
-    struct output_load load = {
-        .options = options, .result = result, .pid = arguments->pid, .server = &after};
+    struct load_summary summary = {
+        .address = &options->address, .result = result, .pid = arguments->pid, .server = &after};
     enum exit_status status;
     int r, error;
 
@@ -148,35 +128,25 @@ static enum exit_status run(const struct arguments *arguments,
     error = generator_run(options, result);
     r = read_server(&after, arguments->pid);
     if (r < 0)
-        load.pid = 0;
+        summary.pid = 0;
     schedstat_subtract(&after, &before);
 
-    status = print(arguments, &load);
+    status = print(arguments, &summary);
     if (error < 0)
-        message("The run was broken off: %s", strerror(-error));
+        output_error("The run failed: %s", strerror(-error));
     return error < 0 || r < 0 ? EXIT_STATUS_UNABLE : status;
-}
-
-/* From here on SIGINT and SIGTERM end the run, not the process. */
-static void block_signals(void)
-{
-    sigset_t signals;
-
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
 }
 
 enum exit_status load_run(const struct arguments *arguments, const struct resolve_list *list,
                           const struct greeting *expected)
 {
     _cleanup_(greeting_freep) struct greeting *sample = NULL;
-    _cleanup_free_ struct generator_result *result = calloc(1, sizeof(*result));
+    _cleanup_free_ struct load_result *result = calloc(1, sizeof(*result));
     struct generator_options options = {
         .address = list->addresses[0],
         .connections = arguments->connections,
         .concurrent = arguments->concurrent,
+        .send_size = arguments->send_size,
         .rate = arguments->rate,
         .timeout_usec = arguments->timeout_usec,
         .hold_usec = arguments->hold_usec,
@@ -184,7 +154,7 @@ enum exit_status load_run(const struct arguments *arguments, const struct resolv
     };
 
     if (!result) {
-        message("out of memory");
+        output_error("out of memory");
         return EXIT_STATUS_UNABLE;
     }
     if (raise_open_files(arguments->concurrent) < 0)
@@ -194,8 +164,7 @@ enum exit_status load_run(const struct arguments *arguments, const struct resolv
         if (status != EXIT_STATUS_OK)
             return status;
     }
-    options.plan = (struct exchange_plan){.greeting = expected ? expected : sample,
-                                          .send_size = arguments->send_size};
-    block_signals();
+    options.expected = expected ? expected : sample;
+    generator_block_signals();
     return run(arguments, &options, result);
 }

@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 
-/* greet: a client of greetd, a probe for monitoring, and a load generator. A reader goes on from
- * here to probe and fetch for one connection, to load, generator and exchange for many. */
+/* greet: a client of greetd, a probe for monitoring, and a load generator. Read probe and fetch
+ * next for one connection; load, generator and exchange for many. */
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "greet/arguments.h"
 #include "greet/load.h"
-#include "greet/message.h"
-#include "greet/outcome.h"
 #include "greet/output.h"
 #include "greet/probe.h"
 #include "greet/resolve.h"
@@ -33,11 +29,11 @@ static const char help[] =
     "  vsock:CID:PORT             a virtual machine or its host\n"
     "\n"
     "Options:\n"
-    "  -e, --expect=TEXT          the greeting has to be TEXT, with the escapes\n"
+    "  -e, --expect=TEXT          expect the greeting TEXT, with the escapes\n"
     "                             \\n \\r \\t \\\\ \\xHH as in Message= of greetd.conf\n"
-    "      --expect-file=FILE     the greeting has to be what is in FILE\n"
-    "  -t, --timeout=TIME         how long each address may take, from connecting to\n"
-    "                             the end of stream, such as 500ms (default 10s)\n"
+    "      --expect-file=FILE     expect the content of FILE\n"
+    "  -t, --timeout=TIME         time limit for each address, from connect to end of\n"
+    "                             stream, such as 500ms (default 10s)\n"
     "  -s, --send=TEXT            send TEXT, with the same escapes\n"
     "  -q, --quiet                don't print the greeting\n"
     "      --explain              print each step to standard error as it happens\n"
@@ -45,23 +41,23 @@ static const char help[] =
     "      --version              show the version\n"
     "\n"
     "With --load, make many connections and check every byte and the end of stream\n"
-    "of each. What they should receive is told by --expect or --expect-file, or else\n"
-    "by a first connection made before the run. At the end, print how many were right\n"
-    "and how many were lost, and how long they took from connecting to the end of\n"
-    "stream. Ctrl-C ends the run and prints what there is.\n"
-    "  -n, --connections=N        how many in all (default 1000)\n"
-    "  -c, --concurrent=N         how many at the same time (default 10)\n"
-    "      --rate=N               begin N per second; how long each took is then counted\n"
-    "                             from when it should have begun\n"
-    "  -s, --send=BYTES           each sends so many bytes before it reads\n"
-    "      --hold=TIME            keep each open for so long after the end of stream\n"
-    "      --pid=PID              tell the processor time that this process, the server,\n"
-    "                             uses per connection\n"
+    "of each. Without --expect or --expect-file, the expected greeting is that of a\n"
+    "first connection before the run. At the end, print how many connections were\n"
+    "right and how many were lost, and their latency from connect to end of stream.\n"
+    "Ctrl-C ends the run and prints the results so far.\n"
+    "  -n, --connections=N        number of connections (default 1000)\n"
+    "  -c, --concurrent=N         connections at the same time (default 10)\n"
+    "      --rate=N               start N connections per second, and measure\n"
+    "                             latency from when each should have started\n"
+    "  -s, --send=BYTES           each connection sends so many bytes before it reads\n"
+    "      --hold=TIME            hold each connection open after its end of stream\n"
+    "      --pid=PID              print the processor time per connection of PID, the\n"
+    "                             server\n"
     "      --json                 print one JSON object instead of text\n"
     "\n"
     "Exit status: 0 all is well, 1 not the greeting expected, 2 refused, unreachable,\n"
-    "timed out or reset, 3 bad command line or trouble on this machine. With --load the\n"
-    "worst that happened to any connection.\n"
+    "timed out or reset, 3 bad command line or trouble on this machine. With --load,\n"
+    "the worst status of all connections.\n"
     "\n"
     "Examples:\n"
     "  greet example.org:12345\n"
@@ -71,28 +67,21 @@ static const char help[] =
 
 static enum exit_status print(const char *text)
 {
-    int r;
-
     fputs(text, stdout);
-    r = output_flush(stdout);
-    if (r >= 0)
-        return EXIT_STATUS_OK;
-    message("Failed to write to standard output: %s", strerror(-r));
-    return EXIT_STATUS_UNABLE;
+    return output_flush() ? EXIT_STATUS_OK : EXIT_STATUS_UNABLE;
 }
 
-/* Compiles or reads what is expected, if anything is; *RET is the caller's. What is wrong has been
- * said. */
+/* Compiles or reads the expected greeting, if any. *RET is the caller's. Prints each error. */
 static int load_expected(struct greeting **ret, const struct arguments *arguments)
 {
     int r = 0;
 
     if (arguments->expect)
-        return message_compile(ret, arguments->expect, "--expect");
+        return arguments_compile(ret, arguments->expect, "--expect");
     if (arguments->expect_file) {
         r = greeting_new_from_file(ret, arguments->expect_file);
         if (r < 0)
-            message("%s: %s", arguments->expect_file, file_strerror(r));
+            output_error("%s: %s", arguments->expect_file, file_strerror(r));
     }
     return r;
 }
@@ -106,15 +95,15 @@ static enum exit_status connect_to_server(const struct arguments *arguments)
 
     if (load_expected(&expected, arguments) < 0)
         return EXIT_STATUS_UNABLE;
-    output_limit(arguments->timeout_usec);
+    output_set_timeout(arguments->timeout_usec);
     if (arguments->explain && resolve_is_name(arguments->address))
         fprintf(stderr, "looking up %s\n", arguments->address);
     r = resolve(&list, arguments->address, arguments->timeout_usec, &why);
     if (r < 0) {
-        message("%s: %s", arguments->address, why);
+        output_error("%s: %s", arguments->address, why);
         return r == -EINVAL || r == -ENOMEM ? EXIT_STATUS_UNABLE : EXIT_STATUS_LOST;
     }
-    output_limit(USEC_INFINITY);
+    output_set_timeout(USEC_INFINITY);
     return arguments->action == ARGUMENTS_LOAD ? load_run(arguments, &list, expected)
                                                : probe_run(arguments, &list, expected);
 }
@@ -123,7 +112,7 @@ int main(int argc, char **argv)
 {
     struct arguments arguments;
 
-    /* A server or a reader of our output that goes away is an error to be told. */
+    /* A write to a closed pipe must return EPIPE, so that the error is printed. */
     signal(SIGPIPE, SIG_IGN);
 
     if (arguments_parse(&arguments, argc, argv) < 0)

@@ -1,43 +1,72 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* What is printed to stdout, and whether that worked. */
+/* Everything that greet prints: the greeting, errors, the progress and the summary of a load run.
+ * Streams and results are borrowed. Only the main thread prints. */
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
 
-#include "greet/generator.h"
-#include "greet/schedstat.h"
+#include "greet/measure.h"
+#include "greetd/base/cleanup.h"
+#include "greetd/base/diagnostics.h"
+#include "greetd/net/address.h"
 
-/* What a load run has found out. All is borrowed. */
-struct output_load {
-    const struct generator_options *options;
-    const struct generator_result *result;
-    pid_t pid;                      /* the server's, 0 if unknown */
-    const struct schedstat *server; /* the processor time it used meanwhile, if pid is known */
+/* Prints `greet: `, a message formatted as by printf(3), and a newline to stderr. */
+void output_error(const char *format, ...) _printf_(1, 2);
+
+/* Prints each line of DIAGNOSTICS with output_error(). */
+void output_errors(const struct diagnostics *diagnostics);
+
+/* After TIMEOUT_USEC, any write(2) or poll(2) of this thread that blocks fails with EINTR, within a
+ * tenth of a second. USEC_INFINITY removes the timeout. It uses SIGALRM and the interval timer of
+ * the process. */
+void output_set_timeout(uint64_t timeout_usec);
+
+/* Writes all SIZE bytes to FD, and waits if it is non-blocking. Returns 0, a negative errno of
+ * write(2), or -ETIMEDOUT at DUE_USEC (CLOCK_MONOTONIC), for which the caller also needs
+ * output_set_timeout(). */
+int output_write(int fd, const char *bytes, size_t size, uint64_t due_usec);
+
+/* Flushes stdout. Returns whether everything printed to it was written; prints the error if not. */
+bool output_flush(void);
+
+/* A line on a terminal, rewritten once a second during a load run. All times are CLOCK_MONOTONIC.
+ */
+struct progress {
+    FILE *terminal; /* borrowed; NULL: print nothing */
+    uint64_t start_usec;
+    uint64_t due_usec; /* when to print next; USEC_INFINITY without a terminal */
+    uint64_t total;
 };
 
-/* From AFTER_USEC microseconds on, a write(2) or poll(2) of this thread that has to wait fails with
- * EINTR, after a tenth of a second at the latest. USEC_INFINITY removes the limit, which is the
- * process's interval timer with SIGALRM. */
-void output_limit(uint64_t after_usec);
+/* Starts the progress of TOTAL connections now. TERMINAL may be NULL. */
+struct progress progress_start(FILE *terminal, uint64_t total);
 
-/* Writes all SIZE bytes to FD, waiting if it is non-blocking. Gives up at DUE_USEC
- * (CLOCK_MONOTONIC), for which the caller has to set output_limit() too. Returns 0, -ETIMEDOUT, or
- * a negative errno of write(2). */
-int output_bytes(int fd, const char *bytes, size_t size, uint64_t due_usec);
+/* Rewrites the line if it is due. NOT_OK of the FINISHED connections had another outcome than
+ * OUTCOME_OK. */
+void progress_print(struct progress *progress, uint64_t finished, uint64_t not_ok, uint32_t open);
 
-/* Prints for a person. */
-void output_text(FILE *stream, const struct output_load *load);
+/* Erases the line. */
+void progress_clear(struct progress *progress);
 
-/* Prints one JSON object and a newline. */
-void output_json(FILE *stream, const struct output_load *load);
+/* The result of a load run, for printing. All pointers are borrowed. */
+struct load_summary {
+    const struct address *address;
+    const struct load_result *result;
+    pid_t pid;                      /* the server's; 0: do not print its processor time */
+    const struct schedstat *server; /* the processor time that PID used during the run */
+};
 
-/* How many connections the server, or the way to it, has lost: all but those that were right and
- * those that had no local port. */
-uint64_t output_count_lost(const struct generator_result *result);
+/* Prints SUMMARY as text, in three or four lines. */
+void output_text(FILE *stream, const struct load_summary *summary);
 
-/* Writes out what the stream has buffered. Returns 0, or a negative errno if that fails or anything
- * printed to it before had failed. */
-int output_flush(FILE *stream);
+/* Prints SUMMARY as one JSON object and a newline. */
+void output_json(FILE *stream, const struct load_summary *summary);
+
+/* Prints TEXT as a JSON string (RFC 8259), with its quotes. Each byte that is not UTF-8 becomes
+ * U+FFFD, so the result is valid JSON for any text. ferror(3) reports a failed write. */
+void output_json_string(FILE *stream, const char *text);

@@ -2,7 +2,6 @@
 #include "greet/resolve.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
@@ -13,6 +12,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+#include "greet/exchange.h"
 #include "greetd/base/cleanup.h"
 #include "greetd/base/clock.h"
 #include "greetd/base/parse.h"
@@ -20,13 +20,12 @@
 #define NAME_SIZE (NI_MAXHOST + 1)
 #define PORT_SIZE sizeof("65535")
 
-/* One question to the resolver, asked by a thread of its own: getaddrinfo(3) can't be told how long
- * it may take. After a timeout that thread is left to itself, so whichever of both is the last to
- * let go of this frees it. */
+/* One lookup in a thread of its own, because getaddrinfo(3) takes no timeout. After a timeout that
+ * thread continues on its own, so the last reference frees the lookup. */
 struct lookup {
     atomic_int references;
-    atomic_bool done; /* error and result are there to be read */
-    int done_fd;      /* eventfd, readable then */
+    atomic_bool done; /* error and result are valid */
+    int done_fd;      /* eventfd, readable when done */
     int error;        /* EAI_* */
     struct addrinfo *result;
     char name[NAME_SIZE];
@@ -70,8 +69,8 @@ static int list_from_addrinfo(struct resolve_list *ret, const struct addrinfo *f
     return 0;
 }
 
-/* Both ways to this machine. The name localhost is not asked for: /etc/hosts may know but one of
- * them, or neither. */
+/* Lists both loopback addresses. The name localhost is not looked up, because /etc/hosts may lack
+ * one or both. */
 static int list_from_port(struct resolve_list *ret, in_port_t port)
 {
     const struct sockaddr_in6 in6 = {
@@ -86,7 +85,7 @@ static int list_from_port(struct resolve_list *ret, in_port_t port)
     return 0;
 }
 
-/* Why nobody can connect to an address that can be listened at, or NULL. */
+/* Returns why no client can connect to ADDRESS although a server can listen on it, or NULL. */
 static const char *check_destination(const struct address *address)
 {
     if (address->sa.sa_family == AF_VSOCK && address->vm.svm_cid == VMADDR_CID_ANY)
@@ -123,7 +122,7 @@ static struct lookup *lookup_new(void)
 }
 
 /* Splits NAME:PORT. Returns 0 or -EINVAL with *RET_WHY. */
-static int lookup_set(struct lookup *lookup, const char *text, const char **ret_why)
+static int lookup_set_name(struct lookup *lookup, const char *text, const char **ret_why)
 {
     const char *colon = strchr(text, ':');
     size_t length = (size_t)(colon - text);
@@ -148,7 +147,7 @@ static void *lookup_main(void *argument)
     struct lookup *lookup = argument;
     sigset_t signals;
 
-    /* They are the main thread's, also where this one lives on. */
+    /* Signals belong to the main thread, even after a timeout. */
     sigfillset(&signals);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
 
@@ -159,7 +158,7 @@ static void *lookup_main(void *argument)
     return NULL;
 }
 
-/* Asks. Returns 0 or a negative errno of pthread_create(3). */
+/* Starts the thread. Returns 0 or a negative errno of pthread_create(3). */
 static int lookup_start(struct lookup *lookup)
 {
     pthread_t thread;
@@ -175,16 +174,14 @@ static int lookup_start(struct lookup *lookup)
     return 0;
 }
 
-/* Waits for the answer. Returns whether there is one in time. */
+/* Waits for the answer. Returns whether it arrived in time. */
 static bool lookup_wait(const struct lookup *lookup, uint64_t timeout_usec)
 {
     uint64_t due = usec_add(clock_now(), timeout_usec), now;
     struct pollfd poll_fd = {.fd = lookup->done_fd, .events = POLLIN};
 
-    while (!atomic_load(&lookup->done) && (now = clock_now()) < due) {
-        uint64_t msec = (due - now - 1) / 1000 + 1;
-        poll(&poll_fd, 1, msec < INT_MAX ? (int)msec : INT_MAX);
-    }
+    while (!atomic_load(&lookup->done) && (now = clock_now()) < due)
+        poll(&poll_fd, 1, exchange_wait_msec(due, now));
     return atomic_load(&lookup->done);
 }
 
@@ -196,7 +193,7 @@ static int resolve_name(struct resolve_list *ret, const char *text, uint64_t tim
 
     if (!lookup)
         return -ENOMEM;
-    r = lookup_set(lookup, text, ret_why);
+    r = lookup_set_name(lookup, text, ret_why);
     if (r < 0)
         return r;
     if (lookup_start(lookup) < 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* From what a person writes to the addresses to try, in the order to try them in. */
+/* Resolves the ADDRESS of the command line to socket addresses, in the order in which to try them.
+ * The caller owns the list; only the main thread resolves. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,20 +11,19 @@
 #include "greetd/net/address.h"
 
 struct resolve_list {
-    struct address *addresses; /* owned; at least one if the list comes from resolve() */
+    struct address *addresses; /* owned; resolve() fills in at least one */
     size_t n;
 };
 
-/* Whether TEXT is `NAME:PORT`, so that resolve() would ask a name server. */
+/* Whether TEXT is `NAME:PORT`, which resolve() looks up. */
 bool resolve_is_name(const char *text);
 
-/* Reads TEXT in the grammar of address_parse(), where a bare `PORT` is that of this machine, by
- * IPv6 and then by IPv4 as for `localhost`; or as `NAME:PORT`, looked up with getaddrinfo(3) within
- * TIMEOUT_USEC. On success *RET is the caller's, for resolve_deinit(). Errors, each with *RET_WHY
- * (static text): -EINVAL for what is no address to connect to, -EHOSTUNREACH for a name that has
- * none, -ETIMEDOUT, -ENOMEM. */
+/* Parses TEXT as address_parse() does, or looks up `NAME:PORT` with getaddrinfo(3) within
+ * TIMEOUT_USEC. A bare `PORT` is [::1]:PORT and then 127.0.0.1:PORT. On success *RET is the
+ * caller's, for resolve_deinit(). Errors, each with static text in *RET_WHY: -EINVAL if TEXT is no
+ * address to connect to, -EHOSTUNREACH if the name has no address, -ETIMEDOUT, -ENOMEM. */
 int resolve(struct resolve_list *ret, const char *text, uint64_t timeout_usec,
             const char **ret_why);
 
-/* Frees what is owned and leaves it empty. */
+/* Frees the addresses and leaves the list empty. */
 void resolve_deinit(struct resolve_list *list);

@@ -7,7 +7,6 @@
 #include <time.h>
 
 #include "greetd/base/clock.h"
-#include "greetd/control/announce.h"
 #include "greetd/journal/catalog.h"
 #include "greetd/journal/entry.h"
 #include "greetd/metrics/metrics.h"

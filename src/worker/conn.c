@@ -23,11 +23,6 @@ static const struct greeting_settings *settings_of(const struct conn *conn)
     return &conn->listener->config->settings;
 }
 
-static bool is_seqpacket(const struct conn *conn)
-{
-    return conn->listener->listener->type == SOCK_SEQPACKET;
-}
-
 static enum conn_next close_broken(struct conn *conn, int error)
 {
     conn->outcome = result_of_errno(error);
@@ -87,15 +82,16 @@ static enum conn_next await_memory(struct conn *conn, uint64_t now_usec)
  * Returns its size or a negative errno. */
 static ssize_t send_part(struct conn *conn, const char *bytes, size_t begin, size_t end)
 {
+    bool has_records = conn->listener->listener->type == SOCK_SEQPACKET;
     size_t left = end - conn->sent;
-    size_t size = is_seqpacket(conn) && left > CONN_RECORD_MAX ? CONN_RECORD_MAX : left;
+    size_t size = has_records && left > CONN_RECORD_MAX ? CONN_RECORD_MAX : left;
     ssize_t n;
 
     /* MSG_MORE holds the last segment back, so that it carries the end of stream (TCP_CORK in
      * tcp(7)). */
     do
         n = send(conn->fd, bytes + (conn->sent - begin), size, MSG_MORE | MSG_NOSIGNAL);
-    while (n < 0 && errno == EMSGSIZE && is_seqpacket(conn) && (size /= 2) > 0);
+    while (n < 0 && errno == EMSGSIZE && has_records && (size /= 2) > 0);
     return n < 0 ? -errno : n;
 }
 
@@ -196,12 +192,12 @@ static enum conn_next write_greeting(struct conn *conn, uint64_t now_usec,
  * connection is broken. */
 static bool discard_input(struct conn *conn)
 {
+    bool has_records = conn->listener->listener->type == SOCK_SEQPACKET;
     uint32_t n = 0;
 
     if (conn->input_ended)
         return true;
-    enum socket_discarded result =
-        socket_discard(conn->fd, is_seqpacket(conn), CONN_DISCARD_STEP_MAX, &n);
+    enum socket_discarded result = socket_discard(conn->fd, has_records, CONN_DISCARD_STEP_MAX, &n);
     conn->more_input = result == SOCKET_DISCARDED_SOME;
     conn->input_ended = result == SOCKET_DISCARDED_LAST;
     if (n > 0 && (conn->state == CONN_EXPECTING || conn->acknowledged))
@@ -248,16 +244,6 @@ static enum conn_next await_acknowledgement(struct conn *conn, uint64_t now_usec
     return CONN_WAIT_ACKNOWLEDGEMENT;
 }
 
-/* A client that sends much before it reads blocks in its own write. Its input must be read before
- * it reads the greeting. */
-static enum conn_next continue_writing(struct conn *conn, uint64_t now_usec,
-                                       struct worker_context *context)
-{
-    if (!discard_input(conn))
-        return close_broken(conn, errno);
-    return write_greeting(conn, now_usec, context);
-}
-
 /* The data may have arrived before the client was accepted. */
 static enum conn_next await_data(struct conn *conn, uint64_t now_usec,
                                  struct worker_context *context)
@@ -293,7 +279,11 @@ static enum conn_next continue_greeting(struct conn *conn, uint64_t now_usec,
     if (conn->state == CONN_EXPECTING)
         return begin_greeting(conn, now_usec, context);
 
-    enum conn_next next = continue_writing(conn, now_usec, context);
+    /* A client that sends much before it reads blocks in its own write. Its input must be read
+     * before it reads the greeting. */
+    if (!discard_input(conn))
+        return close_broken(conn, errno);
+    enum conn_next next = write_greeting(conn, now_usec, context);
     if (conn->state == CONN_GREETED)
         metrics_add_time(context->counters,
                          now_usec - conn->accepted_usec - (uint64_t)conn->data_msec * 1000);

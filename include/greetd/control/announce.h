@@ -13,15 +13,17 @@
 /* Returns the options of the log in the [Log] settings of CONFIG. */
 struct logger_options announce_options(const struct config *config);
 
+/* Logs all that a start has to announce: DIAGNOSTICS of sockets_open(), which are stored sockets
+ * that can't be used, and the three entries below. */
+void announce_start(struct logger *logger, const struct config *config,
+                    const struct sockets *sockets, const struct diagnostics *diagnostics);
+
 /* Logs the address of each listener of SNAPSHOT that is not in BEFORE (NULL: of all). */
 void announce_listening(struct logger *logger, const struct snapshot *snapshot,
                         const struct snapshot *before);
 
 /* Logs that the server no longer listens on ADDRESS. */
 void announce_closed(struct logger *logger, const char *address);
-
-/* Logs each line of DIAGNOSTICS of sockets_open(): stored sockets that can't be used. */
-void announce_unusable(struct logger *logger, const struct diagnostics *diagnostics);
 
 /* Logs that systemd does not keep all sockets for the next process, if that is so. */
 void announce_not_kept(struct logger *logger, const struct sockets *sockets);

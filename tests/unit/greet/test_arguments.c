@@ -7,7 +7,7 @@
 
 #define WORDS_MAX 16
 
-/* Parses the words after the program's name, up to a NULL. */
+/* Parses WORDS, which end with NULL, as the arguments of the program. */
 static int parse(struct arguments *arguments, const char *const *words)
 {
     char *argv[WORDS_MAX + 2] = {(char *)"greet"};
@@ -20,7 +20,7 @@ static int parse(struct arguments *arguments, const char *const *words)
 
 #define PARSE(arguments, ...) parse(arguments, (const char *const[]){__VA_ARGS__, NULL})
 
-Test(greet_arguments, without_any_it_is_a_probe_of_the_default_address)
+Test(arguments, without_arguments_it_probes_the_default_address)
 {
     struct arguments arguments;
 
@@ -31,7 +31,7 @@ Test(greet_arguments, without_any_it_is_a_probe_of_the_default_address)
     cr_expect_eq(arguments.expect, NULL);
 }
 
-Test(greet_arguments, options_may_follow_the_address)
+Test(arguments, options_may_follow_the_address)
 {
     struct arguments arguments;
 
@@ -45,7 +45,7 @@ Test(greet_arguments, options_may_follow_the_address)
     cr_expect(arguments.explain);
 }
 
-Test(greet_arguments, the_options_of_a_load_run)
+Test(arguments, accepts_the_options_of_a_load_run)
 {
     struct arguments arguments;
 
@@ -62,7 +62,7 @@ Test(greet_arguments, the_options_of_a_load_run)
     cr_expect(arguments.json);
 }
 
-Test(greet_arguments, no_more_are_concurrent_than_there_are)
+Test(arguments, limits_concurrent_to_the_number_of_connections)
 {
     struct arguments arguments;
 
@@ -70,7 +70,7 @@ Test(greet_arguments, no_more_are_concurrent_than_there_are)
     cr_expect_eq(arguments.concurrent, 3);
 }
 
-Test(greet_arguments, help_and_version_need_nothing_else_to_be_right)
+Test(arguments, help_and_version_ignore_later_errors)
 {
     struct arguments arguments;
 
@@ -80,22 +80,22 @@ Test(greet_arguments, help_and_version_need_nothing_else_to_be_right)
     cr_expect_eq(arguments.action, ARGUMENTS_VERSION);
 }
 
-static void check_refused(const char *const *words, const char *said)
+static void check_refused(const char *const *words, const char *printed)
 {
     struct arguments arguments = {.rate = 4711};
 
     cr_redirect_stderr();
     cr_expect_eq(parse(&arguments, words), -EINVAL);
     fflush(stderr);
-    cr_expect_stderr_eq_str(said);
+    cr_expect_stderr_eq_str(printed);
     cr_expect_eq(arguments.rate, 4711);
 }
 
-#define REFUSED(name, said, ...)                                                                   \
-    Test(greet_arguments, refuses_##name)                                                          \
+#define REFUSED(name, error, ...)                                                                  \
+    Test(arguments, refuses_##name)                                                                \
     {                                                                                              \
         check_refused((const char *const[]){__VA_ARGS__, NULL},                                    \
-                      "greet: " said "\nTry 'greet --help'.\n");                                   \
+                      "greet: " error "\nTry 'greet --help'.\n");                                  \
     }
 
 REFUSED(a_second_address, "81: one address is all there may be", "80", "81")

@@ -10,11 +10,11 @@ static void check_one(const char *text, const char *expected)
 {
     struct resolve_list list = {0};
     const char *why = "nothing";
-    char last_status[ADDRESS_TEXT_MAX];
+    char formatted[ADDRESS_TEXT_MAX];
 
     cr_assert_eq(resolve(&list, text, TIMEOUT_USEC, &why), 0, "%s: %s", text, why);
     cr_assert_eq(list.n, 1, "%s", text);
-    cr_expect_str_eq(address_format(&list.addresses[0], last_status), expected);
+    cr_expect_str_eq(address_format(&list.addresses[0], formatted), expected);
     resolve_deinit(&list);
     cr_expect_eq(list.addresses, NULL);
 }
@@ -29,7 +29,7 @@ static void check_refused(const char *text, const char *expected)
     cr_expect_eq(list.addresses, NULL);
 }
 
-Test(greet_resolve, addresses_are_read_as_in_listen_stream)
+Test(resolve, addresses_are_read_as_in_listen_stream)
 {
     check_one("127.0.0.1:12345", "127.0.0.1:12345");
     check_one("[::1]:80", "[::1]:80");
@@ -38,21 +38,21 @@ Test(greet_resolve, addresses_are_read_as_in_listen_stream)
     check_one("vsock:1:80", "vsock:1:80");
 }
 
-Test(greet_resolve, a_port_is_that_of_this_machine_by_ipv6_and_ipv4)
+Test(resolve, a_port_is_of_this_machine_by_ipv6_and_then_ipv4)
 {
     struct resolve_list list = {0};
     const char *why;
-    char last_status[ADDRESS_TEXT_MAX];
+    char formatted[ADDRESS_TEXT_MAX];
 
     cr_assert_eq(resolve(&list, "80", TIMEOUT_USEC, &why), 0);
     cr_assert_eq(list.n, 2);
-    cr_expect_str_eq(address_format(&list.addresses[0], last_status), "[::1]:80");
-    cr_expect_str_eq(address_format(&list.addresses[1], last_status), "127.0.0.1:80");
+    cr_expect_str_eq(address_format(&list.addresses[0], formatted), "[::1]:80");
+    cr_expect_str_eq(address_format(&list.addresses[1], formatted), "127.0.0.1:80");
     cr_expect_eq(list.addresses[1].length, sizeof(struct sockaddr_in));
     resolve_deinit(&list);
 }
 
-Test(greet_resolve, a_name_is_looked_up)
+Test(resolve, a_name_is_looked_up)
 {
     struct resolve_list list = {0};
     const char *why = "nothing";
@@ -60,16 +60,16 @@ Test(greet_resolve, a_name_is_looked_up)
 
     cr_assert_eq(resolve(&list, "localhost:4711", TIMEOUT_USEC, &why), 0, "%s", why);
     for (size_t i = 0; i < list.n; i++) {
-        char last_status[ADDRESS_TEXT_MAX];
-        address_format(&list.addresses[i], last_status);
-        found = found || strcmp(last_status, "127.0.0.1:4711") == 0 ||
-                strcmp(last_status, "[::1]:4711") == 0;
+        char formatted[ADDRESS_TEXT_MAX];
+        address_format(&list.addresses[i], formatted);
+        found = found || strcmp(formatted, "127.0.0.1:4711") == 0 ||
+                strcmp(formatted, "[::1]:4711") == 0;
     }
     cr_expect(found);
     resolve_deinit(&list);
 }
 
-Test(greet_resolve, tells_names_from_addresses)
+Test(resolve, distinguishes_names_from_addresses)
 {
     static const char *const names[] = {"localhost:1", "a.example:80", "1.2.3.x:4", "x:", "x:y"};
     static const char *const others[] = {"80",   ":80",  "1.2.3.4:80", "[::1]:80",
@@ -82,7 +82,7 @@ Test(greet_resolve, tells_names_from_addresses)
         cr_expect_not(resolve_is_name(others[i]), "%s", others[i]);
 }
 
-Test(greet_resolve, what_nobody_can_connect_to_is_refused)
+Test(resolve, addresses_without_a_destination_are_refused)
 {
     check_refused("0", "to connect, the port can't be 0");
     check_refused("127.0.0.1:0", "to connect, the port can't be 0");
@@ -94,7 +94,7 @@ Test(greet_resolve, what_nobody_can_connect_to_is_refused)
     check_refused("localhost:", "a port is a number from 1 to 65535");
 }
 
-Test(greet_resolve, a_name_may_be_as_long_as_the_resolver_takes_it)
+Test(resolve, a_name_longer_than_the_resolver_accepts_is_refused)
 {
     char text[2000];
 
@@ -103,7 +103,7 @@ Test(greet_resolve, a_name_may_be_as_long_as_the_resolver_takes_it)
     check_refused(text, "the name is too long");
 }
 
-Test(greet_resolve, the_reasons_of_the_address_parser_are_passed_on)
+Test(resolve, the_reasons_of_the_address_parser_are_passed_on)
 {
     struct resolve_list list = {0};
     const char *why = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "greet/schedstat.h"
+#include "greet/measure.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -11,8 +11,82 @@
 #include "greetd/base/cleanup.h"
 #include "greetd/base/file.h"
 
-#define FILE_SIZE_MAX 4096
-#define PATH_SIZE     (sizeof("/proc//task//schedstat") + 6 * sizeof(pid_t) + 2)
+#define HISTOGRAM_VALUE_MAX ((UINT64_C(1) << HISTOGRAM_VALUE_BITS) - 1)
+
+/* Values below this have a bucket each. */
+#define HISTOGRAM_EXACT (UINT64_C(2) << HISTOGRAM_BUCKET_BITS)
+
+#define THREAD_FILE_MAX 4096
+#define PATH_SIZE       (sizeof("/proc//task//schedstat") + 6 * sizeof(pid_t) + 2)
+
+/* Returns how many low bits of VALUE its bucket ignores. */
+static unsigned dropped_bits(uint64_t value)
+{
+    unsigned bits;
+
+    if (value < HISTOGRAM_EXACT)
+        return 0;
+    bits = 64 - (unsigned)__builtin_clzll(value);
+    return bits - (HISTOGRAM_BUCKET_BITS + 1);
+}
+
+static uint64_t bucket_of(uint64_t value)
+{
+    unsigned dropped = dropped_bits(value);
+
+    return ((uint64_t)dropped << HISTOGRAM_BUCKET_BITS) + (value >> dropped);
+}
+
+/* Returns the greatest value in the bucket. */
+static uint64_t bucket_end(uint64_t bucket)
+{
+    uint64_t power, leading;
+
+    if (bucket < HISTOGRAM_EXACT)
+        return bucket;
+    power = (bucket >> HISTOGRAM_BUCKET_BITS) - 1;
+    leading = bucket - (power << HISTOGRAM_BUCKET_BITS);
+    return ((leading + 1) << power) - 1;
+}
+
+void histogram_add(struct histogram *histogram, uint64_t value)
+{
+    histogram->n++;
+    if (value > histogram->max)
+        histogram->max = value;
+    histogram->buckets[bucket_of(value > HISTOGRAM_VALUE_MAX ? HISTOGRAM_VALUE_MAX : value)]++;
+}
+
+uint64_t histogram_quantile(const struct histogram *histogram, uint64_t numerator,
+                            uint64_t denominator)
+{
+    uint64_t rank = (histogram->n * numerator + denominator - 1) / denominator;
+    uint64_t n = 0;
+
+    for (uint64_t bucket = 0; bucket < HISTOGRAM_BUCKETS - 1; bucket++) {
+        n += histogram->buckets[bucket];
+        if (n >= rank && n > 0) {
+            uint64_t end = bucket_end(bucket);
+            return end < histogram->max ? end : histogram->max;
+        }
+    }
+    return histogram->max;
+}
+
+uint64_t load_result_count_lost(const struct load_result *result)
+{
+    return result->finished - result->outcomes[OUTCOME_OK] - result->outcomes[OUTCOME_NO_PORT];
+}
+
+enum exit_status load_result_exit_status(const struct load_result *result)
+{
+    enum exit_status worst = EXIT_STATUS_OK;
+
+    for (enum outcome i = 0; i < OUTCOMES; i++)
+        if (result->outcomes[i] > 0 && outcome_exit_status(i) > worst)
+            worst = outcome_exit_status(i);
+    return worst;
+}
 
 int schedstat_parse(uint64_t *ret_nsec, const char *text)
 {
@@ -55,7 +129,7 @@ int schedstat_add(struct schedstat *schedstat, const char *name, uint64_t nsec)
     return 0;
 }
 
-/* Reads one file of a thread. *RET is the caller's to free(). */
+/* Reads one file of a thread. *RET is the caller's, for free(3). */
 static int read_thread_file(char **ret, pid_t pid, const char *tid, const char *name)
 {
     char path[PATH_SIZE];
@@ -63,7 +137,7 @@ static int read_thread_file(char **ret, pid_t pid, const char *tid, const char *
 
     if (snprintf(path, sizeof(path), "/proc/%d/task/%s/%s", pid, tid, name) >= (int)sizeof(path))
         return -ENAMETOOLONG;
-    return file_read(ret, &size, path, FILE_SIZE_MAX);
+    return file_read(ret, &size, path, THREAD_FILE_MAX);
 }
 
 static int add_thread(struct schedstat *schedstat, pid_t pid, const char *tid)
@@ -83,23 +157,23 @@ static int add_thread(struct schedstat *schedstat, pid_t pid, const char *tid)
     return schedstat_add(schedstat, name, nsec);
 }
 
-static void close_folder(DIR **folder)
+static void close_directory(DIR **directory)
 {
-    if (*folder)
-        closedir(*folder);
+    if (*directory)
+        closedir(*directory);
 }
 
 static int add_threads(struct schedstat *schedstat, pid_t pid)
 {
-    _cleanup_(close_folder) DIR *folder = NULL;
+    _cleanup_(close_directory) DIR *directory = NULL;
     const struct dirent *thread;
     char path[PATH_SIZE];
 
     snprintf(path, sizeof(path), "/proc/%d/task", pid);
-    folder = opendir(path);
-    if (!folder)
+    directory = opendir(path);
+    if (!directory)
         return errno == ENOENT ? -ESRCH : -errno;
-    while ((thread = readdir(folder))) {
+    while ((thread = readdir(directory))) {
         int r = thread->d_name[0] == '.' ? 0 : add_thread(schedstat, pid, thread->d_name);
         if (r < 0 && r != -ENOENT && r != -ESRCH)
             return r;
@@ -123,8 +197,8 @@ void schedstat_subtract(struct schedstat *after, const struct schedstat *before)
 {
     for (size_t i = 0; i < after->n; i++) {
         struct schedstat_entry *entry = &after->entries[i];
-        const struct schedstat_entry *then = find(before, entry->name);
-        uint64_t nsec = then ? then->nsec : 0;
+        const struct schedstat_entry *earlier = find(before, entry->name);
+        uint64_t nsec = earlier ? earlier->nsec : 0;
 
         entry->nsec = entry->nsec > nsec ? entry->nsec - nsec : 0;
     }
