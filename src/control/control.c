@@ -45,8 +45,8 @@ struct control {
     bool ready, stopping;
 };
 
-/* The settings in force. */
-static const struct server_settings *settings(const struct control *control)
+/* The [Server] settings in force. */
+static const struct server_settings *server_of(const struct control *control)
 {
     return config_server(control->sockets.snapshot->config);
 }
@@ -116,7 +116,7 @@ static void drain_sockets(struct control *control)
 /* A prepared reload comes into force first: clients may wait at its new sockets. */
 static int begin_stop(struct control *control)
 {
-    uint64_t timeout_usec = settings(control)->stop_timeout_usec;
+    uint64_t timeout_usec = server_of(control)->stop_timeout_usec;
 
     control->stopping = true;
     notify_stopping(timeout_usec);
@@ -139,7 +139,7 @@ static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo
 static void on_idle(void *p)
 {
     struct control *control = p;
-    double idle_sec = (double)settings(control)->idle_exit_usec / 1e6;
+    double idle_sec = (double)server_of(control)->idle_exit_usec / 1e6;
 
     logger_log(control->logger, LOG_INFO, MESSAGE_ID_IDLE_EXIT,
                "No client for %.6gs: exiting until the next one comes", idle_sec);
@@ -152,7 +152,7 @@ static void on_idle(void *p)
 static void set_idle_timeout(struct control *control)
 {
     if (control->sockets.inherited)
-        idle_exit_set_timeout(&control->idle_exit, settings(control)->idle_exit_usec);
+        idle_exit_set_timeout(&control->idle_exit, server_of(control)->idle_exit_usec);
 }
 
 static void on_reload_activated(void *p)
@@ -291,7 +291,7 @@ static int serve(struct control *control)
 {
     announce_start(control->logger, control->config, &control->sockets, &control->opening);
     int r = pool_start(&control->pool, control->sockets.snapshot,
-                       settings(control)->max_connections, control->metrics, control->logger);
+                       server_of(control)->max_connections, control->metrics, control->logger);
     if (r >= 0)
         r = watch_pool(control);
     if (r < 0)

@@ -3,31 +3,19 @@
 
 #include <criterion/criterion.h>
 #include <sys/epoll.h>
-#include <sys/syscall.h>
 
 #include "greetd/base/cleanup.h"
 #include "greetd/base/clock.h"
 #include "greetd/metrics/result.h"
 #include "greetd/worker/context.h"
 #include "support/fake_logger.h"
+#include "support/fake_send.h"
 #include "support/net.h"
 #include "support/snapshot_fixture.h"
 
 #define START ((uint64_t)1000000000)
 
 TestSuite(clients, .timeout = 60);
-
-/* What every send(2) is to fail with; 0 for the kernel's own answer. */
-static int send_error;
-
-ssize_t send(int fd, const void *bytes, size_t size, int flags)
-{
-    if (send_error) {
-        errno = send_error;
-        return -1;
-    }
-    return syscall(SYS_sendto, fd, bytes, size, flags, NULL, 0);
-}
 
 struct fixture {
     struct snapshot_fixture snapshot_fixture;
