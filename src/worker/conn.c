@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "greetd/metrics/result.h"
 #include "greetd/net/socket.h"
 
 /* Keeps rare code out of the path of a client of a plain message. */
@@ -334,8 +333,7 @@ enum conn_next conn_poll(struct conn *conn, short revents, uint64_t now_usec,
     return conn_step(conn, now_usec, context);
 }
 
-/* Epoll reports only that everything is acknowledged, or that much of the kernel's buffer is free.
- * So a client that has read a small part is found here. */
+/* Finds a client that has read a small part, which epoll does not report. */
 enum conn_next conn_expire(struct conn *conn, uint64_t now_usec)
 {
     if (conn->acknowledged)
