@@ -11,7 +11,7 @@ int snapshot_new(struct snapshot **ret, struct config *config, size_t capacity)
 
     if (!snapshot)
         return -ENOMEM;
-    atomic_init(&snapshot->references, 1);
+    refcount_init(&snapshot->references);
     snapshot->config = config ? config_ref(config) : NULL;
     snapshot->capacity = capacity;
     *ret = snapshot;
@@ -23,20 +23,18 @@ void snapshot_add(struct snapshot *snapshot, struct listener *listener,
 {
     assert(snapshot->n < snapshot->capacity);
     snapshot->bindings[snapshot->n++] =
-        (struct binding){.listener = listener_ref(listener), .config = config};
+        (struct binding){.listener = listener ? listener_ref(listener) : NULL, .config = config};
 }
 
 struct snapshot *snapshot_ref(struct snapshot *snapshot)
 {
-    /* Relaxed: who takes a reference has one already. */
-    atomic_fetch_add_explicit(&snapshot->references, 1, memory_order_relaxed);
+    refcount_take(&snapshot->references);
     return snapshot;
 }
 
 void snapshot_unref(struct snapshot *snapshot)
 {
-    /* Release and acquire, so that they are freed only after all others are done with them. */
-    if (!snapshot || atomic_fetch_sub_explicit(&snapshot->references, 1, memory_order_acq_rel) != 1)
+    if (!snapshot || !refcount_drop(&snapshot->references))
         return;
     for (size_t i = 0; i < snapshot->n; i++)
         listener_unref(snapshot->bindings[i].listener);

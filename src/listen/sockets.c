@@ -7,163 +7,20 @@
 
 #include "greetd/listen/activation.h"
 #include "greetd/listen/fdstore.h"
+#include "greetd/listen/match.h"
 #include "greetd/net/socket.h"
 
-/* Endpoints in the making, and where their sockets come from. */
-struct plan {
-    struct snapshot *snapshot;
-    const struct config *config;
-    const struct listener_set *available; /* sockets that are open already */
-    struct diagnostics *diagnostics;
-};
-
-static size_t count_addresses(const struct config *config)
-{
-    size_t n = config_default_listener(config)->addresses.n;
-
-    for (size_t i = 0; i < config_n_listeners(config); i++)
-        n += config_listener_at(config, i)->addresses.n;
-    return n;
-}
-
-/* A socket that is open already and is what WANTED asks for; NULL if there is none. */
-static struct listener *find_available(const struct plan *plan, const struct address *wanted)
-{
-    for (size_t i = 0; i < plan->available->n; i++) {
-        struct listener *listener = plan->available->at[i];
-
-        if (listener_serves(listener, wanted) && !snapshot_has(plan->snapshot, listener))
-            return listener_ref(listener);
-    }
-    return NULL;
-}
-
-static int open_address(const struct plan *plan, const struct config_listener *config,
-                        const struct address *wanted)
-{
-    _cleanup_(listener_unrefp) struct listener *listener = find_available(plan, wanted);
-    int r =
-        listener ? 0 : listener_open(&listener, wanted, (int)config_server(plan->config)->backlog);
-
-    if (r >= 0)
-        snapshot_add(plan->snapshot, listener, config);
-    return r;
-}
-
-/* Opens the addresses of one section. */
-static int open_section(const struct plan *plan, const struct config_listener *config)
-{
-    for (size_t i = 0; i < config->addresses.n; i++) {
-        int r = open_address(plan, config, &config->addresses.addresses[i]);
-
-        if (r < 0) {
-            diagnostics_add(plan->diagnostics, "Failed to listen on %s: %s",
-                            config->addresses.texts[i], strerrordesc_np(-r));
-            return r;
-        }
-    }
-    return 0;
-}
-
-static int open_configured(const struct plan *plan)
-{
-    int r = open_section(plan, config_default_listener(plan->config));
-
-    for (size_t i = 0; r >= 0 && i < config_n_listeners(plan->config); i++)
-        r = open_section(plan, config_listener_at(plan->config, i));
-    if (r >= 0 && plan->snapshot->n == 0) {
-        diagnostics_add(
-            plan->diagnostics,
-            "Nothing to listen on: ListenStream= is empty and systemd passed no socket");
-        return -EBADMSG;
-    }
-    return r;
-}
-
-/* A socket that was passed has the greeting of the section with its name, or else of [Greeting]. */
-static void match_passed(const struct plan *plan)
-{
-    for (size_t i = 0; i < plan->available->n; i++) {
-        struct listener *listener = plan->available->at[i];
-        const struct config_listener *named =
-            listener->name ? config_find_listener(plan->config, listener->name) : NULL;
-
-        if (listener->inherited)
-            snapshot_add(plan->snapshot, listener,
-                         named ? named : config_default_listener(plan->config));
-    }
-}
-
-/* Makes the endpoints for CONFIG out of what is AVAILABLE and, unless sockets were INHERITED, what
- * has to be opened. */
-static int make_endpoints(struct snapshot **ret, struct config *config,
-                          const struct listener_set *available, bool inherited,
-                          struct diagnostics *diagnostics)
-{
-    _cleanup_(snapshot_unrefp) struct snapshot *snapshot = NULL;
-    int r = snapshot_new(&snapshot, config, inherited ? available->n : count_addresses(config));
-
-    if (r < 0) {
-        diagnostics_add(diagnostics, "Failed to prepare the sockets: %s", strerrordesc_np(-r));
-        return r;
-    }
-    const struct plan plan = {snapshot, config, available, diagnostics};
-    if (inherited)
-        match_passed(&plan);
-    else
-        r = open_configured(&plan);
-    if (r >= 0)
-        *ret = TAKE_PTR(snapshot);
-    return r;
-}
-
-/* Takes those of a section's addresses that sockets are open for. */
-static void match_section(const struct plan *plan, const struct config_listener *config)
-{
-    for (size_t i = 0; i < config->addresses.n; i++) {
-        _cleanup_(listener_unrefp) struct listener *listener =
-            find_available(plan, &config->addresses.addresses[i]);
-
-        if (listener)
-            snapshot_add(plan->snapshot, listener, config);
-    }
-}
-
-static void match_configured(const struct plan *plan)
-{
-    match_section(plan, config_default_listener(plan->config));
-    for (size_t i = 0; i < config_n_listeners(plan->config); i++)
-        match_section(plan, config_listener_at(plan->config, i));
-}
-
-/* Of what an earlier process has stored, systemd need keep no longer what is not used. */
-static void drop_others(struct listener_set *taken, const struct snapshot *wanted)
+/* Closes stored sockets that are not configured any more, before any is opened: they may block its
+ * address. */
+static void close_unmatched(struct listener_set *taken, const struct snapshot *snapshot)
 {
     for (size_t i = taken->n; i-- > 0;)
-        if (!snapshot_has(wanted, taken->at[i])) {
+        if (!snapshot_has(snapshot, taken->at[i])) {
             _cleanup_(listener_unrefp) struct listener *listener = listener_set_take(taken, i);
 
             fdstore_remove(listener);
             listener_close_for_all(listener);
         }
-}
-
-/* Closes what is TAKEN but not wanted, before anything is opened: it may be in the way of an
- * address that is. */
-static int drop_unwanted(struct listener_set *taken, struct config *config, bool inherited)
-{
-    _cleanup_(snapshot_unrefp) struct snapshot *wanted = NULL;
-    int r = snapshot_new(&wanted, config, inherited ? taken->n : count_addresses(config));
-
-    if (r < 0)
-        return r;
-    const struct plan plan = {.snapshot = wanted, .config = config, .available = taken};
-    if (inherited)
-        match_passed(&plan);
-    else
-        match_configured(&plan);
-    drop_others(taken, wanted);
-    return 0;
 }
 
 static bool any_inherited(const struct listener_set *set)
@@ -174,8 +31,8 @@ static bool any_inherited(const struct listener_set *set)
     return false;
 }
 
-/* Returns what kept FastOpen=yes from being set; a system without it has nothing to turn off. The
- * queue for it is part of that of listen(2), whose length is Backlog= or what the .socket says. */
+/* Returns the error of FastOpen=yes; a kernel without it needs no FastOpen=no. Its queue is part of
+ * that of listen(2), whose length is Backlog= or set by the .socket unit. */
 static int set_fast_open(const struct snapshot *snapshot)
 {
     int queue = config_server(snapshot->config)->fast_open ? SOMAXCONN : 0, r = 0;
@@ -188,8 +45,8 @@ static int set_fast_open(const struct snapshot *snapshot)
     return r;
 }
 
-/* Gives all sockets the settings that are in force now. Of those of our own that were open before,
- * it also takes back what may have been done to them on the way out. */
+/* Applies the settings in force to all sockets. A socket that greetd has opened may have dropped
+ * handshakes since it was last configured, which ends here. */
 static int renew_all(const struct snapshot *snapshot)
 {
     for (size_t i = 0; i < snapshot->n; i++)
@@ -199,7 +56,8 @@ static int renew_all(const struct snapshot *snapshot)
     return set_fast_open(snapshot);
 }
 
-/* Has systemd keep our own. Returns how many it has no room for: they are ended with us. */
+/* Has systemd keep the sockets that greetd has opened. Returns how many it has no room for: they
+ * are closed with the process. */
 static size_t store_all(const struct snapshot *snapshot)
 {
     size_t room = fdstore_max(), n_stored = 0, n_not_kept = 0;
@@ -221,35 +79,39 @@ static size_t store_all(const struct snapshot *snapshot)
     return n_not_kept;
 }
 
+static int diagnose(struct diagnostics *diagnostics, const char *what, int error)
+{
+    diagnostics_add(diagnostics, "%s: %s", what, strerrordesc_np(-error));
+    return error;
+}
+
 int sockets_open(struct sockets *sockets, struct config *config, struct diagnostics *diagnostics)
 {
     _cleanup_(listener_set_deinit) struct listener_set taken = {0};
+    _cleanup_(match_deinit) struct match match = MATCH_NULL;
     int r = activation_take(&taken, diagnostics);
 
     if (r == -EBADMSG)
         return r;
     sockets->inherited = any_inherited(&taken);
     if (r >= 0)
-        r = drop_unwanted(&taken, config, sockets->inherited);
-    if (r < 0) {
-        diagnostics_add(diagnostics, "Failed to take over the sockets passed by systemd: %s",
-                        strerrordesc_np(-r));
-        return r;
-    }
-
-    r = make_endpoints(&sockets->snapshot, config, &taken, sockets->inherited, diagnostics);
+        r = match_init(&match, config, &taken, sockets->inherited);
+    if (r < 0)
+        return diagnose(diagnostics, "Failed to take over the sockets passed by systemd", r);
+    close_unmatched(&taken, match.snapshot);
+    r = match_open_missing(&match, diagnostics);
     if (r < 0)
         return r;
+    sockets->snapshot = TAKE_PTR(match.snapshot);
     r = renew_all(sockets->snapshot);
-    if (r < 0) {
-        diagnostics_add(diagnostics, "Failed to set FastOpen=: %s", strerrordesc_np(-r));
-        return r;
-    }
+    if (r < 0)
+        return diagnose(diagnostics, "Failed to set FastOpen=", r);
     sockets->n_not_kept = store_all(sockets->snapshot);
     return 0;
 }
 
-/* Those in force, and those that are leaving: an address may be wanted again before it is free. */
+/* Lists the sockets in force and the leaving ones: an address may be configured again before it is
+ * free. */
 static int list_open(struct listener_set *ret, const struct sockets *sockets)
 {
     int r = 0;
@@ -265,31 +127,35 @@ int sockets_prepare(struct snapshot **ret, const struct sockets *sockets, struct
                     struct diagnostics *diagnostics)
 {
     _cleanup_(listener_set_deinit) struct listener_set available = {0};
+    _cleanup_(match_deinit) struct match match = MATCH_NULL;
     int r = list_open(&available, sockets);
 
-    if (r < 0) {
-        diagnostics_add(diagnostics, "Failed to prepare the sockets: %s", strerrordesc_np(-r));
-        return r;
-    }
-    return make_endpoints(ret, config, &available, sockets->inherited, diagnostics);
+    if (r >= 0)
+        r = match_init(&match, config, &available, sockets->inherited);
+    if (r < 0)
+        return diagnose(diagnostics, "Failed to prepare the sockets", r);
+    r = match_open_missing(&match, diagnostics);
+    if (r >= 0)
+        *ret = TAKE_PTR(match.snapshot);
+    return r;
 }
 
-/* Those that were on their way out and are wanted again. */
-static void call_back(struct listener_set *leaving, const struct snapshot *snapshot)
+/* Removes from LEAVING the sockets that are configured again. */
+static void keep_configured(struct listener_set *leaving, const struct snapshot *snapshot)
 {
     for (size_t i = leaving->n; i-- > 0;)
         if (snapshot_has(snapshot, leaving->at[i]))
             listener_unref(listener_set_take(leaving, i));
 }
 
-void sockets_drop_syn(const struct sockets *sockets, const struct snapshot *wanted)
+void sockets_drop_syn(const struct sockets *sockets, const struct snapshot *after)
 {
     for (size_t i = 0; i < sockets->snapshot->n; i++) {
         struct listener *listener = sockets->snapshot->bindings[i].listener;
 
-        if (wanted && snapshot_has(wanted, listener))
+        if (after && snapshot_has(after, listener))
             continue;
-        if (wanted)
+        if (after)
             fdstore_remove(listener);
         listener_drop_syn(listener);
     }
@@ -299,9 +165,9 @@ int sockets_activate(struct sockets *sockets, struct snapshot *snapshot)
 {
     struct snapshot *before = sockets->snapshot;
 
-    call_back(&sockets->leaving, snapshot);
+    keep_configured(&sockets->leaving, snapshot);
     sockets_drop_syn(sockets, snapshot);
-    /* Without the memory to remember one, it is closed with the last of what refers to it. */
+    /* Without memory for the list, a socket is closed with its last reference. */
     for (size_t i = 0; i < before->n; i++)
         if (!snapshot_has(snapshot, before->bindings[i].listener))
             (void)listener_set_add(&sockets->leaving, before->bindings[i].listener);

@@ -10,7 +10,7 @@
 
 #include "greetd/net/socket.h"
 
-/* Where the socket file of a Unix address is, NULL for all others. */
+/* Returns the path of a Unix socket's file, NULL for all other addresses. */
 static const char *socket_path(const struct address *address)
 {
     if (address->sa.sa_family != AF_UNIX || address->un.sun_path[0] == '\0' ||
@@ -19,7 +19,6 @@ static const char *socket_path(const struct address *address)
     return address->un.sun_path;
 }
 
-/* Remembers which file bind(2) made, so that another's is never unlinked in its place. */
 void listener_own_path(struct listener *listener)
 {
     const char *path = socket_path(&listener->address);
@@ -31,7 +30,7 @@ void listener_own_path(struct listener *listener)
     }
 }
 
-/* Whether the file that ADDRESS speaks of is the one that we made. */
+/* Whether the file at the path is the one that bind(2) has made. */
 static bool has_own_path(const struct listener *listener)
 {
     struct stat st;
@@ -40,7 +39,7 @@ static bool has_own_path(const struct listener *listener)
            st.st_ino == listener->path_inode;
 }
 
-/* A Unix socket without its file can't be connected to any more (unix(7)). */
+/* No client can connect to a Unix socket without its file (unix(7)). */
 static bool is_reachable(const struct listener *listener)
 {
     return !socket_path(&listener->address) || has_own_path(listener);
@@ -69,7 +68,7 @@ int listener_new(struct listener **ret, int *fd, int type)
 
     if (!listener)
         return -ENOMEM;
-    atomic_init(&listener->references, 1);
+    refcount_init(&listener->references);
     listener->type = type;
     listener->fd = -1;
     int r = read_bound_address(*fd, &listener->address);
@@ -82,15 +81,13 @@ int listener_new(struct listener **ret, int *fd, int type)
 
 struct listener *listener_ref(struct listener *listener)
 {
-    /* Relaxed: who takes a reference has one already. */
-    atomic_fetch_add_explicit(&listener->references, 1, memory_order_relaxed);
+    refcount_take(&listener->references);
     return listener;
 }
 
 void listener_unref(struct listener *listener)
 {
-    /* Release and acquire, so that it is freed only after all others are done with it. */
-    if (!listener || atomic_fetch_sub_explicit(&listener->references, 1, memory_order_acq_rel) != 1)
+    if (!listener || !refcount_drop(&listener->references))
         return;
     listener_close(listener);
     free(listener->name);
@@ -105,7 +102,7 @@ void listener_use(struct listener *listener, unsigned n)
 
 bool listener_release(struct listener *listener)
 {
-    /* Release: whoever sees the last one go may close the socket. */
+    /* Release: the thread that sees no user any more may close the socket. */
     return atomic_fetch_sub_explicit(&listener->users, 1, memory_order_release) == 1;
 }
 
@@ -154,7 +151,7 @@ static int make_socket(const struct address *address)
     return fd < 0 ? -errno : fd;
 }
 
-/* A bare port means every address, of both families if the machine has both. */
+/* A bare port means every address, of both families if the kernel has IPv6. */
 static void choose_family(struct address *address)
 {
     if (!address->dual_stack)
@@ -166,12 +163,15 @@ static void choose_family(struct address *address)
     address->length = sizeof(address->in);
 }
 
-/* What bind(2) has to be given for ADDRESS on this machine, as it is now. */
-static int resolve(struct address *ret, const struct address *address)
+int listener_resolve(struct address *ret, const struct address *address)
 {
-    *ret = *address;
-    choose_family(ret);
-    return address_find_interface(ret);
+    struct address resolved = *address;
+
+    choose_family(&resolved);
+    int r = address_find_interface(&resolved);
+    if (r >= 0)
+        *ret = resolved;
+    return r;
 }
 
 static int set_options(int fd, const struct address *address)
@@ -186,8 +186,8 @@ static int set_options(int fd, const struct address *address)
     return r;
 }
 
-/* Whether nobody listens at the socket file ADDRESS, as after the end of a process that left it
- * behind: then a connection is refused (unix(7)). */
+/* Whether no process listens at the socket file of ADDRESS any more: then connect(2) is refused
+ * (unix(7)). */
 static bool is_stale(const struct address *address)
 {
     struct stat st;
@@ -215,18 +215,14 @@ static int bind_socket(int fd, const struct address *address)
 
 int listener_open(struct listener **ret, const struct address *address, int backlog)
 {
-    struct address wanted;
-    int r = resolve(&wanted, address);
+    _cleanup_close_ int fd = make_socket(address);
 
-    if (r < 0)
-        return r;
-    _cleanup_close_ int fd = make_socket(&wanted);
     if (fd < 0)
         return fd;
-    r = set_options(fd, &wanted);
+    int r = set_options(fd, address);
     if (r < 0)
         return r;
-    r = bind_socket(fd, &wanted);
+    r = bind_socket(fd, address);
     if (r < 0)
         return r;
     if (listen(fd, backlog) < 0)
@@ -235,11 +231,11 @@ int listener_open(struct listener **ret, const struct address *address, int back
     struct listener *listener;
     r = listener_new(&listener, &fd, SOCK_STREAM);
     if (r < 0) {
-        if (socket_path(&wanted))
-            (void)unlink(socket_path(&wanted));
+        if (socket_path(address))
+            (void)unlink(socket_path(address));
         return r;
     }
-    listener->chose_port = !address_equal(&wanted, &listener->address);
+    listener->chose_port = !address_equal(address, &listener->address);
     listener_own_path(listener);
     *ret = listener;
     return 0;
@@ -247,14 +243,11 @@ int listener_open(struct listener **ret, const struct address *address, int back
 
 bool listener_serves(const struct listener *listener, const struct address *address)
 {
-    struct address wanted;
-
-    if (listener->inherited || listener->fd < 0 || !is_reachable(listener) ||
-        resolve(&wanted, address) < 0)
+    if (listener->inherited || listener->fd < 0 || !is_reachable(listener))
         return false;
-    return address_equal(&listener->address, &wanted) ||
-           (listener->chose_port && address_leaves_port(&wanted) &&
-            address_equal_host(&listener->address, &wanted));
+    return address_equal(&listener->address, address) ||
+           (listener->chose_port && address_leaves_port(address) &&
+            address_equal_host(&listener->address, address));
 }
 
 int listener_renew(struct listener *listener, int backlog)
@@ -273,8 +266,8 @@ void listener_close(struct listener *listener)
 
 void listener_close_for_all(struct listener *listener)
 {
-    /* A TCP socket that does not listen is not in the way of one with SO_REUSEADDR, as all of ours
-     * have it (socket(7)). */
+    /* A TCP socket that does not listen does not block another with SO_REUSEADDR, which all sockets
+     * of greetd have (socket(7)). */
     (void)shutdown(listener->fd, SHUT_RDWR);
     listener_close(listener);
 }
@@ -283,8 +276,8 @@ void listener_drop_syn(struct listener *listener)
 {
     if (listener->handed_on)
         return;
-    /* A Unix socket without its file can't be found any more; TCP has a filter. Where neither helps
-     * (abstract sockets, vsock) the queue is at least made as short as it can be. */
+    /* Without its file a Unix socket can't be found; TCP has a filter. For others (abstract
+     * sockets, vsock) the queue is made as short as possible. */
     if (socket_path(&listener->address))
         unlink_path(listener);
     else if (socket_drop_syn(listener->fd) < 0)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Listening sockets: those that greetd opens itself, and those handed over to it (see handover). */
+/* Listening sockets: those that greetd opens itself, and those that systemd passes. Workers share a
+ * listener; its last reference frees it, from any thread. Only the main thread changes anything but
+ * USERS, and only while no worker accepts from the socket or can see the difference. */
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -9,84 +11,86 @@
 #include <sys/types.h>
 
 #include "greetd/base/cleanup.h"
+#include "greetd/base/refcount.h"
 #include "greetd/net/address.h"
 
-/* One socket. It is shared by all who accept from it; the last to let go of its memory frees it,
- * from any thread. All else but USERS is only changed by the main thread, and only while nobody
- * accepts from it, or can tell the difference. */
 struct listener {
-    atomic_size_t references;
-    atomic_uint users;      /* how many workers accept from it; see listener_release() */
-    char *name;             /* owned: FileDescriptorName= of one that was passed, else NULL */
+    struct refcount references;
+    atomic_uint users;      /* workers that accept from it; see listener_release() */
+    char *name;             /* owned: FileDescriptorName= if systemd has passed it, else NULL */
     int fd;                 /* owned, non-blocking */
     int type;               /* SOCK_STREAM or SOCK_SEQPACKET */
-    struct address address; /* that it is really bound to */
-    bool inherited;         /* passed by a .socket unit, else opened by greetd */
-    char *stored_as;        /* owned: the name that systemd was asked to keep it under, or NULL */
-    bool handed_on;  /* the next process has it too: its queue and its file are not ours to end */
-    bool chose_port; /* the kernel did in this process: ListenStream= has port 0 */
-    /* Of a Unix socket's file that we made, to unlink it only while it is still ours. */
+    struct address address; /* the bound one */
+    bool inherited;         /* from a .socket unit; else opened by greetd */
+    char *stored_as;        /* owned: its name in the descriptor store, or NULL */
+    bool handed_on;         /* the next process has it too, with its queue and its file */
+    bool chose_port;        /* ListenStream= has port 0, and the kernel chose one in this process */
+    /* The file of a Unix socket that bind(2) has made, so that no other file is unlinked. */
     dev_t path_device;
     ino_t path_inode;
 };
 
-/* Some of them. A set of zeroes is empty. */
+/* Zeroes are an empty set. */
 struct listener_set {
-    struct listener **at; /* owned, and a reference to each */
+    struct listener **at; /* owned, with a reference to each */
     size_t n;
 };
 
-/* Makes a listener of a socket that listens. On success *FD is taken over (and -1), and *RET is the
- * caller's reference. Errors: -ENOMEM, or what getsockname(2) said. */
+/* Makes a listener of a listening socket. On success *FD is taken over (and -1), and *RET is the
+ * caller's reference. Errors: -ENOMEM, or a negative errno of getsockname(2). */
 int listener_new(struct listener **ret, int *fd, int type);
 
-/* Takes the file of a Unix socket for ours, to be unlinked when the socket is closed. */
+/* Notes the file at the path of a Unix socket, to be unlinked when the socket is closed. */
 void listener_own_path(struct listener *listener);
 
-/* Opens a socket that listens on ADDRESS. The socket file of a Unix path that nobody listens on any
- * more is replaced. BACKLOG is that of listen(2). On success *RET is the caller's reference. Errors
- * are the negative errno of what failed, -ENOMEM included. */
+/* Resolves what ADDRESS leaves to this machine: the family of a bare port, and the number of an
+ * interface. Returns 0, or a negative errno of if_nametoindex(3) with RET untouched. */
+int listener_resolve(struct address *ret, const struct address *address);
+
+/* Opens a socket that listens on ADDRESS, which is resolved, and replaces the file of a Unix socket
+ * at which no process listens any more. BACKLOG is that of listen(2). On success *RET is the
+ * caller's reference. Errors: a negative errno. */
 int listener_open(struct listener **ret, const struct address *address, int backlog);
 
-/* Whether the socket, which greetd has opened, is what opening ADDRESS would give. */
+/* Whether the socket is one that greetd has opened and that listener_open() of ADDRESS, which is
+ * resolved, would give. */
 bool listener_serves(const struct listener *listener, const struct address *address);
 
-/* Makes a socket that was opened, or stored, listen (again) with BACKLOG, and undoes
+/* Listens (again) with BACKLOG on a socket that was opened or stored, and undoes
  * listener_drop_syn(). Returns 0 or a negative errno of listen(2). */
 int listener_renew(struct listener *listener, int backlog);
 
 struct listener *listener_ref(struct listener *listener);
-/* Lets go of a reference; the last one closes the socket. NULL is allowed. */
+/* Drops a reference; the last one closes the socket. NULL is allowed. */
 void listener_unref(struct listener *listener);
 DEFINE_CLEANUP_FUNCTION(struct listener, listener_unref)
 
-/* Counts N workers that are going to accept from it; only for the main thread. */
+/* Adds N users, which are workers about to accept; only for the main thread. */
 void listener_use(struct listener *listener, unsigned n);
 
-/* One of them is done with it; for its thread. Returns whether it was the last, so that the socket
- * may be closed. */
+/* Removes one user, in its thread. Returns whether it was the last, so that the socket may be
+ * closed. */
 bool listener_release(struct listener *listener);
 
-/* Whether any worker still accepts from it. */
+/* Whether the socket has a user. */
 bool listener_in_use(const struct listener *listener);
 
-/* Closes the socket; its file is unlinked if it is ours. */
+/* Closes the socket and unlinks its file, unless the next process has them too. */
 void listener_close(struct listener *listener);
 
-/* The same, and ends it at once for whoever else has it open, too. Then its address can be listened
- * on again, even though systemd lets go of what it kept only when it gets round to it. */
+/* The same, and shuts the socket down for all processes that have it, so that its address is free
+ * at once, even while systemd still has the socket in its store. */
 void listener_close_for_all(struct listener *listener);
 
-/* Makes the kernel turn newcomers away from a socket that is about to be closed, while those in its
- * queue can still be accepted. Of no effect on one that is handed on: its queue is for the next
- * process. */
+/* Drops new handshakes at a socket that is about to be closed. Clients in its queue can still be
+ * accepted. Does nothing if the next process has the socket too. */
 void listener_drop_syn(struct listener *listener);
 
-/* Adds LISTENER and a reference of its own. Returns 0 or -ENOMEM. */
+/* Adds LISTENER with a reference. Returns 0 or -ENOMEM. */
 int listener_set_add(struct listener_set *set, struct listener *listener);
 
-/* Takes the one at INDEX out; the reference to it is the caller's. */
+/* Removes the listener at INDEX; its reference is the caller's. */
 struct listener *listener_set_take(struct listener_set *set, size_t index);
 
-/* Lets go of all and frees the set. */
+/* Drops all references and frees the set. */
 void listener_set_deinit(struct listener_set *set);

@@ -43,7 +43,7 @@ static inline void snapshot_fixture_open(struct snapshot_fixture *snapshot_fixtu
             .greeting = &snapshot_fixture->greetings[i],
         };
         snapshot_fixture->listeners[i] = (struct listener){
-            .references = 1,
+            .references = {1},
             .fd = net_listen(&snapshot_fixture->addresses[i]),
             .type = SOCK_STREAM,
         };

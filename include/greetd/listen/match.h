@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The match of a configuration with the sockets that are open: it gives the bindings of a snapshot
+ * and the addresses that are still to be opened. Only for the main thread. */
+
+#include <stdbool.h>
+
+#include "greetd/base/diagnostics.h"
+#include "greetd/config/config.h"
+#include "greetd/listen/snapshot.h"
+#include "greetd/net/listener.h"
+
+/* What a binding needs to be opened. */
+struct match_address {
+    struct address address; /* resolved */
+    const char *text;       /* borrowed: as it was configured */
+    int error;              /* negative errno of listener_resolve(), or 0 */
+};
+
+struct match {
+    struct snapshot *snapshot;       /* a reference; bindings without a listener are missing */
+    struct match_address *addresses; /* owned: of each binding; NULL if sockets were INHERITED */
+};
+
+#define MATCH_NULL ((struct match){.snapshot = NULL})
+
+/* Matches the addresses of CONFIG with the AVAILABLE sockets; or, if sockets were INHERITED, names
+ * of these with the sections of CONFIG. match_deinit() is due in any case. Errors: -ENOMEM. */
+int match_init(struct match *match, struct config *config, const struct listener_set *available,
+               bool inherited);
+void match_deinit(struct match *match);
+
+/* Opens the missing sockets. Returns 0; -EBADMSG if there is no address at all; or a negative
+ * errno. DIAGNOSTICS has the reason. */
+int match_open_missing(struct match *match, struct diagnostics *diagnostics);

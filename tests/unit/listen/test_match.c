@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/listen/match.h"
+
+#include <criterion/criterion.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "support/config_fixture.h"
+
+TestSuite(match, .timeout = 60, .init = set_up, .fini = tear_down);
+
+static unsigned n_socket_calls;
+
+int socket(int family, int type, int protocol)
+{
+    n_socket_calls++;
+    return (int)syscall(SYS_socket, family, type, protocol);
+}
+
+static struct config *config;
+static struct match match;
+
+/* Matches TEXT with the AVAILABLE sockets. */
+static void match_text(const char *text, const struct listener_set *available)
+{
+    config = load_text(text);
+    cr_assert_eq(match_init(&match, config, available, false), 0);
+}
+
+static void end_match(void)
+{
+    match_deinit(&match);
+    config_unref(config);
+}
+
+/* Opens the addresses of TEXT and adds their sockets to SET. */
+static void open_text(struct listener_set *set, const char *text)
+{
+    match_text(text, set);
+    cr_assert_eq(match_open_missing(&match, &diagnostics), 0);
+    for (size_t i = 0; i < match.snapshot->n; i++)
+        cr_assert_eq(listener_set_add(set, match.snapshot->bindings[i].listener), 0);
+    end_match();
+}
+
+#define TWO_ADDRESSES                                                                              \
+    "[Server]\nListenStream=\nListenStream=127.0.0.1:0\n"                                          \
+    "[Listener b]\nListenStream=127.0.0.2:0\n"
+
+Test(match, keeps_open_sockets_and_leaves_the_others_to_be_opened)
+{
+    struct listener_set set = {0};
+
+    open_text(&set, "[Server]\nListenStream=127.0.0.2:0\n");
+    match_text(TWO_ADDRESSES, &set);
+    cr_assert_eq(match.snapshot->n, 2);
+    cr_assert_null(match.snapshot->bindings[0].listener);
+    cr_assert_eq(match.snapshot->bindings[1].listener, set.at[0]);
+    cr_assert_str_eq(match.snapshot->bindings[1].config->name, "b");
+
+    cr_assert_eq(match_open_missing(&match, &diagnostics), 0);
+    cr_assert_not_null(match.snapshot->bindings[0].listener);
+    cr_assert_eq(match.snapshot->bindings[1].listener, set.at[0]);
+    end_match();
+    listener_set_deinit(&set);
+}
+
+Test(match, gives_one_socket_to_one_address)
+{
+    struct listener_set set = {0};
+
+    open_text(&set, "[Server]\nListenStream=\nListenStream=127.0.0.1:0\n");
+    match_text("[Server]\nListenStream=\nListenStream=127.0.0.1:0\nListenStream=127.0.0.1:0\n",
+               &set);
+    cr_assert_eq(match.snapshot->bindings[0].listener, set.at[0]);
+    cr_assert_null(match.snapshot->bindings[1].listener);
+    end_match();
+    listener_set_deinit(&set);
+}
+
+Test(match, resolves_a_bare_port_once_however_many_sockets_are_open)
+{
+    struct listener_set set = {0};
+
+    open_text(&set, "[Server]\nListenStream=\nListenStream=127.0.0.1:0\nListenStream=127.0.0.2:0\n"
+                    "ListenStream=127.0.0.3:0\n");
+    n_socket_calls = 0;
+    match_text("[Server]\nListenStream=\nListenStream=0\n", &set);
+    cr_assert_eq(n_socket_calls, 1);
+    cr_assert_null(match.snapshot->bindings[0].listener);
+    end_match();
+    listener_set_deinit(&set);
+}
+
+Test(match, reports_an_interface_that_is_missing_where_the_socket_is_opened)
+{
+    struct listener_set set = {0};
+
+    match_text("[Server]\nListenStream=\nListenStream=[fe80::1]:7%greetd-none\n", &set);
+    cr_assert_eq(match_open_missing(&match, &diagnostics), -ENODEV);
+    cr_assert_str_eq(diagnostics.lines[0],
+                     "Failed to listen on [fe80::1]:7%greetd-none: No such device");
+    end_match();
+}
+
+Test(match, without_any_address_is_an_error_of_the_configuration)
+{
+    struct listener_set set = {0};
+
+    match_text("[Server]\nListenStream=\n", &set);
+    cr_assert_eq(match_open_missing(&match, &diagnostics), -EBADMSG);
+    cr_assert_eq(diagnostics.n_lines, 1);
+    end_match();
+}
