@@ -19,7 +19,7 @@ static void free_names(char ***names)
     free(*names);
 }
 
-/* Whether clients can be accepted from a passed descriptor; what else it is goes to the report. */
+/* Whether clients can be accepted from a passed descriptor. If not, DIAGNOSTICS says what it is. */
 static bool is_usable(int fd, const char *name, int *ret_type, struct diagnostics *diagnostics)
 {
     const char *what;
@@ -38,7 +38,7 @@ static int adopt_passed(struct listener *listener, const char *name)
     return listener->name ? 0 : -ENOMEM;
 }
 
-/* The store is only a cache: what is in it can be opened anew. */
+/* A socket of the store can be opened again; any other can't be replaced. */
 static int reject(int fd, const char *name)
 {
     if (!fdstore_is_name(name))
@@ -77,13 +77,13 @@ bool activation_any_passed(void)
     return n < 0;
 }
 
-/* sd_listen_fds(3) only says that some are closed, not which. */
-static void report_unusable(struct diagnostics *diagnostics)
+/* Finds the closed descriptors, which sd_listen_fds(3) does not name. */
+static void diagnose_closed(struct diagnostics *diagnostics)
 {
     const char *announced = getenv("LISTEN_FDS");
     int n = announced ? atoi(announced) : 0;
 
-    /* Of a number that makes no sense, the first few will do. */
+    /* The first few are enough if the number makes no sense. */
     for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + n && fd < 64; fd++)
         (void)is_usable(fd, "unknown", &(int){0}, diagnostics);
 }
@@ -94,7 +94,7 @@ int activation_take(struct listener_set *set, struct diagnostics *diagnostics)
     int n = sd_listen_fds_with_names(false, &names), result = n;
 
     if (n == -EBADF) {
-        report_unusable(diagnostics);
+        diagnose_closed(diagnostics);
         return -EBADMSG;
     }
     for (int i = 0; i < n; i++) {

@@ -9,14 +9,13 @@
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
-/* What the name of a stored socket begins with; the kernel's number for the socket follows. */
+/* The prefix of a stored socket's name; the kernel's cookie of the socket follows. */
 #define FDSTORE_PREFIX "opened@"
 
 #define FDSTORE_NAME_MAX sizeof(FDSTORE_PREFIX "18446744073709551615")
 
-/* How many descriptors systemd says that it keeps for the next process, 0 if it does not say. It
- * does from version 254 on (FileDescriptorStoreMax= in systemd.service(5)); before that the unit
- * has to. */
+/* Returns FileDescriptorStoreMax= of systemd.service(5), or 0 if $FDSTORE does not tell. systemd
+ * sets it from version 254 on; before that the unit has to. */
 static size_t announced_max(void)
 {
     const char *max = getenv("FDSTORE");
@@ -32,7 +31,7 @@ size_t fdstore_max(void)
     return announced > 0 ? announced : SIZE_MAX;
 }
 
-/* Whether what systemd was asked to keep is really there for the next process. */
+/* Whether systemd keeps the sockets until the next process starts. */
 static bool is_kept_on_exit(void)
 {
     return announced_max() > 0;
@@ -48,7 +47,6 @@ void fdstore_forget(const char *name)
     sd_notifyf(false, "FDSTOREREMOVE=1\nFDNAME=%s", name);
 }
 
-/* What an earlier process has opened is ours like any that we open. */
 int fdstore_adopt(struct listener *listener, const char *name)
 {
     listener->stored_as = strdup(name);
@@ -59,10 +57,9 @@ int fdstore_adopt(struct listener *listener, const char *name)
     return 0;
 }
 
-/* Writes the name to store a socket under to BUFFER (FDSTORE_NAME_MAX bytes). The kernel gives
- * each socket a cookie of its own, so no two names are alike, those of earlier processes included.
- */
-static bool store_name(int fd, char *buffer)
+/* Writes the name for the store to BUFFER (FDSTORE_NAME_MAX bytes). The cookie of each socket is
+ * unique, also among those of earlier processes. */
+static bool format_name(int fd, char *buffer)
 {
     uint64_t cookie;
     socklen_t length = sizeof(cookie);
@@ -77,7 +74,7 @@ void fdstore_add(struct listener *listener)
 {
     char name[FDSTORE_NAME_MAX], text[sizeof(name) + sizeof("FDSTORE=1\nFDNAME=")];
 
-    if (listener->inherited || listener->stored_as || !store_name(listener->fd, name))
+    if (listener->inherited || listener->stored_as || !format_name(listener->fd, name))
         return;
     _cleanup_free_ char *stored_as = strdup(name);
     sprintf(text, "FDSTORE=1\nFDNAME=%s", name);

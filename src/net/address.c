@@ -12,8 +12,8 @@
 #define WHY_PORT      "a port is a number from 0 to 65535, without leading zeros"
 #define WHY_INTERFACE "a network interface has a number from 1 on, or a name of up to 15 characters"
 
-/* Reads the LENGTH characters at DIGITS as a decimal number of at most 32 bits. As in systemd there
- * is no leading zero, which elsewhere would make it octal. */
+/* Parses the LENGTH characters at DIGITS as a decimal number up to MAX. As in systemd a leading
+ * zero is an error, since elsewhere it would mean an octal number. */
 static bool parse_decimal(const char *digits, size_t length, uint32_t max, uint32_t *ret)
 {
     uint64_t number = 0;
@@ -41,7 +41,7 @@ static bool parse_port(const char *digits, size_t length, in_port_t *ret)
     return true;
 }
 
-/* Copies the LENGTH characters at TEXT, for functions that want a '\0' at the end. */
+/* Copies the LENGTH characters at TEXT, for functions that need a '\0' at the end. */
 static bool copy_text(char *buffer, size_t size, const char *text, size_t length)
 {
     if (length >= size)
@@ -51,7 +51,7 @@ static bool copy_text(char *buffer, size_t size, const char *text, size_t length
     return true;
 }
 
-/* The parsers of one form each return NULL, or what is wrong with the text. */
+/* The parsers of one form each return NULL, or the reason why the text is wrong. */
 
 static const char *parse_bare_port(struct address *address, const char *text)
 {
@@ -88,7 +88,7 @@ static const char *parse_in(struct address *address, const char *text)
     return NULL;
 }
 
-/* As the kernel has it, and without the control characters that a line could not hold. */
+/* The rule of the kernel, and no control characters, which a line could not hold. */
 static bool is_interface_name(const char *name)
 {
     for (const char *p = name; *p; p++)
@@ -97,7 +97,7 @@ static bool is_interface_name(const char *name)
     return name[0] != '\0';
 }
 
-/* Reads an interface's name or number. */
+/* Parses an interface's name or number. */
 static const char *parse_scope(struct address *address, const char *text, size_t length)
 {
     struct sockaddr_in6 *in6 = &address->in6;
@@ -112,7 +112,7 @@ static const char *parse_scope(struct address *address, const char *text, size_t
     return NULL;
 }
 
-/* Reads what stands in the brackets: `IPv6` or `IPv6%interface`. */
+/* Parses the text in the brackets: `IPv6` or `IPv6%interface`. */
 static const char *parse_in6_host(struct address *address, const char *text, size_t length)
 {
     const char *percent = memchr(text, '%', length);
@@ -127,7 +127,7 @@ static const char *parse_in6_host(struct address *address, const char *text, siz
     return NULL;
 }
 
-/* Reads what stands after the brackets: `:PORT` or `:PORT%interface`. */
+/* Parses the text after the brackets: `:PORT` or `:PORT%interface`. */
 static const char *parse_in6_port(struct address *address, const char *text)
 {
     if (text[0] != ':')
@@ -174,7 +174,7 @@ static const char *parse_vsock(struct address *address, const char *text)
     return NULL;
 }
 
-/* Why a line of the configuration could not hold this name, or NULL. */
+/* Returns why a line of the configuration can't hold this name, or NULL. */
 static const char *check_unix_name(const char *name)
 {
     size_t length = strlen(name);
@@ -244,8 +244,8 @@ int address_find_interface(struct address *address)
     return 0;
 }
 
-/* The bytes of a Unix address that name it, see unix(7): none, `\0` and an abstract name, or a path
- * that ends at its '\0' or, if it fills sun_path, without one. */
+/* Returns the length of a Unix socket's name (unix(7)): 0 without one; that of an abstract name
+ * with its '\0' in front; or that of a path, which ends at its '\0' or fills sun_path. */
 static size_t unix_name_length(const struct address *address)
 {
     size_t offset = offsetof(struct sockaddr_un, sun_path);

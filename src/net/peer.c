@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What /proc/sys/kernel/overflowuid says if nobody has changed it. It can't be read where it
- * matters, under ProcSubset=pid. */
+/* The default of /proc/sys/kernel/overflowuid, which can't be read where it matters, under
+ * ProcSubset=pid. */
 #define OVERFLOW_UID 65534
 
 bool peer_has_uid(const struct peer *peer)

@@ -14,7 +14,7 @@
 
 #include "greetd/base/cleanup.h"
 
-/* How often recv(2) is called, however little there is to read each time. */
+/* The most calls of recv(2), however little each of them reads. */
 #define SOCKET_DISCARD_READS 64
 
 int socket_set_nonblocking(int fd)
@@ -58,8 +58,8 @@ static const char *describe_socket_type(int type)
     }
 }
 
-/* A stream socket on which listen(2) was not called. */
-static const char *describe_silent_socket(int fd)
+/* Describes a stream socket that does not listen. */
+static const char *describe_not_listening(int fd)
 {
     struct sockaddr_storage peer;
     socklen_t length = sizeof(peer);
@@ -90,7 +90,7 @@ int socket_check_listening(int fd, int *ret_type, const char **ret_what)
         return -EINVAL;
     }
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) < 0 || !listening) {
-        *ret_what = describe_silent_socket(fd);
+        *ret_what = describe_not_listening(fd);
         return -EINVAL;
     }
 
@@ -122,8 +122,8 @@ int socket_set_fast_open(int fd, int queue)
 
 int socket_drop_syn(int fd)
 {
-    /* A filter on a TCP socket sees packets from the TCP header on; its byte 13 holds the flags
-     * (RFC 9293, 3.1). A newcomer's first packet has SYN (0x02) and has no ACK (0x10). */
+    /* A filter on a TCP socket sees packets from the TCP header on, whose byte 13 has the flags
+     * (RFC 9293, 3.1). The first packet of a client has SYN (0x02) and no ACK (0x10). */
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),          BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0),
@@ -187,8 +187,7 @@ bool socket_is_readable(int fd)
     return poll(&poll_fd, 1, 0) > 0;
 }
 
-/* A record of SOCK_SEQPACKET may be empty, which recv(2) tells no differently from the end of
- * stream. */
+/* For recv(2) an empty record of SOCK_SEQPACKET looks like the end of stream. */
 static bool is_empty_record(int fd, bool records)
 {
     return records && !socket_has_hung_up(fd);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* The other end of a connection: what is kept of its address, and how it is written. */
+/* The address of the other end of a connection, kept for each client, and its text. Pure but for
+ * peer_of_socket() and the names of interfaces. */
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -13,7 +14,7 @@
  * 108 bytes of which each may be written as \xHH. */
 #define ADDRESS_TEXT_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) * 4 + 2)
 
-/* The other end of a connection, small enough to keep for every client (24 bytes). */
+/* 24 bytes, since each client has one. */
 struct peer {
     sa_family_t family; /* AF_UNSPEC when unknown */
     uint16_t port;      /* AF_INET, AF_INET6; host byte order */
@@ -30,23 +31,22 @@ struct peer {
     };
 };
 
-/* Whether it is known who the AF_UNIX peer is. Within a user namespace (PrivateUsers= of
- * systemd.exec(5)) all users that have no number there are the kernel's overflow uid, and so is no
- * one in particular (user_namespaces(7)). */
+/* Whether the uid of an AF_UNIX peer is known. In a user namespace (PrivateUsers= of
+ * systemd.exec(5)) every unmapped user has the kernel's overflow uid (user_namespaces(7)). */
 bool peer_has_uid(const struct peer *peer);
 
-/* Keeps what is needed of the sockaddr that accept4(2) gave. IPv4 mapped to IPv6 becomes IPv4. */
+/* Returns the peer of a sockaddr of accept4(2). IPv4 mapped to IPv6 becomes IPv4. */
 struct peer peer_from_sockaddr(const struct sockaddr *sa, socklen_t length);
 
-/* The same for the connected socket FD, with the pid and uid of an AF_UNIX peer, which are not in
- * its address (SO_PEERCRED in unix(7)). */
+/* The same for the connected socket FD, with the pid and uid of an AF_UNIX peer (SO_PEERCRED in
+ * unix(7)), which its sockaddr does not have. */
 struct peer peer_of_socket(int fd, const struct sockaddr *sa, socklen_t length);
 
 /* Writes the peer's address without its port, as `192.0.2.1`, `2001:db8::1`, `fe80::1%eth0`,
  * `vsock:3` or `unix`, and returns BUFFER (ADDRESS_TEXT_MAX bytes). */
 const char *peer_format_host(const struct peer *peer, char *buffer);
 
-/* Writes the peer for a sentence: `192.0.2.1:54321`, `[2001:db8::1]:54321`, `vsock:3:1024`,
+/* Writes the address with its port: `192.0.2.1:54321`, `[2001:db8::1]:54321`, `vsock:3:1024`,
  * `unix:pid=7,uid=0` or, if the user is not known, `unix:pid=7`, and returns BUFFER
  * (ADDRESS_TEXT_MAX bytes). */
 const char *peer_format(const struct peer *peer, char *buffer);

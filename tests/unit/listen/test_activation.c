@@ -206,7 +206,7 @@ Test(activation, has_systemd_keep_a_socket)
     strcpy(name, hear_name("FDSTORE=1\nFDNAME="));
     cr_assert_eq(strncmp(name, "opened@", 7), 0, "%s", name);
     cr_assert_str_eq(listener->stored_as, name);
-    cr_assert_eq(inode_of(fake_systemd.pass_fds_fd), inode_of(listener->fd));
+    cr_assert_eq(inode_of(fake_systemd.passed_fd), inode_of(listener->fd));
     cr_assert_not(listener->handed_on, "nobody has said that it is kept");
     fdstore_add(listener);
     cr_assert_not(fake_systemd_receive(), "once is enough");
@@ -229,7 +229,7 @@ Test(activation, no_two_sockets_have_the_same_name)
         listeners[i] = open_one("127.0.0.1:0");
         fdstore_add(listeners[i]);
         strcpy(names[i], hear_name("FDSTORE=1\nFDNAME="));
-        close(fake_systemd.pass_fds_fd);
+        close(fake_systemd.passed_fd);
         for (size_t j = 0; j < i; j++)
             cr_assert_str_neq(names[i], names[j]);
     }

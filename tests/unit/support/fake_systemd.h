@@ -18,9 +18,9 @@
 
 static struct {
     int fd;
-    int pass_fds_fd; /* that came with the last message, or -1 */
+    int passed_fd; /* that came with the last message, or -1 */
     char last[4096];
-} fake_systemd = {.fd = -1, .pass_fds_fd = -1};
+} fake_systemd = {.fd = -1, .passed_fd = -1};
 
 static inline void fake_systemd_open(void)
 {
@@ -57,7 +57,7 @@ static inline bool fake_systemd_receive(void)
     fake_systemd.last[n] = '\0';
     struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
     if (rights && rights->cmsg_type == SCM_RIGHTS)
-        memcpy(&fake_systemd.pass_fds_fd, CMSG_DATA(rights), sizeof(int));
+        memcpy(&fake_systemd.passed_fd, CMSG_DATA(rights), sizeof(int));
     return true;
 }
 
