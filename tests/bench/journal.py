@@ -52,7 +52,7 @@ def main():
     try:
         return process.wait()
     finally:
-        # Whoever waits for a journal that stands still goes on when it is gone.
+        # Whoever waits for a blocked journal goes on when it is gone.
         journal.close()
         process.terminate()
         process.wait()

@@ -120,7 +120,7 @@ TARGETS = [
            lambda s: s.bytes_per_held("greetd-held", 10000), "{:.0f}"),
     Target("processor time of the worker, a live journal / no log", 1.05,
            lambda s: s.ratio(worker_cost, "greetd-journal", "greetd")),
-    Target("processor time of the worker, a journal that stands still / no log", 1.05,
+    Target("processor time of the worker, a blocked journal / no log", 1.05,
            lambda s: s.ratio(worker_cost, "greetd-stalled", "greetd")),
     Target("processor time of the worker, every entry to /dev/null / no log", 1.05,
            lambda s: s.ratio(worker_cost, "greetd-every", "greetd")),
@@ -128,7 +128,7 @@ TARGETS = [
            lambda s: s.ratio(cost, "greetd-every", "nginx-log")),
     Target("processor time, LingerSec=0, every entry to /dev/null / nginx with access_log", 1.0,
            lambda s: s.ratio(cost, "greetd-every-nolinger", "nginx-log")),
-    Target("p99 at 128 clients, a journal that stands still / a live one", 1.1,
+    Target("p99 at 128 clients, a blocked journal / a live one", 1.1,
            lambda s: s.ratio(quantile("p99"), "greetd-stalled", "greetd-journal")),
 ]  # fmt: skip
 
@@ -267,7 +267,7 @@ def table(results):
         "\n".join(held_rows(series)),
         "With a log of the connections:",
         "\n".join(log_rows(series)),
-        "With a greeting that is made up for each client:",
+        "With a greeting that is rendered for each client:",
         "\n".join(variable_rows(series)),
         "What greetd aims at:",
         "\n".join(target_rows(series)),

@@ -141,7 +141,7 @@ KINDS = [
     Kind("greetd-journal", "greetd, a live journal",
          with_journal("live", greetd(log=AS_IT_COMES)),
          table="log", has_master=True, before=LIMIT_BURST, unlogged="greetd"),
-    Kind("greetd-stalled", "greetd, a journal that stands still",
+    Kind("greetd-stalled", "greetd, a blocked journal",
          with_journal("stalled", greetd(log=AS_IT_COMES)),
          table="log", has_master=True, unlogged="greetd"),
     Kind("greetd-every", "greetd, every entry to /dev/null",
