@@ -2,9 +2,11 @@
 #include "greetd/greeting/greeting.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "greetd/base/buffer.h"
 #include "greetd/base/file.h"
 #include "greetd/base/text.h"
 #include "greetd/greeting/escape.h"
@@ -52,8 +54,7 @@ struct compiler {
     bool escapes, variables;       /* whether they are replaced */
     const char *begin, *end;       /* of the text */
     const struct provenance *from; /* NULL: no mistake is reported */
-    char *bytes;                   /* owned */
-    size_t size, capacity;
+    struct buffer text;            /* of all pieces */
     struct greeting_piece *pieces; /* owned */
     size_t n_pieces, pieces_capacity;
     size_t piece; /* where in bytes the piece begins that is not complete yet */
@@ -72,35 +73,13 @@ static struct compiler compiler_of_text(const char *text)
 
 static void compiler_deinit(struct compiler *compiler)
 {
-    free(compiler->bytes);
+    buffer_deinit(&compiler->text);
     free(compiler->pieces);
-}
-
-/* Makes room for N more bytes. */
-static int reserve(struct compiler *compiler, size_t n)
-{
-    size_t needed = compiler->size + n, doubled = 2 * compiler->capacity;
-
-    if (needed <= compiler->capacity)
-        return 0;
-    if (needed > GREETING_SIZE_MAX)
-        return -EFBIG;
-    char *grown = realloc(compiler->bytes, needed > doubled ? needed : doubled);
-    if (!grown)
-        return -ENOMEM;
-    compiler->bytes = grown;
-    compiler->capacity = needed > doubled ? needed : doubled;
-    return 0;
 }
 
 static int append(struct compiler *compiler, const char *bytes, size_t n)
 {
-    int r = reserve(compiler, n);
-    if (r < 0)
-        return r;
-    memcpy(compiler->bytes + compiler->size, bytes, n);
-    compiler->size += n;
-    return 0;
+    return buffer_append(&compiler->text, bytes, n, GREETING_SIZE_MAX);
 }
 
 static int end_piece(struct compiler *compiler, const struct variable *variable)
@@ -114,9 +93,9 @@ static int end_piece(struct compiler *compiler, const struct variable *variable)
         compiler->pieces = grown;
         compiler->pieces_capacity = capacity;
     }
-    compiler->pieces[compiler->n_pieces++] =
-        (struct greeting_piece){.size = compiler->size - compiler->piece, .variable = variable};
-    compiler->piece = compiler->size;
+    compiler->pieces[compiler->n_pieces++] = (struct greeting_piece){
+        .size = compiler->text.size - compiler->piece, .variable = variable};
+    compiler->piece = compiler->text.size;
     return 0;
 }
 
@@ -265,13 +244,9 @@ static int compile_special(struct compiler *compiler, const char **p)
 
 static int compile(struct compiler *compiler)
 {
-    int r = 0;
-
     /* Nothing stands for more than it is written with but the constants among the variables. */
-    compiler->capacity = (size_t)(compiler->end - compiler->begin) + 1;
-    compiler->bytes = malloc(compiler->capacity);
-    if (!compiler->bytes)
-        return -ENOMEM;
+    int r =
+        buffer_reserve(&compiler->text, (size_t)(compiler->end - compiler->begin) + 1, SIZE_MAX);
 
     for (const char *p = compiler->begin; p < compiler->end && r >= 0;) {
         const char *literal = p;
@@ -283,9 +258,9 @@ static int compile(struct compiler *compiler)
     }
     if (r >= 0 && (compiler->why || compiler->n_errors > 0))
         return -EINVAL;
-    if (r >= 0 && compiler->n_pieces > 0 && compiler->piece < compiler->size)
+    if (r >= 0 && compiler->n_pieces > 0 && compiler->piece < compiler->text.size)
         r = end_piece(compiler, NULL);
-    return r >= 0 && compiler->size > GREETING_SIZE_MAX ? -EFBIG : r;
+    return r >= 0 && compiler->text.size > GREETING_SIZE_MAX ? -EFBIG : r;
 }
 
 /* Compiles, and takes over what has come out. */
@@ -298,8 +273,8 @@ static int greeting_new(struct greeting **ret, struct compiler *compiler)
     struct greeting *greeting = malloc(sizeof(*greeting));
     if (!greeting)
         return -ENOMEM;
-    *greeting = (struct greeting){.size = compiler->size, .n_pieces = compiler->n_pieces};
-    greeting->bytes = TAKE_PTR(compiler->bytes);
+    *greeting = (struct greeting){.size = compiler->text.size, .n_pieces = compiler->n_pieces};
+    greeting->bytes = TAKE_PTR(compiler->text.bytes);
     greeting->pieces = TAKE_PTR(compiler->pieces);
     *ret = greeting;
     return 0;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "greetd/greeting/render.h"
 #include "greetd/net/socket.h"
 
 /* Keeps rare code out of the path of a client of a plain message. */
@@ -162,15 +163,15 @@ static _noinline_ enum conn_next write_unsent(struct conn *conn, uint64_t now_us
 static _noinline_ enum conn_next render_and_write(struct conn *conn, uint64_t now_usec,
                                                   struct worker_context *context)
 {
-    const struct render *render = &context->render;
+    const struct buffer *rendered = &context->rendered;
     const struct variable_client client = {
         .peer = &conn->peer, .number = conn->number, .metrics = context->shared->metrics};
-    int r = render_greeting(&context->render, conn->listener->config->greeting, &client);
+    int r = render_greeting(&context->rendered, conn->listener->config->greeting, &client);
 
     if (r < 0)
         return close_broken(conn, -r);
-    enum conn_next next = write_bytes(conn, render->bytes, 0, render->size, now_usec, context);
-    if (next == CONN_CLOSE || conn->all_sent || keep_unsent(conn, render->bytes, render->size))
+    enum conn_next next = write_bytes(conn, rendered->bytes, 0, rendered->size, now_usec, context);
+    if (next == CONN_CLOSE || conn->all_sent || keep_unsent(conn, rendered->bytes, rendered->size))
         return next;
     return close_broken(conn, ENOMEM);
 }

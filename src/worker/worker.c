@@ -240,7 +240,7 @@ void worker_deinit(struct worker *worker)
     while (ring_pop(&worker->mailbox, &message))
         generation_free(message.generation);
     clients_deinit(&worker->clients);
-    render_deinit(&worker->context.render);
+    buffer_deinit(&worker->context.rendered);
     ring_deinit(&worker->mailbox);
     worker->mailbox_fd = safe_close(worker->mailbox_fd);
     worker->context.epoll_fd = safe_close(worker->context.epoll_fd);

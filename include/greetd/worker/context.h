@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "greetd/greeting/render.h"
+#include "greetd/base/buffer.h"
 #include "greetd/journal/logger.h"
 #include "greetd/metrics/metrics.h"
 
@@ -32,7 +32,7 @@ struct worker_context {
     unsigned index;
     int epoll_fd;                      /* owned by the worker */
     struct metrics_counters *counters; /* borrowed: this worker's */
-    struct render render;              /* of greetings with variables */
+    struct buffer rendered;            /* the greeting with variables of one client at a time */
 };
 
 /* The kinds of sources in a worker's epoll. */

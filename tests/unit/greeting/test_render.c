@@ -11,7 +11,7 @@
 
 static struct peer peer = {.family = AF_INET, .port = 54321};
 static struct greeting *greeting;
-static struct render render;
+static struct buffer rendered;
 
 static void set_up(void)
 {
@@ -21,7 +21,7 @@ static void set_up(void)
 static void tear_down(void)
 {
     greeting_free(greeting);
-    render_deinit(&render);
+    buffer_deinit(&rendered);
 }
 
 TestSuite(render, .init = set_up, .fini = tear_down);
@@ -39,14 +39,14 @@ static int render_for(uint64_t number)
     static const struct metrics metrics;
     const struct variable_client client = {.peer = &peer, .number = number, .metrics = &metrics};
 
-    return render_greeting(&render, greeting, &client);
+    return render_greeting(&rendered, greeting, &client);
 }
 
 static void expect(uint64_t number, const char *text)
 {
     cr_assert_eq(render_for(number), 0);
-    cr_expect_eq(render.size, strlen(text));
-    cr_expect_arr_eq(render.bytes, text, strlen(text));
+    cr_expect_eq(rendered.size, strlen(text));
+    cr_expect_arr_eq(rendered.bytes, text, strlen(text));
 }
 
 Test(render, fills_in_what_differs_between_clients)
@@ -62,7 +62,7 @@ Test(render, may_come_out_empty)
 {
     compile("$metrics");
     cr_assert_eq(render_for(1), 0);
-    cr_expect_eq(render.size, 0);
+    cr_expect_eq(rendered.size, 0);
 }
 
 Test(render, is_never_cut_at_whatever_size_the_memory_had)
@@ -75,7 +75,7 @@ Test(render, is_never_cut_at_whatever_size_the_memory_had)
         memset(expected, 'a', length);
         strcpy(expected + length, "1234567.");
         compile(text);
-        render_deinit(&render);
+        buffer_deinit(&rendered);
         expect(1234567, expected);
     }
 }
@@ -84,10 +84,10 @@ Test(render, uses_its_memory_again)
 {
     compile("Client $connection from $remote_addr");
     expect(1, "Client 1 from 192.0.2.1");
-    const char *bytes = render.bytes;
+    const char *bytes = rendered.text.bytes;
     for (uint64_t i = 0; i < 1000; i++)
         cr_assert_eq(render_for(UINT64_MAX - i), 0);
-    cr_expect_eq(render.bytes, bytes);
+    cr_expect_eq(rendered.bytes, bytes);
 }
 
 /* A text that is longer every time it is asked for, until CALLS calls from now. */
@@ -117,11 +117,11 @@ Test(render, holds_a_text_that_grows_while_there_is_made_room_for_it)
     compile("<$metrics>");
     cr_assert_eq(render_for(1), 0);
     cr_expect_eq(growing->calls, 0);
-    cr_assert_eq(render.size, growing->length + 2);
-    cr_expect_eq(render.bytes[0], '<');
+    cr_assert_eq(rendered.size, growing->length + 2);
+    cr_expect_eq(rendered.bytes[0], '<');
     for (size_t i = 0; i < growing->length; i++)
-        cr_assert_eq(render.bytes[1 + i], 'a' + i % 26);
-    cr_expect_eq(render.bytes[1 + growing->length], '>');
+        cr_assert_eq(rendered.bytes[1 + i], 'a' + i % 26);
+    cr_expect_eq(rendered.bytes[1 + growing->length], '>');
 }
 
 Test(render, has_an_end_and_can_be_used_after_it)

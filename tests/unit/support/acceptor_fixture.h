@@ -53,7 +53,7 @@ static inline void acceptor_fixture_close(struct acceptor_fixture *a)
 {
     clients_close_all(&a->clients, ACCEPTOR_FIXTURE_START);
     clients_deinit(&a->clients);
-    render_deinit(&a->context.render);
+    buffer_deinit(&a->context.rendered);
     metrics_free(a->shared.metrics);
     close(a->shared.changed_fd);
     close(a->shared.look_fd);

@@ -58,7 +58,7 @@ static void unset(struct conn_fixture *fixture)
 {
     free(fixture->greeting.bytes);
     free(fixture->greeting.pieces);
-    render_deinit(&fixture->context.render);
+    buffer_deinit(&fixture->context.rendered);
 }
 
 static struct text huge_text(void)
@@ -70,9 +70,9 @@ static struct text huge_text(void)
  */
 static void overwrite_render(struct conn_fixture *fixture)
 {
-    struct render *render = &fixture->context.render;
+    struct buffer *rendered = &fixture->context.rendered;
 
-    memset(render->bytes, '-', render->capacity);
+    memset(rendered->bytes, '-', rendered->capacity);
 }
 
 static struct net_pair pair_of_kind(int kind)
