@@ -2,10 +2,10 @@
 #include "greetd/config/config.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "greetd/base/file.h"
+#include "greetd/base/refcount.h"
 #include "greetd/base/text.h"
 #include "greetd/config/files.h"
 #include "greetd/config/loader.h"
@@ -17,7 +17,7 @@ struct listener_entry {
 };
 
 struct config {
-    atomic_size_t references;
+    struct refcount references;
     struct sections sections;       /* complete, and never changed again */
     struct listener_entry *entries; /* owned: for [Greeting], then for each [Listener NAME] */
     size_t n_entries;
@@ -30,7 +30,7 @@ static int config_new(struct config **ret)
     _cleanup_(config_unrefp) struct config *config = calloc(1, sizeof(*config));
     if (!config)
         return -ENOMEM;
-    atomic_init(&config->references, 1);
+    refcount_init(&config->references);
 
     int r = sections_init(&config->sections);
     if (r < 0)
@@ -50,18 +50,13 @@ static void config_free(struct config *config)
 
 struct config *config_ref(struct config *config)
 {
-    /* Relaxed: whoever takes a reference has one already, so nothing needs to be ordered by it. */
-    atomic_fetch_add_explicit(&config->references, 1, memory_order_relaxed);
+    refcount_take(&config->references);
     return config;
 }
 
 void config_unref(struct config *config)
 {
-    if (!config)
-        return;
-    /* Release, so that this thread is done with the snapshot before another can see the count go
-     * down; acquire, so that the last one frees it only after all others are done. */
-    if (atomic_fetch_sub_explicit(&config->references, 1, memory_order_acq_rel) == 1)
+    if (config && refcount_drop(&config->references))
         config_free(config);
 }
 

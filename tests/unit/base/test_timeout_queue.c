@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "greetd/base/clock.h"
 #include "greetd/base/timeout_queue.h"
 
 #include <criterion/criterion.h>
@@ -78,19 +77,4 @@ Test(timeout_queue, infinity_is_never_reached_nor_passed)
     timeout_queue_push(&fifo, &entry, 100);
     cr_assert_eq(timeout_queue_deadline(&fifo, USEC_INFINITY), USEC_INFINITY);
     cr_assert_eq(timeout_queue_deadline(&fifo, USEC_INFINITY - 50), USEC_INFINITY);
-    cr_assert_eq(usec_add(USEC_INFINITY, 0), USEC_INFINITY);
-    cr_assert_eq(usec_add(USEC_INFINITY, 5), USEC_INFINITY);
-    cr_assert_eq(usec_add(5, 6), 11);
-    cr_assert_eq(usec_min(5, USEC_INFINITY), 5);
-    cr_assert_eq(usec_min(USEC_INFINITY, 5), 5);
-}
-
-Test(timeout_queue, the_clock_is_the_monotonic_one_in_microseconds)
-{
-    struct timespec before;
-
-    clock_gettime(CLOCK_MONOTONIC, &before);
-    uint64_t now = clock_now();
-    cr_assert_geq(now, (uint64_t)before.tv_sec * 1000000 + (uint64_t)before.tv_nsec / 1000);
-    cr_assert_lt(now, ((uint64_t)before.tv_sec + 60) * 1000000);
 }
