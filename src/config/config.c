@@ -10,6 +10,7 @@
 #include "greetd/config/files.h"
 #include "greetd/config/loader.h"
 #include "greetd/config/section.h"
+#include "greetd/greeting/template.h"
 
 struct listener_entry {
     struct config_listener view; /* what others see of it */
@@ -143,9 +144,8 @@ static int compile_text(struct greeting **ret, const struct setting_values *valu
     size_t offset;
 
     if (!values->greeting.expand)
-        return greeting_new_from_text(ret, text, &why, &offset);
-    return greeting_new_from_template(ret, text, origin, is_option ? "--message" : "Message",
-                                      diagnostics);
+        return template_compile_escapes(ret, text, &why, &offset);
+    return template_compile(ret, text, origin, is_option ? "--message" : "Message", diagnostics);
 }
 
 /* What is wrong with the file itself, as file_read() has it. All else is the system's refusal. */
@@ -175,7 +175,7 @@ static int compile_file(struct greeting **ret, struct config *config,
         return -EINVAL;
     }
     if (r >= 0 && values->greeting.expand)
-        r = greeting_expand(&greeting, path, origin, "MessageFile", diagnostics);
+        r = template_expand(&greeting, path, origin, "MessageFile", diagnostics);
     if (r >= 0)
         *ret = TAKE_PTR(greeting);
     return r;

@@ -8,7 +8,7 @@
 #include "greetd/base/cleanup.h"
 #include "greetd/base/text.h"
 #include "greetd/config/ini.h"
-#include "greetd/greeting/greeting.h"
+#include "greetd/greeting/template.h"
 
 /* Who says something, for mistakes: a line of a file, or an option on the command line. */
 struct source {
@@ -72,9 +72,9 @@ static int assign(struct setting_values *values, const struct setting *setting, 
     /* Even where another message takes its place later, a bad line is a bad line. It is kept all
      * the same: its variables are looked at once it is known whether it has any. */
     if (setting->kind == &setting_type_message) {
-        int r = greeting_check_text(text, source->origin, source->label, diagnostics);
-        if (r < 0 && r != -EINVAL)
-            return r == -EFBIG ? 0 : r;
+        int r = template_check_escapes(text, source->origin, source->label, diagnostics);
+        if (r == -EFBIG)
+            return 0;
     }
 
     int r = setting_assign(values, setting, text, source->origin, &why);

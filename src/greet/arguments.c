@@ -11,6 +11,7 @@
 #include "greet/output.h"
 #include "greetd/base/cleanup.h"
 #include "greetd/base/parse.h"
+#include "greetd/greeting/template.h"
 
 #define TIMEOUT_USEC_DEFAULT 10000000
 #define CONNECTIONS_DEFAULT  1000
@@ -264,7 +265,7 @@ int arguments_compile(struct greeting **ret, const char *text, const char *optio
     const char *why;
     size_t offset;
 
-    int r = greeting_new_from_text(ret, text, &why, &offset);
+    int r = template_compile_escapes(ret, text, &why, &offset);
     if (r == -EINVAL)
         output_error("%s: bad escape at byte %zu; %s", option, offset + 1, why);
     else if (r < 0)

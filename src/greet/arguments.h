@@ -41,6 +41,6 @@ struct arguments {
 /* Parses the command line. Returns 0, or prints an error and returns -EINVAL with RET untouched. */
 int arguments_parse(struct arguments *ret, int argc, char **argv);
 
-/* Compiles TEXT, the argument of OPTION, as greeting_new_from_text() does, and prints any error.
+/* Compiles TEXT, the argument of OPTION, as template_compile_escapes() does, and prints any error.
  * Returns 0 with *RET the caller's, or a negative errno. */
 int arguments_compile(struct greeting **ret, const char *text, const char *option);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "greetd/greeting/template.h"
 #include "support/fake_prometheus.h"
 
 static struct peer peer = {.family = AF_INET, .port = 54321};
@@ -31,7 +32,7 @@ static void compile(const char *text)
     struct diagnostics diagnostics = DIAGNOSTICS_NULL;
 
     greeting_free(greeting);
-    cr_assert_eq(greeting_new_from_template(&greeting, text, "f:1", "Message", &diagnostics), 0);
+    cr_assert_eq(template_compile(&greeting, text, "f:1", "Message", &diagnostics), 0);
 }
 
 static int render_for(uint64_t number)

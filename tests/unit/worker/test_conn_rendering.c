@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "greetd/base/cleanup.h"
+#include "greetd/greeting/template.h"
 #include "greetd/journal/record.h"
 #include "greetd/metrics/result.h"
 #include "greetd/worker/conn.h"
@@ -45,9 +46,8 @@ static void set(struct conn_fixture *fixture, struct net_pair pair, const struct
     struct greeting *greeting = NULL;
     struct diagnostics diagnostics = DIAGNOSTICS_NULL;
 
-    cr_assert_eq(greeting_new_from_template(&greeting, "$metrics #$connection", "f:1", "Message",
-                                            &diagnostics),
-                 0);
+    cr_assert_eq(
+        template_compile(&greeting, "$metrics #$connection", "f:1", "Message", &diagnostics), 0);
     conn_fixture_set(fixture, pair, *greeting);
     free(greeting);
     metrics_text = value;

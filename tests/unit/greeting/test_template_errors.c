@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+#include "greetd/greeting/template.h"
+
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <string.h>
-
-#include "greetd/greeting/greeting.h"
 
 #define ESCAPES "; the escapes are \\n, \\r, \\t, \\\\ and \\xHH"
 #define BRACES  "; ${ must be followed by the name of a variable and }"
@@ -15,7 +15,7 @@ static void tear_down(void)
     diagnostics_deinit(&diagnostics);
 }
 
-TestSuite(greeting_mistakes, .fini = tear_down);
+TestSuite(template_errors, .fini = tear_down);
 
 static void expect_lines(const char *const *lines, size_t n)
 {
@@ -24,7 +24,7 @@ static void expect_lines(const char *const *lines, size_t n)
         cr_expect_str_eq(diagnostics.lines[i], lines[i]);
 }
 
-Test(greeting_mistakes, are_told_of_every_escape)
+Test(template_errors, name_every_bad_escape)
 {
     static const char *const lines[] = {
         "f:1: Message=: bad escape \\q at byte 3" ESCAPES,
@@ -34,11 +34,12 @@ Test(greeting_mistakes, are_told_of_every_escape)
         "f:1: Message=: bad escape \\ at byte 11" ESCAPES,
     };
 
-    cr_expect_eq(greeting_check_text("\\n\\q\\x\\4\\n\\", "f:1", "Message", &diagnostics), -EINVAL);
+    cr_expect_eq(template_check_escapes("\\n\\q\\x\\4\\n\\", "f:1", "Message", &diagnostics),
+                 -EINVAL);
     expect_lines(lines, ELEMENTSOF(lines));
 }
 
-Test(greeting_mistakes, are_told_of_every_variable)
+Test(template_errors, name_every_bad_variable)
 {
     static const char *const lines[] = {
         "f:1: Message=: unknown variable $foo at byte 1",
@@ -49,15 +50,15 @@ Test(greeting_mistakes, are_told_of_every_variable)
     };
     struct greeting *greeting = NULL;
 
-    cr_expect_eq(greeting_new_from_template(&greeting, "$foo ${hostnam}${connection $$ $ ${", "f:1",
-                                            "Message", &diagnostics),
+    cr_expect_eq(template_compile(&greeting, "$foo ${hostnam}${connection $$ $ ${", "f:1",
+                                  "Message", &diagnostics),
                  -EINVAL);
     cr_expect_null(greeting);
     expect_lines(lines, ELEMENTSOF(lines));
 }
 
-/* Whoever asks for the variables has had the escapes checked. */
-Test(greeting_mistakes, in_escapes_do_not_hide_those_in_variables)
+/* The escapes were reported by template_check_escapes(). */
+Test(template_errors, in_escapes_do_not_hide_errors_in_variables)
 {
     static const char *const lines[] = {
         "f:1: Message=: unknown variable $foo at byte 3",
@@ -65,35 +66,33 @@ Test(greeting_mistakes, in_escapes_do_not_hide_those_in_variables)
     };
     struct greeting *greeting = NULL;
 
-    cr_expect_eq(
-        greeting_new_from_template(&greeting, "\\q$foo \\$no$bar", "f:1", "Message", &diagnostics),
-        -EINVAL);
+    cr_expect_eq(template_compile(&greeting, "\\q$foo \\$no$bar", "f:1", "Message", &diagnostics),
+                 -EINVAL);
     expect_lines(lines, ELEMENTSOF(lines));
 }
 
-Test(greeting_mistakes, of_an_escape_alone_keep_a_template_from_being_compiled)
+Test(template_errors, in_escapes_alone_keep_a_template_from_being_compiled)
 {
     struct greeting *greeting = NULL;
 
-    cr_expect_eq(
-        greeting_new_from_template(&greeting, "$connection\\q", "f:1", "Message", &diagnostics),
-        -EINVAL);
+    cr_expect_eq(template_compile(&greeting, "$connection\\q", "f:1", "Message", &diagnostics),
+                 -EINVAL);
     cr_expect_null(greeting);
 }
 
-Test(greeting_mistakes, are_counted_when_there_are_too_many)
+Test(template_errors, are_counted_beyond_the_first_hundred)
 {
     char text[2 * 150 + 1] = "";
 
     for (size_t i = 0; i < 150; i++)
         strcpy(text + 2 * i, "\\q");
-    cr_expect_eq(greeting_check_text(text, "f:1", "Message", &diagnostics), -EINVAL);
+    cr_expect_eq(template_check_escapes(text, "f:1", "Message", &diagnostics), -EINVAL);
     cr_assert_eq(diagnostics.n_lines, 101);
     cr_expect_str_eq(diagnostics.lines[99], "f:1: Message=: bad escape \\q at byte 199" ESCAPES);
     cr_expect_str_eq(diagnostics.lines[100], "f:1: Message=: 50 more mistakes of this kind");
 }
 
-Test(greeting_mistakes, in_a_file_are_told_with_its_name_and_line)
+Test(template_errors, in_a_file_have_its_name_and_line)
 {
     static const char bytes[] = "$a\n\0\n  $b $\n$";
     static const char *const lines[] = {
@@ -109,7 +108,7 @@ Test(greeting_mistakes, in_a_file_are_told_with_its_name_and_line)
     cr_assert_not_null(greeting);
     greeting->size = sizeof(bytes) - 1;
     greeting->bytes = memcpy(malloc(sizeof(bytes)), bytes, sizeof(bytes));
-    cr_expect_eq(greeting_expand(&greeting, "/etc/motd", "f:1", "MessageFile", &diagnostics),
+    cr_expect_eq(template_expand(&greeting, "/etc/motd", "f:1", "MessageFile", &diagnostics),
                  -EINVAL);
     expect_lines(lines, ELEMENTSOF(lines));
 }

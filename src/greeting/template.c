@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/greeting/template.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "greetd/base/buffer.h"
+#include "greetd/base/text.h"
+#include "greetd/greeting/variable.h"
+
+/* Errors beyond this number are only counted: a file that was never meant to be expanded may have
+ * millions. */
+#define ERRORS_MAX ((size_t)100)
+
+/* The errors of one text. They are found from its begin to its end. */
+struct errors {
+    const char *origin, *label;      /* as in the messages: `ORIGIN: LABEL=` */
+    const char *path;                /* of the file that LABEL names, or NULL */
+    struct diagnostics *diagnostics; /* NULL where no error can be found */
+    const char *line;                /* the one with the last error that was added */
+    size_t line_number;              /* from 1 */
+    size_t n;                        /* including those that were only counted */
+};
+
+static struct errors errors_in(const char *text, const char *path, const char *origin,
+                               const char *label, struct diagnostics *diagnostics)
+{
+    return (struct errors){.origin = origin,
+                           .label = label,
+                           .path = path,
+                           .diagnostics = diagnostics,
+                           .line = text,
+                           .line_number = 1};
+}
+
+/* Empty for a text that is not in a file. */
+static const char *excerpt_path(const struct errors *errors, char *buffer)
+{
+    return text_excerpt(errors->path ? errors->path : "", buffer);
+}
+
+/* Advances to the line that AT is in, and writes its number as `:LINE`. A text that is not in a
+ * file counts as one line, without a number. */
+static void enter_line(struct errors *errors, const char *at, char *buffer)
+{
+    const char *end;
+
+    buffer[0] = '\0';
+    if (!errors->path)
+        return;
+    while ((end = memchr(errors->line, '\n', (size_t)(at - errors->line)))) {
+        errors->line = end + 1;
+        errors->line_number++;
+    }
+    sprintf(buffer, ":%zu", errors->line_number);
+}
+
+/* Adds the error WHAT, which stands at AT; HINT may be NULL. */
+static void add_error(struct errors *errors, const char *at, const char *what, const char *hint)
+{
+    char path[TEXT_EXCERPT_MAX], number[sizeof(":18446744073709551615")];
+
+    if (++errors->n > ERRORS_MAX)
+        return;
+    enter_line(errors, at, number);
+    diagnostics_add(errors->diagnostics, "%s: %s=%s%s: %s at byte %zu%s%s", errors->origin,
+                    errors->label, excerpt_path(errors, path), number, what,
+                    (size_t)(at - errors->line) + 1, hint ? "; " : "", hint ? hint : "");
+}
+
+/* Quotes the escape: \xHH as far as it goes, or else a backslash and one character, which in UTF-8
+ * may be several bytes. */
+static void add_bad_escape(struct errors *errors, const char *escape, const char *why)
+{
+    size_t length = strnlen(escape, 2), longest = escape[1] == 'x' ? 4 : 5;
+    char copy[5 + 1] = "", excerpt[TEXT_EXCERPT_MAX], what[TEXT_EXCERPT_MAX + 16];
+
+    while (length < longest && escape[length] != '\0' &&
+           (escape[1] == 'x' || (escape[length] & 0xc0) == 0x80))
+        length++;
+    memcpy(copy, escape, length);
+    snprintf(what, sizeof(what), "bad escape %s", text_excerpt(copy, excerpt));
+    add_error(errors, escape, what, why);
+}
+
+static void add_unknown_variable(struct errors *errors, const char *at, const char *variable,
+                                 size_t length)
+{
+    char name[TEXT_EXCERPT_MAX], what[TEXT_EXCERPT_MAX + 32], hint[64];
+
+    /* A search for the nearest names of millions would take seconds. */
+    if (errors->n >= ERRORS_MAX) {
+        errors->n++;
+        return;
+    }
+    snprintf(name, sizeof(name), "%.*s", (int)length, variable);
+    snprintf(what, sizeof(what), "unknown variable $%s", name);
+    const char *nearest = variable_suggest(name);
+    if (nearest)
+        snprintf(hint, sizeof(hint), "did you mean $%s?", nearest);
+    add_error(errors, at, what, nearest ? hint : NULL);
+}
+
+/* Adds what is known only at the end of the text, of which R is the result. Returns R. */
+static int end_errors(const struct errors *errors, int r)
+{
+    char path[TEXT_EXCERPT_MAX];
+
+    if (errors->n > ERRORS_MAX)
+        diagnostics_add(errors->diagnostics, "%s: %s=%s: %zu more mistakes of this kind",
+                        errors->origin, errors->label, excerpt_path(errors, path),
+                        errors->n - ERRORS_MAX);
+    if (r == -EFBIG)
+        diagnostics_add(errors->diagnostics, "%s: %s=%s: must not be longer than %zu bytes",
+                        errors->origin, errors->label, excerpt_path(errors, path),
+                        GREETING_SIZE_MAX);
+    return r;
+}
+
+/* The value of a hexadecimal digit, or -1. Unlike isxdigit(3), independent of the locale. */
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+/* Decodes the escape at ESCAPE, which begins with a backslash, to *RET. Returns the number of
+ * characters that it is written with, or 0 with *ret_why (static text) if it is not an escape. */
+static size_t decode_escape(char *ret, const char *escape, const char **ret_why)
+{
+    static const char letters[] = "nrt\\", bytes[] = "\n\r\t\\";
+    const char *letter = escape[1] != '\0' ? strchr(letters, escape[1]) : NULL;
+
+    if (letter) {
+        *ret = bytes[letter - letters];
+        return 2;
+    }
+    if (escape[1] != 'x') {
+        *ret_why = "the escapes are \\n, \\r, \\t, \\\\ and \\xHH";
+        return 0;
+    }
+
+    int high = hex_digit(escape[2]), low = high < 0 ? -1 : hex_digit(escape[3]);
+    if (low < 0) {
+        *ret_why = "\\x must be followed by two hexadecimal digits";
+        return 0;
+    }
+    *ret = (char)(unsigned char)(high * 16 + low);
+    return 4;
+}
+
+int template_check_escapes(const char *text, const char *origin, const char *label,
+                           struct diagnostics *diagnostics)
+{
+    struct errors errors = errors_in(text, NULL, origin, label, diagnostics);
+    size_t size = 0;
+
+    for (const char *p = text, *why; *p != '\0'; size++) {
+        char byte;
+        size_t n = *p == '\\' ? decode_escape(&byte, p, &why) : 1;
+        if (n == 0)
+            add_bad_escape(&errors, p, why);
+        p += n > 0 ? n : strnlen(p, 2);
+    }
+    if (errors.n > 0)
+        return end_errors(&errors, -EINVAL);
+    return end_errors(&errors, size > GREETING_SIZE_MAX ? -EFBIG : 0);
+}
+
+/* A text that is being compiled. */
+struct compiler {
+    bool escapes, variables;       /* whether they are replaced */
+    const char *begin, *end;       /* of the source text */
+    struct buffer text;            /* of all pieces */
+    struct greeting_piece *pieces; /* owned */
+    size_t n_pieces, pieces_capacity;
+    size_t piece;         /* offset in the text of the piece that is not complete yet */
+    struct errors errors; /* of variables */
+    const char *why;      /* of the first bad escape, or NULL */
+    size_t offset;        /* of that escape in the source text */
+};
+
+static void compiler_deinit(struct compiler *compiler)
+{
+    buffer_deinit(&compiler->text);
+    free(compiler->pieces);
+}
+
+static int append(struct compiler *compiler, const char *bytes, size_t n)
+{
+    return buffer_append(&compiler->text, bytes, n, GREETING_SIZE_MAX);
+}
+
+static int end_piece(struct compiler *compiler, const struct variable *variable)
+{
+    if (compiler->n_pieces == compiler->pieces_capacity) {
+        size_t capacity = 2 * compiler->n_pieces + 4;
+        struct greeting_piece *grown =
+            reallocarray(compiler->pieces, capacity, sizeof(*compiler->pieces));
+        if (!grown)
+            return -ENOMEM;
+        compiler->pieces = grown;
+        compiler->pieces_capacity = capacity;
+    }
+    compiler->pieces[compiler->n_pieces++] = (struct greeting_piece){
+        .size = compiler->text.size - compiler->piece, .variable = variable};
+    compiler->piece = compiler->text.size;
+    return 0;
+}
+
+/* Written only once: the next value may have another length. */
+static int append_constant(struct compiler *compiler, const struct variable *variable)
+{
+    char value[VARIABLE_CONSTANT_MAX];
+    size_t length = variable->write(NULL, value, sizeof(value));
+
+    return append(compiler, value, length < sizeof(value) ? length : sizeof(value) - 1);
+}
+
+/* A bad escape is left out, so that the errors behind it are found as well. */
+static int compile_escape(struct compiler *compiler, const char **p)
+{
+    const char *escape = *p, *why;
+    char byte;
+
+    size_t n = decode_escape(&byte, escape, &why);
+    *p += n > 0 ? n : strnlen(escape, 2);
+    if (n > 0)
+        return append(compiler, &byte, 1);
+    if (!compiler->why) {
+        compiler->why = why;
+        compiler->offset = (size_t)(escape - compiler->begin);
+    }
+    return 0;
+}
+
+/* Reads `name` or `{name}` at *P, behind the `$`, and moves *P past it, or past as much of it as
+ * there is. Returns the length of the name at *RET_NAME, or 0 with *ret_why. */
+static size_t read_reference(const char **p, const char *end, const char **ret_name,
+                             const char **ret_why)
+{
+    bool in_braces = *p < end && **p == '{';
+    const char *name = *p + in_braces;
+    size_t length = variable_name_length(name, end);
+
+    *ret_name = name;
+    *p = name + length;
+    if (!in_braces) {
+        *ret_why = "a $ that no name follows is written as $$";
+        return length;
+    }
+    *ret_why = "${ must be followed by the name of a variable and }";
+    if (length == 0 || *p == end || **p != '}')
+        return 0;
+    ++*p;
+    return length;
+}
+
+/* A bad variable is left out, as a bad escape is. */
+static int compile_variable(struct compiler *compiler, const char **p)
+{
+    const char *at = (*p)++, *name, *why;
+
+    if (*p < compiler->end && **p == '$') {
+        ++*p;
+        return append(compiler, "$", 1);
+    }
+    size_t length = read_reference(p, compiler->end, &name, &why);
+    if (length == 0) {
+        add_error(&compiler->errors, at, "bad variable", why);
+        return 0;
+    }
+
+    const struct variable *variable = variable_find(name, length);
+    if (!variable) {
+        add_unknown_variable(&compiler->errors, at, name, length);
+        return 0;
+    }
+    return variable->constant ? append_constant(compiler, variable) : end_piece(compiler, variable);
+}
+
+/* Returns the first character from P on that does not stand for itself, or the end. */
+static const char *skip_literal(const struct compiler *compiler, const char *p)
+{
+    while (p < compiler->end &&
+           !((*p == '\\' && compiler->escapes) || (*p == '$' && compiler->variables)))
+        p++;
+    return p;
+}
+
+static int compile(struct compiler *compiler)
+{
+    /* A text only grows by its constant variables. */
+    int r =
+        buffer_reserve(&compiler->text, (size_t)(compiler->end - compiler->begin) + 1, SIZE_MAX);
+
+    for (const char *p = compiler->begin; p < compiler->end && r >= 0;) {
+        const char *literal = p;
+
+        p = skip_literal(compiler, p);
+        r = append(compiler, literal, (size_t)(p - literal));
+        if (r >= 0 && p < compiler->end)
+            r = *p == '$' ? compile_variable(compiler, &p) : compile_escape(compiler, &p);
+    }
+    if (r >= 0 && (compiler->why || compiler->errors.n > 0))
+        return -EINVAL;
+    if (r >= 0 && compiler->n_pieces > 0 && compiler->piece < compiler->text.size)
+        r = end_piece(compiler, NULL);
+    return r >= 0 && compiler->text.size > GREETING_SIZE_MAX ? -EFBIG : r;
+}
+
+/* Compiles, and moves the result to *RET. */
+static int compile_greeting(struct greeting **ret, struct compiler *compiler)
+{
+    int r = compile(compiler);
+    if (r < 0)
+        return r;
+
+    struct greeting *greeting = malloc(sizeof(*greeting));
+    if (!greeting)
+        return -ENOMEM;
+    *greeting = (struct greeting){.size = compiler->text.size, .n_pieces = compiler->n_pieces};
+    greeting->bytes = TAKE_PTR(compiler->text.bytes);
+    greeting->pieces = TAKE_PTR(compiler->pieces);
+    *ret = greeting;
+    return 0;
+}
+
+int template_compile_escapes(struct greeting **ret, const char *text, const char **ret_why,
+                             size_t *ret_offset)
+{
+    _cleanup_(compiler_deinit) struct compiler compiler = {
+        .escapes = true, .begin = text, .end = text + strlen(text)};
+
+    int r = compile_greeting(ret, &compiler);
+    if (r == -EINVAL) {
+        *ret_why = compiler.why;
+        *ret_offset = compiler.offset;
+    }
+    return r;
+}
+
+/* Compiles the SIZE bytes at TEXT with their variables, and with escapes unless they are a file. */
+static int compile_variables(struct greeting **ret, const char *text, size_t size,
+                             struct errors errors)
+{
+    _cleanup_(compiler_deinit) struct compiler compiler = {
+        .escapes = !errors.path,
+        .variables = true,
+        .begin = text,
+        .end = text + size,
+        .errors = errors,
+    };
+
+    int r = compile_greeting(ret, &compiler);
+    return end_errors(&compiler.errors, r);
+}
+
+int template_compile(struct greeting **ret, const char *text, const char *origin, const char *label,
+                     struct diagnostics *diagnostics)
+{
+    return compile_variables(ret, text, strlen(text),
+                             errors_in(text, NULL, origin, label, diagnostics));
+}
+
+int template_expand(struct greeting **greeting, const char *path, const char *origin,
+                    const char *label, struct diagnostics *diagnostics)
+{
+    struct greeting *plain = *greeting;
+    struct errors errors = errors_in(plain->bytes, path, origin, label, diagnostics);
+
+    int r = compile_variables(greeting, plain->bytes, plain->size, errors);
+    if (r >= 0)
+        greeting_free(plain);
+    return r;
+}
