@@ -10,20 +10,21 @@
 #include "greetd/config/files.h"
 #include "greetd/config/loader.h"
 #include "greetd/config/section.h"
+#include "greetd/config/sections.h"
+#include "greetd/config/setting_table.h"
+#include "greetd/config/setting_values.h"
 #include "greetd/greeting/template.h"
 
 struct listener_entry {
-    struct config_listener view; /* what others see of it */
-    struct greeting *greeting;   /* owned; NULL if it is the first entry's */
+    struct config_listener listener;
+    struct greeting *greeting; /* owned; NULL if it is that of the first entry */
 };
 
 struct config {
     struct refcount references;
-    struct sections sections;       /* complete, and never changed again */
+    struct sections sections;       /* complete */
     struct listener_entry *entries; /* owned: for [Greeting], then for each [Listener NAME] */
     size_t n_entries;
-    size_t n_refused; /* of the mistakes, files that the system did not let us read */
-    int refusal;      /* why not, of the last one: a negative errno */
 };
 
 static int config_new(struct config **ret)
@@ -63,25 +64,25 @@ void config_unref(struct config *config)
 
 const struct server_settings *config_server(const struct config *config)
 {
-    return &config->sections.sections[SECTIONS_SERVER].values.server;
+    return &config->sections.items[SECTIONS_SERVER].values.server;
 }
 
 const char *config_server_origin(const struct config *config, const char *name)
 {
-    const char *origin = setting_origin(&config->sections.sections[SECTIONS_SERVER].values,
-                                        setting_find(name, SECTION_SERVER));
+    const char *origin = setting_values_origin(&config->sections.items[SECTIONS_SERVER].values,
+                                               setting_find(name, SECTION_SERVER));
 
     return strcmp(origin, SETTING_ORIGIN_DEFAULT) == 0 ? NULL : origin;
 }
 
 const struct log_settings *config_log(const struct config *config)
 {
-    return &config->sections.sections[SECTIONS_LOG].values.log;
+    return &config->sections.items[SECTIONS_LOG].values.log;
 }
 
 const struct config_listener *config_default_listener(const struct config *config)
 {
-    return &config->entries[0].view;
+    return &config->entries[0].listener;
 }
 
 size_t config_n_listeners(const struct config *config)
@@ -91,7 +92,7 @@ size_t config_n_listeners(const struct config *config)
 
 const struct config_listener *config_listener_at(const struct config *config, size_t index)
 {
-    return &config->entries[1 + index].view;
+    return &config->entries[1 + index].listener;
 }
 
 const struct config_listener *config_find_listener(const struct config *config, const char *name)
@@ -108,7 +109,7 @@ int config_show(const struct config *config, FILE *stream)
 
     errno = 0;
     for (size_t i = 0; i < config->sections.n; i++) {
-        const struct section *section = &config->sections.sections[i];
+        const struct section *section = &config->sections.items[i];
         fprintf(stream, "%s%s\n", i > 0 ? "\n" : "",
                 section_format(section->kind, section->name, header));
         setting_values_print(&section->values, section->kind, stream);
@@ -118,93 +119,102 @@ int config_show(const struct config *config, FILE *stream)
     return errno > 0 ? -errno : -EIO;
 }
 
-/* The setting that the greeting of VALUES is made of. */
+/* A configuration while it is loaded. */
+struct load {
+    struct config *config;
+    struct diagnostics *diagnostics;
+    size_t n_unreadable; /* of the errors, files that the system did not open or read */
+    int read_error;      /* of the last such file, a negative errno */
+};
+
+/* Message= or MessageFile=, whichever is in force. */
 static const struct setting *message_of(const struct setting_values *values)
 {
     return setting_find(values->greeting.message_file ? "MessageFile" : "Message",
                         SECTION_GREETING);
 }
 
-/* Whether both have their greeting from the same line, so that it is one and the same. */
+/* Returns whether both have their greeting from the same line, and so the same greeting. */
 static bool same_message(const struct setting_values *a, const struct setting_values *b)
 {
     const struct setting *message = message_of(a);
 
     return message == message_of(b) && a->greeting.expand == b->greeting.expand &&
-           strcmp(setting_origin(a, message), setting_origin(b, message)) == 0;
+           strcmp(setting_values_origin(a, message), setting_values_origin(b, message)) == 0;
 }
 
-/* A message whose bad escapes have been reported. */
-static int compile_text(struct greeting **ret, const struct setting_values *values,
-                        struct diagnostics *diagnostics)
+/* Compiles Message=, whose escapes the loader has checked. */
+static int compile_text(struct greeting **ret, const struct load *load,
+                        const struct setting_values *values)
 {
+    const struct setting *message = message_of(values);
     const char *text = values->greeting.message, *why;
-    const char *origin = setting_origin(values, message_of(values));
-    bool is_option = strcmp(origin, SETTING_ORIGIN_COMMAND_LINE) == 0;
+    const char *origin = setting_values_origin(values, message);
     size_t offset;
 
     if (!values->greeting.expand)
         return template_compile_escapes(ret, text, &why, &offset);
-    return template_compile(ret, text, origin, is_option ? "--message" : "Message", diagnostics);
+    return template_compile(ret, text, origin, setting_label(message, origin), load->diagnostics);
 }
 
-/* What is wrong with the file itself, as file_read() has it. All else is the system's refusal. */
+/* Returns whether ERROR of file_read() is in the file itself. With any other, such as ENOENT or
+ * EACCES, the same configuration may load later. */
 static bool is_bad_file(int error)
 {
     return error == -EINVAL || error == -EISDIR || error == -EFBIG;
 }
 
-static int compile_file(struct greeting **ret, struct config *config,
-                        const struct setting_values *values, struct diagnostics *diagnostics)
+static int compile_file(struct greeting **ret, struct load *load,
+                        const struct setting_values *values)
 {
     const char *path = values->greeting.message_file;
-    const char *origin = setting_origin(values, message_of(values));
+    const char *origin = setting_values_origin(values, message_of(values));
     _cleanup_(greeting_freep) struct greeting *greeting = NULL;
 
     int r = greeting_new_from_file(&greeting, path);
-    if (file_diagnose_shortage(path, r, diagnostics))
+    if (file_diagnose_shortage(path, r, load->diagnostics))
         return r;
     if (r < 0 && r != -ENOMEM) {
         char excerpt[TEXT_EXCERPT_MAX];
-        diagnostics_add(diagnostics, "%s: MessageFile=%s: %s", origin, text_excerpt(path, excerpt),
-                        file_strerror(r));
+        diagnostics_add(load->diagnostics, "%s: MessageFile=%s: %s", origin,
+                        text_excerpt(path, excerpt), file_strerror(r));
         if (!is_bad_file(r)) {
-            config->n_refused++;
-            config->refusal = r;
+            load->n_unreadable++;
+            load->read_error = r;
         }
         return -EINVAL;
     }
     if (r >= 0 && values->greeting.expand)
-        r = template_expand(&greeting, path, origin, "MessageFile", diagnostics);
+        r = template_expand(&greeting, path, origin, "MessageFile", load->diagnostics);
     if (r >= 0)
         *ret = TAKE_PTR(greeting);
     return r;
 }
 
-/* Compiles the greeting of VALUES. What is wrong with it is a mistake of the line that has it; *RET
- * is NULL then. */
-static int compile_greeting(struct greeting **ret, struct config *config,
-                            const struct setting_values *values, struct diagnostics *diagnostics)
+/* Compiles the greeting of VALUES. An error in it belongs to the line that set it, and is no
+ * failure of the load: *RET is NULL then. */
+static int compile_greeting(struct greeting **ret, struct load *load,
+                            const struct setting_values *values)
 {
     *ret = NULL;
-    int r = values->greeting.message_file ? compile_file(ret, config, values, diagnostics)
-                                          : compile_text(ret, values, diagnostics);
+    int r = values->greeting.message_file ? compile_file(ret, load, values)
+                                          : compile_text(ret, load, values);
     return r == -EINVAL || r == -EFBIG ? 0 : r;
 }
 
-static int add_entry(struct config *config, const struct section *section,
-                     struct diagnostics *diagnostics)
+static int add_entry(struct load *load, const struct section *section)
 {
-    const struct section *sections = config->sections.sections;
+    struct config *config = load->config;
+    const struct section *sections = config->sections.items;
     bool is_default = section->kind == SECTION_GREETING;
     struct listener_entry *entry = &config->entries[config->n_entries];
 
     if (is_default || !same_message(&section->values, &sections[SECTIONS_GREETING].values)) {
-        int r = compile_greeting(&entry->greeting, config, &section->values, diagnostics);
+        int r = compile_greeting(&entry->greeting, load, &section->values);
         if (r < 0)
             return r;
     }
-    entry->view = (struct config_listener){
+    entry->listener = (struct config_listener){
         .name = is_default ? CONFIG_SERVER_NAME : section->name,
         .settings = section->values.greeting,
         .addresses = is_default ? sections[SECTIONS_SERVER].values.listen : section->values.listen,
@@ -214,14 +224,16 @@ static int add_entry(struct config *config, const struct section *section,
     return 0;
 }
 
-static int add_entries(struct config *config, struct diagnostics *diagnostics)
+static int add_entries(struct load *load)
 {
+    struct config *config = load->config;
+
     config->entries = calloc(config->sections.n - SECTIONS_GREETING, sizeof(*config->entries));
     if (!config->entries)
         return -ENOMEM;
 
     for (size_t i = SECTIONS_GREETING; i < config->sections.n; i++) {
-        int r = add_entry(config, &config->sections.sections[i], diagnostics);
+        int r = add_entry(load, &config->sections.items[i]);
         if (r < 0)
             return r;
     }
@@ -251,22 +263,23 @@ static int read_options(struct sections *sections, const struct config_options *
 int config_check_options(const struct config_options *options, struct diagnostics *diagnostics)
 {
     _cleanup_(sections_deinit) struct sections sections = SECTIONS_NULL;
-    size_t n_errors = diagnostics->n_errors;
+    size_t n_before = diagnostics->n_errors;
 
     int r = sections_init(&sections);
     if (r >= 0)
         r = read_options(&sections, options, diagnostics);
     if (r < 0)
         return r;
-    sections_find_duplicates(&sections, diagnostics);
-    return diagnostics->n_errors > n_errors ? -EBADMSG : 0;
+    sections_diagnose_duplicates(&sections, diagnostics);
+    return diagnostics->n_errors > n_before ? -EBADMSG : 0;
 }
 
 int config_load(struct config **ret, const struct config_options *options,
                 struct diagnostics *diagnostics)
 {
     _cleanup_(config_unrefp) struct config *config = NULL;
-    size_t n_errors = diagnostics->n_errors;
+    struct load load = {.diagnostics = diagnostics};
+    size_t n_before = diagnostics->n_errors;
 
     int r = config_new(&config);
     if (r >= 0)
@@ -275,15 +288,16 @@ int config_load(struct config **ret, const struct config_options *options,
         r = read_options(&config->sections, options, diagnostics);
     if (r >= 0)
         r = sections_complete(&config->sections);
+    load.config = config;
     if (r >= 0)
-        r = add_entries(config, diagnostics);
+        r = add_entries(&load);
     if (r < 0)
         return r;
 
-    sections_find_duplicates(&config->sections, diagnostics);
-    n_errors = diagnostics->n_errors - n_errors;
+    sections_diagnose_duplicates(&config->sections, diagnostics);
+    size_t n_errors = diagnostics->n_errors - n_before;
     if (n_errors > 0)
-        return n_errors == config->n_refused ? config->refusal : -EBADMSG;
+        return n_errors == load.n_unreadable ? load.read_error : -EBADMSG;
     *ret = TAKE_PTR(config);
     return 0;
 }

@@ -24,23 +24,23 @@ static void print_assignment(const char *name, const char *text, const char *ori
     fprintf(stream, "%s=%s\n", name, text);
 }
 
-static int read_number(const struct setting_rule *rule, void *field, const char *text,
+static int read_number(const struct setting_rule *rule, void *value, const char *text,
                        const char *origin, const char **ret_why)
 {
     (void)origin;
 
     if (rule->word && strcmp(text, rule->word) == 0) {
-        *(uint64_t *)field = rule->word_value;
+        *(uint64_t *)value = rule->word_value;
         return 0;
     }
-    if (parse_unsigned(field, text, rule->min, rule->max) < 0) {
+    if (parse_unsigned(value, text, rule->min, rule->max) < 0) {
         *ret_why = rule->accepts;
         return -EINVAL;
     }
     return 0;
 }
 
-static int read_time(const struct setting_rule *rule, void *field, const char *text,
+static int read_time(const struct setting_rule *rule, void *value, const char *text,
                      const char *origin, const char **ret_why)
 {
     uint64_t usec;
@@ -50,55 +50,55 @@ static int read_time(const struct setting_rule *rule, void *field, const char *t
         *ret_why = rule->accepts;
         return -EINVAL;
     }
-    *(uint64_t *)field = usec;
+    *(uint64_t *)value = usec;
     return 0;
 }
 
-static int read_boolean(const struct setting_rule *rule, void *field, const char *text,
+static int read_boolean(const struct setting_rule *rule, void *value, const char *text,
                         const char *origin, const char **ret_why)
 {
     (void)origin;
 
-    if (parse_boolean(field, text) < 0) {
+    if (parse_boolean(value, text) < 0) {
         *ret_why = rule->accepts;
         return -EINVAL;
     }
     return 0;
 }
 
-static void clear_boolean(void *field)
+static void clear_boolean(void *value)
 {
-    *(bool *)field = false;
+    *(bool *)value = false;
 }
 
-static int copy_boolean(void *field, const void *from)
+static int copy_boolean(void *value, const void *from)
 {
-    *(bool *)field = *(const bool *)from;
+    *(bool *)value = *(const bool *)from;
     return 0;
 }
 
-static void print_boolean(const struct setting_rule *rule, const void *field, const char *name,
+static void print_boolean(const struct setting_rule *rule, const void *value, const char *name,
                           const char *origin, FILE *stream)
 {
     (void)rule;
-    print_assignment(name, *(const bool *)field ? "yes" : "no", origin, stream);
+    print_assignment(name, *(const bool *)value ? "yes" : "no", origin, stream);
 }
 
-static void clear_number(void *field)
+static void clear_number(void *value)
 {
-    *(uint64_t *)field = 0;
+    *(uint64_t *)value = 0;
 }
 
-static int copy_number(void *field, const void *from)
+static int copy_number(void *value, const void *from)
 {
-    *(uint64_t *)field = *(const uint64_t *)from;
+    *(uint64_t *)value = *(const uint64_t *)from;
     return 0;
 }
 
-static void print_number(const struct setting_rule *rule, const void *field, const char *name,
+static void print_number(const struct setting_rule *rule, const void *value, const char *name,
                          const char *origin, FILE *stream)
 {
-    uint64_t number = *(const uint64_t *)field;
+    uint64_t number = *(const uint64_t *)value;
     char digits[sizeof("18446744073709551615")];
 
     sprintf(digits, "%" PRIu64, number);
@@ -106,23 +106,23 @@ static void print_number(const struct setting_rule *rule, const void *field, con
                      stream);
 }
 
-static void print_time(const struct setting_rule *rule, const void *field, const char *name,
+static void print_time(const struct setting_rule *rule, const void *value, const char *name,
                        const char *origin, FILE *stream)
 {
     char text[TIMESPAN_TEXT_MAX];
     (void)rule;
 
-    print_assignment(name, format_timespan(*(const uint64_t *)field, text), origin, stream);
+    print_assignment(name, format_timespan(*(const uint64_t *)value, text), origin, stream);
 }
 
-static int read_word(const struct setting_rule *rule, void *field, const char *text,
+static int read_word(const struct setting_rule *rule, void *value, const char *text,
                      const char *origin, const char **ret_why)
 {
     (void)origin;
 
     for (unsigned i = 0; rule->words[i]; i++)
         if (strcmp(text, rule->words[i]) == 0) {
-            *(unsigned *)field = i;
+            *(unsigned *)value = i;
             return 0;
         }
     *ret_why = rule->accepts;
@@ -138,41 +138,41 @@ const char *setting_type_nearest_word(const struct setting_rule *rule, const cha
     return text_nearest(text, rule->words, n);
 }
 
-static void clear_word(void *field)
+static void clear_word(void *value)
 {
-    *(unsigned *)field = 0;
+    *(unsigned *)value = 0;
 }
 
-static int copy_word(void *field, const void *from)
+static int copy_word(void *value, const void *from)
 {
-    *(unsigned *)field = *(const unsigned *)from;
+    *(unsigned *)value = *(const unsigned *)from;
     return 0;
 }
 
-static void print_word(const struct setting_rule *rule, const void *field, const char *name,
+static void print_word(const struct setting_rule *rule, const void *value, const char *name,
                        const char *origin, FILE *stream)
 {
-    print_assignment(name, rule->words[*(const unsigned *)field], origin, stream);
+    print_assignment(name, rule->words[*(const unsigned *)value], origin, stream);
 }
 
-static int replace_string(char **field, const char *text)
+static int replace_string(char **value, const char *text)
 {
     char *copy = strdup(text);
     if (!copy)
         return -ENOMEM;
-    free(*field);
-    *field = copy;
+    free(*value);
+    *value = copy;
     return 0;
 }
 
-static int read_message(const struct setting_rule *rule, void *field, const char *text,
+static int read_message(const struct setting_rule *rule, void *value, const char *text,
                         const char *origin, const char **ret_why)
 {
     (void)rule, (void)origin, (void)ret_why;
-    return replace_string(field, text);
+    return replace_string(value, text);
 }
 
-static int read_path(const struct setting_rule *rule, void *field, const char *text,
+static int read_path(const struct setting_rule *rule, void *value, const char *text,
                      const char *origin, const char **ret_why)
 {
     (void)origin;
@@ -181,28 +181,28 @@ static int read_path(const struct setting_rule *rule, void *field, const char *t
         *ret_why = rule->accepts;
         return -EINVAL;
     }
-    return replace_string(field, text);
+    return replace_string(value, text);
 }
 
-static void clear_string(void *field)
+static void clear_string(void *value)
 {
-    free(*(char **)field);
-    *(char **)field = NULL;
+    free(*(char **)value);
+    *(char **)value = NULL;
 }
 
-static int copy_string(void *field, const void *from)
+static int copy_string(void *value, const void *from)
 {
     const char *text = *(char *const *)from;
-    return text ? replace_string(field, text) : 0;
+    return text ? replace_string(value, text) : 0;
 }
 
 /* Prints a message so that nothing of it is lost to the syntax of the file: a line ends at its
  * newline, and white space around a value does not count. What comes from the command line may hold
  * either. */
-static void print_message(const struct setting_rule *rule, const void *field, const char *name,
+static void print_message(const struct setting_rule *rule, const void *value, const char *name,
                           const char *origin, FILE *stream)
 {
-    const char *text = *(char *const *)field;
+    const char *text = *(char *const *)value;
     (void)rule;
 
     if (!text)
@@ -220,10 +220,10 @@ static void print_message(const struct setting_rule *rule, const void *field, co
     fputc('\n', stream);
 }
 
-static void print_path(const struct setting_rule *rule, const void *field, const char *name,
+static void print_path(const struct setting_rule *rule, const void *value, const char *name,
                        const char *origin, FILE *stream)
 {
-    const char *path = *(char *const *)field;
+    const char *path = *(char *const *)value;
     (void)rule;
 
     if (!path)
@@ -235,9 +235,9 @@ static void print_path(const struct setting_rule *rule, const void *field, const
     fprintf(stream, "%s=%s%s\n", name, path, ends_in_backslash ? " " : "");
 }
 
-static void clear_addresses(void *field)
+static void clear_addresses(void *value)
 {
-    struct address_list *list = field;
+    struct address_list *list = value;
 
     for (size_t i = 0; i < list->n; i++) {
         free(list->texts[i]);
@@ -271,10 +271,10 @@ static int grow_addresses(struct address_list *list)
 }
 
 /* An empty text empties the list, see systemd.syntax(7). */
-static int read_address(const struct setting_rule *rule, void *field, const char *text,
+static int read_address(const struct setting_rule *rule, void *value, const char *text,
                         const char *origin, const char **ret_why)
 {
-    struct address_list *list = field;
+    struct address_list *list = value;
     struct address address;
     (void)rule;
 
@@ -301,10 +301,10 @@ static int read_address(const struct setting_rule *rule, void *field, const char
     return 0;
 }
 
-static void print_addresses(const struct setting_rule *rule, const void *field, const char *name,
+static void print_addresses(const struct setting_rule *rule, const void *value, const char *name,
                             const char *origin, FILE *stream)
 {
-    const struct address_list *list = field;
+    const struct address_list *list = value;
     (void)rule;
 
     if (list->n == 0)

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "greetd/config/section.h"
+#include "greetd/config/setting_table.h"
 #include "support/config_fixture.h"
 
 TestSuite(config_show, .init = set_up, .fini = tear_down);
@@ -259,10 +259,9 @@ Test(config_show, has_every_setting_in_the_example)
                                               SECTION_LISTENER};
     char *text = uncomment_example();
 
-    for (size_t i = 0; setting_at(i); i++)
-        for (size_t j = 0; j < ELEMENTSOF(kinds); j++)
-            if ((setting_at(i)->sections & kinds[j]) != 0)
-                cr_expect(example_has(text, kinds[j], setting_at(i)->name), "%s",
-                          setting_at(i)->name);
+    for (const struct setting *setting = setting_table; setting->name; setting++)
+        for (size_t i = 0; i < ELEMENTSOF(kinds); i++)
+            if ((setting->sections & kinds[i]) != 0)
+                cr_expect(example_has(text, kinds[i], setting->name), "%s", setting->name);
     free(text);
 }

@@ -85,7 +85,7 @@ Test(render, uses_its_memory_again)
 {
     compile("Client $connection from $remote_addr");
     expect(1, "Client 1 from 192.0.2.1");
-    const char *bytes = rendered.text.bytes;
+    const char *bytes = rendered.bytes;
     for (uint64_t i = 0; i < 1000; i++)
         cr_assert_eq(render_for(UINT64_MAX - i), 0);
     cr_expect_eq(rendered.bytes, bytes);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "greetd/config/setting.h"
+#include "greetd/config/setting_values.h"
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
@@ -18,14 +18,14 @@ static void assign(struct setting_values *values, enum section_kind kind, const 
     const struct setting *setting = setting_find(name, kind);
 
     cr_assert_not_null(setting, "%s", name);
-    cr_assert_eq(setting_assign(values, setting, text, origin, &why), 0, "%s=%s: %s", name, text,
-                 why);
+    cr_assert_eq(setting_values_assign(values, setting, text, origin, &why), 0, "%s=%s: %s", name,
+                 text, why);
 }
 
 static const char *origin(const struct setting_values *values, enum section_kind kind,
                           const char *name)
 {
-    return setting_origin(values, setting_find(name, kind));
+    return setting_values_origin(values, setting_find(name, kind));
 }
 
 /* Completes VALUES as those of a [Listener NAME], and GREETING as those of [Greeting]. */
@@ -35,24 +35,7 @@ static void complete_listener(struct setting_values *values, struct setting_valu
     cr_assert_eq(setting_values_complete(values, SECTION_LISTENER, greeting), 0);
 }
 
-Test(setting, has_a_table_without_contradictions)
-{
-    for (size_t i = 0; setting_at(i); i++) {
-        const struct setting *setting = setting_at(i);
-
-        cr_expect_neq(setting->sections & SECTION_ANY, 0, "%s", setting->name);
-        cr_expect_eq(setting->sections & ~(unsigned)SECTION_ANY, 0, "%s", setting->name);
-        cr_expect_not_null(setting->kind, "%s", setting->name);
-        cr_expect_not_null(setting->fallback, "%s", setting->name);
-        cr_expect_eq(setting_find(setting->name, setting->sections), setting);
-        for (size_t j = 0; j < i; j++)
-            if (strcmp(setting_at(j)->name, setting->name) == 0)
-                cr_expect_eq(setting_at(j)->sections & setting->sections, 0, "%s", setting->name);
-    }
-    cr_expect_null(setting_at(SETTING_N_MAX));
-}
-
-Test(setting, has_its_default_when_nothing_is_set)
+Test(setting_values, are_the_defaults_when_nothing_is_set)
 {
     struct setting_values server = {0}, greeting = {0};
 
@@ -75,88 +58,21 @@ Test(setting, has_its_default_when_nothing_is_set)
     setting_values_deinit(&greeting);
 }
 
-/* Criterion copies a row into the process of its test, and nothing that the row would point to. */
-struct limit_row {
-    char name[24];
-    enum section_kind kind;
-    char text[24];
-    bool accepted;
-};
-
-ParameterizedTestParameters(setting, accepts_what_is_within_its_limits)
-{
-    static struct limit_row rows[] = {
-        {"Backlog", SECTION_SERVER, "1", true},
-        {"Backlog", SECTION_SERVER, "2147483647", true},
-        {"Backlog", SECTION_SERVER, "0", false},
-        {"Backlog", SECTION_SERVER, "2147483648", false},
-        {"Backlog", SECTION_SERVER, "auto", false},
-        {"Workers", SECTION_SERVER, "auto", true},
-        {"Workers", SECTION_SERVER, "1", true},
-        {"Workers", SECTION_SERVER, "1024", true},
-        {"Workers", SECTION_SERVER, "0", false},
-        {"Workers", SECTION_SERVER, "1025", false},
-        {"MaxConnections", SECTION_SERVER, "1", true},
-        {"MaxConnections", SECTION_SERVER, "1048576", true},
-        {"MaxConnections", SECTION_SERVER, "0", false},
-        {"MaxConnections", SECTION_SERVER, "1048577", false},
-        {"MaxConnections", SECTION_SERVER, "infinity", false},
-        {"StopTimeoutSec", SECTION_SERVER, "0", true},
-        {"StopTimeoutSec", SECTION_SERVER, "infinity", true},
-        {"StopTimeoutSec", SECTION_SERVER, "-1", false},
-        {"LingerSec", SECTION_GREETING, "0", true},
-        {"LingerSec", SECTION_LISTENER, "infinity", true},
-        {"LingerSec", SECTION_GREETING, "2 sconds", false},
-        {"WriteTimeoutSec", SECTION_GREETING, "1us", true},
-        {"WriteTimeoutSec", SECTION_LISTENER, "infinity", true},
-        {"WriteTimeoutSec", SECTION_GREETING, "0", false},
-        {"WriteTimeoutSec", SECTION_GREETING, "0.1us", false},
-        {"MessageFile", SECTION_GREETING, "/a", true},
-        {"MessageFile", SECTION_GREETING, "a", false},
-        {"RateLimitIntervalSec", SECTION_LOG, "0", true},
-        {"RateLimitIntervalSec", SECTION_LOG, "infinity", true},
-        {"RateLimitBurst", SECTION_LOG, "0", true},
-        {"RateLimitBurst", SECTION_LOG, "4294967295", true},
-        {"RateLimitBurst", SECTION_LOG, "infinity", true},
-        {"RateLimitBurst", SECTION_LOG, "4294967296", false},
-        {"RateLimitBurst", SECTION_LOG, "auto", false},
-        {"Level", SECTION_LOG, "emerg", true},
-        {"Level", SECTION_LOG, "debug", true},
-        {"Level", SECTION_LOG, "6", false},
-        {"ListenStream", SECTION_SERVER, "80", true},
-        {"ListenStream", SECTION_LISTENER, "localhost", false},
-    };
-    return cr_make_param_array(struct limit_row, rows, ELEMENTSOF(rows));
-}
-
-ParameterizedTest(struct limit_row *row, setting, accepts_what_is_within_its_limits)
-{
-    struct setting_values values = {0};
-    const struct setting *setting = setting_find(row->name, row->kind);
-    const char *why = NULL;
-
-    cr_expect_eq(setting_assign(&values, setting, row->text, "f:1", &why),
-                 row->accepted ? 0 : -EINVAL);
-    cr_expect_eq(why == NULL, row->accepted);
-    cr_expect_str_eq(setting_origin(&values, setting), row->accepted ? "f:1" : "default");
-    setting_values_deinit(&values);
-}
-
-Test(setting, that_is_refused_keeps_what_it_had)
+Test(setting_values, keep_a_setting_when_an_assignment_is_refused)
 {
     struct setting_values values = {0};
     const struct setting *setting = setting_find("Backlog", SECTION_SERVER);
     const char *why;
 
     assign(&values, SECTION_SERVER, "Backlog", "7", "f:1");
-    cr_expect_eq(setting_assign(&values, setting, "none", "f:2", &why), -EINVAL);
+    cr_expect_eq(setting_values_assign(&values, setting, "none", "f:2", &why), -EINVAL);
     cr_expect_str_eq(why, "must be a number from 1 to 2147483647");
     cr_expect_eq(values.server.backlog, 7);
-    cr_expect_str_eq(setting_origin(&values, setting), "f:1");
+    cr_expect_str_eq(setting_values_origin(&values, setting), "f:1");
     setting_values_deinit(&values);
 }
 
-Test(setting, that_is_set_later_wins)
+Test(setting_values, have_the_later_of_two_assignments)
 {
     struct setting_values values = {0};
 
@@ -167,7 +83,7 @@ Test(setting, that_is_set_later_wins)
     setting_values_deinit(&values);
 }
 
-Test(setting, goes_back_to_its_default_when_assigned_nothing)
+Test(setting_values, return_to_the_default_after_an_empty_assignment)
 {
     struct setting_values values = {0};
 
@@ -182,7 +98,7 @@ Test(setting, goes_back_to_its_default_when_assigned_nothing)
     setting_values_deinit(&values);
 }
 
-Test(setting, with_a_list_replaces_the_default_and_is_then_appended_to)
+Test(setting_values, have_a_list_that_is_appended_to_without_its_default)
 {
     struct setting_values values = {0};
 
@@ -197,7 +113,7 @@ Test(setting, with_a_list_replaces_the_default_and_is_then_appended_to)
     setting_values_deinit(&values);
 }
 
-Test(setting, with_a_list_is_emptied_when_assigned_nothing)
+Test(setting_values, have_a_list_that_an_empty_assignment_empties)
 {
     struct setting_values values = {0};
 
@@ -208,12 +124,13 @@ Test(setting, with_a_list_is_emptied_when_assigned_nothing)
     setting_values_deinit(&values);
 }
 
+/* Criterion copies a row into the process of its test, and nothing that the row would point to. */
 struct message_row {
     char assignments[4][32];
     char message[32], message_file[32];
 };
 
-ParameterizedTestParameters(setting, of_the_message_that_is_last_is_in_force)
+ParameterizedTestParameters(setting_values, have_the_message_or_the_file_that_is_set_last)
 {
     static struct message_row rows[] = {
         {{"Message=a"}, "a", ""},
@@ -244,30 +161,30 @@ static void expect_message(const struct greeting_settings *settings, const char 
     }
 }
 
-/* Makes the assignments of ROW, which end at the first empty one. */
-static void assign_row(struct setting_values *values, const struct message_row *row)
+/* Makes up to N assignments `NAME=TEXT`, which end at the first empty one. */
+static void assign_all(struct setting_values *values, char (*assignments)[32], size_t n)
 {
-    for (size_t i = 0; i < ELEMENTSOF(row->assignments) && row->assignments[i][0] != '\0'; i++) {
-        const char *equals = strchr(row->assignments[i], '=');
-        _cleanup_free_ char *name =
-            strndup(row->assignments[i], (size_t)(equals - row->assignments[i]));
+    for (size_t i = 0; i < n && assignments[i][0] != '\0'; i++) {
+        const char *equals = strchr(assignments[i], '=');
+        _cleanup_free_ char *name = strndup(assignments[i], (size_t)(equals - assignments[i]));
         assign(values, SECTION_GREETING, name, equals + 1, "f:1");
     }
 }
 
-ParameterizedTest(struct message_row *row, setting, of_the_message_that_is_last_is_in_force)
+ParameterizedTest(struct message_row *row, setting_values,
+                  have_the_message_or_the_file_that_is_set_last)
 {
     struct setting_values greeting = {0}, listener = {0}, other = {0};
 
-    assign_row(&greeting, row);
+    assign_all(&greeting, row->assignments, ELEMENTSOF(row->assignments));
     complete_listener(&listener, &greeting);
     expect_message(&greeting.greeting, row->message, row->message_file);
     expect_message(&listener.greeting, row->message, row->message_file);
 
-    /* The same in a section that would otherwise inherit another file or message. */
+    /* The same in a section that would otherwise inherit another file. */
     setting_values_deinit(&listener);
     assign(&other, SECTION_GREETING, "MessageFile", "/other", "f:1");
-    assign_row(&listener, row);
+    assign_all(&listener, row->assignments, ELEMENTSOF(row->assignments));
     complete_listener(&listener, &other);
     if (strcmp(row->message, "Hello from server!") == 0)
         expect_message(&listener.greeting, "", "/other");
@@ -279,7 +196,7 @@ ParameterizedTest(struct message_row *row, setting, of_the_message_that_is_last_
     setting_values_deinit(&other);
 }
 
-Test(setting, is_inherited_with_its_origin_unless_it_is_set)
+Test(setting_values, inherit_a_setting_with_its_origin_unless_it_is_set)
 {
     struct setting_values greeting = {0}, listener = {0};
 
@@ -298,7 +215,7 @@ Test(setting, is_inherited_with_its_origin_unless_it_is_set)
     setting_values_deinit(&listener);
 }
 
-Test(setting, is_inherited_again_when_assigned_nothing)
+Test(setting_values, inherit_again_after_an_empty_assignment)
 {
     struct setting_values greeting = {0}, listener = {0};
 
@@ -311,45 +228,47 @@ Test(setting, is_inherited_again_when_assigned_nothing)
     setting_values_deinit(&listener);
 }
 
-struct unknown_row {
-    char key[32];
-    enum section_kind kind;
-    char mistake[112];
+/* The assignments in [Greeting] and [Listener NAME], and the resulting Expand= of each. */
+struct expand_row {
+    char greeting[3][32], listener[3][32];
+    bool in_greeting, in_listener;
 };
 
-ParameterizedTestParameters(setting, that_is_unknown_gets_a_suggestion)
+ParameterizedTestParameters(setting_values, expand_a_message_but_no_file_by_default)
 {
-    static struct unknown_row rows[] = {
-        {"LigerSec", SECTION_GREETING,
-         "f:7: Unknown setting LigerSec= in [Greeting]; did you mean LingerSec=?"},
-        {"LigerSec", SECTION_LISTENER,
-         "f:7: Unknown setting LigerSec= in [Listener web]; did you mean LingerSec=?"},
-        {"backlog", SECTION_SERVER,
-         "f:7: Unknown setting backlog= in [Server]; did you mean Backlog=?"},
-        {"linger_sec", SECTION_SERVER,
-         "f:7: Unknown setting linger_sec= in [Server]; did you mean LingerSec= in [Greeting]?"},
-        {"LingerSec", SECTION_SERVER, "f:7: LingerSec= belongs in [Greeting], not [Server]"},
-        {"Backlog", SECTION_LISTENER, "f:7: Backlog= belongs in [Server], not [Listener web]"},
-        {"ListenStream", SECTION_GREETING,
-         "f:7: ListenStream= belongs in [Server], not [Greeting]"},
-        {"Colour", SECTION_SERVER, "f:7: Unknown setting Colour= in [Server]"},
-        {"\x1b[2J", SECTION_SERVER, "f:7: Unknown setting \\x1b[2J= in [Server]"},
+    static struct expand_row rows[] = {
+        {{""}, {""}, true, true},
+        {{"Message=a"}, {""}, true, true},
+        {{"MessageFile=/f"}, {""}, false, false},
+        {{"MessageFile=/f"}, {"Message=a"}, false, true},
+        {{"Message=a"}, {"MessageFile=/f"}, true, false},
+        {{"MessageFile=/f", "MessageFile="}, {""}, true, true},
+        {{"Expand=no"}, {""}, false, false},
+        {{"MessageFile=/f", "Expand=yes"}, {""}, true, true},
+        {{"Expand=yes"}, {"MessageFile=/f"}, true, true},
+        {{"Expand=no"}, {"Message=a"}, false, false},
+        {{"Expand=no"}, {"Expand=yes"}, false, true},
+        {{"MessageFile=/f"}, {"Expand=yes"}, false, true},
+        {{"MessageFile=/f", "Expand=yes"}, {"Expand="}, true, true},
+        {{"MessageFile=/f", "Expand=yes", "Expand="}, {"Expand="}, false, false},
     };
-    return cr_make_param_array(struct unknown_row, rows, ELEMENTSOF(rows));
+    return cr_make_param_array(struct expand_row, rows, ELEMENTSOF(rows));
 }
 
-ParameterizedTest(struct unknown_row *row, setting, that_is_unknown_gets_a_suggestion)
+ParameterizedTest(struct expand_row *row, setting_values, expand_a_message_but_no_file_by_default)
 {
-    struct diagnostics diagnostics = DIAGNOSTICS_NULL;
+    struct setting_values greeting = {0}, listener = {0};
 
-    setting_diagnose_unknown(row->key, row->kind, row->kind == SECTION_LISTENER ? "web" : NULL,
-                             "f:7", &diagnostics);
-    cr_assert_eq(diagnostics.n_lines, 1);
-    cr_expect_str_eq(diagnostics.lines[0], row->mistake);
-    diagnostics_deinit(&diagnostics);
+    assign_all(&greeting, row->greeting, ELEMENTSOF(row->greeting));
+    assign_all(&listener, row->listener, ELEMENTSOF(row->listener));
+    complete_listener(&listener, &greeting);
+    cr_expect_eq(greeting.greeting.expand, row->in_greeting);
+    cr_expect_eq(listener.greeting.expand, row->in_listener);
+    setting_values_deinit(&greeting);
+    setting_values_deinit(&listener);
 }
 
-Test(setting, is_printed_if_it_is_in_force)
+Test(setting_values, are_printed_if_they_are_in_force)
 {
     struct setting_values values = {0};
     char *text = NULL;

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/config/sections.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "greetd/base/cleanup.h"
+#include "greetd/base/text.h"
+#include "greetd/config/setting_table.h"
+#include "greetd/config/setting_values.h"
+
+static struct section *find(struct sections *sections, enum section_kind kind, const char *name)
+{
+    for (size_t i = 0; i < sections->n; i++)
+        if (sections->items[i].kind == kind &&
+            (!name || strcmp(sections->items[i].name, name) == 0))
+            return &sections->items[i];
+    return NULL;
+}
+
+static int add(struct sections *sections, enum section_kind kind, const char *name)
+{
+    _cleanup_free_ char *copy = name ? strdup(name) : NULL;
+    if (name && !copy)
+        return -ENOMEM;
+
+    struct section *grown = reallocarray(sections->items, sections->n + 1, sizeof(*grown));
+    if (!grown)
+        return -ENOMEM;
+    sections->items = grown;
+    sections->items[sections->n++] = (struct section){.kind = kind, .name = TAKE_PTR(copy)};
+    return 0;
+}
+
+int sections_init(struct sections *ret)
+{
+    static const enum section_kind kinds[] = {
+        [SECTIONS_SERVER] = SECTION_SERVER,
+        [SECTIONS_LOG] = SECTION_LOG,
+        [SECTIONS_GREETING] = SECTION_GREETING,
+    };
+    int r = 0;
+
+    *ret = SECTIONS_NULL;
+    for (size_t i = 0; i < ELEMENTSOF(kinds) && r >= 0; i++)
+        r = add(ret, kinds[i], NULL);
+    return r;
+}
+
+void sections_deinit(struct sections *sections)
+{
+    for (size_t i = 0; i < sections->n; i++) {
+        free(sections->items[i].name);
+        setting_values_deinit(&sections->items[i].values);
+    }
+    free(sections->items);
+    *sections = SECTIONS_NULL;
+}
+
+int sections_get(struct section **ret, struct sections *sections, enum section_kind kind,
+                 const char *name)
+{
+    struct section *section = find(sections, kind, name);
+
+    if (!section) {
+        int r = add(sections, kind, name);
+        if (r < 0)
+            return r;
+        section = &sections->items[sections->n - 1];
+    }
+    *ret = section;
+    return 0;
+}
+
+int sections_complete(struct sections *sections)
+{
+    const struct setting_values *greeting = &sections->items[SECTIONS_GREETING].values;
+
+    for (size_t i = 0; i < sections->n; i++) {
+        struct section *section = &sections->items[i];
+        int r = setting_values_complete(&section->values, section->kind,
+                                        i >= SECTIONS_FIRST_LISTENER ? greeting : NULL);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static const char *origin_of(const struct address_list *list, size_t i)
+{
+    return list->origins[i] ? list->origins[i] : SETTING_ORIGIN_DEFAULT;
+}
+
+/* Looks for the address at INDEX of the last of N sections among the addresses before it. Returns
+ * the origin of the first that is equal, or NULL. */
+static const char *find_earlier(const struct section *sections, size_t n, size_t index)
+{
+    const struct address *address = &sections[n - 1].values.listen.addresses[index];
+
+    for (size_t i = 0; i < n; i++) {
+        const struct address_list *list = &sections[i].values.listen;
+        size_t end = i == n - 1 ? index : list->n;
+        for (size_t j = 0; j < end; j++)
+            if (address_equal(&list->addresses[j], address))
+                return origin_of(list, j);
+    }
+    return NULL;
+}
+
+/* Adds an error for each address of the last of N sections that is listed before. */
+static void diagnose_last(const struct section *sections, size_t n, struct diagnostics *diagnostics)
+{
+    const struct section *section = &sections[n - 1];
+    const struct address_list *list = &section->values.listen;
+    char excerpt[TEXT_EXCERPT_MAX];
+
+    for (size_t i = 0; i < list->n; i++) {
+        const char *origin = origin_of(list, i), *earlier = find_earlier(sections, n, i);
+        if (earlier)
+            diagnostics_add(diagnostics, "%s: %s=%s: the same address is given already (%s)",
+                            origin,
+                            setting_label(setting_find("ListenStream", section->kind), origin),
+                            text_excerpt(list->texts[i], excerpt), earlier);
+    }
+}
+
+void sections_diagnose_duplicates(const struct sections *sections, struct diagnostics *diagnostics)
+{
+    for (size_t i = 0; i < sections->n; i++)
+        diagnose_last(sections->items, i + 1, diagnostics);
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/config/setting_table.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "greetd/base/cleanup.h"
+#include "greetd/base/clock.h"
+
+#define OFFSET(member) offsetof(struct setting_values, member)
+
+/* The limits are written once, for the parser and for the message. */
+#define NUMBER(least, most)                                                                        \
+    .type = &setting_type_number,                                                                  \
+    .rule = {                                                                                      \
+        .min = (least), .max = (most), .accepts = "must be a number from " #least " to " #most}
+#define NUMBER_OR_AUTO(least, most)                                                                \
+    .type = &setting_type_number,                                                                  \
+    .rule = {.min = (least),                                                                       \
+             .max = (most),                                                                        \
+             .word = "auto",                                                                       \
+             .accepts = "must be auto or a number from " #least " to " #most}
+#define NUMBER_OR_INFINITY(least, most)                                                            \
+    .type = &setting_type_number,                                                                  \
+    .rule = {.min = (least),                                                                       \
+             .max = (most),                                                                        \
+             .word = "infinity",                                                                   \
+             .word_value = USEC_INFINITY,                                                          \
+             .accepts = "must be infinity or a number from " #least " to " #most}
+#define BOOLEAN .type = &setting_type_boolean, .rule = {.accepts = "must be yes or no"}
+/* LIST is an array of words that ends with NULL, ALL the same words for the message: `a, b or c`.
+ */
+#define WORD(list, all)                                                                            \
+    .type = &setting_type_word, .rule = {.words = (list), .accepts = "must be one of " all}
+#define TIME_FROM(least, words)                                                                    \
+    .type = &setting_type_time,                                                                    \
+    .rule = {.min = (least),                                                                       \
+             .max = USEC_INFINITY,                                                                 \
+             .accepts = "must be a time" words " such as 5 (seconds), 500ms, "                     \
+                        "1min 30s or infinity"}
+#define TIME         TIME_FROM(0, "")
+#define TIME_ABOVE_0 TIME_FROM(1, " above 0")
+
+/* As systemd writes them; each one's index is its number in syslog(3). */
+static const char *const levels[] = {"emerg",  "alert", "crit",  "err", "warning",
+                                     "notice", "info",  "debug", NULL};
+
+/* In the order of enum setting_greet_on. */
+static const char *const greet_on[] = {"connect", "data", NULL};
+
+/* In the order in which they are printed. */
+const struct setting setting_table[] = {
+    {.name = "ListenStream",
+     .sections = SECTION_SERVER,
+     .offset = OFFSET(listen),
+     .default_text = "127.0.0.1:12345",
+     .type = &setting_type_addresses,
+     .option = "--listen"},
+    {.name = "ListenStream",
+     .sections = SECTION_LISTENER,
+     .offset = OFFSET(listen),
+     .default_text = "",
+     .type = &setting_type_addresses},
+    {.name = "Backlog",
+     .sections = SECTION_SERVER,
+     .offset = OFFSET(server.backlog),
+     .default_text = "4096",
+     NUMBER(1, 2147483647)},
+    {.name = "Workers",
+     .sections = SECTION_SERVER,
+     .offset = OFFSET(server.workers),
+     .default_text = "auto",
+     NUMBER_OR_AUTO(1, 1024)},
+    {.name = "MaxConnections",
+     .sections = SECTION_SERVER,
+     .offset = OFFSET(server.max_connections),
+     .default_text = "16384",
+     NUMBER(1, 1048576)},
+    {.name = "IdleExitSec",
+     .sections = SECTION_SERVER,
+     .offset = OFFSET(server.idle_exit_usec),
+     .default_text = "infinity",
+     TIME},
+    {.name = "StopTimeoutSec",
+     .sections = SECTION_SERVER,
+     .offset = OFFSET(server.stop_timeout_usec),
+     .default_text = "5s",
+     TIME},
+    {.name = "FastOpen",
+     .sections = SECTION_SERVER,
+     .offset = OFFSET(server.fast_open),
+     .default_text = "no",
+     BOOLEAN},
+    {.name = "Connections",
+     .sections = SECTION_LOG,
+     .offset = OFFSET(log.connections),
+     .default_text = "yes",
+     BOOLEAN},
+    {.name = "RateLimitIntervalSec",
+     .sections = SECTION_LOG,
+     .offset = OFFSET(log.rate_limit_interval_usec),
+     .default_text = "30s",
+     TIME},
+    {.name = "RateLimitBurst",
+     .sections = SECTION_LOG,
+     .offset = OFFSET(log.rate_limit_burst),
+     .default_text = "5000",
+     NUMBER_OR_INFINITY(0, 4294967295)},
+    {.name = "Level",
+     .sections = SECTION_LOG,
+     .offset = OFFSET(log.level),
+     .default_text = "info",
+     WORD(levels, "emerg, alert, crit, err, warning, notice, info or debug")},
+    {.name = "Message",
+     .sections = SECTION_GREETING | SECTION_LISTENER,
+     .offset = OFFSET(greeting.message),
+     .default_text = "Hello from server!",
+     .type = &setting_type_message,
+     .option = "--message"},
+    {.name = "MessageFile",
+     .sections = SECTION_GREETING | SECTION_LISTENER,
+     .offset = OFFSET(greeting.message_file),
+     .default_text = "",
+     .type = &setting_type_path,
+     .rule = {.accepts = "must be an absolute path"}},
+    {.name = "Expand",
+     .sections = SECTION_GREETING | SECTION_LISTENER,
+     .offset = OFFSET(greeting.expand),
+     .default_text = "yes", /* for Message=; see complete_expand() */
+     BOOLEAN},
+    {.name = "GreetOn",
+     .sections = SECTION_GREETING | SECTION_LISTENER,
+     .offset = OFFSET(greeting.greet_on),
+     .default_text = "connect",
+     WORD(greet_on, "connect or data")},
+    {.name = "DataTimeoutSec",
+     .sections = SECTION_GREETING | SECTION_LISTENER,
+     .offset = OFFSET(greeting.data_timeout_usec),
+     .default_text = "5s",
+     TIME_ABOVE_0},
+    {.name = "LingerSec",
+     .sections = SECTION_GREETING | SECTION_LISTENER,
+     .offset = OFFSET(greeting.linger_usec),
+     .default_text = "2s",
+     TIME},
+    {.name = "WriteTimeoutSec",
+     .sections = SECTION_GREETING | SECTION_LISTENER,
+     .offset = OFFSET(greeting.write_timeout_usec),
+     .default_text = "30s",
+     TIME_ABOVE_0},
+    {0},
+};
+static_assert(ELEMENTSOF(setting_table) - 1 <= SETTING_N_MAX, "SETTING_N_MAX is too small");
+
+const struct setting *setting_find(const char *name, unsigned sections)
+{
+    for (const struct setting *setting = setting_table; setting->name; setting++)
+        if ((setting->sections & sections) != 0 && strcmp(setting->name, name) == 0)
+            return setting;
+    return NULL;
+}
+
+const char *setting_label(const struct setting *setting, const char *origin)
+{
+    bool is_option = setting->option && strcmp(origin, SETTING_ORIGIN_COMMAND_LINE) == 0;
+
+    return is_option ? setting->option : setting->name;
+}

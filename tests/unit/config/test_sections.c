@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/config/sections.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <string.h>
+
+#include "greetd/config/setting_table.h"
+#include "greetd/config/setting_values.h"
+
+static struct sections sections;
+static struct diagnostics diagnostics;
+
+static void set_up(void)
+{
+    diagnostics = DIAGNOSTICS_NULL;
+    cr_assert_eq(sections_init(&sections), 0);
+}
+
+static void tear_down(void)
+{
+    sections_deinit(&sections);
+    diagnostics_deinit(&diagnostics);
+}
+
+TestSuite(sections, .init = set_up, .fini = tear_down);
+
+/* Sets SETTING in the section [Server], or [Listener NAME] if NAME is not NULL. */
+static void set(const char *name, const char *setting, const char *text, const char *origin)
+{
+    enum section_kind kind = name ? SECTION_LISTENER : SECTION_SERVER;
+    struct section *section;
+    const char *why;
+
+    cr_assert_eq(sections_get(&section, &sections, kind, name), 0);
+    cr_assert_eq(
+        setting_values_assign(&section->values, setting_find(setting, kind), text, origin, &why),
+        0);
+}
+
+static void expect_duplicates(const char *const *lines, size_t n)
+{
+    cr_assert_eq(sections_complete(&sections), 0);
+    sections_diagnose_duplicates(&sections, &diagnostics);
+    cr_assert_eq(diagnostics.n_lines, n);
+    for (size_t i = 0; i < n; i++)
+        cr_expect_str_eq(diagnostics.lines[i], lines[i]);
+}
+
+Test(sections, begin_with_all_but_listeners)
+{
+    cr_assert_eq(sections.n, SECTIONS_FIRST_LISTENER);
+    cr_expect_eq(sections.items[SECTIONS_SERVER].kind, SECTION_SERVER);
+    cr_expect_eq(sections.items[SECTIONS_LOG].kind, SECTION_LOG);
+    cr_expect_eq(sections.items[SECTIONS_GREETING].kind, SECTION_GREETING);
+    cr_expect_eq(sections_complete(&sections), 0);
+    cr_expect_eq(sections.items[SECTIONS_SERVER].values.server.backlog, 4096);
+}
+
+Test(sections, are_added_once)
+{
+    struct section *section;
+
+    cr_assert_eq(sections_get(&section, &sections, SECTION_GREETING, NULL), 0);
+    cr_expect_eq(section, &sections.items[SECTIONS_GREETING]);
+    cr_assert_eq(sections_get(&section, &sections, SECTION_LISTENER, "x"), 0);
+    cr_assert_eq(sections_get(&section, &sections, SECTION_LISTENER, "y"), 0);
+    cr_expect_str_eq(section->name, "y");
+    cr_assert_eq(sections_get(&section, &sections, SECTION_LISTENER, "x"), 0);
+    cr_expect_eq(section, &sections.items[SECTIONS_FIRST_LISTENER]);
+    cr_expect_eq(sections.n, SECTIONS_FIRST_LISTENER + 2);
+}
+
+Test(sections, report_an_address_that_is_listed_twice)
+{
+    static const char *const lines[] = {
+        "a:2: ListenStream=/run/x: the same address is given already (a:8)",
+        "a:3: ListenStream=80: the same address is given already (a:7)",
+        "a:5: ListenStream=/run/x: the same address is given already (a:8)",
+    };
+
+    set("x", "ListenStream", "/run/x", "a:2");
+    set("x", "ListenStream", "80", "a:3");
+    set("y", "ListenStream", "/run/x", "a:5");
+    set(NULL, "ListenStream", "[::]:80", "a:7");
+    set(NULL, "ListenStream", "/run/x", "a:8");
+    expect_duplicates(lines, 3);
+}
+
+Test(sections, report_an_address_that_is_the_default_already)
+{
+    static const char *const lines[] = {
+        "a:2: ListenStream=127.0.0.1:12345: the same address is given already (default)"};
+
+    set("x", "ListenStream", "127.0.0.1:12345", "a:2");
+    expect_duplicates(lines, 1);
+}
+
+Test(sections, allow_any_number_of_addresses_whose_port_the_kernel_chooses)
+{
+    set(NULL, "ListenStream", "127.0.0.1:0", "a:1");
+    set(NULL, "ListenStream", "127.0.0.1:0", "a:2");
+    set("x", "ListenStream", "127.0.0.1:0", "a:3");
+    expect_duplicates(NULL, 0);
+}
