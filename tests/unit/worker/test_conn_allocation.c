@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "greetd/greeting/variable.h"
 #include "support/acceptor_fixture.h"
 #include "support/fake_logger.h"
 #include "support/fake_malloc.h"
