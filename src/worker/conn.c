@@ -158,8 +158,7 @@ static _noinline_ enum conn_next write_unsent(struct conn *conn, uint64_t now_us
     return next;
 }
 
-/* Nearly every client takes its rendered greeting at once, so the buffer of the worker is enough.
- */
+/* The buffer of the worker is enough: nearly every client takes its greeting at once. */
 static _noinline_ enum conn_next render_and_write(struct conn *conn, uint64_t now_usec,
                                                   struct worker_context *context)
 {

@@ -12,6 +12,7 @@
 
 #include "greetd/base/cleanup.h"
 #include "greetd/base/clock.h"
+#include "greetd/greeting/variable.h"
 #include "greetd/journal/record.h"
 #include "greetd/metrics/result.h"
 #include "support/acceptor_fixture.h"
