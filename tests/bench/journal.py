@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Runs a program with a journal of its own, which takes its entries or stands still.
+"""Runs a program with a journal of its own, which takes its entries or is blocked.
 
     journal.py live|stalled COMMAND...
 
-Started in a mount namespace made for it. $JOURNAL_STREAM, which tells a program that its stderr is the
+Started in a mount namespace made for it. $JOURNAL_STREAM, which means to a program that its stderr is the
 journal, is described in systemd.exec(5). What a live journal takes it throws away.
 """
 

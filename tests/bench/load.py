@@ -33,7 +33,7 @@ class Generator:
 
     def run(self, server, connections, seconds, speak=0):
         """Makes so many connections, or as many as there is time for; each first sends SPEAK bytes.
-        Returns what greet tells of them."""
+        Returns the results of greet."""
         process = self._start(
             server, "--json", "-n", str(connections), "-c", str(CONCURRENT),
             "--send", str(speak), "--pid", str(server.pid)
@@ -64,7 +64,7 @@ class Generator:
     @contextlib.contextmanager
     def holding(self, server, clients):
         """While this is entered, so many clients have had their greeting and do not close."""
-        wait_until(server.is_quiet, f"{server.kind.name} did not let go of its clients")
+        wait_until(server.is_quiet, f"{server.kind.name} still has clients")
         process = self._start(
             server, "-n", str(clients), "-c", str(clients), "--hold", f"{HOLD_SEC}s"
         )

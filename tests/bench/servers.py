@@ -204,7 +204,7 @@ class Server:
         self._port = site.port
         self._log = site.scratch / f"{kind.name}.log"
         with open(self._log, "wb") as log:
-            # What Python's ten lines print goes nowhere; stderr tells why a start failed.
+            # The output of the ten lines of Python is dropped; stderr has the error of a failed start.
             self._process = subprocess.Popen(
                 ["taskset", "--cpu-list", str(processor), *kind.command(site)],
                 stdin=subprocess.DEVNULL,

@@ -53,7 +53,7 @@ class WorkerCostTest(unittest.TestCase):
         self.assertEqual(self.cost(nginx=9), 0)
 
 
-# Has far more to say than the queue of a socket holds, and tells whether it was taken.
+# Sends far more than the queue of a socket holds, and reports whether it was taken.
 SENDER = """
 import os, socket
 stat = os.fstat(2)
