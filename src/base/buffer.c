@@ -18,7 +18,7 @@ int buffer_reserve(struct buffer *buffer, size_t n, size_t limit)
     if (buffer->size > limit || n > limit - buffer->size)
         return -EFBIG;
 
-    /* Doubled, so that N appends copy each byte at most twice on average. */
+    /* Doubling keeps the cost of an append constant on average. */
     size_t needed = buffer->size + n, doubled = 2 * buffer->capacity;
     size_t capacity = needed > doubled ? needed : doubled;
     char *grown = realloc(buffer->bytes, capacity);
@@ -34,7 +34,7 @@ int buffer_append(struct buffer *buffer, const void *bytes, size_t n, size_t lim
     int r = buffer_reserve(buffer, n, limit);
     if (r < 0)
         return r;
-    /* memcpy(3) takes no null pointer, not even for nothing. */
+    /* memcpy(3) may not be given a null pointer, not even for 0 bytes. */
     if (n > 0)
         memcpy(buffer->bytes + buffer->size, bytes, n);
     buffer->size += n;

@@ -19,7 +19,7 @@ static int check_type(const struct stat *status)
         return 0;
     if (S_ISDIR(status->st_mode))
         return -EISDIR;
-    /* null(4): its numbers are fixed, its name need not be. */
+    /* /dev/null is known by its fixed numbers (null(4)): it may have any name. */
     if (S_ISCHR(status->st_mode) && status->st_rdev == makedev(1, 3))
         return 0;
     return -EINVAL;
@@ -43,8 +43,8 @@ static ssize_t read_full(int fd, char *bytes, size_t size)
     return (ssize_t)filled;
 }
 
-/* The size that stat(2) gave is a hint and no more: the file may be growing, and files in /proc say
- * 0. So the end of the file is where a read falls short of the room it had. */
+/* The size of stat(2) is only a hint: the file may be growing, and files in /proc have the size 0.
+ * The end of the file is where a read does not fill its room. */
 static int read_to_end(int fd, size_t size_hint, size_t limit, char **ret_bytes, size_t *ret_size)
 {
     _cleanup_free_ char *bytes = NULL;
@@ -75,6 +75,7 @@ static int read_to_end(int fd, size_t size_hint, size_t limit, char **ret_bytes,
 
 int file_read(char **ret_bytes, size_t *ret_size, const char *path, size_t limit)
 {
+    /* Opening a FIFO would wait for its writer. */
     _cleanup_close_ int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0)
         return -errno;

@@ -18,7 +18,7 @@
 #define USEC_PER_HOUR (60 * USEC_PER_MIN)
 #define USEC_PER_DAY  (24 * USEC_PER_HOUR)
 #define USEC_PER_WEEK (7 * USEC_PER_DAY)
-/* 30.44 and 365.25 days, see systemd.time(7). */
+/* A month has 30.44 days and a year 365.25, see systemd.time(7). */
 #define USEC_PER_MONTH (2629800 * USEC_PER_SEC)
 #define USEC_PER_YEAR  (31557600 * USEC_PER_SEC)
 
@@ -26,7 +26,7 @@ static const struct {
     const char *names[5];
     uint64_t usec;
 } time_units[] = {
-    /* U+00B5 and U+03BC: the micro sign is on keyboards, the letter mu is what Unicode prefers. */
+    /* U+00B5, the micro sign, is on keyboards; Unicode prefers U+03BC, the letter mu. */
     {{"usec", "us", "\u00b5s", "\u03bcs"}, 1},
     {{"msec", "ms"}, USEC_PER_MSEC},
     {{"seconds", "second", "sec", "s"}, USEC_PER_SEC},
@@ -38,7 +38,7 @@ static const struct {
     {{"years", "year", "y"}, USEC_PER_YEAR},
 };
 
-/* Reads digits, of which there is at least one, and moves *P past them. */
+/* Reads one digit or more, and moves *P past them. */
 static int read_digits(const char **p, uint64_t *ret)
 {
     uint64_t number = 0;
@@ -136,7 +136,8 @@ static int read_unit(const char **p, uint64_t *ret_usec)
     return *ret_usec > 0 ? 0 : -EINVAL;
 }
 
-/* The N digits of a fraction of UNIT, in microseconds. */
+/* Returns the fraction of UNIT that the N digits after a decimal point stand for, in microseconds.
+ */
 static uint64_t fraction_of(uint64_t unit, const char *digits, size_t n)
 {
     uint64_t usec = 0;

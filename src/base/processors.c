@@ -15,7 +15,7 @@ static void fclosep(FILE **file)
 }
 #define _cleanup_fclose_ _cleanup_(fclosep)
 
-/* The limit that one group's directory sets, 0 if none. */
+/* The quota of the one group with this directory, 0 if it has none. */
 static unsigned quota_of_group(const char *directory)
 {
     char path[PATH_MAX];
@@ -24,7 +24,7 @@ static unsigned quota_of_group(const char *directory)
     if (snprintf(path, sizeof(path), "%s/cpu.max", directory) >= (int)sizeof(path))
         return 0;
     _cleanup_fclose_ FILE *file = fopen(path, "re");
-    /* Without a limit the first word is `max`. */
+    /* Without a quota the first word is `max`. */
     if (!file || fscanf(file, "%lld %lld", &quota, &period) != 2 || quota <= 0 || period <= 0)
         return 0;
     return (unsigned)((quota + period - 1) / period);
@@ -37,8 +37,9 @@ static unsigned smaller_quota(unsigned a, unsigned b)
     return a < b ? a : b;
 }
 
-/* The tightest limit of the group GROUP ("/a/b") and all above it, in the hierarchy mounted at
- * ROOT. In a container GROUP may be the host's name for it, and its limit is that of ROOT. */
+/* The smallest quota of the group GROUP ("/a/b") and of all above it, in the hierarchy mounted at
+ * ROOT. In a container GROUP may be the host's path, which is not below ROOT; the quota is that of
+ * ROOT then. */
 static unsigned quota_of_path(const char *root, const char *group)
 {
     char directory[PATH_MAX];
@@ -72,8 +73,8 @@ unsigned processors_quota(const char *proc_cgroup, const char *cgroup_root)
 
 unsigned processors_available(void)
 {
-    /* The kernel refuses a mask that is smaller than its own, and a single cpu_set_t has room for
-     * no more than 1024 processors. This is four times as many as Linux can be built for. */
+    /* The kernel refuses a mask that is smaller than its own, and one cpu_set_t has room for only
+     * 1024 processors. This has room for four times as many as Linux supports. */
     cpu_set_t set[32];
     unsigned quota = processors_quota("/proc/self/cgroup", "/sys/fs/cgroup");
     int affinity = sched_getaffinity(0, sizeof(set), set) == 0 ? CPU_COUNT_S(sizeof(set), set) : 1;

@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Positions only ever grow; their difference is the number of elements, also after they wrap
- * around. */
+/* Positions only grow. Their difference is the number of elements, even after they wrap around. */
 
 int ring_init(struct ring *ring, size_t n_elements, size_t element_size)
 {
@@ -41,14 +40,14 @@ bool ring_push(struct ring *ring, const void *element)
     size_t pushed = atomic_load_explicit(&ring->pushed, memory_order_relaxed);
 
     if (pushed - ring->popped_seen > ring->mask) {
-        /* Acquire: the other side must be done with the element whose place is taken. */
+        /* Acquire: the popping thread is done with the element that is overwritten. */
         ring->popped_seen = atomic_load_explicit(&ring->popped, memory_order_acquire);
         if (pushed - ring->popped_seen > ring->mask)
             return false;
     }
 
     memcpy(ring_at(ring, pushed), element, ring->element_size);
-    /* Release: whoever sees the new position sees the element. */
+    /* Release: a thread that sees the new position sees the element. */
     atomic_store_explicit(&ring->pushed, pushed + 1, memory_order_release);
     return true;
 }
@@ -58,14 +57,14 @@ bool ring_pop(struct ring *ring, void *ret_element)
     size_t popped = atomic_load_explicit(&ring->popped, memory_order_relaxed);
 
     if (popped == ring->pushed_seen) {
-        /* Acquire: the element must be seen with the position that announces it. */
+        /* Acquire: the element is seen with its position. */
         ring->pushed_seen = atomic_load_explicit(&ring->pushed, memory_order_acquire);
         if (popped == ring->pushed_seen)
             return false;
     }
 
     memcpy(ret_element, ring_at(ring, popped), ring->element_size);
-    /* Release: the place may be written again once the position is seen. */
+    /* Release: the pushing thread may overwrite the element once it sees the position. */
     atomic_store_explicit(&ring->popped, popped + 1, memory_order_release);
     return true;
 }

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Longer names are no typing mistakes, and the row of distances fits the stack. */
+/* A longer name is no misspelled one, and a row of distances fits the stack. */
 #define NAME_MAX_LENGTH 64
 
 static size_t min(size_t a, size_t b)
@@ -19,8 +19,8 @@ static int same_letter(char a, char b)
     return tolower((unsigned char)a) == tolower((unsigned char)b);
 }
 
-/* Wagner and Fischer's algorithm with one row of its table: row[j] is the distance between as much
- * of A as was seen and the first j letters of B. */
+/* Wagner and Fischer's algorithm with one row of its table: row[j] is the distance between the
+ * first i letters of A and the first j letters of B. */
 static size_t distance(const char *a, const char *b, size_t b_length)
 {
     size_t row[NAME_MAX_LENGTH + 1];
@@ -71,7 +71,7 @@ size_t text_utf8_length(const char *text)
     for (size_t i = 1; i < length; i++)
         if ((c[i] & 0xc0) != 0x80)
             return 0;
-    /* Longer than it need be, a surrogate, or beyond the last one. */
+    /* An overlong form, a surrogate, or beyond U+10FFFF. */
     if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] > 0x9f) ||
         (c[0] == 0xf0 && c[1] < 0x90) || (c[0] == 0xf4 && c[1] > 0x8f))
         return 0;

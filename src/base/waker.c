@@ -23,8 +23,8 @@ void waker_deinit(struct waker *waker)
     waker->fd = safe_close(waker->fd);
 }
 
-/* Sequentially consistent on both sides: either the thread sees what was just put there when it
- * looks once more before it sleeps, or we see here that it has decided to sleep. */
+/* Sequentially consistent, here and in waker_prepare(). Either the thread sees the work when it
+ * looks once more before it sleeps, or this function sees that the thread is about to sleep. */
 void waker_wake(struct waker *waker)
 {
     atomic_thread_fence(memory_order_seq_cst);

@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 struct buffer {
-    char *bytes; /* owned; size of them are used, not terminated; NULL while capacity is 0 */
+    char *bytes; /* owned; not terminated; NULL while capacity is 0 */
     size_t size, capacity;
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Helpers for owning things in C: what a scope cleans up when it is left, and how it gives
- * something away. */
+/* Ownership in C: variables that are freed or closed when their scope ends, and macros that move
+ * ownership out of a variable. */
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -24,7 +24,7 @@
             function(*p);                                                                          \
     }
 
-/* Hands a pointer or a descriptor over: its value is returned, the variable no longer owns it. */
+/* Moves a pointer or a descriptor out of a variable: returns it and leaves NULL or -1. */
 #define TAKE_PTR(pointer)                                                                          \
     __extension__({                                                                                \
         __typeof__(pointer) *_pp = &(pointer);                                                     \
@@ -51,7 +51,7 @@ static inline void closep(int *fd)
         close(*fd);
 }
 
-/* Closes FD if it is owned (not negative) and returns -1, for `fd = safe_close(fd)`. */
+/* Closes FD unless it is negative, which means not owned. Returns -1, for `fd = safe_close(fd)`. */
 static inline int safe_close(int fd)
 {
     closep(&fd);

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Times of CLOCK_MONOTONIC and durations, both in microseconds, with `infinity` among them. */
+/* Clocks. Times and durations are in microseconds, or USEC_INFINITY; a time is of CLOCK_MONOTONIC
+ * unless its name says otherwise. */
 
 #include <stdint.h>
 #include <time.h>
 
-/* `infinity`: never as a point in time, for ever as a duration. */
+/* As a time: never. As a duration: for ever. */
 #define USEC_INFINITY UINT64_MAX
 
 #define USEC_PER_SEC UINT64_C(1000000)
 
+/* The time of CLOCK now (clock_gettime(2)). */
 static inline uint64_t clock_now_of(clockid_t clock)
 {
     struct timespec now;
@@ -19,13 +21,12 @@ static inline uint64_t clock_now_of(clockid_t clock)
     return (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
 }
 
-/* The time now (clock_gettime(2)). */
 static inline uint64_t clock_now(void)
 {
     return clock_now_of(CLOCK_MONOTONIC);
 }
 
-/* A + B, where either may be USEC_INFINITY, and so is a sum that does not fit. */
+/* A + B, or USEC_INFINITY if either is infinite or the sum does not fit. */
 static inline uint64_t usec_add(uint64_t a, uint64_t b)
 {
     return b > USEC_INFINITY - a ? USEC_INFINITY : a + b;

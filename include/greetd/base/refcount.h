@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* The number of references to an object that several threads share. The last one to drop its
- * reference frees the object, from any thread. */
+/* The number of references to an object that several threads share. The thread that drops the last
+ * reference frees the object. */
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -23,8 +23,8 @@ static inline void refcount_take(struct refcount *refcount)
     atomic_fetch_add_explicit(&refcount->n, 1, memory_order_relaxed);
 }
 
-/* Returns whether this was the last reference. Release, so that this thread is done with the object
- * before another can see the count; acquire, so that the last one frees it after all others. */
+/* Returns whether this was the last reference. Release: this thread is done with the object before
+ * another sees the count. Acquire: the last thread frees the object after all others are done. */
 static inline bool refcount_drop(struct refcount *refcount)
 {
     return atomic_fetch_sub_explicit(&refcount->n, 1, memory_order_acq_rel) == 1;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* A bounded queue between exactly two threads: one that pushes, one that pops. Neither ever waits
- * for the other: a full ring refuses, an empty one has nothing. Its memory is allocated once. */
+/* A bounded queue between exactly two threads: one pushes, one pops. Neither waits for the other.
+ * The ring owns copies of the elements, in memory that is allocated once. */
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -11,27 +11,27 @@
 #define RING_CACHE_LINE 64
 
 struct ring {
-    /* What the pushing thread writes. The copy of the other side's position saves a look at its
-     * cache line. */
+    /* Written by the pushing thread only. Its copy of the other position saves most reads of that
+     * thread's cache line. */
     _Alignas(RING_CACHE_LINE) atomic_size_t pushed;
     size_t popped_seen;
-    /* What the popping thread writes. */
+    /* Written by the popping thread only. */
     _Alignas(RING_CACHE_LINE) atomic_size_t popped;
     size_t pushed_seen;
-    /* What neither writes. */
+    /* Written by neither. */
     _Alignas(RING_CACHE_LINE) size_t mask;
     size_t element_size;
     char *elements; /* owned */
 };
 
-/* Makes room for N_ELEMENTS (a power of two) of ELEMENT_SIZE bytes each. The memory is touched only
- * as it is used. Returns 0, -EINVAL or -ENOMEM. To be undone with ring_deinit(). */
+/* Allocates room for N_ELEMENTS (a power of two) of ELEMENT_SIZE bytes each. Pages are touched only
+ * when they are used. Returns 0, -EINVAL or -ENOMEM. */
 int ring_init(struct ring *ring, size_t n_elements, size_t element_size);
 
-/* Frees the memory. Both threads must be done with it. A ring of zeroes is allowed. */
+/* Frees the memory, which neither thread may use any more. A ring of zeroes is allowed. */
 void ring_deinit(struct ring *ring);
 
-/* Copies ELEMENT into the ring. Returns false, having done nothing, if it is full. */
+/* Copies ELEMENT to the ring. Returns false, without a change, if the ring is full. */
 bool ring_push(struct ring *ring, const void *element);
 
 /* Moves the oldest element to RET_ELEMENT. Returns false if the ring is empty. */

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* A FIFO of entries that all wait for the same time. Insertion order is deadline order then, so the
- * head of the queue gives the next deadline, and neither a timer nor a heap is needed. The queue
- * owns nothing: an entry is a member of the struct that waits. All times are CLOCK_MONOTONIC in
- * microseconds. */
+/* A FIFO of entries that all have the same timeout. Insertion order is deadline order, so the head
+ * of the queue has the next deadline, and neither a timer nor a heap is needed. The queue owns
+ * nothing: an entry is a member of the struct that waits. Times are those of clock.h. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,8 +12,8 @@
 #include "greetd/base/clock.h"
 
 struct timeout_entry {
-    struct timeout_entry *previous, *next; /* NULL when in no queue */
-    uint64_t since_usec;                   /* when the entry was put into the queue */
+    struct timeout_entry *previous, *next; /* NULL if in no queue */
+    uint64_t since_usec;                   /* when the entry was pushed */
 };
 
 struct timeout_queue {
@@ -26,13 +25,13 @@ static inline void timeout_queue_init(struct timeout_queue *queue)
     queue->sentinel.next = queue->sentinel.previous = &queue->sentinel;
 }
 
-/* Whether the entry is in a queue. */
+/* Returns whether the entry is in a queue. */
 static inline bool timeout_is_queued(const struct timeout_entry *entry)
 {
     return entry->next;
 }
 
-/* Takes the entry out of its queue, if it is in one. */
+/* Removes the entry from its queue, if it is in one. */
 static inline void timeout_queue_remove(struct timeout_entry *entry)
 {
     if (!timeout_is_queued(entry))
@@ -42,8 +41,8 @@ static inline void timeout_queue_remove(struct timeout_entry *entry)
     entry->previous = entry->next = NULL;
 }
 
-/* Puts the entry at the end, after taking it out of its queue. NOW must not be before that of the
- * newest entry. */
+/* Moves the entry to the end of this queue, from any queue or none. NOW must not be before that of
+ * the newest entry. */
 static inline void timeout_queue_push(struct timeout_queue *queue, struct timeout_entry *entry,
                                       uint64_t now_usec)
 {
@@ -55,13 +54,13 @@ static inline void timeout_queue_push(struct timeout_queue *queue, struct timeou
     queue->sentinel.previous = entry;
 }
 
-/* The entry that has waited longest, or NULL. It stays in the queue. */
+/* Returns the oldest entry, which stays in the queue, or NULL. */
 static inline struct timeout_entry *timeout_queue_oldest(const struct timeout_queue *queue)
 {
     return queue->sentinel.next == &queue->sentinel ? NULL : queue->sentinel.next;
 }
 
-/* When the oldest entry will have waited for TIMEOUT; USEC_INFINITY if the queue is empty. */
+/* Returns the deadline of the oldest entry, or USEC_INFINITY if the queue is empty. */
 static inline uint64_t timeout_queue_deadline(const struct timeout_queue *queue,
                                               uint64_t timeout_usec)
 {

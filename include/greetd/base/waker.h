@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* How a thread sleeps until another has something for it, where telling it so costs next to nothing
- * while it is awake (an event count):
+/* Lets one thread sleep until another has work for it, almost without cost while it is awake (an
+ * event count). The thread that sleeps owns the waker:
  *
- *     waker_prepare(); if nothing is there: waker_sleep(), else waker_cancel()
+ *     waker_prepare(); if there is no work: waker_sleep(), else waker_cancel()
  *
- * Others first put something there and then call waker_wake(). */
+ * Another thread first makes its work visible and then calls waker_wake(). */
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 struct waker {
-    int fd; /* owned: an eventfd */
-    /* Whether the thread is about to sleep, so that it must be woken. */
-    atomic_bool asleep;
+    int fd;             /* owned: an eventfd */
+    atomic_bool asleep; /* the thread sleeps or is about to, so that it must be woken */
 };
 
 #define WAKER_NULL ((struct waker){.fd = -1})
@@ -25,19 +24,19 @@ int waker_init(struct waker *waker);
 
 void waker_deinit(struct waker *waker);
 
-/* Wakes the thread if it sleeps, or is about to. Any thread may; never blocks. */
+/* Wakes the thread if it sleeps or is about to. Callable from any thread; never blocks. */
 void waker_wake(struct waker *waker);
 
-/* Announces that the thread is going to sleep unless it finds something now. */
+/* Announces that the thread will sleep unless it finds work now. */
 void waker_prepare(struct waker *waker);
 
-/* Takes that back. */
+/* Cancels the announcement. */
 void waker_cancel(struct waker *waker);
 
-/* Sleeps until it is woken or until DEADLINE (CLOCK_MONOTONIC microseconds; USEC_INFINITY). It may
- * also wake for nothing. */
+/* Sleeps until it is woken or until DEADLINE (of clock.h, or USEC_INFINITY). It may also wake
+ * without a reason. */
 void waker_sleep(struct waker *waker, uint64_t deadline_usec);
 
-/* Waits until FD, which may be any descriptor, is readable, or until DEADLINE (CLOCK_MONOTONIC
- * microseconds; USEC_INFINITY). Returns whether it is. */
+/* Waits until FD, which may be any descriptor, is readable, or until DEADLINE. Returns whether it
+ * is readable. */
 bool waker_wait_readable(int fd, uint64_t deadline_usec);

@@ -13,18 +13,18 @@ Test(diagnostics, is_empty_at_first)
     diagnostics_deinit(&diagnostics);
 }
 
-Test(diagnostics, keeps_every_mistake_in_order)
+Test(diagnostics, keeps_every_error_in_order)
 {
     struct diagnostics diagnostics = DIAGNOSTICS_NULL;
     char expected[32];
 
     for (int i = 0; i < 1000; i++)
-        diagnostics_add(&diagnostics, "%s:%d: mistake", "a.conf", i);
+        diagnostics_add(&diagnostics, "%s:%d: error", "a.conf", i);
 
     cr_assert_eq(diagnostics.n_lines, 1000);
     cr_expect_eq(diagnostics.n_errors, 1000);
     for (int i = 0; i < 1000; i++) {
-        sprintf(expected, "a.conf:%d: mistake", i);
+        sprintf(expected, "a.conf:%d: error", i);
         cr_expect_str_eq(diagnostics.lines[i], expected);
     }
     diagnostics_deinit(&diagnostics);

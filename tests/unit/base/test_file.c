@@ -64,8 +64,8 @@ Test(file, is_read_whole_whatever_its_size)
     }
 }
 
-/* In /proc every file has the size 0 for stat(2). */
-Test(file, is_read_to_its_end_even_if_it_hides_its_size)
+/* For stat(2) every file in /proc has the size 0. */
+Test(file, is_read_to_its_end_even_if_its_size_is_unknown)
 {
     _cleanup_free_ char *bytes = NULL;
     size_t size = 0;
@@ -88,7 +88,7 @@ Test(file, is_refused_beyond_the_limit)
     expect_error(path, 0, -EFBIG);
 }
 
-Test(file, is_found_behind_a_symbolic_link)
+Test(file, is_found_through_a_symbolic_link)
 {
     temp_dir_write_text(&temp_dir, "a", "text");
     expect_bytes(temp_dir_symlink(&temp_dir, "a", "link"), "text", 4);
@@ -102,7 +102,7 @@ Test(file, is_empty_if_it_is_dev_null)
     expect_bytes(temp_dir_symlink(&temp_dir, "/dev/null", "link"), "", 0);
 }
 
-Test(file, is_refused_if_it_is_not_a_regular_one)
+Test(file, is_refused_if_it_is_not_regular)
 {
     expect_error(temp_dir.directory, 10, -EISDIR);
     expect_error("/dev/zero", 10, -EINVAL);
@@ -110,7 +110,7 @@ Test(file, is_refused_if_it_is_not_a_regular_one)
     expect_error("", 10, -ENOENT);
 }
 
-/* Opening a FIFO for reading waits for a writer, of which there is none. */
+/* Opening a FIFO for reading waits for a writer by default. */
 Test(file, does_not_wait_for_a_fifo, .timeout = 10)
 {
     const char *path = temp_dir_path(&temp_dir, "fifo");
@@ -119,7 +119,7 @@ Test(file, does_not_wait_for_a_fifo, .timeout = 10)
     expect_error(path, 10, -EINVAL);
 }
 
-Test(file, has_its_errors_in_words)
+Test(file, has_a_text_for_every_error)
 {
     cr_expect_str_eq(file_strerror(-ENOENT), "No such file or directory");
     cr_expect_str_eq(file_strerror(-EISDIR), "Is a directory");

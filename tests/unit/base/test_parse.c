@@ -12,7 +12,7 @@
 
 #define USEC(sec) (UINT64_C(sec) * 1000000)
 
-/* A mark that no parser returns, to see that a failing one leaves its output alone. */
+/* No parser returns this value, so it shows that a failing parser leaves its output unchanged. */
 #define UNTOUCHED UINT64_C(0xdeadbeef)
 
 /* Criterion copies a row into the process of its test, and nothing that the row would point to. */
@@ -24,7 +24,7 @@ struct row {
 
 #define REFUSED(error) (error), UNTOUCHED
 
-ParameterizedTestParameters(parse, reads_times_as_systemd_does)
+ParameterizedTestParameters(parse, parses_times_as_systemd_does)
 {
     static struct row rows[] = {
         {"0", 0, 0},
@@ -109,7 +109,7 @@ ParameterizedTestParameters(parse, reads_times_as_systemd_does)
     return cr_make_param_array(struct row, rows, ELEMENTSOF(rows));
 }
 
-ParameterizedTest(struct row *row, parse, reads_times_as_systemd_does)
+ParameterizedTest(struct row *row, parse, parses_times_as_systemd_does)
 {
     uint64_t usec = UNTOUCHED;
 
@@ -122,7 +122,7 @@ struct time_row {
     char text[64];
 };
 
-ParameterizedTestParameters(parse, writes_times_in_the_largest_units)
+ParameterizedTestParameters(parse, formats_times_in_the_largest_units)
 {
     static struct time_row rows[] = {
         {0, "0"},
@@ -141,18 +141,18 @@ ParameterizedTestParameters(parse, writes_times_in_the_largest_units)
     return cr_make_param_array(struct time_row, rows, ELEMENTSOF(rows));
 }
 
-ParameterizedTest(struct time_row *row, parse, writes_times_in_the_largest_units)
+ParameterizedTest(struct time_row *row, parse, formats_times_in_the_largest_units)
 {
     char text[TIMESPAN_TEXT_MAX];
 
     cr_expect_str_eq(format_timespan(row->usec, text), row->text);
 }
 
-Test(parse, reads_back_every_time_it_writes)
+Test(parse, parses_every_time_that_it_formats)
 {
     char text[TIMESPAN_TEXT_MAX];
 
-    /* Steps that are no multiple of any unit, over the whole range. */
+    /* The steps are no multiple of any unit and cover the whole range. */
     for (uint64_t usec = 1; usec < UINT64_MAX / 3; usec = usec * 3 + 1) {
         uint64_t again = UNTOUCHED;
         format_timespan(usec, text);
@@ -162,7 +162,7 @@ Test(parse, reads_back_every_time_it_writes)
     cr_expect_lt(strlen(format_timespan(UINT64_MAX - 1, text)), sizeof(text));
 }
 
-ParameterizedTestParameters(parse, reads_numbers_within_limits)
+ParameterizedTestParameters(parse, parses_numbers_within_limits)
 {
     static struct row rows[] = {
         {"1", 0, 1},
@@ -184,7 +184,7 @@ ParameterizedTestParameters(parse, reads_numbers_within_limits)
     return cr_make_param_array(struct row, rows, ELEMENTSOF(rows));
 }
 
-ParameterizedTest(struct row *row, parse, reads_numbers_within_limits)
+ParameterizedTest(struct row *row, parse, parses_numbers_within_limits)
 {
     uint64_t number = UNTOUCHED;
 
@@ -192,7 +192,7 @@ ParameterizedTest(struct row *row, parse, reads_numbers_within_limits)
     cr_expect_eq(number, row->number, "%s: %" PRIu64, row->text, number);
 }
 
-Test(parse, reads_the_largest_number)
+Test(parse, parses_the_largest_number)
 {
     uint64_t number = UNTOUCHED;
 
@@ -200,7 +200,7 @@ Test(parse, reads_the_largest_number)
     cr_expect_eq(number, UINT64_MAX);
 }
 
-ParameterizedTestParameters(parse, reads_sizes_in_powers_of_1024)
+ParameterizedTestParameters(parse, parses_sizes_in_powers_of_1024)
 {
     static struct row rows[] = {
         {"0", 0, 0},
@@ -229,7 +229,7 @@ ParameterizedTestParameters(parse, reads_sizes_in_powers_of_1024)
     return cr_make_param_array(struct row, rows, ELEMENTSOF(rows));
 }
 
-ParameterizedTest(struct row *row, parse, reads_sizes_in_powers_of_1024)
+ParameterizedTest(struct row *row, parse, parses_sizes_in_powers_of_1024)
 {
     uint64_t size = UNTOUCHED;
 
@@ -237,7 +237,7 @@ ParameterizedTest(struct row *row, parse, reads_sizes_in_powers_of_1024)
     cr_expect_eq(size, row->number, "%s: %" PRIu64, row->text, size);
 }
 
-Test(parse, reads_booleans_in_any_case)
+Test(parse, parses_booleans_in_any_case)
 {
     static const char *const words[2][8] = {
         {"0", "no", "false", "off", "No", "FALSE", "Off", "nO"},
@@ -252,7 +252,7 @@ Test(parse, reads_booleans_in_any_case)
         }
 }
 
-Test(parse, refuses_what_is_not_a_boolean)
+Test(parse, refuses_text_that_is_not_a_boolean)
 {
     static const char *const texts[] = {"", "2", "00", "yess", "ye", "enabled", " yes", "on "};
     bool value = true;

@@ -6,186 +6,142 @@
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-TestSuite(processors, .timeout = 60);
+#include "support/temp_dir.h"
 
-/* A tree of control groups, and the /proc/PID/cgroup of a process in it. */
-struct tree {
-    char root[64];
-    char proc[128];
-};
+/* The mount point of control groups, and the /proc/PID/cgroup of a process. */
+static struct temp_dir temp_dir;
 
-static void write_file(const char *path, const char *text)
+static void set_up(void)
 {
-    FILE *file = fopen(path, "w");
-
-    cr_assert(file, "%s", path);
-    cr_assert_geq(fputs(text, file), 0);
-    cr_assert_eq(fclose(file), 0);
+    temp_dir_init(&temp_dir);
 }
 
-static void plant(struct tree *tree, const char *proc)
+static void tear_down(void)
 {
-    strcpy(tree->root, "/tmp/greetd-processors-XXXXXX");
-    cr_assert(mkdtemp(tree->root));
-    snprintf(tree->proc, sizeof(tree->proc), "%s/self", tree->root);
-    write_file(tree->proc, proc);
+    temp_dir_deinit(&temp_dir);
 }
 
-/* Gives the group at PATH ("/a/b", or "" for the root) a file NAME that says TEXT. */
-static void set(struct tree *tree, const char *path, const char *name, const char *text)
-{
-    char file[512];
-    snprintf(file, sizeof(file), "%s%s/%s", tree->root, path, name);
+TestSuite(processors, .init = set_up, .fini = tear_down, .timeout = 60);
 
-    for (char *slash = strchr(file + strlen(tree->root) + 1, '/'); slash;
-         slash = strchr(slash + 1, '/')) {
+/* Writes cpu.max of the group at PATH: "/a/b", or "" for the root. */
+static void set_quota(const char *path, const char *text)
+{
+    char name[64];
+    snprintf(name, sizeof(name), "%s/cpu.max", path);
+
+    for (char *slash = strchr(name + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        (void)mkdir(file, 0755);
+        (void)mkdir(temp_dir_path(&temp_dir, name + 1), 0755);
         *slash = '/';
     }
-    write_file(file, text);
+    temp_dir_write_text(&temp_dir, name + 1, text);
 }
 
-static unsigned quota(const struct tree *tree)
+/* The quota of a process whose /proc/PID/cgroup is PROC. */
+static unsigned quota(const char *proc)
 {
-    char command[256];
-    unsigned n = processors_quota(tree->proc, tree->root);
-
-    snprintf(command, sizeof(command), "rm -r %s", tree->root);
-    cr_assert_eq(system(command), 0);
-    return n;
+    return processors_quota(temp_dir_write_text(&temp_dir, "self", proc), temp_dir.directory);
 }
 
-Test(processors, a_quota_of_v2_is_rounded_up)
+Test(processors, rounds_a_quota_up)
 {
-    struct tree tree;
-
-    plant(&tree, "0::/a\n");
-    set(&tree, "/a", "cpu.max", "150000 100000\n");
-    cr_assert_eq(quota(&tree), 2);
+    set_quota("/a", "150000 100000\n");
+    cr_assert_eq(quota("0::/a\n"), 2);
 }
 
-Test(processors, a_whole_quota_is_not_rounded)
+Test(processors, does_not_round_a_whole_quota)
 {
-    struct tree tree;
-
-    plant(&tree, "0::/a\n");
-    set(&tree, "/a", "cpu.max", "300000 100000\n");
-    cr_assert_eq(quota(&tree), 3);
+    set_quota("/a", "300000 100000\n");
+    cr_assert_eq(quota("0::/a\n"), 3);
 }
 
-Test(processors, a_tenth_of_a_processor_is_one)
+Test(processors, counts_a_tenth_of_a_processor_as_one)
 {
-    struct tree tree;
-
-    plant(&tree, "0::/a\n");
-    set(&tree, "/a", "cpu.max", "10000 100000\n");
-    cr_assert_eq(quota(&tree), 1);
+    set_quota("/a", "10000 100000\n");
+    cr_assert_eq(quota("0::/a\n"), 1);
 }
 
-Test(processors, max_is_no_quota)
+Test(processors, takes_max_for_no_quota)
 {
-    struct tree tree;
-
-    plant(&tree, "0::/a\n");
-    set(&tree, "/a", "cpu.max", "max 100000\n");
-    cr_assert_eq(quota(&tree), 0);
+    set_quota("/a", "max 100000\n");
+    cr_assert_eq(quota("0::/a\n"), 0);
 }
 
-Test(processors, a_group_above_limits_too)
+Test(processors, respects_the_quota_of_a_group_above)
 {
-    struct tree tree;
-
-    plant(&tree, "0::/a/b/c\n");
-    set(&tree, "/a/b/c", "cpu.max", "max 100000\n");
-    set(&tree, "/a", "cpu.max", "400000 100000\n");
-    cr_assert_eq(quota(&tree), 4);
+    set_quota("/a/b/c", "max 100000\n");
+    set_quota("/a", "400000 100000\n");
+    cr_assert_eq(quota("0::/a/b/c\n"), 4);
 }
 
-Test(processors, the_tightest_of_all_counts)
+Test(processors, takes_the_smallest_of_all_quotas)
 {
-    struct tree tree;
-
-    plant(&tree, "0::/a/b/c\n");
-    set(&tree, "/a/b/c", "cpu.max", "500000 100000\n");
-    set(&tree, "/a/b", "cpu.max", "200000 100000\n");
-    set(&tree, "/a", "cpu.max", "300000 100000\n");
-    cr_assert_eq(quota(&tree), 2);
+    set_quota("/a/b/c", "500000 100000\n");
+    set_quota("/a/b", "200000 100000\n");
+    set_quota("/a", "300000 100000\n");
+    cr_assert_eq(quota("0::/a/b/c\n"), 2);
 }
 
-/* In a container the path is that of the host, and its own group is the root of the mount. */
-Test(processors, the_root_of_the_mount_limits_too)
+/* In a container the path is that of the host, and the root of the mount is its own group. */
+Test(processors, respects_the_quota_of_the_root_of_the_mount)
 {
-    struct tree tree;
-
-    plant(&tree, "0::/docker/0123\n");
-    set(&tree, "", "cpu.max", "100000 100000\n");
-    cr_assert_eq(quota(&tree), 1);
+    set_quota("", "100000 100000\n");
+    cr_assert_eq(quota("0::/docker/0123\n"), 1);
 }
 
-/* On a host with both versions the controller of processors is with the older one. */
-Test(processors, the_group_is_that_of_v2)
+/* On a host with both versions, v1 has the controller of processors. */
+Test(processors, reads_the_group_of_v2)
 {
-    struct tree tree;
-
-    plant(&tree, "4:cpu,cpuacct:/a\n0::/b\n");
-    set(&tree, "/a", "cpu.max", "100000 100000\n");
-    set(&tree, "/b", "cpu.max", "600000 100000\n");
-    cr_assert_eq(quota(&tree), 6);
+    set_quota("/a", "100000 100000\n");
+    set_quota("/b", "600000 100000\n");
+    cr_assert_eq(quota("4:cpu,cpuacct:/a\n0::/b\n"), 6);
 }
 
-Test(processors, what_is_missing_limits_nothing)
+Test(processors, finds_no_quota_in_missing_files)
 {
-    struct tree tree;
-
-    plant(&tree, "4:cpu,cpuacct:/a\n0::/b\n");
-    cr_assert_eq(quota(&tree), 0);
+    cr_assert_eq(quota("4:cpu,cpuacct:/a\n0::/b\n"), 0);
     cr_assert_eq(processors_quota("/nonexistent", "/nonexistent"), 0);
 }
 
-Test(processors, what_makes_no_sense_limits_nothing)
+Test(processors, finds_no_quota_in_malformed_files)
 {
-    struct tree tree;
-
-    plant(&tree, "\nnonsense\n4:cpu\n0::/a\n");
-    set(&tree, "/a", "cpu.max", "100000 0\n");
-    set(&tree, "", "cpu.max", "100000\n");
-    cr_assert_eq(quota(&tree), 0);
+    set_quota("/a", "100000 0\n");
+    set_quota("", "100000\n");
+    cr_assert_eq(quota("\nnonsense\n4:cpu\n0::/a\n"), 0);
 }
 
-/* As a kernel that is built for so many processors, of which the process may use N; 0: as ours. */
+/* A kernel that supports so many processors, of which the process may use N. 0: the real kernel. */
 static struct {
-    size_t built_for, n;
+    size_t n_supported, n;
 } kernel;
 
 int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *mask)
 {
     CPU_ZERO_S(size, mask);
-    if (kernel.built_for == 0)
+    if (kernel.n_supported == 0)
         return syscall(SYS_sched_getaffinity, pid, size, mask) < 0 ? -1 : 0;
-    if (size * CHAR_BIT < kernel.built_for) {
+    if (size * CHAR_BIT < kernel.n_supported) {
         errno = EINVAL;
         return -1;
     }
     for (size_t i = 0; i < kernel.n; i++)
-        CPU_SET_S(kernel.built_for - 1 - i, size, mask);
+        CPU_SET_S(kernel.n_supported - 1 - i, size, mask);
     return 0;
 }
 
-Test(processors, all_are_available_on_the_largest_machine)
+Test(processors, are_all_available_on_the_largest_machine)
 {
-    kernel.built_for = 8192;
+    kernel.n_supported = 8192;
     kernel.n = 2000;
     cr_assert_eq(processors_available(), 2000);
 }
 
-Test(processors, no_more_are_available_than_affinity_allows)
+Test(processors, are_available_as_far_as_the_affinity_allows)
 {
     cpu_set_t set, one;
     size_t first = 0;

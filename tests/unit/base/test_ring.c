@@ -32,7 +32,7 @@ Test(ring, refuses_elements_without_a_size)
     cr_assert_eq(ring_init(&ring, 4, 0), -EINVAL);
 }
 
-Test(ring, one_of_zeroes_can_be_freed)
+Test(ring, of_zeroes_can_be_freed)
 {
     struct ring ring = {0};
 
@@ -40,7 +40,7 @@ Test(ring, one_of_zeroes_can_be_freed)
     cr_assert_null(ring.elements);
 }
 
-/* Pushes and pops through a ring of SIZE, in all its states of fullness. */
+/* Pushes to and pops from a ring of SIZE, at all its fill levels. */
 static void run_once(struct ring *ring, size_t size)
 {
     int in = 0, out = 0, got = -1;
@@ -59,13 +59,13 @@ static void run_once(struct ring *ring, size_t size)
         }
 }
 
-ParameterizedTestParameters(ring, keeps_the_order_when_full_when_empty_and_around)
+ParameterizedTestParameters(ring, keeps_the_order_at_every_fill_level)
 {
     static size_t sizes[] = {1, 2, 8};
     return cr_make_param_array(size_t, sizes, ELEMENTSOF(sizes));
 }
 
-ParameterizedTest(size_t *size, ring, keeps_the_order_when_full_when_empty_and_around)
+ParameterizedTest(size_t *size, ring, keeps_the_order_at_every_fill_level)
 {
     struct ring ring;
 
@@ -74,7 +74,7 @@ ParameterizedTest(size_t *size, ring, keeps_the_order_when_full_when_empty_and_a
     ring_deinit(&ring);
 }
 
-Test(ring, keeps_the_order_when_the_positions_themselves_wrap_around)
+Test(ring, keeps_the_order_when_its_positions_wrap_around)
 {
     struct ring ring;
 
@@ -85,7 +85,7 @@ Test(ring, keeps_the_order_when_the_positions_themselves_wrap_around)
     ring_deinit(&ring);
 }
 
-Test(ring, a_refused_element_leaves_no_trace)
+Test(ring, is_unchanged_by_a_refused_element)
 {
     struct ring ring;
     int got = 0;
@@ -98,7 +98,7 @@ Test(ring, a_refused_element_leaves_no_trace)
     cr_assert(ring_pop(&ring, &got));
     cr_assert_eq(got, 2);
     cr_assert_not(ring_pop(&ring, &got));
-    cr_assert_eq(got, 2, "what was not popped is not written");
+    cr_assert_eq(got, 2, "nothing is written when nothing is popped");
     ring_deinit(&ring);
 }
 
@@ -116,7 +116,7 @@ static void *push_numbers(void *p)
     return NULL;
 }
 
-Test(ring, hands_a_million_numbers_from_thread_to_thread)
+Test(ring, moves_a_million_numbers_between_two_threads)
 {
     struct ring ring;
     struct number number;
@@ -128,7 +128,7 @@ Test(ring, hands_a_million_numbers_from_thread_to_thread)
         while (!ring_pop(&ring, &number))
             sched_yield();
         if (number.value != i || number.complement != ~i)
-            cr_assert_fail("%ju came as %ju", (uintmax_t)i, (uintmax_t)number.value);
+            cr_assert_fail("popped %ju as %ju", (uintmax_t)i, (uintmax_t)number.value);
     }
     pthread_join(thread, NULL);
     cr_assert_not(ring_pop(&ring, &number));

@@ -14,7 +14,7 @@ struct row {
     char name[32], nearest[32];
 };
 
-ParameterizedTestParameters(text, finds_what_was_meant)
+ParameterizedTestParameters(text, finds_the_nearest_name)
 {
     static struct row rows[] = {
         {"LigerSec", "LingerSec"},       {"LLingerSec", "LingerSec"}, {"LinkerSec", "LingerSec"},
@@ -26,7 +26,7 @@ ParameterizedTestParameters(text, finds_what_was_meant)
     return cr_make_param_array(struct row, rows, ELEMENTSOF(rows));
 }
 
-ParameterizedTest(struct row *row, text, finds_what_was_meant)
+ParameterizedTest(struct row *row, text, finds_the_nearest_name)
 {
     const char *nearest = text_nearest(row->name, names, ELEMENTSOF(names));
 
@@ -34,16 +34,16 @@ ParameterizedTest(struct row *row, text, finds_what_was_meant)
     cr_expect_str_eq(nearest, row->nearest);
 }
 
-Test(text, finds_nothing_for_a_name_of_another_kind)
+Test(text, finds_no_name_that_is_far)
 {
-    static const char *const strangers[] = {"", "x", "Timeout", "IdleExitSec", "Bacxyzg", "Sec"};
+    static const char *const far_names[] = {"", "x", "Timeout", "IdleExitSec", "Bacxyzg", "Sec"};
 
-    for (size_t i = 0; i < ELEMENTSOF(strangers); i++)
-        cr_expect_null(text_nearest(strangers[i], names, ELEMENTSOF(names)), "%s", strangers[i]);
+    for (size_t i = 0; i < ELEMENTSOF(far_names); i++)
+        cr_expect_null(text_nearest(far_names[i], names, ELEMENTSOF(names)), "%s", far_names[i]);
     cr_expect_null(text_nearest("Message", names, 0));
 }
 
-Test(text, prefers_the_first_of_several)
+Test(text, prefers_the_first_of_equally_near_names)
 {
     static const char *const twins[] = {"Allow1", "Allow2"};
 
@@ -51,7 +51,7 @@ Test(text, prefers_the_first_of_several)
     cr_expect_eq(text_nearest("Allow2", twins, 2), twins[1]);
 }
 
-Test(text, copes_with_names_of_any_length)
+Test(text, compares_names_of_any_length)
 {
     char name[1000], candidate[1000];
     const char *const candidates[] = {candidate};
@@ -64,7 +64,7 @@ Test(text, copes_with_names_of_any_length)
     }
 }
 
-Test(text, shows_a_text_that_fits_a_message_as_it_is)
+Test(text, quotes_a_short_text_unchanged)
 {
     char buffer[TEXT_EXCERPT_MAX];
 
@@ -72,12 +72,12 @@ Test(text, shows_a_text_that_fits_a_message_as_it_is)
     cr_expect_str_eq(text_excerpt("500 ms \xc3\xa4 \\n", buffer), "500 ms \xc3\xa4 \\n");
 }
 
-Test(text, shows_control_characters_by_number)
+Test(text, quotes_control_characters_and_invalid_bytes_by_number)
 {
     char buffer[TEXT_EXCERPT_MAX];
 
     cr_expect_str_eq(text_excerpt("\x1b[2J\n\x7f", buffer), "\\x1b[2J\\x0a\\x7f");
-    /* Latin-1; half a character; one written too long; a surrogate; beyond the last one. */
+    /* Latin-1, half a character, an overlong form, a surrogate, beyond U+10FFFF. */
     cr_expect_str_eq(text_excerpt("gr\xfc\xdf", buffer), "gr\\xfc\\xdf");
     cr_expect_str_eq(text_excerpt("\xe2\x82", buffer), "\\xe2\\x82");
     cr_expect_str_eq(text_excerpt("\xc0\xaf", buffer), "\\xc0\\xaf");
@@ -87,9 +87,8 @@ Test(text, shows_control_characters_by_number)
                      "\xe2\x82\xac \xf0\x9f\x91\x8b");
 }
 
-/* Whatever its length and wherever its two-byte characters stand, a text is cut between two of them
- * and keeps within the buffer. */
-Test(text, cuts_a_long_text_between_characters)
+/* Texts of all lengths, with two-byte characters at even and odd offsets. */
+Test(text, cuts_a_long_text_between_two_characters)
 {
     for (size_t ascii = 0; ascii < 3; ascii++)
         for (size_t length = 60; length < 300; length++) {
@@ -107,7 +106,7 @@ Test(text, cuts_a_long_text_between_characters)
         }
 }
 
-Test(text, keeps_within_the_buffer_whatever_it_escapes)
+Test(text, stays_within_the_buffer_when_it_escapes)
 {
     for (size_t length = 0; length < 300; length++) {
         char text[512] = "", buffer[TEXT_EXCERPT_MAX];

@@ -20,7 +20,7 @@ Test(waker, wakes_a_thread_that_is_about_to_sleep)
     waker_deinit(&waker);
 }
 
-Test(waker, leaves_a_thread_that_is_awake_alone)
+Test(waker, does_nothing_to_a_thread_that_is_awake)
 {
     struct waker waker;
 
@@ -65,8 +65,8 @@ static void *answer(void *p)
     return NULL;
 }
 
-/* A call that was lost would leave both asleep. */
-Test(waker, loses_no_call)
+/* A lost wakeup would leave both threads asleep. */
+Test(waker, loses_no_wakeup)
 {
     struct exchange exchange = {.pings = 0};
     pthread_t thread;
@@ -84,12 +84,12 @@ Test(waker, loses_no_call)
     waker_deinit(&exchange.pong);
 }
 
-/* Two threads that begin each round at the same time: one puts something there and calls, the other
- * prepares and looks. */
+/* Two threads begin each round at the same time: one stores its work and wakes, the other prepares
+ * and loads. */
 struct race {
     struct waker waker;
-    _Alignas(64) atomic_uint there;
-    _Alignas(64) atomic_uint began, ended; /* the round of the one who calls */
+    _Alignas(64) atomic_uint work;         /* the round that it is of */
+    _Alignas(64) atomic_uint began, ended; /* the round of the thread that wakes */
 };
 
 #define ROUNDS 300000
@@ -101,14 +101,15 @@ static void spin_until(atomic_uint *number, unsigned n)
             sched_yield();
 }
 
-/* Nothing, for a time that differs from round to round. */
+/* Spins for a time that differs from round to round, so that the threads meet at every point. */
 static void stagger(unsigned n)
 {
     for (unsigned i = 0; i < n; i++)
         atomic_signal_fence(memory_order_seq_cst);
 }
 
-/* Only on two processors can they meet. CPU counts from the first that this thread may use. */
+/* The threads can only meet on two processors. CPU counts from the first that this thread may use.
+ */
 static void stay_on(int cpu)
 {
     cpu_set_t all, one;
@@ -122,7 +123,7 @@ static void stay_on(int cpu)
     cr_assert_eq(sched_setaffinity(0, sizeof(one), &one), 0);
 }
 
-static void *call(void *p)
+static void *wake_each_round(void *p)
 {
     struct race *race = p;
 
@@ -131,27 +132,27 @@ static void *call(void *p)
     for (unsigned n = 1; n <= ROUNDS; n++) {
         spin_until(&race->began, n);
         stagger(n % 64);
-        atomic_store_explicit(&race->there, n, memory_order_relaxed);
+        atomic_store_explicit(&race->work, n, memory_order_relaxed);
         waker_wake(&race->waker);
         atomic_store(&race->ended, n);
     }
     return NULL;
 }
 
-Test(waker, is_woken_or_sees_what_is_there)
+Test(waker, wakes_a_thread_or_lets_it_see_the_work)
 {
     static struct race race;
     unsigned n_missed = 0;
     pthread_t thread;
 
     cr_assert_eq(waker_init(&race.waker), 0);
-    cr_assert_eq(pthread_create(&thread, NULL, call, &race), 0);
+    cr_assert_eq(pthread_create(&thread, NULL, wake_each_round, &race), 0);
     stay_on(0);
     for (unsigned n = 1; n <= ROUNDS; n++) {
         atomic_store(&race.began, n);
         stagger(n / 64 % 64);
         waker_prepare(&race.waker);
-        bool seen = atomic_load_explicit(&race.there, memory_order_relaxed) == n;
+        bool seen = atomic_load_explicit(&race.work, memory_order_relaxed) == n;
         spin_until(&race.ended, n);
         n_missed += !seen && atomic_load(&race.waker.asleep);
         waker_cancel(&race.waker);

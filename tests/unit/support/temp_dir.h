@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* A directory of a test's own, for files that it reads. */
+/* A temporary directory for the files of one test. The test initializes and removes it. */
 
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -16,7 +16,7 @@
 
 struct temp_dir {
     char directory[64];
-    char path[192]; /* what temp_dir_path() returned last */
+    char path[192]; /* the last result of temp_dir_path() */
 };
 
 static inline void temp_dir_init(struct temp_dir *temp_dir)
@@ -25,7 +25,7 @@ static inline void temp_dir_init(struct temp_dir *temp_dir)
     cr_assert_not_null(mkdtemp(temp_dir->directory));
 }
 
-/* The path of NAME in the directory; holds until the next call. */
+/* The path of NAME in the directory; valid until the next call. */
 static inline const char *temp_dir_path(struct temp_dir *temp_dir, const char *name)
 {
     int n = snprintf(temp_dir->path, sizeof(temp_dir->path), "%s/%s", temp_dir->directory, name);
@@ -33,7 +33,7 @@ static inline const char *temp_dir_path(struct temp_dir *temp_dir, const char *n
     return temp_dir->path;
 }
 
-/* Writes SIZE bytes to the file NAME, in place of what it held, and returns its path. */
+/* Writes SIZE bytes to the file NAME, replacing its content, and returns its path. */
 static inline const char *temp_dir_write(struct temp_dir *temp_dir, const char *name,
                                          const char *bytes, size_t size)
 {
