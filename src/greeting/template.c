@@ -14,11 +14,11 @@
  * millions. */
 #define ERRORS_MAX ((size_t)100)
 
-/* The errors of one text. They are found from its begin to its end. */
+/* The errors of one text, added in the order in which they stand in it. */
 struct errors {
     const char *origin, *label;      /* as in the messages: `ORIGIN: LABEL=` */
     const char *path;                /* of the file that LABEL names, or NULL */
-    struct diagnostics *diagnostics; /* NULL where no error can be found */
+    struct diagnostics *diagnostics; /* NULL if no error can be added */
     const char *line;                /* the one with the last error that was added */
     size_t line_number;              /* from 1 */
     size_t n;                        /* including those that were only counted */
@@ -57,7 +57,7 @@ static void enter_line(struct errors *errors, const char *at, char *buffer)
     sprintf(buffer, ":%zu", errors->line_number);
 }
 
-/* Adds the error WHAT, which stands at AT; HINT may be NULL. */
+/* Adds the error WHAT at the character AT. HINT may be NULL. */
 static void add_error(struct errors *errors, const char *at, const char *what, const char *hint)
 {
     char path[TEXT_EXCERPT_MAX], number[sizeof(":18446744073709551615")];
@@ -97,13 +97,13 @@ static void add_unknown_variable(struct errors *errors, const char *at, const ch
     }
     snprintf(name, sizeof(name), "%.*s", (int)length, variable);
     snprintf(what, sizeof(what), "unknown variable $%s", name);
-    const char *nearest = variable_suggest(name);
+    const char *nearest = variable_nearest(name);
     if (nearest)
         snprintf(hint, sizeof(hint), "did you mean $%s?", nearest);
     add_error(errors, at, what, nearest ? hint : NULL);
 }
 
-/* Adds what is known only at the end of the text, of which R is the result. Returns R. */
+/* Adds the number of errors that were only counted, and -EFBIG if it is the result R. Returns R. */
 static int end_errors(const struct errors *errors, int r)
 {
     char path[TEXT_EXCERPT_MAX];
@@ -215,7 +215,7 @@ static int end_piece(struct compiler *compiler, const struct variable *variable)
     return 0;
 }
 
-/* Written only once: the next value may have another length. */
+/* The value is written only once: a second one may have another length. */
 static int append_constant(struct compiler *compiler, const struct variable *variable)
 {
     char value[VARIABLE_CONSTANT_MAX];
@@ -224,7 +224,7 @@ static int append_constant(struct compiler *compiler, const struct variable *var
     return append(compiler, value, length < sizeof(value) ? length : sizeof(value) - 1);
 }
 
-/* A bad escape is left out, so that the errors behind it are found as well. */
+/* A bad escape is skipped, so that the errors behind it are found as well. */
 static int compile_escape(struct compiler *compiler, const char **p)
 {
     const char *escape = *p, *why;
@@ -263,7 +263,7 @@ static size_t read_reference(const char **p, const char *end, const char **ret_n
     return length;
 }
 
-/* A bad variable is left out, as a bad escape is. */
+/* A bad variable is skipped like a bad escape. */
 static int compile_variable(struct compiler *compiler, const char **p)
 {
     const char *at = (*p)++, *name, *why;
@@ -297,7 +297,7 @@ static const char *skip_literal(const struct compiler *compiler, const char *p)
 
 static int compile(struct compiler *compiler)
 {
-    /* A text only grows by its constant variables. */
+    /* The compiled text is longer than the source only by its constant variables. */
     int r =
         buffer_reserve(&compiler->text, (size_t)(compiler->end - compiler->begin) + 1, SIZE_MAX);
 
@@ -316,7 +316,7 @@ static int compile(struct compiler *compiler)
     return r >= 0 && compiler->text.size > GREETING_SIZE_MAX ? -EFBIG : r;
 }
 
-/* Compiles, and moves the result to *RET. */
+/* Compiles the text and moves the result to *RET. */
 static int compile_greeting(struct greeting **ret, struct compiler *compiler)
 {
     int r = compile(compiler);

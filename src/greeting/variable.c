@@ -35,7 +35,7 @@ static size_t write_metrics(const struct variable_client *client, char *buffer, 
     return prometheus_format(buffer, size, client->metrics);
 }
 
-/* With its colon, as nginx has it. */
+/* `unix:` has a colon as in nginx. */
 static size_t write_remote_addr(const struct variable_client *client, char *buffer, size_t size)
 {
     char host[ADDRESS_TEXT_MAX];
@@ -75,7 +75,7 @@ const struct variable *variable_find(const char *name, size_t length)
     return NULL;
 }
 
-const char *variable_suggest(const char *name)
+const char *variable_nearest(const char *name)
 {
     const char *names[ELEMENTSOF(variables)];
 
@@ -84,7 +84,7 @@ const char *variable_suggest(const char *name)
     return text_nearest(name, names, ELEMENTSOF(names));
 }
 
-/* Not isalpha(3): that one depends on the locale. */
+/* Unlike isalpha(3), independent of the locale. */
 static bool is_name_start(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';

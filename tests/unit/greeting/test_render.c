@@ -50,7 +50,7 @@ static void expect(uint64_t number, const char *text)
     cr_expect_arr_eq(rendered.bytes, text, strlen(text));
 }
 
-Test(render, fills_in_what_differs_between_clients)
+Test(render, fills_in_variables_for_each_client)
 {
     compile("Client $connection from ${remote_addr}:$remote_port; 5$$.\\n");
     expect(1, "Client 1 from 192.0.2.1:54321; 5$.\n");
@@ -59,14 +59,14 @@ Test(render, fills_in_what_differs_between_clients)
     expect(2, "2");
 }
 
-Test(render, may_come_out_empty)
+Test(render, may_be_empty)
 {
     compile("$metrics");
     cr_assert_eq(render_for(1), 0);
     cr_expect_eq(rendered.size, 0);
 }
 
-Test(render, is_never_cut_at_whatever_size_the_memory_had)
+Test(render, is_whole_at_any_size)
 {
     static char text[3000], expected[3000];
 
@@ -81,7 +81,7 @@ Test(render, is_never_cut_at_whatever_size_the_memory_had)
     }
 }
 
-Test(render, uses_its_memory_again)
+Test(render, uses_its_buffer_again)
 {
     compile("Client $connection from $remote_addr");
     expect(1, "Client 1 from 192.0.2.1");

@@ -28,7 +28,8 @@ static void expect(const char *name, const struct variable_client *client, const
     cr_expect_eq(write_variable(name, client, buffer, sizeof(buffer)), length, "%s", name);
     cr_expect_str_eq(buffer, value, "%s", name);
 
-    /* Too little room: cut, terminated, and the whole length told. */
+    /* Without enough room the value is cut and terminated; the length is still that of the whole.
+     */
     cr_expect_eq(write_variable(name, client, small, sizeof(small)), length, "%s", name);
     cr_expect_eq(strlen(small), kept, "%s", name);
     cr_expect_arr_eq(small, value, kept, "%s", name);
@@ -102,9 +103,9 @@ Test(variable, is_found_by_its_whole_name)
 
 Test(variable, is_suggested_if_it_is_near)
 {
-    cr_expect_str_eq(variable_suggest("remote_adr"), "remote_addr");
-    cr_expect_str_eq(variable_suggest("HOSTNAME"), "hostname");
-    cr_expect_null(variable_suggest("request_uri"));
+    cr_expect_str_eq(variable_nearest("remote_adr"), "remote_addr");
+    cr_expect_str_eq(variable_nearest("HOSTNAME"), "hostname");
+    cr_expect_null(variable_nearest("request_uri"));
 }
 
 struct name_row {
