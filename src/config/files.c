@@ -11,7 +11,7 @@
 
 #define DROP_IN_SUFFIX ".conf"
 
-/* Takes PATH and BYTES over, unless it fails. */
+/* Takes ownership of *PATH and *BYTES on success. */
 static int append(struct config_files *files, char **path, char **bytes, size_t size)
 {
     struct config_file *grown = reallocarray(files->files, files->n + 1, sizeof(*grown));
@@ -53,7 +53,7 @@ static int is_drop_in(const struct dirent *entry)
            strcmp(entry->d_name + length - suffix, DROP_IN_SUFFIX) == 0;
 }
 
-/* Not alphasort(3), whose order is the locale's. */
+/* Unlike alphasort(3), independent of the locale. */
 static int compare_names(const struct dirent **a, const struct dirent **b)
 {
     return strcmp((*a)->d_name, (*b)->d_name);

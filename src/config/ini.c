@@ -45,7 +45,6 @@ static void skip_byte_order_mark(struct ini *ini)
         ini->next += length;
 }
 
-/* A line ends with LF or CR, or with both in either order. */
 static bool next_line(struct ini *ini, struct line *ret)
 {
     if (ini->line == 0)
@@ -95,8 +94,8 @@ static int append(struct ini *ini, struct line line)
     return 0;
 }
 
-/* Reads a line and those it is continued by into ini->joined. Returns 1 with the number of the
- * first of them, and of the first with a NUL byte or 0; 0 at the end; -ENOMEM. */
+/* Reads a line and its continuation lines into ini->joined. Returns 1 with the number of the first
+ * line, and of the first with a NUL byte or 0; 0 at the end; -ENOMEM. */
 static int join_lines(struct ini *ini, size_t *ret_line, size_t *ret_nul_line)
 {
     struct line line;
@@ -108,8 +107,8 @@ static int join_lines(struct ini *ini, size_t *ret_line, size_t *ret_nul_line)
         bool has_nul = memchr(line.text, '\0', line.length);
         if (has_nul && nul_line == 0)
             nul_line = ini->line;
-        /* A NUL byte is a mistake even in a comment: what an editor shows of such a line need not
-         * be what it is. */
+        /* A NUL byte is an error even in a comment: an editor may show such a line as something
+         * else. */
         if (is_comment(line) && !has_nul)
             continue;
         if (first == 0)
@@ -128,7 +127,7 @@ static int join_lines(struct ini *ini, size_t *ret_line, size_t *ret_nul_line)
     return first > 0;
 }
 
-/* The parsers of one joined line each return NULL, or what is wrong with it. */
+/* The parsers of a joined line return NULL, or the reason why it is malformed (static text). */
 
 static const char *parse_header(struct ini *ini, char *text, struct ini_entry *ret)
 {

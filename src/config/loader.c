@@ -12,7 +12,7 @@
 #include "greetd/config/setting_values.h"
 #include "greetd/greeting/template.h"
 
-/* Adds the error of a value. It is no failure of the loader: reading goes on. */
+/* An error in TEXT is added and is no failure, so that reading continues. */
 static int assign(struct setting_values *values, const struct setting *setting, const char *text,
                   const char *origin, struct diagnostics *diagnostics)
 {

@@ -11,13 +11,13 @@
 
 #define BLANKS " \t"
 
-struct section_row {
+struct header {
     const char *word;
     enum section_kind kind;
     bool has_name;
 };
 
-static const struct section_row sections[] = {
+static const struct header headers[] = {
     {"Server", SECTION_SERVER, false},
     {"Greeting", SECTION_GREETING, false},
     {"Log", SECTION_LOG, false},
@@ -36,18 +36,18 @@ static bool name_is_valid(const char *name)
     return true;
 }
 
-static const struct section_row *find_section(const char *word, size_t length)
+static const struct header *find_header(const char *word, size_t length)
 {
-    for (size_t i = 0; i < ELEMENTSOF(sections); i++)
-        if (strlen(sections[i].word) == length && memcmp(sections[i].word, word, length) == 0)
-            return &sections[i];
+    for (size_t i = 0; i < ELEMENTSOF(headers); i++)
+        if (strlen(headers[i].word) == length && memcmp(headers[i].word, word, length) == 0)
+            return &headers[i];
     return NULL;
 }
 
-/* The section whose word is nearest to the LENGTH bytes at TEXT, or NULL. */
-static const struct section_row *find_nearest(const char *text, size_t length)
+/* Returns the row whose word is nearest to the LENGTH bytes at TEXT, or NULL. */
+static const struct header *find_nearest(const char *text, size_t length)
 {
-    const char *words[ELEMENTSOF(sections)];
+    const char *words[ELEMENTSOF(headers)];
     char word[32];
 
     if (length >= sizeof(word))
@@ -55,27 +55,27 @@ static const struct section_row *find_nearest(const char *text, size_t length)
     memcpy(word, text, length);
     word[length] = '\0';
 
-    for (size_t i = 0; i < ELEMENTSOF(sections); i++)
-        words[i] = sections[i].word;
+    for (size_t i = 0; i < ELEMENTSOF(headers); i++)
+        words[i] = headers[i].word;
     const char *nearest = text_nearest(word, words, ELEMENTSOF(words));
-    return nearest ? find_section(nearest, strlen(nearest)) : NULL;
+    return nearest ? find_header(nearest, strlen(nearest)) : NULL;
 }
 
-/* What follows the first word is kept in the suggestion if it can stand there. */
-static void report_unknown(const char *text, const char *origin, struct diagnostics *diagnostics)
+/* The suggestion keeps the rest of the header if that is a valid name. */
+static void diagnose_unknown(const char *text, const char *origin, struct diagnostics *diagnostics)
 {
     const char *word = text + strspn(text, BLANKS);
     size_t length = strcspn(word, BLANKS);
     const char *name = word + length + strspn(word + length, BLANKS);
-    const struct section_row *nearest = find_nearest(word, length);
+    const struct header *nearest = find_nearest(word, length);
     char excerpt[TEXT_EXCERPT_MAX];
 
     text_excerpt(text, excerpt);
     if (nearest) {
-        char meant[SECTION_TEXT_MAX];
-        section_format(nearest->kind, name_is_valid(name) ? name : NULL, meant);
+        char suggestion[SECTION_TEXT_MAX];
+        section_format(nearest->kind, name_is_valid(name) ? name : NULL, suggestion);
         diagnostics_add(diagnostics, "%s: Unknown section [%s]; did you mean %s?", origin, excerpt,
-                        meant);
+                        suggestion);
     } else {
         diagnostics_add(diagnostics, "%s: Unknown section [%s]", origin, excerpt);
     }
@@ -86,13 +86,13 @@ int section_parse(enum section_kind *ret, const char **ret_name, const char *tex
 {
     size_t length = strcspn(text, BLANKS);
     const char *name = text + length + strspn(text + length, BLANKS);
-    const struct section_row *section = find_section(text, length);
+    const struct header *header = find_header(text, length);
 
-    if (!section || (!section->has_name && text[length] != '\0')) {
-        report_unknown(text, origin, diagnostics);
+    if (!header || (!header->has_name && text[length] != '\0')) {
+        diagnose_unknown(text, origin, diagnostics);
         return -EINVAL;
     }
-    if (section->has_name && !name_is_valid(name)) {
+    if (header->has_name && !name_is_valid(name)) {
         char excerpt[TEXT_EXCERPT_MAX];
         diagnostics_add(
             diagnostics,
@@ -101,20 +101,20 @@ int section_parse(enum section_kind *ret, const char **ret_name, const char *tex
             origin, text_excerpt(text, excerpt));
         return -EINVAL;
     }
-    *ret = section->kind;
-    *ret_name = section->has_name ? name : NULL;
+    *ret = header->kind;
+    *ret_name = header->has_name ? name : NULL;
     return 0;
 }
 
 const char *section_format(enum section_kind kind, const char *name, char *buffer)
 {
-    for (size_t i = 0; i < ELEMENTSOF(sections); i++) {
-        if (sections[i].kind != kind)
+    for (size_t i = 0; i < ELEMENTSOF(headers); i++) {
+        if (headers[i].kind != kind)
             continue;
-        if (sections[i].has_name)
-            sprintf(buffer, "[%s %s]", sections[i].word, name ? name : "NAME");
+        if (headers[i].has_name)
+            sprintf(buffer, "[%s %s]", headers[i].word, name ? name : "NAME");
         else
-            sprintf(buffer, "[%s]", sections[i].word);
+            sprintf(buffer, "[%s]", headers[i].word);
     }
     return buffer;
 }

@@ -9,7 +9,7 @@
 #include "greetd/base/parse.h"
 #include "greetd/base/text.h"
 
-/* A path or a line in a file may hold any byte, a comment may not. */
+/* A path may have newlines, a comment may not. */
 static void print_origin(const char *origin, FILE *stream)
 {
     fputs("# ", stream);
@@ -196,9 +196,8 @@ static int copy_string(void *value, const void *from)
     return text ? replace_string(value, text) : 0;
 }
 
-/* Prints a message so that nothing of it is lost to the syntax of the file: a line ends at its
- * newline, and white space around a value does not count. What comes from the command line may hold
- * either. */
+/* A message from the command line may have newlines, or blanks at its edges, which the syntax of
+ * the file would drop. They are printed as escapes. */
 static void print_message(const struct setting_rule *rule, const void *value, const char *name,
                           const char *origin, FILE *stream)
 {
@@ -229,7 +228,7 @@ static void print_path(const struct setting_rule *rule, const void *value, const
     if (!path)
         return;
 
-    /* A backslash at the end would join the next line, but not with a blank behind it. */
+    /* A backslash at the end would join the next line. A blank behind it prevents that. */
     bool ends_in_backslash = path[strlen(path) - 1] == '\\';
     print_origin(origin, stream);
     fprintf(stream, "%s=%s%s\n", name, path, ends_in_backslash ? " " : "");
@@ -249,7 +248,7 @@ static void clear_addresses(void *value)
     *list = (struct address_list){0};
 }
 
-/* Makes room for one more in each array. What is larger than N says does no harm on failure. */
+/* Makes room for one more in each array. On failure some arrays are longer than N, without harm. */
 static int grow_addresses(struct address_list *list)
 {
     struct address *addresses =
@@ -270,7 +269,7 @@ static int grow_addresses(struct address_list *list)
     return 0;
 }
 
-/* An empty text empties the list, see systemd.syntax(7). */
+/* See systemd.syntax(7): an empty assignment empties a list. */
 static int read_address(const struct setting_rule *rule, void *value, const char *text,
                         const char *origin, const char **ret_why)
 {

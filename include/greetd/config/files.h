@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* The files that a configuration is written in: a main file and its drop-ins, read into memory. */
+/* The files of a configuration, its main file and drop-ins, read into memory that the caller owns.
+ */
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "greetd/base/diagnostics.h"
 
-/* No file of a configuration may be larger than this. */
+/* A file of a configuration may have this many bytes. */
 #define CONFIG_FILES_SIZE_MAX ((size_t)64 * 1024 * 1024)
 
 struct config_file {
@@ -17,19 +18,18 @@ struct config_file {
     size_t size;
 };
 
-/* Owns the array. */
 struct config_files {
-    struct config_file *files;
+    struct config_file *files; /* owned; n of them */
     size_t n;
 };
 
 #define CONFIG_FILES_NULL ((struct config_files){0})
 
 /* Reads the file at PATH, which need not exist unless REQUIRED, and then PATH.d/<name>.conf in the
- * order of strcmp(3); hidden files are left out. A symbolic link counts as what it leads to; one to
- * /dev/null hides nothing but reads as empty. What can't be read is added to DIAGNOSTICS as `PATH:
- * text` and left out of *RET, which is the caller's to give to config_files_deinit(), even on
- * failure. Errors: -ENOMEM; -EMFILE or -ENFILE, of which DIAGNOSTICS tells too. */
+ * order of strcmp(3), without hidden files. Symbolic links are followed; a link to /dev/null is an
+ * empty file. A file that can't be read is added to DIAGNOSTICS as `PATH: text` and skipped. *RET
+ * is the caller's to give to config_files_deinit(), even on failure. Errors: -ENOMEM; -EMFILE or
+ * -ENFILE, which are added, too. */
 int config_files_read(struct config_files *ret, const char *path, bool required,
                       struct diagnostics *diagnostics);
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Reads the files of a configuration, and then the command line, into its sections. Errors in what
- * it reads are added to the caller's diagnostics and reading goes on, so that one run finds them
- * all. The sections are the caller's. */
+/* Reads the files of a configuration, and then the command line, into the caller's sections. Errors
+ * are added to the caller's diagnostics and reading continues, so that one run finds them all. */
 
 #include <stddef.h>
 

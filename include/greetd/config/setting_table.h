@@ -12,6 +12,6 @@ extern const struct setting setting_table[];
 /* The row called NAME in any of SECTIONS, or NULL. Upper and lower case differ. */
 const struct setting *setting_find(const char *name, unsigned sections);
 
-/* What a message calls the setting where ORIGIN set it: its name, or its option on the command
- * line. Static text. */
+/* Returns the name of the setting for messages about a value set by ORIGIN: that of its option if
+ * it was set on the command line. Static text. */
 const char *setting_label(const struct setting *setting, const char *origin);

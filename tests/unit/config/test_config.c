@@ -10,12 +10,12 @@
 
 TestSuite(config, .init = set_up, .fini = tear_down);
 
-static void expect_line(size_t index, const char *name, const char *unsent)
+static void expect_line(size_t index, const char *name, const char *text)
 {
     char expected[PATH_MAX + 128];
 
     cr_assert_lt(index, diagnostics.n_lines);
-    snprintf(expected, sizeof(expected), "%s%s", temp_dir_path(&temp_dir, name), unsent);
+    snprintf(expected, sizeof(expected), "%s%s", temp_dir_path(&temp_dir, name), text);
     cr_expect_str_eq(diagnostics.lines[index], expected);
 }
 
@@ -92,7 +92,7 @@ Test(config, reads_message_files)
     config_unref(config);
 }
 
-Test(config, compiles_a_greeting_once_for_all_who_inherit_it)
+Test(config, compiles_an_inherited_greeting_once)
 {
     struct config *config = load_text("[Greeting]\nMessage=a\n[Listener x]\n"
                                       "[Listener y]\nMessage=a\n");
@@ -103,7 +103,7 @@ Test(config, compiles_a_greeting_once_for_all_who_inherit_it)
     config_unref(config);
 }
 
-Test(config, compiles_a_greeting_anew_for_who_expands_it_otherwise)
+Test(config, compiles_an_inherited_greeting_again_for_another_expand)
 {
     struct config *config = load_text("[Greeting]\nMessage=$$\n[Listener x]\nExpand=no\n");
 
@@ -112,7 +112,7 @@ Test(config, compiles_a_greeting_anew_for_who_expands_it_otherwise)
     config_unref(config);
 }
 
-Test(config, expands_a_message_file_only_if_told)
+Test(config, expands_a_message_file_only_with_expand)
 {
     char text[PATH_MAX + 128];
     const char *path = temp_dir_write_text(&temp_dir, "message", "$$\\n");
@@ -124,8 +124,8 @@ Test(config, expands_a_message_file_only_if_told)
     config_unref(config);
 }
 
-/* By its line, and only where it is in force and expanded: that may be said anywhere. */
-Test(config, reports_a_bad_variable_where_it_is_written)
+/* A variable is an error only where the message is in force and expanded. */
+Test(config, reports_a_bad_variable_by_the_line_of_its_message)
 {
     char text[PATH_MAX + 512];
     const char *file = temp_dir_write_text(&temp_dir, "message", "Hi $nobody");
@@ -164,7 +164,7 @@ Test(config, reports_a_bad_variable_on_the_command_line)
                      "byte 1; did you mean $connection?");
 }
 
-Test(config, reports_a_message_file_that_cant_be_read_where_it_is_named)
+Test(config, reports_an_unreadable_message_file_by_its_line)
 {
     const char *path = temp_dir_write_text(&temp_dir, "greetd.conf",
                                            "[Greeting]\nMessageFile=/nonexistent\n"
@@ -178,8 +178,8 @@ Test(config, reports_a_message_file_that_cant_be_read_where_it_is_named)
     expect_line(2, "greetd.conf", ":5: MessageFile=/dev/zero: Not a regular file");
 }
 
-/* Such a file may be there at the next try; what else is wrong stays wrong. */
-Test(config, tells_what_the_system_refused_from_mistakes)
+/* An unreadable file may be readable later; any other error needs a change of the configuration. */
+Test(config, distinguishes_unreadable_files_from_other_errors)
 {
     static const struct {
         const char *text;
@@ -214,7 +214,7 @@ Test(config, must_have_the_file_that_is_named)
     expect_line(0, "none.conf", ": No such file or directory");
 }
 
-Test(config, reports_mistakes_of_all_files_in_one_run)
+Test(config, reports_errors_of_all_files_in_one_run)
 {
     temp_dir_mkdir(&temp_dir, "greetd.conf.d");
     temp_dir_write_text(&temp_dir, "greetd.conf.d/a.conf", "[Greeting]\n\nLingerSec=x\n");
@@ -229,7 +229,7 @@ Test(config, reports_mistakes_of_all_files_in_one_run)
                 ":3: LingerSec=x: must be a time such as 5 (seconds), 500ms, 1min 30s or infinity");
 }
 
-Test(config, is_overruled_by_the_command_line)
+Test(config, is_overridden_by_the_command_line)
 {
     const char *listen[] = {"@one", "@two"};
     struct config_options options = {
@@ -268,9 +268,9 @@ Test(config, checks_the_command_line_without_any_file)
     cr_expect_eq(diagnostics.n_errors, 0);
 }
 
-Test(config, fails_only_for_mistakes_of_its_own)
+Test(config, fails_only_for_errors_of_its_own)
 {
-    diagnostics_add(&diagnostics, "an older mistake");
+    diagnostics_add(&diagnostics, "an older error");
     const struct config_options options = {.path =
                                                temp_dir_write_text(&temp_dir, "greetd.conf", "")};
     struct config *config = NULL;
@@ -280,7 +280,7 @@ Test(config, fails_only_for_mistakes_of_its_own)
     config_unref(config);
 }
 
-/* Takes and gives back a reference many times, reading in between. */
+/* Owns one reference; takes and drops others, and reads in between. */
 static void *hold(void *argument)
 {
     struct config *config = argument;
@@ -295,7 +295,7 @@ static void *hold(void *argument)
     return config;
 }
 
-Test(config, lives_until_the_last_of_many_threads_lets_go)
+Test(config, lives_until_the_last_of_many_threads_drops_it)
 {
     struct config *config = load_text("");
     pthread_t threads[4];
@@ -311,7 +311,7 @@ Test(config, lives_until_the_last_of_many_threads_lets_go)
     }
 }
 
-Test(config, may_be_let_go_where_there_is_none)
+Test(config, may_be_dropped_where_there_is_none)
 {
     config_unref(NULL);
 }

@@ -11,7 +11,7 @@
 
 TestSuite(config_show, .init = set_up, .fini = tear_down);
 
-/* What config_show() prints; the caller's to free(). */
+/* Returns the output of config_show(), which is the caller's to free(). */
 static char *show(const struct config *config)
 {
     char *text = NULL;
@@ -23,7 +23,7 @@ static char *show(const struct config *config)
     return text;
 }
 
-/* Without the lines that say where each setting came from. */
+/* The same without the comments with the origins. */
 static char *show_without_origins(const struct config *config)
 {
     char *text = show(config), *to = text;
@@ -40,7 +40,7 @@ static char *show_without_origins(const struct config *config)
     return text;
 }
 
-Test(config_show, is_shown_with_the_origin_of_every_setting)
+Test(config_show, prints_every_setting_with_its_origin)
 {
     struct config *config = load_text("[Greeting]\nMessage=a\n[Listener x]\nLingerSec=1\n");
     char *text = show(config), expected[4096];
@@ -97,8 +97,8 @@ static void expect_same_listener(const struct config_listener *a, const struct c
         cr_expect_str_eq(a->addresses.texts[i], b->addresses.texts[i]);
 }
 
-/* Loads what is shown of CONFIG and compares the two. */
-static void expect_same_when_read_again(const struct config *config)
+/* Loads the output for CONFIG and compares the two configurations. */
+static void expect_same_when_loaded_again(const struct config *config)
 {
     char *shown = show(config);
     struct config *again = load(temp_dir_write_text(&temp_dir, "shown.conf", shown));
@@ -119,7 +119,7 @@ static void expect_same_when_read_again(const struct config *config)
     config_unref(again);
 }
 
-Test(config_show, is_the_same_when_read_again_from_what_is_shown)
+Test(config_show, prints_a_file_that_loads_as_the_same_configuration)
 {
     static const char *const texts[] = {
         "",
@@ -147,25 +147,25 @@ Test(config_show, is_the_same_when_read_again_from_what_is_shown)
 
     for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
         struct config *config = load_text(texts[i]);
-        expect_same_when_read_again(config);
+        expect_same_when_loaded_again(config);
         config_unref(config);
     }
 }
 
-/* A backslash at the very end of a line would join the next one to it. */
-Test(config_show, is_the_same_when_read_again_if_a_path_ends_in_a_backslash)
+/* A backslash at the end of a line would join the next line to it. */
+Test(config_show, keeps_a_backslash_at_the_end_of_a_path)
 {
     char text[256];
 
     snprintf(text, sizeof(text), "[Greeting]\nMessageFile=%s \n",
              temp_dir_write_text(&temp_dir, "file\\", ""));
     struct config *config = load_text(text);
-    expect_same_when_read_again(config);
+    expect_same_when_loaded_again(config);
     config_unref(config);
 }
 
-/* The command line can say what no line of a file can. */
-Test(config_show, is_the_same_when_read_again_even_if_no_file_could_say_it)
+/* On the command line a message can have newlines, and blanks at its edges. */
+Test(config_show, escapes_a_message_that_no_file_can_have)
 {
     static const char *const messages[] = {" a ",  "\ta\t", "a\nb\n", "\n",     "\r",
                                            " ",    "",      "#\n#",   "a\\\\ ", "\\\\\n[Server]\n",
@@ -176,13 +176,13 @@ Test(config_show, is_the_same_when_read_again_even_if_no_file_could_say_it)
         const struct config_options options = {.path = path, .message = messages[i]};
         struct config *config = NULL;
         cr_assert_eq(config_load(&config, &options, &diagnostics), 0);
-        expect_same_when_read_again(config);
+        expect_same_when_loaded_again(config);
         config_unref(config);
         path = temp_dir_path(&temp_dir, "greetd.conf");
     }
 }
 
-Test(config_show, says_when_it_could_not_be_shown)
+Test(config_show, returns_the_error_of_writing)
 {
     struct config *config = load_text("");
     FILE *full = fopen("/dev/full", "w");
@@ -193,7 +193,7 @@ Test(config_show, says_when_it_could_not_be_shown)
     config_unref(config);
 }
 
-/* The example with every commented setting taken at its word. Prose has a space after its `#`. */
+/* The example with every setting in a comment uncommented. Prose has a space after its `#`. */
 static char *uncomment_example(void)
 {
     FILE *example = fopen(GREETD_CONF_EXAMPLE, "r");
@@ -212,7 +212,7 @@ static char *uncomment_example(void)
     return text;
 }
 
-Test(config_show, is_the_default_with_the_example_as_it_is)
+Test(config_show, prints_the_defaults_for_the_example)
 {
     struct config *defaults = load_text(""), *example = load(GREETD_CONF_EXAMPLE);
     cr_assert_not_null(example);
@@ -225,7 +225,7 @@ Test(config_show, is_the_default_with_the_example_as_it_is)
     config_unref(defaults);
 }
 
-Test(config_show, is_the_default_with_the_example_uncommented)
+Test(config_show, prints_the_defaults_for_the_uncommented_example)
 {
     char *text = uncomment_example();
     struct config *example = load_text(text);
@@ -240,7 +240,7 @@ Test(config_show, is_the_default_with_the_example_uncommented)
     config_unref(defaults);
 }
 
-/* Whether TEXT assigns to NAME below the header of a section of KIND. */
+/* Returns whether TEXT assigns to NAME below the header of a section of KIND. */
 static bool example_has(const char *text, enum section_kind kind, const char *name)
 {
     char header[SECTION_TEXT_MAX], assignment[64];
@@ -253,7 +253,7 @@ static bool example_has(const char *text, enum section_kind kind, const char *na
     return found && (!next || found < next);
 }
 
-Test(config_show, has_every_setting_in_the_example)
+Test(config_show, finds_every_setting_in_the_example)
 {
     static const enum section_kind kinds[] = {SECTION_SERVER, SECTION_LOG, SECTION_GREETING,
                                               SECTION_LISTENER};

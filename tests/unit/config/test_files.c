@@ -43,7 +43,7 @@ static void expect_file(size_t index, const char *name, const char *text)
     cr_expect_str_eq(files.files[index].bytes, text);
 }
 
-static void expect_mistake(size_t index, const char *name, const char *text)
+static void expect_error(size_t index, const char *name, const char *text)
 {
     char expected[PATH_MAX + 64];
 
@@ -52,7 +52,7 @@ static void expect_mistake(size_t index, const char *name, const char *text)
     cr_expect_str_eq(diagnostics.lines[index], expected);
 }
 
-Test(files, are_the_main_one_and_drop_ins_in_the_order_of_bytes)
+Test(files, are_the_main_file_and_drop_ins_in_byte_order)
 {
     temp_dir_write_text(&temp_dir, "main", "m");
     temp_dir_mkdir(&temp_dir, "main.d");
@@ -74,7 +74,7 @@ Test(files, are_the_main_one_and_drop_ins_in_the_order_of_bytes)
     cr_expect_eq(diagnostics.n_errors, 0);
 }
 
-Test(files, are_no_hidden_ones_nor_those_of_another_suffix)
+Test(files, exclude_hidden_files_and_other_suffixes)
 {
     static const char *const names[] = {"main.d/.a.conf",    "main.d/.conf", "main.d/a.conf~",
                                         "main.d/a.conf.bak", "main.d/a",     "main.d/aconf",
@@ -97,10 +97,10 @@ Test(files, may_be_missing_unless_required)
 
     read_main(true);
     cr_expect_eq(files.n, 0);
-    expect_mistake(0, "main", "No such file or directory");
+    expect_error(0, "main", "No such file or directory");
 }
 
-Test(files, may_be_drop_ins_alone)
+Test(files, may_be_drop_ins_only)
 {
     temp_dir_mkdir(&temp_dir, "main.d");
     temp_dir_write_text(&temp_dir, "main.d/a.conf", "a");
@@ -136,21 +136,21 @@ Test(files, that_cant_be_read_are_all_reported)
     read_main(false);
 
     cr_expect_eq(diagnostics.n_errors, 5);
-    expect_mistake(0, "main", "Is a directory");
-    expect_mistake(1, "main.d/a.conf", "Is a directory");
-    expect_mistake(2, "main.d/b.conf", "No such file or directory");
-    expect_mistake(3, "main.d/c.conf", "Not a regular file");
-    expect_mistake(4, "main.d/d.conf", "File too large");
+    expect_error(0, "main", "Is a directory");
+    expect_error(1, "main.d/a.conf", "Is a directory");
+    expect_error(2, "main.d/b.conf", "No such file or directory");
+    expect_error(3, "main.d/c.conf", "Not a regular file");
+    expect_error(4, "main.d/d.conf", "File too large");
     cr_expect_eq(files.n, 1);
     expect_file(0, "main.d/e.conf", "e");
 }
 
-Test(files, are_reported_if_the_directory_is_none)
+Test(files, are_reported_if_the_directory_is_a_file)
 {
     temp_dir_write_text(&temp_dir, "main", "m");
     temp_dir_write_text(&temp_dir, "main.d", "");
     read_main(true);
     cr_expect_eq(files.n, 1);
     cr_expect_eq(diagnostics.n_errors, 1);
-    expect_mistake(0, "main.d", "Not a directory");
+    expect_error(0, "main.d", "Not a directory");
 }

@@ -11,11 +11,11 @@
 /* Criterion copies a row into the process of its test, and nothing that the row would point to. */
 struct row {
     char text[128];
-    char expected[128]; /* LINE [NAME], LINE NAME=VALUE or LINE !, each ended by | */
+    char expected[128]; /* LINE [NAME], LINE NAME=VALUE or LINE !, each with a | at its end */
 };
 
-/* Reads the SIZE bytes at BYTES and writes down what is in them. The bytes are copied to where
- * reading past them would be noticed. */
+/* Writes a transcript of the entries in SIZE bytes. The bytes are copied to the heap, where a
+ * sanitizer detects a read past their end. */
 static void read_all(const char *bytes, size_t size, char *transcript, size_t room)
 {
     _cleanup_free_ char *copy = malloc(size > 0 ? size : 1);
@@ -78,7 +78,7 @@ ParameterizedTest(struct row *row, ini, reads_the_syntax_of_systemd)
     expect_entries(row->text, strlen(row->text), row->expected);
 }
 
-ParameterizedTestParameters(ini, takes_for_a_comment_only_what_begins_a_line)
+ParameterizedTestParameters(ini, takes_only_a_whole_line_for_a_comment)
 {
     static struct row rows[] = {
         {"# c\n; c\n  # c\n\t; c\n[A]\n", "5 [A]|"},
@@ -91,7 +91,7 @@ ParameterizedTestParameters(ini, takes_for_a_comment_only_what_begins_a_line)
     return cr_make_param_array(struct row, rows, ELEMENTSOF(rows));
 }
 
-ParameterizedTest(struct row *row, ini, takes_for_a_comment_only_what_begins_a_line)
+ParameterizedTest(struct row *row, ini, takes_only_a_whole_line_for_a_comment)
 {
     expect_entries(row->text, strlen(row->text), row->expected);
 }
@@ -146,7 +146,7 @@ ParameterizedTest(struct row *row, ini, leaves_quotes_and_escapes_alone)
     expect_entries(row->text, strlen(row->text), row->expected);
 }
 
-ParameterizedTestParameters(ini, reports_a_mistake_with_its_line_and_goes_on)
+ParameterizedTestParameters(ini, continues_after_a_malformed_line)
 {
     static struct row rows[] = {
         {"k=v\n[A]\nl=w\n", "1 !|2 [A]|3 l=w|"},
@@ -163,12 +163,12 @@ ParameterizedTestParameters(ini, reports_a_mistake_with_its_line_and_goes_on)
     return cr_make_param_array(struct row, rows, ELEMENTSOF(rows));
 }
 
-ParameterizedTest(struct row *row, ini, reports_a_mistake_with_its_line_and_goes_on)
+ParameterizedTest(struct row *row, ini, continues_after_a_malformed_line)
 {
     expect_entries(row->text, strlen(row->text), row->expected);
 }
 
-Test(ini, passes_over_the_assignments_of_a_section_that_cant_be_read)
+Test(ini, skips_the_assignments_of_a_malformed_section)
 {
     static const char text[] = "[A]\nk=v\n[B\nk=v\nfoo\nl=w\n[C]\nm=x\n";
 
@@ -177,7 +177,7 @@ Test(ini, passes_over_the_assignments_of_a_section_that_cant_be_read)
 
 #define EXPECT_BYTES(literal, expected) expect_entries(literal, sizeof(literal) - 1, expected)
 
-Test(ini, reports_a_nul_byte_where_it_stands)
+Test(ini, reports_a_nul_byte_with_its_line)
 {
     EXPECT_BYTES("[A]\nk=a\0b\nl=w\n", "1 [A]|2 !|3 l=w|");
     EXPECT_BYTES("[A]\n# a\0b\nl=w\n", "1 [A]|2 !|3 l=w|");
@@ -234,8 +234,8 @@ Test(ini, joins_any_number_of_lines)
     ini_deinit(&ini);
 }
 
-/* Every text of up to six of the characters that mean something. What is asked of all of them is
- * that reading ends, without a step outside of the text and with entries in the order of lines. */
+/* Every text of six characters that have a meaning. Reading must end, stay within the text, and
+ * give entries in the order of their lines. */
 Test(ini, reads_any_text_to_its_end)
 {
     static const char alphabet[] = {'[', ']', '=', '\\', '#', '\n', '\r', ' ', 'a', '\0'};
@@ -246,8 +246,8 @@ Test(ini, reads_any_text_to_its_end)
         n_texts *= ELEMENTSOF(alphabet);
     for (size_t number = 0; number < n_texts; number++) {
         char text[6];
-        for (size_t i = 0, unsent = number; i < length; i++, unsent /= ELEMENTSOF(alphabet))
-            text[i] = alphabet[unsent % ELEMENTSOF(alphabet)];
+        for (size_t i = 0, rest = number; i < length; i++, rest /= ELEMENTSOF(alphabet))
+            text[i] = alphabet[rest % ELEMENTSOF(alphabet)];
 
         struct ini ini = INI_INIT(text, length);
         struct ini_entry entry;

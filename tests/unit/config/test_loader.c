@@ -72,7 +72,7 @@ Test(loader, distinguishes_listeners_by_case)
     cr_expect_eq(sections.n, SECTIONS_FIRST_LISTENER + 2);
 }
 
-Test(loader, lets_a_listener_inherit_from_a_greeting_that_comes_later)
+Test(loader, lets_a_listener_inherit_from_a_later_greeting)
 {
     read_text("a", "[Listener x]\n");
     read_text("b", "[Greeting]\nMessage=later\n");

@@ -15,7 +15,7 @@ struct row {
     char name[64];
 };
 
-ParameterizedTestParameters(section, knows_its_kind_and_name)
+ParameterizedTestParameters(section, has_a_kind_and_a_name)
 {
     static struct row rows[] = {
         {"Server", SECTION_SERVER, ""},
@@ -28,7 +28,7 @@ ParameterizedTestParameters(section, knows_its_kind_and_name)
     return cr_make_param_array(struct row, rows, ELEMENTSOF(rows));
 }
 
-ParameterizedTest(struct row *row, section, knows_its_kind_and_name)
+ParameterizedTest(struct row *row, section, has_a_kind_and_a_name)
 {
     struct diagnostics diagnostics = DIAGNOSTICS_NULL;
     enum section_kind kind;
@@ -41,14 +41,14 @@ ParameterizedTest(struct row *row, section, knows_its_kind_and_name)
     cr_expect_eq(diagnostics.n_errors, 0);
 }
 
-struct mistake_row {
+struct error_row {
     char text[32];
-    char mistake[96];
+    char error[96];
 };
 
 ParameterizedTestParameters(section, is_suggested_for_one_that_is_unknown)
 {
-    static struct mistake_row rows[] = {
+    static struct error_row rows[] = {
         {"Sever", "f:1: Unknown section [Sever]; did you mean [Server]?"},
         {"server", "f:1: Unknown section [server]; did you mean [Server]?"},
         {" Server", "f:1: Unknown section [ Server]; did you mean [Server]?"},
@@ -62,10 +62,10 @@ ParameterizedTestParameters(section, is_suggested_for_one_that_is_unknown)
         {" ", "f:1: Unknown section [ ]"},
         {"a\tb\n", "f:1: Unknown section [a\\x09b\\x0a]"},
     };
-    return cr_make_param_array(struct mistake_row, rows, ELEMENTSOF(rows));
+    return cr_make_param_array(struct error_row, rows, ELEMENTSOF(rows));
 }
 
-static void expect_mistake(const char *text, const char *mistake)
+static void expect_error(const char *text, const char *error)
 {
     struct diagnostics diagnostics = DIAGNOSTICS_NULL;
     enum section_kind kind;
@@ -73,25 +73,25 @@ static void expect_mistake(const char *text, const char *mistake)
 
     cr_expect_eq(section_parse(&kind, &name, text, "f:1", &diagnostics), -EINVAL, "%s", text);
     cr_assert_eq(diagnostics.n_lines, 1);
-    cr_expect_eq(strncmp(diagnostics.lines[0], mistake, strlen(mistake)), 0, "%s",
+    cr_expect_eq(strncmp(diagnostics.lines[0], error, strlen(error)), 0, "%s",
                  diagnostics.lines[0]);
     diagnostics_deinit(&diagnostics);
 }
 
-ParameterizedTest(struct mistake_row *row, section, is_suggested_for_one_that_is_unknown)
+ParameterizedTest(struct error_row *row, section, is_suggested_for_one_that_is_unknown)
 {
-    expect_mistake(row->text, row->mistake);
+    expect_error(row->text, row->error);
 }
 
-Test(section, needs_a_name_that_systemd_could_give)
+Test(section, needs_a_name_that_systemd_accepts)
 {
-    expect_mistake("Listener", "f:1: [Listener] must have a name, as in [Listener NAME]");
-    expect_mistake("Listener ", "f:1: [Listener ] must have a name");
-    expect_mistake("Listener a:b", "f:1: [Listener a:b] must have a name");
-    expect_mistake("Listener \xc3\xa4", "f:1: [Listener \xc3\xa4] must have a name");
-    expect_mistake("Listener a\x7f", "f:1: [Listener a\\x7f] must have a name");
-    expect_mistake("Listener a\tb", "f:1: [Listener a\\x09b] must have a name");
-    expect_mistake("Listener a ", "f:1: [Listener a ] must have a name");
+    expect_error("Listener", "f:1: [Listener] must have a name, as in [Listener NAME]");
+    expect_error("Listener ", "f:1: [Listener ] must have a name");
+    expect_error("Listener a:b", "f:1: [Listener a:b] must have a name");
+    expect_error("Listener \xc3\xa4", "f:1: [Listener \xc3\xa4] must have a name");
+    expect_error("Listener a\x7f", "f:1: [Listener a\\x7f] must have a name");
+    expect_error("Listener a\tb", "f:1: [Listener a\\x09b] must have a name");
+    expect_error("Listener a ", "f:1: [Listener a ] must have a name");
 }
 
 Test(section, may_have_a_name_of_255_characters_and_no_longer)
@@ -108,18 +108,18 @@ Test(section, may_have_a_name_of_255_characters_and_no_longer)
     cr_expect_eq(strlen(formatted), sizeof(formatted) - 1);
 
     name_in_text[SECTION_NAME_MAX] = 'a';
-    expect_mistake(text, "f:1: [Listener aaa");
+    expect_error(text, "f:1: [Listener aaa");
 }
 
-Test(section, is_long_and_unknown_without_harm)
+Test(section, may_be_long_and_unknown)
 {
     char text[1000] = "";
 
     memset(text, 'S', sizeof(text) - 1);
-    expect_mistake(text, "f:1: Unknown section [SSS");
+    expect_error(text, "f:1: Unknown section [SSS");
 }
 
-Test(section, is_written_as_its_header)
+Test(section, is_formatted_as_its_header)
 {
     char text[SECTION_TEXT_MAX];
 

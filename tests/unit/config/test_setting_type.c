@@ -16,15 +16,15 @@ static const struct setting_rule time_rule = {
 static const struct setting_rule path_rule = {.accepts = "must be a path"};
 static const struct setting_rule any = {0};
 
-/* What KIND prints for FIELD; the caller's to free(). */
-static char *print(const struct setting_type *kind, const struct setting_rule *rule,
-                   const void *field)
+/* Returns the output of TYPE for VALUE, which is the caller's to free(). */
+static char *print(const struct setting_type *type, const struct setting_rule *rule,
+                   const void *value)
 {
     char *text = NULL;
     size_t size = 0;
     FILE *stream = open_memstream(&text, &size);
 
-    kind->print(rule, field, "Name", "f:1", stream);
+    type->print(rule, value, "Name", "f:1", stream);
     cr_assert_eq(fclose(stream), 0);
     return text;
 }
@@ -98,7 +98,7 @@ Test(setting_type, of_a_boolean_holds_yes_or_no)
 static const char *const colours[] = {"red", "green", "blue", NULL};
 static const struct setting_rule word_rule = {.words = colours, .accepts = "must be a colour"};
 
-Test(setting_type, of_a_word_holds_which_one_it_is)
+Test(setting_type, of_a_word_holds_its_index)
 {
     const char *why = NULL;
     unsigned word = 0, copy = 0;
@@ -119,7 +119,7 @@ Test(setting_type, of_a_word_holds_which_one_it_is)
     cr_expect_eq(word, 0);
 }
 
-Test(setting_type, of_a_word_suggests_the_nearest)
+Test(setting_type, of_a_word_has_a_nearest_word)
 {
     cr_expect_str_eq(setting_type_nearest_word(&word_rule, "gren"), "green");
     cr_expect_str_eq(setting_type_nearest_word(&word_rule, "BLUE"), "blue");
@@ -144,7 +144,7 @@ Test(setting_type, of_a_path_holds_an_absolute_one)
     cr_expect_null(path);
 }
 
-Test(setting_type, of_addresses_grows_and_can_be_emptied)
+Test(setting_type, of_addresses_is_appended_to_and_emptied)
 {
     struct address_list list = {0};
     const char *why = NULL;
@@ -166,7 +166,7 @@ Test(setting_type, of_addresses_grows_and_can_be_emptied)
     setting_type_addresses.clear(&list);
 }
 
-Test(setting_type, of_a_string_is_copied_and_stays_empty_if_it_is)
+Test(setting_type, of_a_string_is_copied_unless_it_is_empty)
 {
     const char *text = "text";
     char *copy = NULL, *none = NULL;
@@ -184,9 +184,9 @@ Test(setting_type, is_printed_below_its_origin)
     const uint64_t number = 12, word = 0, usec = 90000000;
     const char *message = "", *path = "/a b";
     const struct {
-        const struct setting_type *kind;
+        const struct setting_type *type;
         const struct setting_rule *rule;
-        const void *field;
+        const void *value;
         const char *expected;
     } rows[] = {
         {&setting_type_number, &number_rule, &number, "# f:1\nName=12\n"},
@@ -198,7 +198,7 @@ Test(setting_type, is_printed_below_its_origin)
     };
 
     for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
-        _cleanup_free_ char *text = print(rows[i].kind, rows[i].rule, rows[i].field);
+        _cleanup_free_ char *text = print(rows[i].type, rows[i].rule, rows[i].value);
         cr_expect_str_eq(text, rows[i].expected);
     }
 }
@@ -227,8 +227,8 @@ Test(setting_type, of_addresses_is_printed_one_by_one)
     setting_type_addresses.clear(&list);
 }
 
-/* A path with a newline in it must not turn into a line of the configuration. */
-Test(setting_type, is_printed_below_its_origin_even_if_that_is_hostile)
+/* A newline in a path must not begin a new line of the configuration. */
+Test(setting_type, is_printed_below_an_origin_without_newlines)
 {
     const uint64_t number = 1;
     char *text = NULL;
@@ -245,7 +245,7 @@ struct message_row {
     char text[32], printed[48];
 };
 
-ParameterizedTestParameters(setting_type, of_a_message_is_printed_so_that_nothing_is_lost)
+ParameterizedTestParameters(setting_type, of_a_message_is_printed_without_loss)
 {
     static struct message_row rows[] = {
         {"Hello\\n", "Hello\\n"},
@@ -267,8 +267,7 @@ ParameterizedTestParameters(setting_type, of_a_message_is_printed_so_that_nothin
     return cr_make_param_array(struct message_row, rows, ELEMENTSOF(rows));
 }
 
-ParameterizedTest(struct message_row *row, setting_type,
-                  of_a_message_is_printed_so_that_nothing_is_lost)
+ParameterizedTest(struct message_row *row, setting_type, of_a_message_is_printed_without_loss)
 {
     const char *message = row->text;
     char expected[80];

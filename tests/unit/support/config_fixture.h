@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Configurations loaded from a file of the test's own, for the tests of what is loaded and of what
- * is shown of it. */
+/* Configurations that a test loads from files of its own, and their errors. */
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -26,7 +25,7 @@ static inline void tear_down(void)
     temp_dir_deinit(&temp_dir);
 }
 
-/* Loads PATH; if that fails, its mistakes are in the report. */
+/* Loads PATH. Returns NULL on failure, with the errors in diagnostics. */
 static inline struct config *load(const char *path)
 {
     const struct config_options options = {.path = path};
