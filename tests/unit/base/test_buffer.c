@@ -84,14 +84,3 @@ Test(buffer, may_be_filled_beyond_the_limit_where_room_is_reserved)
     cr_expect_eq(buffer_append(&buffer, "9", 1, 5), -EFBIG);
     buffer_deinit(&buffer);
 }
-
-Test(buffer, is_unchanged_when_memory_runs_out)
-{
-    struct buffer buffer = BUFFER_NULL;
-
-    cr_assert_eq(buffer_append(&buffer, "1234", 4, SIZE_MAX), 0);
-    cr_expect_eq(buffer_reserve(&buffer, SIZE_MAX / 2, SIZE_MAX), -ENOMEM);
-    cr_expect_eq(buffer.size, 4);
-    cr_expect_arr_eq(buffer.bytes, "1234", 4);
-    buffer_deinit(&buffer);
-}
