@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Memory that is refused at the start is an error like any other and leaves nothing behind; after
- * the start none is asked for. */
+/* A failed allocation at a start or a reload is an error like any other and leaks nothing. After
+ * the start greetd allocates nothing. */
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -25,7 +25,7 @@
 
 TestSuite(allocation, .timeout = 300);
 
-/* Everything from the configuration to the workers, as main and control have it. */
+/* The configuration, the sockets, the log and the workers, as control has them. */
 struct fixture {
     struct temp_dir temp_dir;
     char path[192];
@@ -38,7 +38,7 @@ struct fixture {
     struct pool *pool;
 };
 
-/* A file and a drop-in with something of everything. */
+/* Writes a file and a drop-in with settings of each kind. */
 static void prepare(struct fixture *fixture)
 {
     char text[512];
@@ -100,7 +100,7 @@ static void stop(struct fixture *fixture)
     fixture->diagnostics = DIAGNOSTICS_NULL;
 }
 
-/* What one client of the first socket is told; no memory is asked for. */
+/* Greets one client of the first socket. Allocates nothing. */
 static void greet_one(const struct fixture *fixture)
 {
     struct sockaddr_in address;
@@ -116,7 +116,7 @@ static void greet_one(const struct fixture *fixture)
     close(client);
 }
 
-/* Starts, greets and stops with the NTH call for memory refused. Returns what starting returned. */
+/* Starts, greets and stops while the NTH allocation fails. Returns the result of the start. */
 static int live_once(struct fixture *fixture, unsigned nth)
 {
     size_t descriptors = descriptors_count();
@@ -139,7 +139,7 @@ static int live_once(struct fixture *fixture, unsigned nth)
     return r;
 }
 
-/* The C library keeps some memory once it has been used, that of threads for the next ones say. */
+/* The C library keeps some memory after its first use, such as the stacks of threads. */
 static void warm_up(struct fixture *fixture)
 {
     for (int i = 0; i < 3; i++) {
@@ -166,7 +166,7 @@ Test(allocation, refused_at_any_call_of_the_start_is_an_error_and_leaves_nothing
     clean_up(&fixture);
 }
 
-/* All workers serve what is in force, and have let go of what was before. */
+/* Waits until all workers serve the snapshot in force and have freed the one before. */
 static void settle(const struct fixture *fixture)
 {
     unsigned stuck;
@@ -181,8 +181,7 @@ static void ignore_activation(void *userdata)
     (void)userdata;
 }
 
-/* Reloads with the NTH call for memory refused. Returns whether the new configuration is in force.
- */
+/* Reloads while the NTH allocation fails. Returns whether the new configuration is in force. */
 static bool reload_once(struct fixture *fixture, struct status *status, unsigned nth)
 {
     const struct config_options options = {.path = fixture->path};
@@ -222,7 +221,7 @@ Test(allocation, refused_at_any_call_of_a_reload_leaves_everything_as_it_was)
     warm_up(&fixture);
     cr_assert_eq(start(&fixture), 0);
     status = (struct status){.pool = fixture.pool, .metrics = fixture.metrics};
-    /* What the first one keeps for all others. */
+    /* The first reload allocates what later ones keep. */
     cr_assert(reload_once(&fixture, &status, 0));
     size_t descriptors = descriptors_count();
     do {
@@ -274,7 +273,7 @@ Test(allocation, none_after_the_start)
     cr_assert_eq(atomic_load(&counted.n_others), 0);
     format_metrics(fixture.metrics);
 
-    /* It would have been noticed. */
+    /* The counter does count. */
     cr_assert_eq(pthread_create(&thread, NULL, ask_for_memory, NULL), 0);
     pthread_join(thread, NULL);
     cr_assert_eq(atomic_load(&counted.n_others), 1);

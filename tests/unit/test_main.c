@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The program as a whole, started while the system has no descriptors left. From outside of the
- * process that can't be arranged: without descriptors it would not even be loaded. */
+/* The whole program, started without free descriptors. That can't be done from outside: without
+ * descriptors the program could not be loaded. */
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
@@ -22,7 +22,7 @@
 #include "../../src/main.c"
 #undef main
 
-/* What can't be opened: any path that ends so. */
+/* Opening a path with this suffix fails. */
 static struct fault {
     char suffix[16];
     int error;
@@ -80,7 +80,7 @@ static void tear_down(void)
 
 TestSuite(main, .init = set_up, .fini = tear_down, .timeout = 60);
 
-/* Runs greetd with an option, and checks how it ends and how what it says begins. */
+/* Runs greetd with an option, and checks its exit status and the beginning of its output. */
 static void expect_end(const char *option, int status, const char *said)
 {
     char config[256], name[] = "greetd", text[1024] = "";
