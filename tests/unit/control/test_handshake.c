@@ -11,12 +11,10 @@ TestSuite(handshake, .timeout = 60);
 
 static struct snapshot *listen_at(const char *text)
 {
-    struct address address;
+    const struct address address = net_address(text);
     struct listener *listener;
     struct snapshot *snapshot;
-    const char *why;
 
-    cr_assert_eq(address_parse(&address, text, &why), 0);
     cr_assert_eq(listener_open(&listener, &address, 16), 0);
     cr_assert_eq(snapshot_new(&snapshot, NULL, 1), 0);
     snapshot_add(snapshot, listener, NULL);

@@ -26,7 +26,7 @@ int eventfd_write(int fd, eventfd_t value)
 }
 
 struct fixture {
-    struct pool_fixture pool_fixture;
+    struct pool_fixture workers;
     struct sockets sockets;
     struct idle_exit idle_exit;
     unsigned n_left;
@@ -44,17 +44,17 @@ static void leave(void *p)
 static void open_scene(struct fixture *fixture)
 {
     *fixture = (struct fixture){.n_left = 0};
-    pool_fixture_open(&fixture->pool_fixture, 2);
-    fixture->sockets.snapshot = fixture->pool_fixture.snapshot_fixture.snapshot;
-    cr_assert_eq(idle_exit_start(&fixture->idle_exit, fixture->pool_fixture.event,
-                                 fixture->pool_fixture.pool, &fixture->sockets, leave, fixture),
+    pool_fixture_open(&fixture->workers, 2);
+    fixture->sockets.snapshot = fixture->workers.net.snapshot;
+    cr_assert_eq(idle_exit_start(&fixture->idle_exit, fixture->workers.event, fixture->workers.pool,
+                                 &fixture->sockets, leave, fixture),
                  0);
 }
 
 static void close_scene(struct fixture *fixture)
 {
     idle_exit_deinit(&fixture->idle_exit);
-    pool_fixture_close(&fixture->pool_fixture);
+    pool_fixture_close(&fixture->workers);
 }
 
 /* Runs the timer, and hands on what the workers have to say, until it is time to leave or UNTIL. */
@@ -63,8 +63,8 @@ static void run(struct fixture *fixture, uint64_t until_usec)
     int error;
 
     while (fixture->n_left == 0 && clock_now() < until_usec) {
-        cr_assert_geq(sd_event_run(fixture->pool_fixture.event, 10000), 0);
-        (void)pool_state(fixture->pool_fixture.pool, &error);
+        cr_assert_geq(sd_event_run(fixture->workers.event, 10000), 0);
+        (void)pool_state(fixture->workers.pool, &error);
         idle_exit_pool_changed(&fixture->idle_exit);
     }
 }
@@ -79,16 +79,16 @@ Test(idle_exit, leaves_once_nobody_has_come_for_that_long)
     struct fixture fixture;
 
     open_scene(&fixture);
-    pool_fixture_greet(&fixture.pool_fixture);
-    uint64_t since_usec = pool_idle_since(fixture.pool_fixture.pool);
+    pool_fixture_greet(&fixture.workers);
+    uint64_t since_usec = pool_idle_since(fixture.workers.pool);
     idle_exit_set_timeout(&fixture.idle_exit, 500000);
     run(&fixture, in_a_while());
     cr_assert_eq(fixture.n_left, 1);
     cr_assert_geq(fixture.left_usec - since_usec, 500000);
 
     /* Accepting has stopped: whoever comes now is for the next process. */
-    snapshot_fixture_connect(&fixture.pool_fixture.snapshot_fixture, 0);
-    cr_assert_geq(accept(fixture.pool_fixture.snapshot_fixture.listeners[0].fd, NULL, NULL), 0);
+    snapshot_fixture_connect(&fixture.workers.net, 0);
+    cr_assert_geq(accept(fixture.workers.net.listeners[0].fd, NULL, NULL), 0);
     idle_exit_pool_changed(&fixture.idle_exit);
     cr_assert_eq(fixture.n_left, 1, "once is enough");
     close_scene(&fixture);
@@ -111,8 +111,8 @@ Test(idle_exit, stays_as_long_as_there_is_a_client)
     struct fixture fixture;
 
     open_scene(&fixture);
-    int client = net_connect(&fixture.pool_fixture.snapshot_fixture.addresses[0]);
-    NET_WAIT_UNTIL(pool_idle_since(fixture.pool_fixture.pool) == USEC_INFINITY);
+    int client = net_connect(&fixture.workers.net.addresses[0]);
+    NET_WAIT_UNTIL(pool_idle_since(fixture.workers.pool) == USEC_INFINITY);
     idle_exit_set_timeout(&fixture.idle_exit, 100000);
     run(&fixture, clock_now() + 600000);
     cr_assert_eq(fixture.n_left, 0);
@@ -129,13 +129,13 @@ Test(idle_exit, knows_of_a_client_who_came_together_with_the_order_to_hold)
 
     is_main_thread = true;
     pool_fixture_open(&fixture, 1);
-    atomic_store(&fake_epoll_wait_hangs, true);
+    atomic_store(&fake_epoll_wait.hangs, true);
     pool_ping(fixture.pool);
-    NET_WAIT_UNTIL(atomic_load(&n_hanging) == 1);
-    int client = snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+    NET_WAIT_UNTIL(atomic_load(&fake_epoll_wait.n_hanging) == 1);
+    int client = snapshot_fixture_connect(&fixture.net, 0);
     watched = fixture.pool;
     pool_post(fixture.pool, WORKER_HOLD);
-    atomic_store(&fake_epoll_wait_hangs, false);
+    atomic_store(&fake_epoll_wait.hangs, false);
     NET_WAIT_UNTIL(atomic_load(&n_looks) > 0);
     watched = NULL;
     cr_assert_not(atomic_load(&seen_idle));
@@ -168,17 +168,17 @@ Test(idle_exit, stays_for_a_while_with_a_client_that_nobody_can_accept)
     open_scene(&fixture);
     idle_exit_set_timeout(&fixture.idle_exit, 0);
     while (!fixture.idle_exit.holding)
-        cr_assert_gt(sd_event_run(fixture.pool_fixture.event, (uint64_t)NET_BOUND_MSEC * 1000), 0);
-    NET_WAIT_UNTIL(pool_settled(fixture.pool_fixture.pool));
-    snapshot_fixture_connect(&fixture.pool_fixture.snapshot_fixture, 0);
+        cr_assert_gt(sd_event_run(fixture.workers.event, (uint64_t)NET_BOUND_MSEC * 1000), 0);
+    NET_WAIT_UNTIL(pool_settled(fixture.workers.pool));
+    snapshot_fixture_connect(&fixture.workers.net, 0);
     is_main_thread = true;
-    atomic_store(&fake_epoll_wait_hangs, true);
-    (void)pool_state(fixture.pool_fixture.pool, &error);
+    atomic_store(&fake_epoll_wait.hangs, true);
+    (void)pool_state(fixture.workers.pool, &error);
     uint64_t before = clock_now();
     idle_exit_pool_changed(&fixture.idle_exit);
     cr_assert_eq(sd_event_source_get_time(fixture.idle_exit.timer, &due), 0);
     cr_assert_geq(due, before + 200000);
-    atomic_store(&fake_epoll_wait_hangs, false);
+    atomic_store(&fake_epoll_wait.hangs, false);
     close_scene(&fixture);
 }
 
@@ -191,10 +191,10 @@ Test(idle_exit, goes_on_for_one_who_comes_at_the_last_moment)
     open_scene(&fixture);
     idle_exit_set_timeout(&fixture.idle_exit, 0);
     while (!fixture.idle_exit.holding)
-        cr_assert_gt(sd_event_run(fixture.pool_fixture.event, (uint64_t)NET_BOUND_MSEC * 1000), 0);
-    NET_WAIT_UNTIL(pool_settled(fixture.pool_fixture.pool));
-    int client = snapshot_fixture_connect(&fixture.pool_fixture.snapshot_fixture, 0);
-    (void)pool_state(fixture.pool_fixture.pool, &error);
+        cr_assert_gt(sd_event_run(fixture.workers.event, (uint64_t)NET_BOUND_MSEC * 1000), 0);
+    NET_WAIT_UNTIL(pool_settled(fixture.workers.pool));
+    int client = snapshot_fixture_connect(&fixture.workers.net, 0);
+    (void)pool_state(fixture.workers.pool, &error);
     idle_exit_pool_changed(&fixture.idle_exit);
     cr_assert_eq(fixture.n_left, 0);
     snapshot_fixture_read_hello(client);

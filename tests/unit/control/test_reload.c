@@ -119,10 +119,8 @@ static bool reload(struct fixture *fixture)
 static void expect_greeted(const struct fixture *fixture, const char *text)
 {
     int client = net_connect(&fixture->sockets.snapshot->bindings[0].listener->address.in);
-    char bytes[64];
 
-    cr_assert_eq(net_read_to_end(client, bytes, sizeof(bytes)), (ssize_t)strlen(text));
-    cr_assert_arr_eq(bytes, text, strlen(text));
+    net_expect_text(client, text);
     close(client);
 }
 

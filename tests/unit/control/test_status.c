@@ -2,6 +2,7 @@
 #include "greetd/base/clock.h"
 #include "greetd/control/status.h"
 
+#include "support/fake_systemd.h"
 #include "support/pool_fixture.h"
 
 TestSuite(status, .timeout = 60);

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "support/fake_epoll_wait.h"
+#include "support/fake_systemd.h"
 #include "support/pool_fixture.h"
 
 TestSuite(watchdog, .timeout = 60);
@@ -60,10 +61,10 @@ Test(watchdog, names_a_worker_that_does_not_go_round_and_feeds_no_more)
     is_main_thread = true;
     ask(200000);
     pool_fixture_open(&fixture, 2);
-    atomic_store(&fake_epoll_wait_hangs, true);
+    atomic_store(&fake_epoll_wait.hangs, true);
     /* Whoever is in the kernel's comes out and stays in ours. */
     pool_ping(fixture.pool);
-    NET_WAIT_UNTIL(atomic_load(&n_hanging) == 2);
+    NET_WAIT_UNTIL(atomic_load(&fake_epoll_wait.n_hanging) == 2);
     cr_assert_eq(watchdog_start(&watchdog, fixture.event, fixture.pool, fixture.logger), 0);
     cr_assert(fake_systemd_has_received("WATCHDOG=1"), "the first one");
     while (!watchdog.logged_stuck)
@@ -73,7 +74,7 @@ Test(watchdog, names_a_worker_that_does_not_go_round_and_feeds_no_more)
     cr_assert_gt(sd_event_run(fixture.event, (uint64_t)NET_BOUND_MSEC * 1000), 0);
 
     /* Named once. When it goes on, all is well again. */
-    atomic_store(&fake_epoll_wait_hangs, false);
+    atomic_store(&fake_epoll_wait.hangs, false);
     fake_systemd_await(fixture.event, "WATCHDOG=1");
     const char *first = strstr(pool_fixture_logged(&fixture), "Worker");
     cr_assert_not_null(first);

@@ -65,7 +65,7 @@ Test(logger, writes_what_a_worker_says_in_order)
 
     start(&fixture, 2);
     for (uint16_t port = 1; port <= 1000; port++)
-        log_connection(&fixture, 1, port);
+        logger_fixture_log(&fixture, 1, port);
     char *text = stop(&fixture);
     uint16_t port = 1;
     for (char *p = text; *p; p = strchr(p, '\n') + 1, port++) {
@@ -85,7 +85,7 @@ Test(logger, writes_without_being_stopped_and_wakes_up_again)
     for (uint16_t port = 1; port <= 20; port++) {
         char line[64];
 
-        log_connection(&fixture, 0, port);
+        logger_fixture_log(&fixture, 0, port);
         snprintf(line, sizeof(line), "Connection from 127.0.0.1:%u\n", port);
         await(&fixture, line);
         logger_log(fixture.logger, LOG_INFO, MESSAGE_ID_FAILED, "Message %u", port);
@@ -99,24 +99,24 @@ Test(logger, messages_come_before_connections)
 {
     static struct logger_fixture fixture;
 
-    start_blocked(&fixture, 2);
-    log_connection(&fixture, 0, 1);
-    log_connection(&fixture, 1, 2);
+    logger_fixture_open_blocked(&fixture, 2);
+    logger_fixture_log(&fixture, 0, 1);
+    logger_fixture_log(&fixture, 1, 2);
     logger_log(fixture.logger, LOG_INFO, MESSAGE_ID_FAILED, "Failed");
-    unblock_and_stop(&fixture);
-    cr_assert_eq(blocking.n, 4);
-    cr_assert_str_eq(blocking.messages[1], "Failed");
-    cr_assert_str_eq(blocking.messages[2], "Connection from 127.0.0.1:1");
-    cr_assert_str_eq(blocking.messages[3], "Connection from 127.0.0.1:2");
+    logger_fixture_unblock_and_stop(&fixture);
+    cr_assert_eq(blocking_journal.n, 4);
+    cr_assert_str_eq(blocking_journal.messages[1], "Failed");
+    cr_assert_str_eq(blocking_journal.messages[2], "Connection from 127.0.0.1:1");
+    cr_assert_str_eq(blocking_journal.messages[3], "Connection from 127.0.0.1:2");
 }
 
 Test(logger, tells_a_connection_with_all_its_fields)
 {
     static struct logger_fixture fixture;
 
-    start_blocked(&fixture, 2);
-    log_connection(&fixture, 1, 54321);
-    unblock_and_stop(&fixture);
+    logger_fixture_open_blocked(&fixture, 2);
+    logger_fixture_log(&fixture, 1, 54321);
+    logger_fixture_unblock_and_stop(&fixture);
     cr_assert(fake_journal_has("MESSAGE=Connection from 127.0.0.1:54321"));
     cr_assert(fake_journal_has("MESSAGE_ID=" MESSAGE_ID_CONNECTION));
     cr_assert(fake_journal_has("PRIORITY=6"));
@@ -153,9 +153,9 @@ ParameterizedTest(enum result *result, logger, has_a_word_for_each_result)
     static struct logger_fixture fixture;
     struct connection_record connection = {.listener = "server", .result = *result};
 
-    start_blocked(&fixture, 1);
+    logger_fixture_open_blocked(&fixture, 1);
     logger_log_connection(fixture.logger, 0, &connection);
-    unblock_and_stop(&fixture);
+    logger_fixture_unblock_and_stop(&fixture);
     cr_assert(fake_journal_has(words[*result]));
 }
 
@@ -163,9 +163,9 @@ Test(logger, tells_why_accepting_is_paused)
 {
     static struct logger_fixture fixture;
 
-    start_blocked(&fixture, 2);
+    logger_fixture_open_blocked(&fixture, 2);
     logger_log_accept_paused(fixture.logger, 1, EMFILE);
-    unblock_and_stop(&fixture);
+    logger_fixture_unblock_and_stop(&fixture);
     cr_assert(fake_journal_has("MESSAGE_ID=" MESSAGE_ID_ACCEPT_PAUSED));
     cr_assert(fake_journal_has("PRIORITY=4"));
     cr_assert(fake_journal_has("GREETD_WORKER=1"));
@@ -183,7 +183,7 @@ Test(logger, stop_gives_up_on_a_log_that_blocked)
         ;
     fcntl(fixture.pipe[1], F_SETFL, 0);
     for (uint16_t port = 1; port <= 1000; port++)
-        log_connection(&fixture, 0, port);
+        logger_fixture_log(&fixture, 0, port);
     uint64_t deadline = clock_now() + SECOND / 10;
     cr_assert_eq(logger_stop(fixture.logger, deadline), -ETIMEDOUT);
     cr_assert_geq(clock_now(), deadline);

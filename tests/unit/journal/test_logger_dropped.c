@@ -22,13 +22,13 @@ Test(logger_dropped, a_full_ring_never_blocks_and_what_is_left_out_is_counted)
     static struct logger_fixture fixture;
     const size_t n = 30000;
 
-    start_blocked(&fixture, 2);
+    logger_fixture_open_blocked(&fixture, 2);
     for (size_t i = 0; i < n; i++)
-        log_connection(&fixture, i % 2, (uint16_t)i);
-    unblock_and_stop(&fixture);
-    cr_assert_gt(n_with("Connection from"), 0);
-    cr_assert_gt(sum_of("left out"), 0);
-    cr_assert_eq(n_with("Connection from") + sum_of("left out"), n);
+        logger_fixture_log(&fixture, i % 2, (uint16_t)i);
+    logger_fixture_unblock_and_stop(&fixture);
+    cr_assert_gt(blocking_journal_count("Connection from"), 0);
+    cr_assert_gt(blocking_journal_sum("left out"), 0);
+    cr_assert_eq(blocking_journal_count("Connection from") + blocking_journal_sum("left out"), n);
 }
 
 Test(logger_dropped, what_is_left_out_is_announced_though_nothing_comes_after_it)
@@ -41,14 +41,14 @@ Test(logger_dropped, what_is_left_out_is_announced_though_nothing_comes_after_it
     };
     const size_t n = 10000;
 
-    start_blocked_with(&fixture, 1, &options);
+    logger_fixture_open_blocked_with(&fixture, 1, &options);
     for (size_t i = 0; i < n; i++)
-        log_connection(&fixture, 0, (uint16_t)i);
-    sem_post(&blocking.unblocked);
+        logger_fixture_log(&fixture, 0, (uint16_t)i);
+    blocking_journal_unblock();
     /* It says so before it is told to stop. */
-    for (int left = 20000; atomic_load(&blocking.n_dropped) == 0 && left > 0; left--)
+    for (int left = 20000; atomic_load(&blocking_journal.n_dropped) == 0 && left > 0; left--)
         poll(NULL, 0, 1);
-    cr_assert_eq(atomic_load(&blocking.n_dropped), 1);
+    cr_assert_eq(atomic_load(&blocking_journal.n_dropped), 1);
     cr_assert_eq(logger_stop(fixture.logger, USEC_INFINITY), 0);
 }
 
@@ -64,14 +64,14 @@ Test(logger_dropped, what_is_beyond_the_limit_is_counted_and_announced_at_the_en
     static struct logger_fixture fixture;
     const size_t n = 2000;
 
-    start_blocked_with(&fixture, 2, &ten_at_most);
+    logger_fixture_open_blocked_with(&fixture, 2, &ten_at_most);
     for (size_t i = 0; i < n; i++)
-        log_connection(&fixture, i % 2, (uint16_t)i);
-    sem_post(&blocking.unblocked);
+        logger_fixture_log(&fixture, i % 2, (uint16_t)i);
+    blocking_journal_unblock();
     NET_WAIT_UNTIL(metrics_log_dropped(fixture.metrics) == n - 10);
     cr_assert_eq(logger_stop(fixture.logger, USEC_INFINITY), 0);
-    cr_assert_eq(n_with("Connection from"), 10);
-    cr_assert_eq(sum_of("left out"), 1990);
+    cr_assert_eq(blocking_journal_count("Connection from"), 10);
+    cr_assert_eq(blocking_journal_sum("left out"), 1990);
 }
 
 /* More than the ring has room for, and faster than it is emptied. */
@@ -80,16 +80,16 @@ Test(logger_dropped, while_the_limit_is_used_up_workers_only_count)
     static struct logger_fixture fixture;
     const size_t n = 100000;
 
-    start_blocked_with(&fixture, 1, &ten_at_most);
+    logger_fixture_open_blocked_with(&fixture, 1, &ten_at_most);
     for (size_t i = 0; i < 10; i++)
-        log_connection(&fixture, 0, (uint16_t)i);
-    sem_post(&blocking.unblocked);
+        logger_fixture_log(&fixture, 0, (uint16_t)i);
+    blocking_journal_unblock();
     NET_WAIT_UNTIL(atomic_load(&fixture.logger->limit_exceeded));
     for (size_t i = 0; i < n; i++)
-        log_connection(&fixture, 0, (uint16_t)i);
+        logger_fixture_log(&fixture, 0, (uint16_t)i);
     cr_assert_eq(metrics_log_dropped(fixture.metrics), n);
     cr_assert_eq(logger_stop(fixture.logger, USEC_INFINITY), 0);
-    cr_assert_eq(sum_of("left out"), n);
+    cr_assert_eq(blocking_journal_sum("left out"), n);
 }
 
 /* A worker that saw the limit used up when it no longer was counts its connection after the thread
@@ -100,24 +100,24 @@ Test(logger_dropped, what_is_counted_too_late_is_announced_though_nothing_comes_
     const struct logger_options options = {
         .connections = true, .level = LOG_INFO, .limit = {.interval_usec = SECOND, .burst = 10}};
 
-    start_blocked_with(&fixture, 1, &options);
+    logger_fixture_open_blocked_with(&fixture, 1, &options);
     for (uint16_t port = 1; port <= 10; port++)
-        log_connection(&fixture, 0, port);
-    sem_post(&blocking.unblocked);
+        logger_fixture_log(&fixture, 0, port);
+    blocking_journal_unblock();
     NET_WAIT_UNTIL(atomic_load(&fixture.logger->limit_exceeded));
     NET_WAIT_UNTIL(!atomic_load(&fixture.logger->limit_exceeded));
     NET_WAIT_UNTIL(atomic_load(&fixture.logger->waker.asleep));
     metrics_add(&fixture.logger->workers[0].connections, 1);
     metrics_add(&fixture.metrics->workers[0].log_dropped, 1);
-    NET_WAIT_UNTIL(atomic_load(&blocking.n_dropped) == 1);
+    NET_WAIT_UNTIL(atomic_load(&blocking_journal.n_dropped) == 1);
     cr_assert_eq(logger_stop(fixture.logger, USEC_INFINITY), 0);
 }
 
 /* Logs one more connection, the Nth. Returns how many have been written by then. */
 static int log_another(struct logger_fixture *fixture, size_t *n)
 {
-    log_connection(fixture, 0, (uint16_t)(*n)++);
-    return atomic_load(&blocking.n_connections);
+    logger_fixture_log(fixture, 0, (uint16_t)(*n)++);
+    return atomic_load(&blocking_journal.n_connections);
 }
 
 Test(logger_dropped, another_limit_comes_into_force)
@@ -125,15 +125,15 @@ Test(logger_dropped, another_limit_comes_into_force)
     static struct logger_fixture fixture;
     size_t n = 0;
 
-    start_blocked_with(&fixture, 1, &ten_at_most);
+    logger_fixture_open_blocked_with(&fixture, 1, &ten_at_most);
     for (; n < 100; n++)
-        log_connection(&fixture, 0, (uint16_t)n);
-    sem_post(&blocking.unblocked);
+        logger_fixture_log(&fixture, 0, (uint16_t)n);
+    blocking_journal_unblock();
     NET_WAIT_UNTIL(metrics_log_dropped(fixture.metrics) == 90);
     logger_configure(fixture.logger, &LOGGER_EVERYTHING);
     NET_WAIT_UNTIL(log_another(&fixture, &n) > 10);
     cr_assert_eq(logger_stop(fixture.logger, USEC_INFINITY), 0);
-    cr_assert_eq(n_with("Connection from") + sum_of("left out"), n);
+    cr_assert_eq(blocking_journal_count("Connection from") + blocking_journal_sum("left out"), n);
 }
 
 Test(logger_dropped, what_is_less_urgent_than_the_level_is_not_written)
@@ -141,15 +141,15 @@ Test(logger_dropped, what_is_less_urgent_than_the_level_is_not_written)
     static struct logger_fixture fixture;
     const struct logger_options options = {.connections = true, .level = LOG_ERR};
 
-    start_blocked_with(&fixture, 1, &options);
+    logger_fixture_open_blocked_with(&fixture, 1, &options);
     logger_log(fixture.logger, LOG_WARNING, MESSAGE_ID_FAILED, "Warning");
     logger_log(fixture.logger, LOG_ERR, MESSAGE_ID_FAILED, "Error");
     logger_log_listening(fixture.logger, "web", "127.0.0.1:7");
     logger_log_accept_paused(fixture.logger, 0, EMFILE);
     cr_assert_not(logger_wants_connections(fixture.logger));
-    unblock_and_stop(&fixture);
-    cr_assert_eq(blocking.n, 2);
-    cr_assert_str_eq(blocking.messages[1], "Error");
+    logger_fixture_unblock_and_stop(&fixture);
+    cr_assert_eq(blocking_journal.n, 2);
+    cr_assert_str_eq(blocking_journal.messages[1], "Error");
 }
 
 Test(logger_dropped, connections_are_wanted_from_info_on)
@@ -157,7 +157,7 @@ Test(logger_dropped, connections_are_wanted_from_info_on)
     static struct logger_fixture fixture;
     struct logger_options options = {.connections = true, .level = LOG_NOTICE};
 
-    start_blocked_with(&fixture, 1, &options);
+    logger_fixture_open_blocked_with(&fixture, 1, &options);
     cr_assert_not(logger_wants_connections(fixture.logger));
     options.level = LOG_INFO;
     logger_configure(fixture.logger, &options);
@@ -165,7 +165,7 @@ Test(logger_dropped, connections_are_wanted_from_info_on)
     options.connections = false;
     logger_configure(fixture.logger, &options);
     cr_assert_not(logger_wants_connections(fixture.logger));
-    unblock_and_stop(&fixture);
+    logger_fixture_unblock_and_stop(&fixture);
 }
 
 /* What was wanted when the connection ended is in the books, whatever is wanted later. */
@@ -174,13 +174,13 @@ Test(logger_dropped, what_was_handed_over_is_written_though_it_is_not_wanted_any
     static struct logger_fixture fixture;
     const struct logger_options options = {.connections = false, .level = LOG_EMERG};
 
-    start_blocked(&fixture, 1);
+    logger_fixture_open_blocked(&fixture, 1);
     for (uint16_t port = 1; port <= 5000; port++)
-        log_connection(&fixture, 0, port);
+        logger_fixture_log(&fixture, 0, port);
     logger_configure(fixture.logger, &options);
-    unblock_and_stop(&fixture);
-    cr_assert_eq(n_with("Connection from"), 4096);
-    cr_assert_eq(sum_of("left out"), 904);
+    logger_fixture_unblock_and_stop(&fixture);
+    cr_assert_eq(blocking_journal_count("Connection from"), 4096);
+    cr_assert_eq(blocking_journal_sum("left out"), 904);
 }
 
 /* "An entry that finds its ring full is counted and the count is logged." */
@@ -189,12 +189,12 @@ Test(logger_dropped, no_message_is_lost_without_a_word)
     static struct logger_fixture fixture;
     const size_t n = 3000; /* more than the ring has room for */
 
-    start_blocked(&fixture, 1);
+    logger_fixture_open_blocked(&fixture, 1);
     for (size_t i = 0; i < n; i++)
         logger_log(fixture.logger, LOG_INFO, MESSAGE_ID_LISTENING, "Message %zu", i);
-    unblock_and_stop(&fixture);
-    cr_assert_gt(sum_of("messages left out"), 0);
-    cr_assert_eq(n_with("Message ") + sum_of("messages left out"), n);
+    logger_fixture_unblock_and_stop(&fixture);
+    cr_assert_gt(blocking_journal_sum("messages left out"), 0);
+    cr_assert_eq(blocking_journal_count("Message ") + blocking_journal_sum("messages left out"), n);
     cr_assert(fake_journal_has("MESSAGE_ID=" MESSAGE_ID_MESSAGES_DROPPED));
 }
 
@@ -204,11 +204,11 @@ Test(logger_dropped, what_is_lost_with_a_journal_that_blocked_is_told_past_it)
     char text[256] = "";
     int ends[2];
 
-    start_blocked(&fixture, 2);
+    logger_fixture_open_blocked(&fixture, 2);
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
     fixture.sink.fd = ends[1];
     for (uint16_t port = 1; port <= 5000; port++)
-        log_connection(&fixture, 1, port);
+        logger_fixture_log(&fixture, 1, port);
     cr_assert_eq(logger_stop(fixture.logger, clock_now()), -ETIMEDOUT);
     cr_assert_gt(read(ends[0], text, sizeof(text) - 1), 0);
     cr_assert_str_eq(text, "<5>5000 connection entries left out: the journal did not take them "
@@ -222,10 +222,10 @@ Test(logger_dropped, what_is_lost_is_no_huge_number_while_others_go_on_counting)
     char text[256] = "";
     int ends[2];
 
-    start_blocked(&fixture, 1);
+    logger_fixture_open_blocked(&fixture, 1);
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
     fixture.sink.fd = ends[1];
-    log_connection(&fixture, 0, 1);
+    logger_fixture_log(&fixture, 0, 1);
     metrics_add(&fixture.logger->accounted, 2);
     cr_assert_eq(logger_end(fixture.logger, clock_now()), -ETIMEDOUT);
     cr_assert_eq(read(ends[0], text, sizeof(text) - 1), -1, "%s", text);
@@ -236,15 +236,15 @@ Test(logger_dropped, what_the_journal_does_not_take_is_announced_when_it_does_ag
     static struct logger_fixture fixture;
     const size_t n = 100;
 
-    start_blocked(&fixture, 1);
+    logger_fixture_open_blocked(&fixture, 1);
     fake_journal.error = -ECONNREFUSED;
     for (uint16_t port = 1; port <= n; port++)
-        log_connection(&fixture, 0, port);
-    sem_post(&blocking.unblocked);
+        logger_fixture_log(&fixture, 0, port);
+    blocking_journal_unblock();
     NET_WAIT_UNTIL(metrics_log_dropped(fixture.metrics) == n);
     fake_journal.error = 0;
     cr_assert_eq(logger_stop(fixture.logger, USEC_INFINITY), 0);
-    cr_assert_eq(sum_of("left out"), n);
+    cr_assert_eq(blocking_journal_sum("left out"), n);
 }
 
 Test(logger_dropped, what_the_journal_does_not_take_to_the_end_is_told_past_it)
@@ -253,13 +253,13 @@ Test(logger_dropped, what_the_journal_does_not_take_to_the_end_is_told_past_it)
     char text[256] = "";
     int ends[2];
 
-    start_blocked(&fixture, 1);
+    logger_fixture_open_blocked(&fixture, 1);
     fake_journal.error = -ECONNREFUSED;
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
     fixture.sink.fd = ends[1];
     for (uint16_t port = 1; port <= 5000; port++)
-        log_connection(&fixture, 0, port);
-    unblock_and_stop(&fixture);
+        logger_fixture_log(&fixture, 0, port);
+    logger_fixture_unblock_and_stop(&fixture);
     cr_assert_gt(read(ends[0], text, sizeof(text) - 1), 0);
     cr_assert_str_eq(text, "<5>5000 connection entries left out: the journal did not take them "
                            "before the end\n");

@@ -59,18 +59,18 @@ Test(logger_wake, comes_after_a_connection_was_counted)
 {
     uint16_t port = 1;
 
-    start_blocked(&fixture, 1);
+    logger_fixture_open_blocked(&fixture, 1);
     for (; metrics_log_dropped(fixture.metrics) == 0; port++)
-        log_connection(&fixture, 0, port);
+        logger_fixture_log(&fixture, 0, port);
     cr_assert_eq(dropped, 1);
-    unblock_and_stop(&fixture);
+    logger_fixture_unblock_and_stop(&fixture);
 }
 
 Test(logger_wake, comes_after_a_message_was_counted)
 {
-    start_blocked(&fixture, 1);
+    logger_fixture_open_blocked(&fixture, 1);
     while (atomic_load(&fixture.logger->main.messages_dropped) == 0)
         logger_log(fixture.logger, LOG_NOTICE, MESSAGE_ID_FAILED, "One more");
     cr_assert_eq(messages_dropped, 1);
-    unblock_and_stop(&fixture);
+    logger_fixture_unblock_and_stop(&fixture);
 }

@@ -38,16 +38,6 @@ static void finish(struct fixture *fixture)
     diagnostics_deinit(&fixture->diagnostics);
 }
 
-static int listen_locally(int type)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, type, 0);
-
-    cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof(sa_family_t)), 0);
-    cr_assert_eq(listen(fd, 1), 0);
-    return fd;
-}
-
 Test(activation, nothing_passed_is_nothing_inherited)
 {
     struct fixture fixture = {.diagnostics = DIAGNOSTICS_NULL};
@@ -73,7 +63,8 @@ Test(activation, takes_every_kind_of_listening_socket)
 {
     struct fixture fixture;
     struct sockaddr_in address;
-    int fds[] = {net_listen(&address), listen_locally(SOCK_STREAM), listen_locally(SOCK_SEQPACKET)};
+    int fds[] = {net_listen(&address), net_listen_local(SOCK_STREAM),
+                 net_listen_local(SOCK_SEQPACKET)};
 
     inherit(&fixture, fds, 3, "web:local:records");
     cr_assert_eq(fixture.result, 3);
@@ -168,11 +159,9 @@ Test(activation, leaves_the_file_of_a_passed_socket_alone)
 
 static struct listener *open_one(const char *text)
 {
+    const struct address address = net_address(text);
     struct listener *listener;
-    struct address address;
-    const char *why;
 
-    cr_assert_eq(address_parse(&address, text, &why), 0);
     cr_assert_eq(listener_open(&listener, &address, 16), 0);
     return listener;
 }
@@ -299,11 +288,11 @@ Test(activation, a_stored_socket_is_nothing_that_was_passed)
     struct listener_set none = {0};
 
     pass_fds_begin(fds, 1, "opened@127.0.0.1,80");
-    bool stored = activation_any_passed();
+    bool from_store = activation_any_passed();
     pass_fds_end(&none);
     pass_fds_begin(fds, 1, "web");
-    bool pass_fds_too = activation_any_passed();
+    bool from_unit = activation_any_passed();
     pass_fds_end(&none);
-    cr_assert_not(stored);
-    cr_assert(pass_fds_too);
+    cr_assert_not(from_store);
+    cr_assert(from_unit);
 }

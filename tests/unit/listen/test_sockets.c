@@ -20,9 +20,9 @@ Test(sockets, opens_what_is_configured_each_with_its_own_greeting)
 {
     struct sockets_fixture fixture;
 
-    configure(&fixture, "[Server]\nListenStream=\nListenStream=127.0.0.1:0\nListenStream=@a\n"
-                        "[Listener special]\nListenStream=@b\nMessage=special\n");
-    cr_assert_eq(sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics), 0);
+    sockets_fixture_open(&fixture,
+                         "[Server]\nListenStream=\nListenStream=127.0.0.1:0\nListenStream=@a\n"
+                         "[Listener special]\nListenStream=@b\nMessage=special\n");
     cr_assert_not(fixture.sockets.inherited);
     const struct snapshot *snapshot = fixture.sockets.snapshot;
     const struct config_listener *special = config_find_listener(fixture.config, "special");
@@ -33,7 +33,7 @@ Test(sockets, opens_what_is_configured_each_with_its_own_greeting)
     cr_assert_str_eq(binding_name(&snapshot->bindings[0]), "server");
     cr_assert_str_eq(binding_name(&snapshot->bindings[2]), "special");
     cr_assert(sockets_use(&fixture.sockets, special));
-    finish(&fixture);
+    sockets_fixture_close(&fixture);
 }
 
 /* The sockets of [Server] have a name in the log, which someone's section may have too. */
@@ -41,15 +41,14 @@ Test(sockets, a_section_called_server_speaks_only_for_its_own_sockets)
 {
     struct sockets_fixture fixture;
 
-    configure(&fixture, "[Server]\nListenStream=\nListenStream=@a\n"
-                        "[Listener server]\nListenStream=@b\nMessage=special\n");
-    cr_assert_eq(sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics), 0);
+    sockets_fixture_open(&fixture, "[Server]\nListenStream=\nListenStream=@a\n"
+                                   "[Listener server]\nListenStream=@b\nMessage=special\n");
     cr_assert_eq(fixture.sockets.snapshot->n, 2);
     cr_assert_eq(fixture.sockets.snapshot->bindings[0].config,
                  config_default_listener(fixture.config));
     cr_assert_eq(fixture.sockets.snapshot->bindings[1].config,
                  config_find_listener(fixture.config, "server"));
-    finish(&fixture);
+    sockets_fixture_close(&fixture);
 }
 
 Test(sockets, matches_passed_sockets_by_name_and_opens_no_others)
@@ -58,11 +57,9 @@ Test(sockets, matches_passed_sockets_by_name_and_opens_no_others)
     struct sockaddr_in address;
     int fds[] = {net_listen(&address), net_listen(&address)};
 
-    configure(&fixture, "[Listener special]\nListenStream=@b\nMessage=special\n"
-                        "[Listener unused]\nMessage=unused\n");
-    pass_fds_begin(fds, 2, "greetd.socket:special");
-    int r = sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics);
-    end_passed(&fixture);
+    sockets_fixture_load(&fixture, "[Listener special]\nListenStream=@b\nMessage=special\n"
+                                   "[Listener unused]\nMessage=unused\n");
+    int r = sockets_fixture_open_passed(&fixture, fds, 2, "greetd.socket:special");
     cr_assert_eq(r, 0);
     cr_assert(fixture.sockets.inherited);
     cr_assert_eq(fixture.sockets.snapshot->n, 2);
@@ -71,7 +68,7 @@ Test(sockets, matches_passed_sockets_by_name_and_opens_no_others)
     cr_assert_eq(fixture.sockets.snapshot->bindings[1].config,
                  config_find_listener(fixture.config, "special"));
     cr_assert_not(sockets_use(&fixture.sockets, config_find_listener(fixture.config, "unused")));
-    finish(&fixture);
+    sockets_fixture_close(&fixture);
 }
 
 Test(sockets, refuses_what_systemd_should_not_have_passed)
@@ -79,39 +76,37 @@ Test(sockets, refuses_what_systemd_should_not_have_passed)
     struct sockets_fixture fixture;
     int fds[] = {socket(AF_INET, SOCK_DGRAM, 0)};
 
-    configure(&fixture, "");
-    pass_fds_begin(fds, 1, "wrong");
-    int r = sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics);
-    end_passed(&fixture);
+    sockets_fixture_load(&fixture, "");
+    int r = sockets_fixture_open_passed(&fixture, fds, 1, "wrong");
     cr_assert_eq(r, -EBADMSG);
     cr_assert_eq(fixture.diagnostics.n_errors, 1);
     cr_assert(strstr(fixture.diagnostics.lines[0], "Descriptor 3 (wrong)"));
-    finish(&fixture);
+    sockets_fixture_close(&fixture);
 }
 
 Test(sockets, says_that_there_is_nothing_to_listen_on)
 {
     struct sockets_fixture fixture;
 
-    configure(&fixture, "[Server]\nListenStream=\n");
+    sockets_fixture_load(&fixture, "[Server]\nListenStream=\n");
     cr_assert_eq(sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics), -EBADMSG);
     cr_assert_eq(fixture.diagnostics.n_errors, 1);
     cr_assert(strstr(fixture.diagnostics.lines[0], "Nothing to listen on"));
-    finish(&fixture);
+    sockets_fixture_close(&fixture);
 }
 
 Test(sockets, names_the_address_that_it_can_not_have)
 {
     struct sockets_fixture fixture;
 
-    configure(&fixture, "[Server]\nListenStream=\nListenStream=127.0.0.1:0\n"
-                        "[Listener far]\nListenStream=192.0.2.1:80\n");
+    sockets_fixture_load(&fixture, "[Server]\nListenStream=\nListenStream=127.0.0.1:0\n"
+                                   "[Listener far]\nListenStream=192.0.2.1:80\n");
     cr_assert_eq(sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics),
                  -EADDRNOTAVAIL);
     cr_assert_eq(fixture.diagnostics.n_errors, 1);
     cr_assert(strstr(fixture.diagnostics.lines[0], "192.0.2.1:80"));
     cr_assert(strstr(fixture.diagnostics.lines[0], strerrordesc_np(EADDRNOTAVAIL)));
-    finish(&fixture);
+    sockets_fixture_close(&fixture);
 }
 
 Test(sockets, a_change_keeps_what_is_still_wanted_and_opens_the_rest)
@@ -119,14 +114,16 @@ Test(sockets, a_change_keeps_what_is_still_wanted_and_opens_the_rest)
     struct sockets_fixture fixture;
     char address[ADDRESS_TEXT_MAX];
 
-    configure(&fixture, "[Server]\nListenStream=\nListenStream=127.0.0.1:0\nListenStream=@a\n");
-    cr_assert_eq(sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics), 0);
-    struct listener *port = listener_at(&fixture, 0), *gone = listener_at(&fixture, 1);
+    sockets_fixture_open(&fixture,
+                         "[Server]\nListenStream=\nListenStream=127.0.0.1:0\nListenStream=@a\n");
+    struct listener *port = sockets_fixture_listener(&fixture, 0),
+                    *gone = sockets_fixture_listener(&fixture, 1);
     listener_use(gone, 1);
-    change(&fixture, "[Server]\nListenStream=\n[Listener motd]\nListenStream=@b\n"
-                     "ListenStream=127.0.0.1:0\n");
+    sockets_fixture_change(&fixture, "[Server]\nListenStream=\n[Listener motd]\nListenStream=@b\n"
+                                     "ListenStream=127.0.0.1:0\n");
     cr_assert_eq(fixture.sockets.snapshot->n, 2);
-    cr_assert_eq(listener_at(&fixture, 1), port, "its port is still for the kernel to choose");
+    cr_assert_eq(sockets_fixture_listener(&fixture, 1), port,
+                 "its port is still for the kernel to choose");
     cr_assert_str_eq(binding_name(&fixture.sockets.snapshot->bindings[1]), "motd");
 
     cr_assert_not(sockets_close_left(&fixture.sockets, address), "a worker uses it");
@@ -134,7 +131,7 @@ Test(sockets, a_change_keeps_what_is_still_wanted_and_opens_the_rest)
     cr_assert(sockets_close_left(&fixture.sockets, address));
     cr_assert(strstr(address, "-a"), "%s", address);
     cr_assert_not(sockets_close_left(&fixture.sockets, address));
-    finish(&fixture);
+    sockets_fixture_close(&fixture);
 }
 
 Test(sockets, a_bare_port_is_kept_without_ipv6)
@@ -146,13 +143,12 @@ Test(sockets, a_bare_port_is_kept_without_ipv6)
     close(net_listen(&address)); /* for its port */
     snprintf(text, sizeof(text), "[Server]\nListenStream=%u\n", ntohs(address.sin_port));
     seccomp_deny(SYS_socket, 0, AF_INET6, EAFNOSUPPORT);
-    configure(&fixture, text);
-    cr_assert_eq(sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics), 0);
-    struct listener *listener = listener_at(&fixture, 0);
-    change(&fixture, text);
+    sockets_fixture_open(&fixture, text);
+    struct listener *listener = sockets_fixture_listener(&fixture, 0);
+    sockets_fixture_change(&fixture, text);
     cr_assert_eq(fixture.sockets.snapshot->n, 1);
-    cr_assert_eq(listener_at(&fixture, 0), listener);
-    finish(&fixture);
+    cr_assert_eq(sockets_fixture_listener(&fixture, 0), listener);
+    sockets_fixture_close(&fixture);
 }
 
 Test(sockets, a_change_that_fails_changes_nothing)
@@ -160,20 +156,19 @@ Test(sockets, a_change_that_fails_changes_nothing)
     struct sockets_fixture fixture;
     struct snapshot *snapshot = NULL;
 
-    configure(&fixture, "[Server]\nListenStream=@a\n");
-    cr_assert_eq(sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics), 0);
+    sockets_fixture_open(&fixture, "[Server]\nListenStream=@a\n");
     const struct snapshot *before = fixture.sockets.snapshot;
     size_t descriptors = descriptors_count();
-    cr_assert_eq(prepare(&fixture,
-                         "[Server]\nListenStream=@a\nListenStream=@b\n"
-                         "ListenStream=192.0.2.1:80\n",
-                         &snapshot),
+    cr_assert_eq(sockets_fixture_prepare(&fixture,
+                                         "[Server]\nListenStream=@a\nListenStream=@b\n"
+                                         "ListenStream=192.0.2.1:80\n",
+                                         &snapshot),
                  -EADDRNOTAVAIL);
     cr_assert_null(snapshot);
     cr_assert_eq(fixture.sockets.snapshot, before);
     cr_assert_eq(descriptors_count(), descriptors);
     cr_assert_eq(fixture.diagnostics.n_errors, 1);
-    finish(&fixture);
+    sockets_fixture_close(&fixture);
 }
 
 Test(sockets, an_address_is_wanted_again_before_it_is_free)
@@ -181,18 +176,17 @@ Test(sockets, an_address_is_wanted_again_before_it_is_free)
     struct sockets_fixture fixture;
     char address[ADDRESS_TEXT_MAX];
 
-    configure(&fixture, "[Server]\nListenStream=@a\n");
-    cr_assert_eq(sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics), 0);
-    struct listener *listener = listener_at(&fixture, 0);
+    sockets_fixture_open(&fixture, "[Server]\nListenStream=@a\n");
+    struct listener *listener = sockets_fixture_listener(&fixture, 0);
     listener_use(listener, 1);
-    change(&fixture, "[Server]\nListenStream=@b\n");
-    change(&fixture, "[Server]\nListenStream=@a\n");
-    cr_assert_eq(listener_at(&fixture, 0), listener);
+    sockets_fixture_change(&fixture, "[Server]\nListenStream=@b\n");
+    sockets_fixture_change(&fixture, "[Server]\nListenStream=@a\n");
+    cr_assert_eq(sockets_fixture_listener(&fixture, 0), listener);
     cr_assert(listener_release(listener));
     cr_assert(sockets_close_left(&fixture.sockets, address));
     cr_assert(strstr(address, "-b"), "%s", address);
     cr_assert_not(sockets_close_left(&fixture.sockets, address));
-    finish(&fixture);
+    sockets_fixture_close(&fixture);
 }
 
 /* Of a Unix socket the file is gone as soon as it is not wanted, so it can't be called back. */
@@ -205,16 +199,15 @@ Test(sockets, a_file_is_made_anew_when_it_is_wanted_again)
     temp_dir_init(&temp_dir);
     snprintf(path, sizeof(path), "%s/socket", temp_dir.directory);
     snprintf(text, sizeof(text), "[Server]\nListenStream=\nListenStream=%s\n", path);
-    configure(&fixture, text);
-    cr_assert_eq(sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics), 0);
-    struct listener *listener = listener_at(&fixture, 0);
+    sockets_fixture_open(&fixture, text);
+    struct listener *listener = sockets_fixture_listener(&fixture, 0);
     listener_use(listener, 1);
-    change(&fixture, "[Server]\nListenStream=@b\n");
+    sockets_fixture_change(&fixture, "[Server]\nListenStream=@b\n");
     cr_assert_eq(access(path, F_OK), -1);
-    change(&fixture, text);
+    sockets_fixture_change(&fixture, text);
     cr_assert_eq(access(path, F_OK), 0);
-    cr_assert_neq(listener_at(&fixture, 0), listener);
-    finish(&fixture);
+    cr_assert_neq(sockets_fixture_listener(&fixture, 0), listener);
+    sockets_fixture_close(&fixture);
     cr_assert_eq(access(path, F_OK), -1);
     temp_dir_deinit(&temp_dir);
 }
@@ -223,11 +216,10 @@ Test(sockets, knows_whether_somebody_waits)
 {
     struct sockets_fixture fixture;
 
-    configure(&fixture, "[Server]\nListenStream=\nListenStream=127.0.0.1:0\n");
-    cr_assert_eq(sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics), 0);
+    sockets_fixture_open(&fixture, "[Server]\nListenStream=\nListenStream=127.0.0.1:0\n");
     cr_assert_not(sockets_have_clients(&fixture.sockets));
-    net_connect(&listener_at(&fixture, 0)->address.in);
-    net_wait(listener_at(&fixture, 0)->fd, POLLIN);
+    net_connect(&sockets_fixture_listener(&fixture, 0)->address.in);
+    net_wait(sockets_fixture_listener(&fixture, 0)->fd, POLLIN);
     cr_assert(sockets_have_clients(&fixture.sockets));
-    finish(&fixture);
+    sockets_fixture_close(&fixture);
 }

@@ -25,23 +25,21 @@ Test(sockets_handed_on, takes_back_what_was_stored_and_lets_go_of_what_is_not_wa
 
     snprintf(text, sizeof(text), "[Server]\nListenStream=127.0.0.1:%u\nListenStream=@a\n",
              ntohs(wanted.sin_port));
-    configure(&fixture, text);
+    sockets_fixture_load(&fixture, text);
     fake_systemd_open();
-    pass_fds_begin(fds, 2, "opened@x:opened@y");
-    int r = sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics);
-    end_passed(&fixture);
+    int r = sockets_fixture_open_passed(&fixture, fds, 2, "opened@x:opened@y");
     cr_assert_eq(r, 0);
     cr_assert_not(fixture.sockets.inherited);
     cr_assert_eq(fixture.sockets.snapshot->n, 2);
-    cr_assert_eq(listener_at(&fixture, 0)->address.in.sin_port, wanted.sin_port);
-    cr_assert(listener_at(&fixture, 0)->stored_as);
+    cr_assert_eq(sockets_fixture_listener(&fixture, 0)->address.in.sin_port, wanted.sin_port);
+    cr_assert(sockets_fixture_listener(&fixture, 0)->stored_as);
 
     cr_assert(fake_systemd_receive());
     cr_assert(strstr(fake_systemd.last, "FDSTOREREMOVE=1\nFDNAME=opened@y"));
     cr_assert(fake_systemd_receive());
     cr_assert(strstr(fake_systemd.last, "FDSTORE=1\nFDNAME=opened@"));
     cr_assert_not(fake_systemd_receive());
-    finish(&fixture);
+    sockets_fixture_close(&fixture);
 }
 
 /* systemd has not closed its own yet. */
@@ -54,15 +52,14 @@ Test(sockets_handed_on, what_was_stored_does_not_stand_in_the_way_of_what_is_wan
 
     cr_assert_eq(setsockopt(fds[0], SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)), 0);
     snprintf(text, sizeof(text), "[Server]\nListenStream=0.0.0.0:%u\n", ntohs(address.sin_port));
-    configure(&fixture, text);
+    sockets_fixture_load(&fixture, text);
     fake_systemd_open();
-    pass_fds_begin(fds, 1, "opened@x");
-    int r = sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics);
-    end_passed(&fixture);
+    int r = sockets_fixture_open_passed(&fixture, fds, 1, "opened@x");
     cr_assert_eq(r, 0);
     cr_assert_eq(fixture.sockets.snapshot->n, 1);
-    cr_assert_eq(listener_at(&fixture, 0)->address.in.sin_addr.s_addr, htonl(INADDR_ANY));
-    finish(&fixture);
+    cr_assert_eq(sockets_fixture_listener(&fixture, 0)->address.in.sin_addr.s_addr,
+                 htonl(INADDR_ANY));
+    sockets_fixture_close(&fixture);
 }
 
 Test(sockets_handed_on, what_a_socket_unit_passes_wins_over_what_was_stored)
@@ -71,17 +68,15 @@ Test(sockets_handed_on, what_a_socket_unit_passes_wins_over_what_was_stored)
     struct sockaddr_in address;
     int fds[] = {net_listen(&address), net_listen(&address)};
 
-    configure(&fixture, "");
+    sockets_fixture_load(&fixture, "");
     fake_systemd_open();
-    pass_fds_begin(fds, 2, "opened@x:web");
-    int r = sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics);
-    end_passed(&fixture);
+    int r = sockets_fixture_open_passed(&fixture, fds, 2, "opened@x:web");
     cr_assert_eq(r, 0);
     cr_assert(fixture.sockets.inherited);
     cr_assert_eq(fixture.sockets.snapshot->n, 1);
     cr_assert_str_eq(binding_name(&fixture.sockets.snapshot->bindings[0]), "web");
     cr_assert(fake_systemd_has_received("FDSTOREREMOVE=1"));
-    finish(&fixture);
+    sockets_fixture_close(&fixture);
 }
 
 static int fast_open_of(int fd)
@@ -107,13 +102,11 @@ Test(sockets_handed_on, a_socket_that_is_handed_over_has_fast_open_as_configured
         cr_assert_eq(setsockopt(fds[0], IPPROTO_TCP, TCP_FASTOPEN, &(int){7}, sizeof(int)), 0);
         snprintf(text, sizeof(text), "[Server]\nListenStream=127.0.0.1:%u\n",
                  ntohs(address.sin_port));
-        configure(&fixture, text);
-        pass_fds_begin(fds, 1, names[i]);
-        int r = sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics);
-        end_passed(&fixture);
+        sockets_fixture_load(&fixture, text);
+        int r = sockets_fixture_open_passed(&fixture, fds, 1, names[i]);
         cr_assert_eq(r, 0);
         cr_assert_eq(fast_open_of(fds[0]), 0);
-        finish(&fixture);
+        sockets_fixture_close(&fixture);
     }
 }
 
@@ -124,16 +117,15 @@ Test(sockets_handed_on, fast_open_changes_when_the_rest_does)
     _cleanup_(snapshot_unrefp) struct snapshot *snapshot = NULL;
     struct sockets_fixture fixture;
 
-    configure(&fixture, FAST_OPEN "no\n");
-    cr_assert_eq(sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics), 0);
-    int fd = listener_at(&fixture, 0)->fd;
-    cr_assert_eq(prepare(&fixture, FAST_OPEN "yes\n", &snapshot), 0);
+    sockets_fixture_open(&fixture, FAST_OPEN "no\n");
+    int fd = sockets_fixture_listener(&fixture, 0)->fd;
+    cr_assert_eq(sockets_fixture_prepare(&fixture, FAST_OPEN "yes\n", &snapshot), 0);
     cr_assert_eq(fast_open_of(fd), 0, "nothing is in force yet");
     cr_assert_eq(sockets_activate(&fixture.sockets, snapshot), 0);
     cr_assert_gt(fast_open_of(fd), 0);
-    change(&fixture, FAST_OPEN "no\n");
+    sockets_fixture_change(&fixture, FAST_OPEN "no\n");
     cr_assert_eq(fast_open_of(fd), 0);
-    finish(&fixture);
+    sockets_fixture_close(&fixture);
 }
 
 Test(sockets_handed_on, says_that_it_can_not_set_fast_open)
@@ -141,11 +133,11 @@ Test(sockets_handed_on, says_that_it_can_not_set_fast_open)
     struct sockets_fixture fixture;
 
     seccomp_deny(SYS_setsockopt, 2, TCP_FASTOPEN, EPERM);
-    configure(&fixture, FAST_OPEN "yes\n");
+    sockets_fixture_load(&fixture, FAST_OPEN "yes\n");
     cr_assert_eq(sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics), -EPERM);
     cr_assert_eq(fixture.diagnostics.n_errors, 1);
     cr_assert(strstr(fixture.diagnostics.lines[0], "Failed to set FastOpen=: "));
-    finish(&fixture);
+    sockets_fixture_close(&fixture);
 }
 
 Test(sockets_handed_on, fast_open_that_can_not_be_set_is_no_matter_unless_it_is_wanted)
@@ -154,12 +146,11 @@ Test(sockets_handed_on, fast_open_that_can_not_be_set_is_no_matter_unless_it_is_
     struct sockets_fixture fixture;
 
     seccomp_deny(SYS_setsockopt, 2, TCP_FASTOPEN, EPERM);
-    configure(&fixture, FAST_OPEN "no\n");
-    cr_assert_eq(sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics), 0);
-    cr_assert_eq(prepare(&fixture, FAST_OPEN "yes\n", &snapshot), 0);
+    sockets_fixture_open(&fixture, FAST_OPEN "no\n");
+    cr_assert_eq(sockets_fixture_prepare(&fixture, FAST_OPEN "yes\n", &snapshot), 0);
     cr_assert_eq(sockets_activate(&fixture.sockets, snapshot), -EPERM);
     cr_assert_eq(fixture.sockets.snapshot, snapshot);
-    finish(&fixture);
+    sockets_fixture_close(&fixture);
 }
 
 Test(sockets_handed_on, hands_on_as_many_as_systemd_has_room_for)
@@ -168,24 +159,23 @@ Test(sockets_handed_on, hands_on_as_many_as_systemd_has_room_for)
 
     setenv("FDSTORE", "2", 1);
     fake_systemd_open();
-    configure(&fixture, "[Server]\nListenStream=@a\nListenStream=@b\nListenStream=@c\n");
-    cr_assert_eq(sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics), 0);
+    sockets_fixture_open(&fixture, "[Server]\nListenStream=@a\nListenStream=@b\nListenStream=@c\n");
     cr_assert_eq(fixture.sockets.n_not_kept, 1);
-    cr_assert(listener_at(&fixture, 0)->handed_on);
-    cr_assert(listener_at(&fixture, 1)->handed_on);
-    cr_assert_not(listener_at(&fixture, 2)->handed_on);
+    cr_assert(sockets_fixture_listener(&fixture, 0)->handed_on);
+    cr_assert(sockets_fixture_listener(&fixture, 1)->handed_on);
+    cr_assert_not(sockets_fixture_listener(&fixture, 2)->handed_on);
     cr_assert(fake_systemd_receive());
     cr_assert(fake_systemd_receive());
     cr_assert_not(fake_systemd_receive());
 
-    change(&fixture, "[Server]\nListenStream=@b\nListenStream=@c\n");
+    sockets_fixture_change(&fixture, "[Server]\nListenStream=@b\nListenStream=@c\n");
     cr_assert_eq(fixture.sockets.n_not_kept, 0);
-    cr_assert(listener_at(&fixture, 1)->handed_on, "there is room now");
+    cr_assert(sockets_fixture_listener(&fixture, 1)->handed_on, "there is room now");
     cr_assert(fake_systemd_receive());
     cr_assert(strstr(fake_systemd.last, "FDSTOREREMOVE=1"));
     cr_assert(fake_systemd_receive());
     cr_assert(strstr(fake_systemd.last, "FDSTORE=1"));
-    finish(&fixture);
+    sockets_fixture_close(&fixture);
 }
 
 /* Then it may keep them, but nobody counts on it. */
@@ -195,10 +185,9 @@ Test(sockets_handed_on, stores_all_and_hands_on_none_if_systemd_does_not_say)
 
     unsetenv("FDSTORE");
     fake_systemd_open();
-    configure(&fixture, "[Server]\nListenStream=@a\n");
-    cr_assert_eq(sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics), 0);
+    sockets_fixture_open(&fixture, "[Server]\nListenStream=@a\n");
     cr_assert_eq(fixture.sockets.n_not_kept, 0);
     cr_assert(fake_systemd_has_received("FDSTORE=1"));
-    cr_assert_not(listener_at(&fixture, 0)->handed_on);
-    finish(&fixture);
+    cr_assert_not(sockets_fixture_listener(&fixture, 0)->handed_on);
+    sockets_fixture_close(&fixture);
 }

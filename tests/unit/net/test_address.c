@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "greetd/base/cleanup.h"
+#include "support/net.h"
 
 /* Criterion copies a row into the process of its test, and nothing that the row would point to. */
 struct row {
@@ -15,19 +16,10 @@ struct row {
     char expected[160]; /* what address_format() makes of it, or a part of what is wrong with it */
 };
 
-static struct address parse(const char *text)
+/* Returns the address TEXT with the index of its interface. */
+static struct address address_here(const char *text)
 {
-    struct address address = {0};
-    const char *why = "";
-
-    cr_assert_eq(address_parse(&address, text, &why), 0, "%s: %s", text, why);
-    return address;
-}
-
-/* The same, with its interface found. */
-static struct address parse_here(const char *text)
-{
-    struct address address = parse(text);
+    struct address address = net_address(text);
 
     cr_assert_eq(address_find_interface(&address), 0, "%s", text);
     return address;
@@ -62,7 +54,7 @@ ParameterizedTestParameters(address, reads_every_form_of_ListenStream)
 
 ParameterizedTest(struct row *row, address, reads_every_form_of_ListenStream)
 {
-    struct address address = parse_here(row->text);
+    struct address address = address_here(row->text);
     char text[ADDRESS_TEXT_MAX];
 
     cr_expect_str_eq(address_format(&address, text), row->expected);
@@ -140,38 +132,38 @@ ParameterizedTest(struct row *row, address, says_what_is_wrong_with_a_text)
 
 Test(address, is_as_the_kernel_wants_it)
 {
-    struct address in = parse("192.0.2.1:80");
+    struct address in = net_address("192.0.2.1:80");
     cr_expect_eq(in.in.sin_family, AF_INET);
     cr_expect_eq(ntohs(in.in.sin_port), 80);
     cr_expect_eq(ntohl(in.in.sin_addr.s_addr), 0xc0000201);
     cr_expect_eq(in.length, sizeof(struct sockaddr_in));
 
-    struct address in6 = parse("[fe80::1%7]:80");
+    struct address in6 = net_address("[fe80::1%7]:80");
     cr_expect_eq(in6.in6.sin6_family, AF_INET6);
     cr_expect_eq(ntohs(in6.in6.sin6_port), 80);
     cr_expect_eq(in6.in6.sin6_scope_id, 7);
     cr_expect_eq(in6.length, sizeof(struct sockaddr_in6));
 
-    struct address vm = parse("vsock::7");
+    struct address vm = net_address("vsock::7");
     cr_expect_eq(vm.vm.svm_family, AF_VSOCK);
     cr_expect_eq(vm.vm.svm_cid, VMADDR_CID_ANY);
     cr_expect_eq(vm.vm.svm_port, 7);
     cr_expect_eq(vm.length, sizeof(struct sockaddr_vm));
 
-    struct address path = parse("/a");
+    struct address path = net_address("/a");
     cr_expect_eq(path.un.sun_family, AF_UNIX);
     cr_expect_str_eq(path.un.sun_path, "/a");
     cr_expect_eq(path.length, offsetof(struct sockaddr_un, sun_path) + 3);
 
-    struct address abstract = parse("@ab");
+    struct address abstract = net_address("@ab");
     cr_expect_eq(memcmp(abstract.un.sun_path, "\0ab", 3), 0);
     cr_expect_eq(abstract.length, offsetof(struct sockaddr_un, sun_path) + 3);
 }
 
 Test(address, finds_an_interface_that_is_there)
 {
-    struct address named = parse("[fe80::1]:80%lo"), numbered = parse("[fe80::1%1]:80");
-    struct address none = parse("[fe80::1%no-such]:80");
+    struct address named = net_address("[fe80::1]:80%lo"), numbered = net_address("[fe80::1%1]:80");
+    struct address none = net_address("[fe80::1%no-such]:80");
 
     cr_expect_eq(address_find_interface(&named), 0);
     cr_expect(address_equal(&named, &numbered));
@@ -182,9 +174,9 @@ Test(address, finds_an_interface_that_is_there)
 
 Test(address, is_dual_stack_only_as_a_bare_port)
 {
-    cr_expect(parse("80").dual_stack);
-    cr_expect_not(parse("[::]:80").dual_stack);
-    cr_expect_not(parse("0.0.0.0:80").dual_stack);
+    cr_expect(net_address("80").dual_stack);
+    cr_expect_not(net_address("[::]:80").dual_stack);
+    cr_expect_not(net_address("0.0.0.0:80").dual_stack);
 }
 
 ParameterizedTestParameters(address, takes_107_bytes_of_a_unix_name_and_no_more)
@@ -202,7 +194,7 @@ ParameterizedTest(char *first, address, takes_107_bytes_of_a_unix_name_and_no_mo
     const char *why;
 
     memset(text + 1, 'a', longest - 1);
-    address = parse(text);
+    address = net_address(text);
     cr_expect_eq(address.length, sizeof(struct sockaddr_un));
     cr_expect_str_eq(address_format(&address, formatted), text);
 
@@ -251,7 +243,7 @@ ParameterizedTestParameters(address, tells_whether_two_are_the_same_place)
 
 ParameterizedTest(struct pair *pair, address, tells_whether_two_are_the_same_place)
 {
-    struct address a = parse(pair->a), b = parse(pair->b);
+    struct address a = net_address(pair->a), b = net_address(pair->b);
 
     cr_expect_eq(address_equal(&a, &b), pair->equal, "%s %s", pair->a, pair->b);
     cr_expect_eq(address_equal(&b, &a), pair->equal, "%s %s", pair->b, pair->a);
@@ -296,7 +288,7 @@ ParameterizedTestParameters(address, formats_a_peer_with_and_without_its_port)
 
 ParameterizedTest(struct peer_row *row, address, formats_a_peer_with_and_without_its_port)
 {
-    struct address address = parse_here(row->text);
+    struct address address = address_here(row->text);
     struct peer peer = peer_from_sockaddr(&address.sa, address.length);
     char text[ADDRESS_TEXT_MAX];
 
@@ -320,7 +312,7 @@ Test(address, does_not_know_a_peer_whose_address_is_cut_short)
     char text[ADDRESS_TEXT_MAX];
 
     for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
-        struct address address = parse(texts[i]);
+        struct address address = net_address(texts[i]);
         struct peer peer = peer_from_sockaddr(&address.sa, address.length - 1);
         cr_expect_eq(peer.family, AF_UNSPEC, "%s", texts[i]);
         cr_expect_str_eq(peer_format(&peer, text), "unknown");

@@ -39,18 +39,9 @@ static bool serves(const struct listener *listener, const struct address *addres
     return listener_serves(listener, &resolved);
 }
 
-static struct address parse(const char *text)
-{
-    struct address address;
-    const char *why = NULL;
-
-    cr_assert_eq(address_parse(&address, text, &why), 0, "%s: %s", text, why);
-    return address;
-}
-
 static int open_text(struct listener_set *set, const char *text)
 {
-    const struct address address = parse(text);
+    const struct address address = net_address(text);
 
     return open_one(set, &address);
 }
@@ -162,7 +153,7 @@ Test(listener, a_bare_port_takes_clients_of_both_families)
 Test(listener, a_bare_port_without_ipv6_is_that_of_ipv4)
 {
     struct listener_set set = {0};
-    struct address any = parse("0"), other = parse("127.0.0.1:0"), again;
+    struct address any = net_address("0"), other = net_address("127.0.0.1:0"), again;
     char port[sizeof("65535")];
 
     seccomp_deny(SYS_socket, 0, AF_INET6, EAFNOSUPPORT);
@@ -171,7 +162,7 @@ Test(listener, a_bare_port_without_ipv6_is_that_of_ipv4)
     cr_assert_eq(listener->address.sa.sa_family, AF_INET);
     cr_assert(serves(listener, &any), "the kernel chose the port");
     snprintf(port, sizeof(port), "%u", ntohs(listener->address.in.sin_port));
-    again = parse(port);
+    again = net_address(port);
     cr_assert(serves(listener, &again));
     cr_assert_not(serves(listener, &other));
     listener_set_deinit(&set);
@@ -187,7 +178,7 @@ Test(listener, a_bare_port_with_ipv6_is_not_that_of_ipv4)
         cr_skip_test("there is no IPv6 here");
     cr_assert_eq(open_text(&set, "0.0.0.0:0"), 0);
     snprintf(port, sizeof(port), "%u", ntohs(set.at[0]->address.in.sin_port));
-    const struct address bare = parse(port);
+    const struct address bare = net_address(port);
     cr_assert_not(serves(set.at[0], &bare));
     listener_set_deinit(&set);
 }

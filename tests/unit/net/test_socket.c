@@ -69,12 +69,9 @@ ParameterizedTestParameters(socket, knows_a_listening_socket_and_its_type)
 
 ParameterizedTest(int *type, socket, knows_a_listening_socket_and_its_type)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, *type, 0), got = 0;
+    int fd = net_listen_local(*type), got = 0;
     const char *what = NULL;
 
-    cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof(sa_family_t)), 0);
-    cr_assert_eq(listen(fd, 1), 0);
     cr_assert_eq(socket_check_listening(fd, &got, &what), 0);
     cr_assert_eq(got, *type);
     cr_assert_null(what);
@@ -209,7 +206,7 @@ Test(socket, sees_a_hang_up_before_what_is_in_front_of_it_is_read)
     struct net_pair pair = net_tcp_pair();
 
     cr_expect_not(socket_has_hung_up(pair.server));
-    net_chatter(pair.client, 3);
+    net_send_zeroes(pair.client, 3);
     net_wait(pair.server, POLLIN);
     cr_expect_not(socket_has_hung_up(pair.server));
     shutdown(pair.client, SHUT_WR);

@@ -18,7 +18,7 @@ Test(socket_discard, counts_what_was_there)
 
     cr_expect_eq(socket_discard(pair.server, false, LIMIT, &n), SOCKET_DISCARDED_ALL);
     cr_expect_eq(n, 5);
-    net_chatter(pair.client, 100);
+    net_send_zeroes(pair.client, 100);
     net_wait(pair.server, POLLIN);
     cr_expect_eq(socket_discard(pair.server, false, LIMIT, &n), SOCKET_DISCARDED_ALL);
     cr_expect_eq(n, 105);
@@ -29,7 +29,7 @@ Test(socket_discard, leaves_off_at_the_limit)
     struct net_pair pair = net_local_pair(SOCK_STREAM);
     uint32_t n = 0;
 
-    net_chatter(pair.client, 60000);
+    net_send_zeroes(pair.client, 60000);
     cr_expect_eq(socket_discard(pair.server, false, 20000, &n), SOCKET_DISCARDED_SOME);
     cr_expect_geq(n, 20000);
     cr_expect_lt(n, 60000);
@@ -42,7 +42,7 @@ Test(socket_discard, ends_with_the_stream)
     struct net_pair pair = net_tcp_pair();
     uint32_t n = 0;
 
-    net_chatter(pair.client, 7);
+    net_send_zeroes(pair.client, 7);
     shutdown(pair.client, SHUT_WR);
     net_wait(pair.server, POLLRDHUP);
     cr_expect_eq(socket_discard(pair.server, false, LIMIT, &n), SOCKET_DISCARDED_LAST);
@@ -79,7 +79,7 @@ Test(socket_discard, leaves_off_after_many_small_records)
     uint32_t n = 0;
 
     for (int i = 0; i < 100; i++)
-        net_chatter(pair.client, 1);
+        net_send_zeroes(pair.client, 1);
     cr_expect_eq(socket_discard(pair.server, true, LIMIT, &n), SOCKET_DISCARDED_SOME);
     cr_expect_eq(n, 64);
     cr_expect_eq(socket_discard(pair.server, true, LIMIT, &n), SOCKET_DISCARDED_ALL);

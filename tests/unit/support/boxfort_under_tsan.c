@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 
-/* For builds with ThreadSanitizer only. BoxFort, which runs each Criterion test in a process of its
- * own, maps what it shares with them at an address that it draws with rand_r(3), nearly always one
- * that ThreadSanitizer keeps for itself and refuses. This rand_r() draws from what both accept: on
- * x86-64 the 64 GB below 0x568000000000, which is beyond where position-independent programs are
- * loaded. */
+/* A rand_r(3) for builds with ThreadSanitizer. BoxFort runs each Criterion test in its own process
+ * and draws the address of their shared memory with rand_r(3). ThreadSanitizer reserves nearly all
+ * of these addresses. This rand_r() draws only addresses that both accept: on x86-64 the 64 GB
+ * below 0x568000000000, where no position-independent program is loaded. */
 
 #include <stdlib.h>
 
-/* BoxFort's address is this, and 16 MB for each step. */
+/* The address that BoxFort uses is BASE and 16 MB for each step. */
 #define BASE ((unsigned long long)0x200000000000)
 #define STEP ((unsigned long long)0x1000000)
 

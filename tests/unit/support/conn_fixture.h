@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* One client of conn with everything it needs. */
+/* One client of the module conn, and everything that it needs. */
 
 #include <criterion/criterion.h>
+#include <criterion/parameterized.h>
 #include <string.h>
 
 #include "greetd/journal/record.h"
@@ -29,8 +30,8 @@ struct conn_fixture {
     struct conn conn;
 };
 
-/* Sets up a client that is greeted with GREETING, with LingerSec=2 and WriteTimeoutSec=30. The
- * members point to each other. */
+/* Prepares PAIR for GREETING, with LingerSec=2 and WriteTimeoutSec=30. The members of *FIXTURE
+ * point to each other. */
 static inline void conn_fixture_set(struct conn_fixture *fixture, struct net_pair pair,
                                     struct greeting greeting)
 {
@@ -53,6 +54,14 @@ static inline struct greeting conn_fixture_hello(void)
                              .size = strlen(CONN_FIXTURE_HELLO)};
 }
 
+/* Parameters for net_pair_of(): one of each kind of socket. */
+static inline struct criterion_test_params conn_fixture_kinds(void)
+{
+    static int kinds[] = {0, SOCK_STREAM, SOCK_SEQPACKET};
+
+    return cr_make_param_array(int, kinds, sizeof(kinds) / sizeof(kinds[0]));
+}
+
 static inline enum conn_next conn_fixture_begin(struct conn_fixture *fixture)
 {
     return conn_begin(&fixture->conn, fixture->pair.server, fixture->pair.peer, &fixture->listener,
@@ -73,8 +82,8 @@ static inline enum conn_next conn_fixture_poll(struct conn_fixture *fixture)
     return conn_poll(&fixture->conn, pollfd.revents, CONN_FIXTURE_START, &fixture->context);
 }
 
-/* Steps as the socket's events ask for it until the step returns something else than WAIT, or,
- * while waiting for the close, than to wait for the acknowledgement. */
+/* Steps at each event of the socket until a step returns something other than WAIT. While WAIT is
+ * CONN_WAIT_CLOSE, CONN_WAIT_ACKNOWLEDGEMENT may precede it. */
 static inline enum conn_next conn_fixture_step_while(struct conn_fixture *fixture,
                                                      enum conn_next wait)
 {
@@ -87,6 +96,25 @@ static inline enum conn_next conn_fixture_step_while(struct conn_fixture *fixtur
     return next;
 }
 
+/* Reads SIZE bytes, at most PIECE at a time, and steps after each piece as long as a step returns
+ * CONN_WAIT_WRITE. NEXT is what the last step returned. Returns what the last one here returns. */
+static inline enum conn_next conn_fixture_read(struct conn_fixture *fixture, enum conn_next next,
+                                               char *bytes, size_t size, size_t piece)
+{
+    for (size_t n = 0; n < size;) {
+        size_t left = size - n;
+
+        net_wait(fixture->pair.client, POLLIN);
+        ssize_t r = recv(fixture->pair.client, bytes + n, left < piece ? left : piece, 0);
+        cr_assert_gt(r, 0);
+        n += (size_t)r;
+        if (next == CONN_WAIT_WRITE)
+            next = conn_fixture_step(fixture);
+    }
+    return next;
+}
+
+/* Ends the client and returns its record. */
 static inline struct connection_record conn_fixture_finish(struct conn_fixture *fixture)
 {
     struct connection_record record;
@@ -97,8 +125,8 @@ static inline struct connection_record conn_fixture_finish(struct conn_fixture *
     return record;
 }
 
-/* A greeting that the kernel takes whole, for a client that acknowledges only a part of it. */
-static inline void conn_fixture_greet_reluctant(struct conn_fixture *fixture)
+/* Greets a client that acknowledges only a part of the greeting; the kernel takes all of it. */
+static inline void conn_fixture_begin_unacknowledged(struct conn_fixture *fixture)
 {
     conn_fixture_set(fixture, net_tcp_pair_with(4096), net_long_greeting(150 * 1000));
     setsockopt(fixture->pair.server, SOL_SOCKET, SO_SNDBUF, &(int){400 * 1000}, sizeof(int));

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* For tests that must leave no descriptor behind. */
+/* The number of open descriptors, for tests that must leave none behind. */
 
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <stddef.h>
 
-/* How many this process has open: the same number again means that none was leaked. */
+/* Returns how many descriptors this process has open. */
 static inline size_t descriptors_count(void)
 {
     DIR *directory = opendir("/proc/self/fd");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Workers that hang: in a definition of epoll_wait(2) that takes the place of the C library's. For
- * one source of a program. */
+/* An epoll_wait(2) that can hang, in place of that of the C library. Include it in one source of a
+ * program only. */
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -11,15 +11,19 @@
 #include <time.h>
 #include <unistd.h>
 
-static atomic_bool fake_epoll_wait_hangs; /* workers that come to wait stay there */
-static atomic_uint n_hanging;             /* how many have come so far */
-static _Thread_local bool is_main_thread; /* which never hangs */
+static struct {
+    atomic_bool hangs;     /* calls do not return */
+    atomic_uint n_hanging; /* calls that hang, or have hung */
+} fake_epoll_wait;
+
+/* Set by the test in its own thread, where calls never hang. */
+static _Thread_local bool is_main_thread;
 
 int epoll_wait(int fd, struct epoll_event *events, int n, int timeout_msec)
 {
-    if (!is_main_thread && atomic_load(&fake_epoll_wait_hangs)) {
-        atomic_fetch_add(&n_hanging, 1);
-        while (atomic_load(&fake_epoll_wait_hangs))
+    if (!is_main_thread && atomic_load(&fake_epoll_wait.hangs)) {
+        atomic_fetch_add(&fake_epoll_wait.n_hanging, 1);
+        while (atomic_load(&fake_epoll_wait.hangs))
             nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
     return (int)syscall(SYS_epoll_pwait, fd, events, n, timeout_msec, NULL, 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Stands in for the journal: keeps what would be sent to it. This definition wins over that of
- * libsystemd. For one source of a program. */
+/* An sd_journal_sendv(3) that keeps the entries, in place of that of libsystemd. Include it in one
+ * source of a program only. */
 
 #include <criterion/criterion.h>
 #include <stdatomic.h>
@@ -18,7 +18,7 @@ static struct {
     char last[4096]; /* the last entry: its fields, each with a newline before and after it */
     size_t n;
     void (*hook)(void); /* called with each entry; NULL for none */
-    atomic_int error;   /* what it refuses each entry with (negative errno); 0 if it takes them */
+    atomic_int error;   /* the negative errno that it returns; 0: it takes the entries */
 } fake_journal;
 
 int sd_journal_sendv(const struct iovec *fields, int n)
@@ -47,7 +47,16 @@ static inline bool fake_journal_has(const char *field)
     return strstr(fake_journal.last, line);
 }
 
-/* Says in the environment that the journal is at FD, but for an inode that is OFF by so much. */
+/* Whether the last entry has a field named NAME. */
+static inline bool fake_journal_has_any(const char *name)
+{
+    char begin[256];
+
+    snprintf(begin, sizeof(begin), "\n%s=", name);
+    return strstr(fake_journal.last, begin);
+}
+
+/* Sets $JOURNAL_STREAM to FD, with OFF added to the inode. */
 static inline void fake_journal_announce(int fd, uintmax_t off)
 {
     char stream[64];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Stands in for connlog where a test wants to see what would be logged: these definitions win over
- * those of the library. For one source of a program, and one thread. */
+/* A logger that keeps the records, in place of that of the library. Include it in one source of a
+ * program only; only one thread may log. */
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 static struct {
     struct connection_record records[1024];
     size_t n;
-    unsigned workers[1024]; /* whose story it is */
+    unsigned workers[1024]; /* the worker of each record */
     int errors[64];
     size_t n_errors;
 } fake_logger;

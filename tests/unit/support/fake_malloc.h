@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Takes the place of malloc(3) and its like, to count the calls and to refuse one of them. For one
- * source of a program that is not built with a sanitizer, which does the same. */
+/* A malloc(3) and its like that count the calls and can fail one of them, in place of those of the
+ * C library. Include it in one source of a program only. A sanitizer has an allocator of its own;
+ * then nothing is counted. */
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -21,24 +22,25 @@
 
 static struct {
     atomic_bool on;       /* calls are counted */
-    atomic_uint fail_nth; /* this one is refused, from 1; 0 for none */
+    atomic_uint fail_nth; /* the call that fails, from 1; 0 for none */
     atomic_uint n;        /* calls for memory */
-    atomic_uint n_others; /* those of other threads than the test's */
-    atomic_int balance;   /* pieces of memory got and not given back */
+    atomic_uint n_others; /* calls from threads other than that of the test */
+    atomic_int balance;   /* allocations less frees */
 } counted;
 
 static _Thread_local bool is_test_thread;
 
 #if CAN_INTERPOSE
 
-/* The allocator behind the names that are defined here (glibc). */
+/* The allocator of glibc, behind the names that are defined here. */
 extern void *__libc_malloc(size_t size);
 extern void *__libc_calloc(size_t n, size_t size);
 extern void *__libc_realloc(void *old, size_t size);
 extern void *__libc_memalign(size_t alignment, size_t size);
 extern void __libc_free(void *p);
 
-static bool refused(void)
+/* Counts a call. Returns whether it is the one that must fail. */
+static bool must_fail(void)
 {
     if (!atomic_load(&counted.on))
         return false;
@@ -50,7 +52,7 @@ static bool refused(void)
     return true;
 }
 
-static void *got(void *p)
+static void *count_allocation(void *p)
 {
     if (p && atomic_load(&counted.on))
         atomic_fetch_add(&counted.balance, 1);
@@ -59,30 +61,30 @@ static void *got(void *p)
 
 void *malloc(size_t size)
 {
-    return refused() ? NULL : got(__libc_malloc(size));
+    return must_fail() ? NULL : count_allocation(__libc_malloc(size));
 }
 
 void *calloc(size_t n, size_t size)
 {
-    return refused() ? NULL : got(__libc_calloc(n, size));
+    return must_fail() ? NULL : count_allocation(__libc_calloc(n, size));
 }
 
-/* Also behind reallocarray(3) and getline(3); malloc() is behind strdup(3) and the like. */
+/* reallocarray(3) and getline(3) call it; strdup(3) and its like call malloc(). */
 void *realloc(void *old, size_t size)
 {
-    if (refused())
+    if (must_fail())
         return NULL;
-    return old ? __libc_realloc(old, size) : got(__libc_malloc(size));
+    return old ? __libc_realloc(old, size) : count_allocation(__libc_malloc(size));
 }
 
 void *aligned_alloc(size_t alignment, size_t size)
 {
-    return refused() ? NULL : got(__libc_memalign(alignment, size));
+    return must_fail() ? NULL : count_allocation(__libc_memalign(alignment, size));
 }
 
 int posix_memalign(void **ret, size_t alignment, size_t size)
 {
-    *ret = refused() ? NULL : got(__libc_memalign(alignment, size));
+    *ret = must_fail() ? NULL : count_allocation(__libc_memalign(alignment, size));
     return *ret ? 0 : ENOMEM;
 }
 
@@ -95,6 +97,7 @@ void free(void *p)
 
 #endif
 
+/* Counts from now on, and has the call FAIL_NTH fail; 0 for none. */
 static void count_from_here(unsigned fail_nth)
 {
     is_test_thread = true;

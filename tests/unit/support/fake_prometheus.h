@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* A definition of prometheus_format() that takes the place of the library's, so that a test decides
- * the value of $metrics. For one source of a program. */
+/* A prometheus_format() that a test chooses, in place of that of the library: the value of
+ * $metrics. Include it in one source of a program only. */
 
 #include <stdlib.h>
 
@@ -23,7 +23,7 @@ size_t prometheus_format(char *buffer, size_t size, const struct metrics *metric
     return fake_prometheus(buffer, size);
 }
 
-/* A text that no memory has room for. */
+/* Returns a size that no rendered greeting may have. */
 static inline size_t fake_prometheus_endless(char *buffer, size_t size)
 {
     (void)buffer;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Stands in for systemd: hears what is told with sd_notify(3), and runs the event loop of whoever
- * tells it. */
+/* A notify socket in place of that of systemd: it receives the messages of sd_notify(3). */
 
 #include <criterion/criterion.h>
 #include <stdbool.h>
@@ -18,10 +17,11 @@
 
 static struct {
     int fd;
-    int passed_fd; /* that came with the last message, or -1 */
+    int passed_fd; /* passed with the last message, or -1 */
     char last[4096];
 } fake_systemd = {.fd = -1, .passed_fd = -1};
 
+/* Binds the socket and sets $NOTIFY_SOCKET. */
 static inline void fake_systemd_open(void)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -36,7 +36,7 @@ static inline void fake_systemd_open(void)
     setenv("NOTIFY_SOCKET", text, 1);
 }
 
-/* Takes the next message into manager.last. Returns false if there is none. */
+/* Reads the next message into fake_systemd.last. Returns false if there is none. */
 static inline bool fake_systemd_receive(void)
 {
     union {
@@ -61,7 +61,7 @@ static inline bool fake_systemd_receive(void)
     return true;
 }
 
-/* Whether a message with TEXT in it has come by now, or the very last one has it. */
+/* Reads messages until one contains TEXT. Returns false if none does. */
 static inline bool fake_systemd_has_received(const char *text)
 {
     while (fake_systemd_receive())
@@ -70,7 +70,7 @@ static inline bool fake_systemd_has_received(const char *text)
     return false;
 }
 
-/* Runs the loop until a message has TEXT in it. */
+/* Runs the event loop until a message contains TEXT. */
 static inline void fake_systemd_await(sd_event *event, const char *text)
 {
     while (!fake_systemd_has_received(text))

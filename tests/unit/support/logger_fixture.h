@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* The log thread and a journal that can block. For one source of a program. */
+/* A logger and a journal that can block. Include it in one source of a program only. */
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
@@ -27,7 +27,9 @@ struct logger_fixture {
     int pipe[2];
 };
 
-static inline void log_connection(struct logger_fixture *fixture, unsigned worker, uint16_t port)
+/* Logs a connection from PORT of 127.0.0.1. */
+static inline void logger_fixture_log(struct logger_fixture *fixture, unsigned worker,
+                                      uint16_t port)
 {
     logger_log_connection(
         fixture->logger, worker,
@@ -42,72 +44,81 @@ static inline void log_connection(struct logger_fixture *fixture, unsigned worke
         });
 }
 
-/* A journal that blocks from its first entry until it is unblocked, and the messages it got. */
+/* A journal that blocks from its first entry until UNBLOCKED is posted, and its messages. */
 static struct {
     sem_t blocked, unblocked;
     char messages[16 * 1024][128];
     size_t n;
-    atomic_int n_dropped;     /* announcements of dropped ones */
+    atomic_int n_dropped;     /* announcements of dropped entries */
     atomic_int n_connections; /* entries of connections */
-} blocking;
+} blocking_journal;
 
-static inline void block(void)
+static inline void blocking_journal_take(void)
 {
     const char *message = strstr(fake_journal.last, "\nMESSAGE=") + strlen("\nMESSAGE=");
 
-    cr_assert_lt(blocking.n, sizeof(blocking.messages) / sizeof(blocking.messages[0]));
-    snprintf(blocking.messages[blocking.n++], sizeof(blocking.messages[0]), "%.*s",
-             (int)strcspn(message, "\n"), message);
-    atomic_fetch_add(&blocking.n_dropped, strstr(message, "left out") != NULL);
-    atomic_fetch_add(&blocking.n_connections, strncmp(message, "Connection", 10) == 0);
-    if (blocking.n == 1) {
-        sem_post(&blocking.blocked);
-        sem_wait(&blocking.unblocked);
+    cr_assert_lt(blocking_journal.n,
+                 sizeof(blocking_journal.messages) / sizeof(blocking_journal.messages[0]));
+    snprintf(blocking_journal.messages[blocking_journal.n++], sizeof(blocking_journal.messages[0]),
+             "%.*s", (int)strcspn(message, "\n"), message);
+    atomic_fetch_add(&blocking_journal.n_dropped, strstr(message, "left out") != NULL);
+    atomic_fetch_add(&blocking_journal.n_connections, strncmp(message, "Connection", 10) == 0);
+    if (blocking_journal.n == 1) {
+        sem_post(&blocking_journal.blocked);
+        sem_wait(&blocking_journal.unblocked);
     }
 }
 
-static inline void start_blocked_with(struct logger_fixture *fixture, unsigned n_workers,
-                                      const struct logger_options *options)
+static inline void blocking_journal_unblock(void)
 {
-    sem_init(&blocking.blocked, 0, 0);
-    sem_init(&blocking.unblocked, 0, 0);
-    fake_journal.hook = block;
+    sem_post(&blocking_journal.unblocked);
+}
+
+/* Returns how many messages begin with BEGIN. */
+static inline size_t blocking_journal_count(const char *begin)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < blocking_journal.n; i++)
+        n += strncmp(blocking_journal.messages[i], begin, strlen(begin)) == 0;
+    return n;
+}
+
+/* Returns the sum of the numbers at the beginning of the messages that contain TEXT. */
+static inline size_t blocking_journal_sum(const char *text)
+{
+    size_t sum = 0;
+
+    for (size_t i = 0; i < blocking_journal.n; i++)
+        if (strstr(blocking_journal.messages[i], text))
+            sum += strtoul(blocking_journal.messages[i], NULL, 10);
+    return sum;
+}
+
+/* Starts a logger with OPTIONS and blocks its thread in the journal. */
+static inline void logger_fixture_open_blocked_with(struct logger_fixture *fixture,
+                                                    unsigned n_workers,
+                                                    const struct logger_options *options)
+{
+    sem_init(&blocking_journal.blocked, 0, 0);
+    sem_init(&blocking_journal.unblocked, 0, 0);
+    fake_journal.hook = blocking_journal_take;
     cr_assert_eq(pipe(fixture->pipe), 0);
     fake_journal_announce(fixture->pipe[1], 0);
     sink_init(&fixture->sink, fixture->pipe[1]);
     cr_assert_eq(metrics_new(&fixture->metrics, n_workers), 0);
     cr_assert_eq(logger_start(&fixture->logger, &fixture->sink, fixture->metrics, options), 0);
     logger_log(fixture->logger, LOG_CRIT, MESSAGE_ID_FAILED, "The journal blocks");
-    sem_wait(&blocking.blocked);
+    sem_wait(&blocking_journal.blocked);
 }
 
-static inline void start_blocked(struct logger_fixture *fixture, unsigned n_workers)
+static inline void logger_fixture_open_blocked(struct logger_fixture *fixture, unsigned n_workers)
 {
-    start_blocked_with(fixture, n_workers, &LOGGER_EVERYTHING);
+    logger_fixture_open_blocked_with(fixture, n_workers, &LOGGER_EVERYTHING);
 }
 
-static inline void unblock_and_stop(struct logger_fixture *fixture)
+static inline void logger_fixture_unblock_and_stop(struct logger_fixture *fixture)
 {
-    sem_post(&blocking.unblocked);
+    blocking_journal_unblock();
     cr_assert_eq(logger_stop(fixture->logger, USEC_INFINITY), 0);
-}
-
-/* The sum of the numbers that the messages ending with END begin with. */
-static inline size_t sum_of(const char *end)
-{
-    size_t sum = 0;
-
-    for (size_t i = 0; i < blocking.n; i++)
-        if (strstr(blocking.messages[i], end))
-            sum += strtoul(blocking.messages[i], NULL, 10);
-    return sum;
-}
-
-static inline size_t n_with(const char *begin)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < blocking.n; i++)
-        n += strncmp(blocking.messages[i], begin, strlen(begin)) == 0;
-    return n;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* What tests want in the log. */
+/* Options of a logger without a rate limit. */
 
 #include "greetd/journal/logger.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Real sockets for the tests: connected pairs, listening sockets on a free port of the loopback
- * interface, and waits that end when what is waited for has happened, or fail after a bound. */
+/* Real sockets for tests: connected pairs, listening sockets on a free port of the loopback
+ * interface, and waits that fail after a bound. */
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
@@ -14,41 +14,52 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "greetd/greeting/greeting.h"
 #include "greetd/net/address.h"
 
-/* Nothing waited for takes longer unless it never happens. */
+/* The bound of every wait: far longer than any event takes. */
 #define NET_BOUND_MSEC 20000
 
 struct net_pair {
-    int server; /* non-blocking, as accept4(2) gives it to us */
+    int server; /* non-blocking, as greetd accepts it */
     int client; /* blocking */
     struct peer peer;
 };
 
-/* Waits for one of EVENTS, or an error or hang-up, of FD. */
+/* Waits for one of EVENTS of FD, or for an error or a hang-up. */
 static inline void net_wait(int fd, short events)
 {
     struct pollfd pollfd = {.fd = fd, .events = events};
 
-    cr_assert_eq(poll(&pollfd, 1, NET_BOUND_MSEC), 1, "nothing happened to the socket");
+    cr_assert_eq(poll(&pollfd, 1, NET_BOUND_MSEC), 1, "no event on the socket");
 }
 
-/* Waits until CONDITION holds, which another thread or the kernel brings about and which can't be
- * polled for. */
+/* Waits until CONDITION holds. For what another thread or the kernel changes without an event. */
 #define NET_WAIT_UNTIL(condition)                                                                  \
     do {                                                                                           \
         int _left = NET_BOUND_MSEC;                                                                \
         while (!(condition) && _left-- > 0)                                                        \
             poll(NULL, 0, 1);                                                                      \
-        cr_assert(_left >= 0, "never came true: %s", #condition);                                  \
+        cr_assert(_left >= 0, "never true: %s", #condition);                                       \
     } while (0)
 
-/* A listening socket, non-blocking, and where it listens. */
+/* Returns the address TEXT, in the syntax of ListenStream=. */
+static inline struct address net_address(const char *text)
+{
+    struct address address = {0};
+    const char *why = "";
+
+    cr_assert_eq(address_parse(&address, text, &why), 0, "%s: %s", text, why);
+    return address;
+}
+
+/* Returns a non-blocking listening socket, and its address in *RET_ADDRESS. */
 static inline int net_listen(struct sockaddr_in *ret_address)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -63,7 +74,19 @@ static inline int net_listen(struct sockaddr_in *ret_address)
     return fd;
 }
 
-/* A client that can receive little at a time if RECEIVE_BUFFER is not 0. */
+/* Returns a listening Unix socket of TYPE (which may include SOCK_NONBLOCK) at an address that the
+ * kernel chooses. */
+static inline int net_listen_local(int type)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, type, 0);
+
+    cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof(sa_family_t)), 0);
+    cr_assert_eq(listen(fd, 1), 0);
+    return fd;
+}
+
+/* Connects a client. If RECEIVE_BUFFER is not 0, it can receive only so many bytes at a time. */
 static inline int net_connect_with(const struct sockaddr_in *address, int receive_buffer)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -102,7 +125,7 @@ static inline struct net_pair net_tcp_pair(void)
     return net_tcp_pair_with(0);
 }
 
-/* A pair of Unix sockets of TYPE. */
+/* Returns a pair of Unix sockets of TYPE. */
 static inline struct net_pair net_local_pair(int type)
 {
     int fds[2];
@@ -112,7 +135,13 @@ static inline struct net_pair net_local_pair(int type)
     return (struct net_pair){.server = fds[0], .client = fds[1], .peer = {.family = AF_UNIX}};
 }
 
-/* Closes the client's end so that the kernel sends a reset. */
+/* Returns a pair of Unix sockets of the type KIND, or of TCP sockets if KIND is 0. */
+static inline struct net_pair net_pair_of(int kind)
+{
+    return kind == 0 ? net_tcp_pair() : net_local_pair(kind);
+}
+
+/* Closes the client so that the kernel sends a reset. */
 static inline void net_reset(int client)
 {
     struct linger linger = {.l_onoff = 1, .l_linger = 0};
@@ -121,7 +150,7 @@ static inline void net_reset(int client)
     close(client);
 }
 
-/* How many bytes the other end of a TCP socket has not acknowledged, with the end of stream. */
+/* How many bytes the peer of FD has not acknowledged, including the end of stream. */
 static inline int net_outstanding(int fd)
 {
     int outstanding = -1;
@@ -130,7 +159,7 @@ static inline int net_outstanding(int fd)
     return outstanding;
 }
 
-/* Waits until the other end, which does not read, acknowledges no more. */
+/* Waits until the peer of FD, which does not read, acknowledges no more. */
 static inline void net_await_full(int fd)
 {
     int outstanding;
@@ -141,7 +170,7 @@ static inline void net_await_full(int fd)
     } while (net_outstanding(fd) != outstanding);
 }
 
-/* How many bytes can be read at once. */
+/* How many bytes of FD are unread. */
 static inline int net_unread(int fd)
 {
     int unread = -1;
@@ -156,13 +185,13 @@ static inline void net_read(int fd, char *buffer, size_t size)
     for (size_t n = 0; n < size;) {
         net_wait(fd, POLLIN);
         ssize_t r = recv(fd, buffer + n, size - n, 0);
-        cr_assert_gt(r, 0, "%zu bytes were missing", size - n);
+        cr_assert_gt(r, 0, "%zu bytes are missing", size - n);
         n += (size_t)r;
     }
 }
 
-/* Reads until a clean end of stream. Returns how many bytes came before it, or a negative errno if
- * the stream broke, -EFBIG if more than SIZE came. */
+/* Reads until a clean end of stream. Returns the number of bytes before it, -EFBIG if there are
+ * more than SIZE, or the negative errno of recv(2). */
 static inline ssize_t net_read_to_end(int fd, char *buffer, size_t size)
 {
     size_t n = 0;
@@ -181,8 +210,18 @@ static inline ssize_t net_read_to_end(int fd, char *buffer, size_t size)
     }
 }
 
-/* Sends SIZE bytes of nothing in particular, all of which the kernel must take at once. */
-static inline void net_chatter(int fd, size_t size)
+/* Reads to a clean end of stream, before which there must be exactly TEXT. */
+static inline void net_expect_text(int fd, const char *text)
+{
+    char bytes[256];
+    const ssize_t size = (ssize_t)strlen(text);
+
+    cr_assert_eq(net_read_to_end(fd, bytes, sizeof(bytes)), size);
+    cr_assert_eq(memcmp(bytes, text, (size_t)size), 0, "%.*s", (int)size, bytes);
+}
+
+/* Sends SIZE zeroes, which the kernel must take at once. */
+static inline void net_send_zeroes(int fd, size_t size)
 {
     char *bytes = calloc(1, size);
 
@@ -191,7 +230,7 @@ static inline void net_chatter(int fd, size_t size)
     free(bytes);
 }
 
-/* A greeting of SIZE bytes in which no two stretches are the same; its bytes are the caller's. */
+/* Returns a greeting of SIZE bytes that never repeat; the caller frees the bytes. */
 static inline struct greeting net_long_greeting(size_t size)
 {
     struct greeting greeting = {.bytes = malloc(size), .size = size};

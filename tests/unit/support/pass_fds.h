@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Passes descriptors as systemd does: from number 3 on, announced in the environment. Criterion has
- * descriptors there too, so they are put aside meanwhile, and nothing may be asserted between
+/* Descriptors passed as systemd passes them: from number 3 on, with $LISTEN_FDS set. Criterion has
+ * descriptors there too. They are moved aside meanwhile, so a test must not assert anything between
  * pass_fds_begin() and pass_fds_end(). */
 
 #include <fcntl.h>
@@ -20,8 +20,8 @@ static struct {
     int n;
 } passed;
 
-/* Passes the N descriptors FDS, which stay the caller's, under NAMES ("a:b"). One that is -1 is
- * announced but not there. */
+/* Passes duplicates of the N descriptors FDS under NAMES ("a:b"). The number of a descriptor that
+ * is -1 is passed, but closed. */
 static inline void pass_fds_begin(const int *fds, int n, const char *names)
 {
     char text[16];
@@ -43,7 +43,7 @@ static inline void pass_fds_begin(const int *fds, int n, const char *names)
     setenv("LISTEN_PID", text, 1);
 }
 
-/* Puts everything back. The sockets in SET get other numbers. */
+/* Restores the descriptors of Criterion. The sockets in SET get other numbers. */
 static inline void pass_fds_end(struct listener_set *set)
 {
     for (size_t i = 0; i < set->n; i++)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Has the kernel refuse a system call for the rest of a test, whose process is its own, in the way
- * in which RestrictAddressFamilies= of systemd.exec(5) does it. */
+/* A system call that the kernel denies for the rest of a test, as RestrictAddressFamilies= of
+ * systemd.exec(5) does it. Criterion runs each test in its own process. */
 
 #include <criterion/criterion.h>
 #include <linux/filter.h>
@@ -12,17 +12,16 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-/* Calls of number CALL (SYS_*) whose argument ARGUMENT (the first is 0) is VALUE fail with ERROR.
- */
+/* Makes the system call CALL (SYS_*) fail with ERROR if its argument number ARGUMENT, from 0, is
+ * VALUE. */
 static inline void seccomp_deny(uint32_t call, unsigned argument, uint32_t value, uint32_t error)
 {
     uint32_t low = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 0 : sizeof(uint32_t);
-    uint32_t snapshot_fixture =
-        (uint32_t)(offsetof(struct seccomp_data, args) + argument * sizeof(uint64_t));
+    uint32_t offset = (uint32_t)(offsetof(struct seccomp_data, args) + argument * sizeof(uint64_t));
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 3),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, snapshot_fixture + low),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offset + low),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),

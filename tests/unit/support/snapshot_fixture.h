@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Endpoints on the loopback interface, with a greeting for each, for the tests of those floors that
- * accept clients. */
+/* A snapshot of listeners on the loopback interface, each with its own greeting, for the tests of
+ * the modules that accept clients. */
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -18,96 +18,90 @@
 
 #define SNAPSHOT_FIXTURE_SECOND ((uint64_t)1000000)
 
-#define SNAPSHOT_FIXTURE_ENDPOINTS_MAX 3
+#define SNAPSHOT_FIXTURE_BINDINGS_MAX 3
 
 struct snapshot_fixture {
     struct snapshot *snapshot;
-    struct listener listeners[SNAPSHOT_FIXTURE_ENDPOINTS_MAX];
-    struct config_listener configs[SNAPSHOT_FIXTURE_ENDPOINTS_MAX];
-    struct greeting greetings[SNAPSHOT_FIXTURE_ENDPOINTS_MAX];
-    struct sockaddr_in addresses[SNAPSHOT_FIXTURE_ENDPOINTS_MAX];
+    struct listener listeners[SNAPSHOT_FIXTURE_BINDINGS_MAX];
+    struct config_listener configs[SNAPSHOT_FIXTURE_BINDINGS_MAX];
+    struct greeting greetings[SNAPSHOT_FIXTURE_BINDINGS_MAX];
+    struct sockaddr_in addresses[SNAPSHOT_FIXTURE_BINDINGS_MAX];
 };
 
-/* Opens N endpoints that say hello, with LingerSec=2 and WriteTimeoutSec=30. */
-static inline void snapshot_fixture_open(struct snapshot_fixture *snapshot_fixture, size_t n)
+/* Opens N listeners with the greeting SNAPSHOT_FIXTURE_HELLO, LingerSec=2 and WriteTimeoutSec=30.
+ */
+static inline void snapshot_fixture_open(struct snapshot_fixture *fixture, size_t n)
 {
-    *snapshot_fixture = (struct snapshot_fixture){.snapshot = NULL};
-    cr_assert_eq(snapshot_new(&snapshot_fixture->snapshot, NULL, n), 0);
+    *fixture = (struct snapshot_fixture){.snapshot = NULL};
+    cr_assert_eq(snapshot_new(&fixture->snapshot, NULL, n), 0);
     for (size_t i = 0; i < n; i++) {
-        snapshot_fixture->greetings[i] = (struct greeting){.bytes = (char *)SNAPSHOT_FIXTURE_HELLO,
-                                                           .size = strlen(SNAPSHOT_FIXTURE_HELLO)};
-        snapshot_fixture->configs[i] = (struct config_listener){
+        fixture->greetings[i] = (struct greeting){.bytes = (char *)SNAPSHOT_FIXTURE_HELLO,
+                                                  .size = strlen(SNAPSHOT_FIXTURE_HELLO)};
+        fixture->configs[i] = (struct config_listener){
             .name = "server",
             .settings = {.linger_usec = 2 * SNAPSHOT_FIXTURE_SECOND,
                          .write_timeout_usec = 30 * SNAPSHOT_FIXTURE_SECOND},
-            .greeting = &snapshot_fixture->greetings[i],
+            .greeting = &fixture->greetings[i],
         };
-        snapshot_fixture->listeners[i] = (struct listener){
+        fixture->listeners[i] = (struct listener){
             .references = {1},
-            .fd = net_listen(&snapshot_fixture->addresses[i]),
+            .fd = net_listen(&fixture->addresses[i]),
             .type = SOCK_STREAM,
         };
-        snapshot_add(snapshot_fixture->snapshot, &snapshot_fixture->listeners[i],
-                     &snapshot_fixture->configs[i]);
+        snapshot_add(fixture->snapshot, &fixture->listeners[i], &fixture->configs[i]);
     }
 }
 
-/* As though the next process had the sockets too. */
-static inline void snapshot_fixture_hand_on(struct snapshot_fixture *snapshot_fixture)
+/* Marks the sockets as handed on to the next process. */
+static inline void snapshot_fixture_hand_on(struct snapshot_fixture *fixture)
 {
-    for (size_t i = 0; i < snapshot_fixture->snapshot->n; i++)
-        snapshot_fixture->listeners[i].handed_on = true;
+    for (size_t i = 0; i < fixture->snapshot->n; i++)
+        fixture->listeners[i].handed_on = true;
 }
 
-/* What the only worker serves; the caller's. */
-static inline struct generation *
-snapshot_fixture_generation(const struct snapshot_fixture *snapshot_fixture,
-                            struct metrics *metrics)
+/* Returns a generation of the snapshot for the only worker; the caller owns it. */
+static inline struct generation *snapshot_fixture_generation(const struct snapshot_fixture *fixture,
+                                                             struct metrics *metrics)
 {
     struct generation *generation;
 
-    cr_assert_eq(generation_new(&generation, snapshot_fixture->snapshot, metrics, 0), 0);
-    for (size_t i = 0; i < snapshot_fixture->snapshot->n; i++)
-        listener_use(snapshot_fixture->snapshot->bindings[i].listener, 1);
+    cr_assert_eq(generation_new(&generation, fixture->snapshot, metrics, 0), 0);
+    for (size_t i = 0; i < fixture->snapshot->n; i++)
+        listener_use(fixture->snapshot->bindings[i].listener, 1);
     return generation;
 }
 
-/* Lets endpoint I say more than anyone takes at once. */
-static inline void snapshot_fixture_make_huge(struct snapshot_fixture *snapshot_fixture, size_t i)
+/* Gives listener I a greeting that the kernel does not take at once. */
+static inline void snapshot_fixture_make_huge(struct snapshot_fixture *fixture, size_t i)
 {
-    snapshot_fixture->greetings[i] =
+    fixture->greetings[i] =
         (struct greeting){.bytes = calloc(1, SNAPSHOT_FIXTURE_HUGE), .size = SNAPSHOT_FIXTURE_HUGE};
-    cr_assert(snapshot_fixture->greetings[i].bytes);
+    cr_assert(fixture->greetings[i].bytes);
 }
 
-static inline void snapshot_fixture_close(struct snapshot_fixture *snapshot_fixture)
+static inline void snapshot_fixture_close(struct snapshot_fixture *fixture)
 {
-    for (size_t i = 0; i < snapshot_fixture->snapshot->n; i++) {
-        if (snapshot_fixture->greetings[i].size == SNAPSHOT_FIXTURE_HUGE)
-            free(snapshot_fixture->greetings[i].bytes);
-        if (snapshot_fixture->listeners[i].fd >= 0)
-            close(snapshot_fixture->listeners[i].fd);
+    for (size_t i = 0; i < fixture->snapshot->n; i++) {
+        if (fixture->greetings[i].size == SNAPSHOT_FIXTURE_HUGE)
+            free(fixture->greetings[i].bytes);
+        if (fixture->listeners[i].fd >= 0)
+            close(fixture->listeners[i].fd);
     }
-    snapshot_unref(snapshot_fixture->snapshot);
+    snapshot_unref(fixture->snapshot);
 }
 
-/* Connects to endpoint I and waits until the client is in its queue. */
-static inline int snapshot_fixture_connect(const struct snapshot_fixture *snapshot_fixture,
-                                           size_t i)
+/* Connects a client to listener I and waits until it is in the queue. */
+static inline int snapshot_fixture_connect(const struct snapshot_fixture *fixture, size_t i)
 {
-    int fd = net_connect(&snapshot_fixture->addresses[i]);
+    int fd = net_connect(&fixture->addresses[i]);
 
-    net_wait(snapshot_fixture->listeners[i].fd, POLLIN);
+    net_wait(fixture->listeners[i].fd, POLLIN);
     return fd;
 }
 
-/* Reads to the end what endpoint I says, and closes. */
+/* Reads the greeting to its end and closes the client. */
 static inline void snapshot_fixture_read_hello(int client)
 {
-    char text[64];
-
-    cr_assert_eq(net_read_to_end(client, text, sizeof(text)),
-                 (ssize_t)strlen(SNAPSHOT_FIXTURE_HELLO));
-    cr_assert_arr_eq(text, SNAPSHOT_FIXTURE_HELLO, strlen(SNAPSHOT_FIXTURE_HELLO));
+    net_expect_text(client, SNAPSHOT_FIXTURE_HELLO);
     close(client);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Sockets with the configuration that they are for, for the tests of how they are opened, changed
- * and handed on. */
+/* The sockets of a configuration, for the tests of how they are opened, changed and handed on. */
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -19,8 +18,8 @@ struct sockets_fixture {
     struct diagnostics diagnostics;
 };
 
-/* Loads TEXT, in which each @ is made a name that no other process uses. */
-static inline void configure(struct sockets_fixture *fixture, const char *text)
+/* Loads the configuration TEXT. Each @ becomes the prefix of a name that no other process uses. */
+static inline void sockets_fixture_load(struct sockets_fixture *fixture, const char *text)
 {
     char unique[1024];
     size_t n = 0;
@@ -41,7 +40,30 @@ static inline void configure(struct sockets_fixture *fixture, const char *text)
                  fixture->diagnostics.n_lines > 0 ? fixture->diagnostics.lines[0] : "");
 }
 
-static inline void finish(struct sockets_fixture *fixture)
+/* Loads TEXT and opens its sockets. */
+static inline void sockets_fixture_open(struct sockets_fixture *fixture, const char *text)
+{
+    sockets_fixture_load(fixture, text);
+    cr_assert_eq(sockets_open(&fixture->sockets, fixture->config, &fixture->diagnostics), 0);
+}
+
+/* Opens the sockets of the loaded configuration while systemd passes the N descriptors FDS under
+ * NAMES, as pass_fds_begin() takes them. Returns what sockets_open() returns. */
+static inline int sockets_fixture_open_passed(struct sockets_fixture *fixture, const int *fds,
+                                              int n, const char *names)
+{
+    struct listener_set set = {0};
+
+    pass_fds_begin(fds, n, names);
+    int r = sockets_open(&fixture->sockets, fixture->config, &fixture->diagnostics);
+    for (size_t i = 0; fixture->sockets.snapshot && i < fixture->sockets.snapshot->n; i++)
+        (void)listener_set_add(&set, fixture->sockets.snapshot->bindings[i].listener);
+    pass_fds_end(&set);
+    listener_set_deinit(&set);
+    return r;
+}
+
+static inline void sockets_fixture_close(struct sockets_fixture *fixture)
 {
     sockets_deinit(&fixture->sockets);
     config_unref(fixture->config);
@@ -49,37 +71,31 @@ static inline void finish(struct sockets_fixture *fixture)
     temp_dir_deinit(&fixture->temp_dir);
 }
 
-static inline void end_passed(struct sockets_fixture *fixture)
-{
-    struct listener_set set = {0};
-
-    for (size_t i = 0; fixture->sockets.snapshot && i < fixture->sockets.snapshot->n; i++)
-        (void)listener_set_add(&set, fixture->sockets.snapshot->bindings[i].listener);
-    pass_fds_end(&set);
-    listener_set_deinit(&set);
-}
-
-/* Loads TEXT instead of what was loaded before, as configure() does, and prepares it. */
-static inline int prepare(struct sockets_fixture *fixture, const char *text, struct snapshot **ret)
+/* Loads TEXT as sockets_fixture_load() does, and prepares a snapshot of it. Returns what
+ * sockets_prepare() returns. */
+static inline int sockets_fixture_prepare(struct sockets_fixture *fixture, const char *text,
+                                          struct snapshot **ret)
 {
     struct sockets_fixture next;
 
-    configure(&next, text);
+    sockets_fixture_load(&next, text);
     int r = sockets_prepare(ret, &fixture->sockets, next.config, &fixture->diagnostics);
     config_unref(next.config);
     temp_dir_deinit(&next.temp_dir);
     return r;
 }
 
-static inline void change(struct sockets_fixture *fixture, const char *text)
+/* Replaces the configuration with TEXT and puts its sockets in force. */
+static inline void sockets_fixture_change(struct sockets_fixture *fixture, const char *text)
 {
     _cleanup_(snapshot_unrefp) struct snapshot *snapshot = NULL;
 
-    cr_assert_eq(prepare(fixture, text, &snapshot), 0);
+    cr_assert_eq(sockets_fixture_prepare(fixture, text, &snapshot), 0);
     sockets_activate(&fixture->sockets, snapshot);
 }
 
-static inline struct listener *listener_at(const struct sockets_fixture *fixture, size_t i)
+static inline struct listener *sockets_fixture_listener(const struct sockets_fixture *fixture,
+                                                        size_t i)
 {
     return fixture->sockets.snapshot->bindings[i].listener;
 }

@@ -38,7 +38,7 @@ Test(acceptor, accepts_whom_epoll_announces)
 
     acceptor_fixture_open(&fixture, 2, 8);
     cr_assert_eq(acceptor_fixture_dispatch(&fixture, ACCEPTOR_FIXTURE_START), 0);
-    int client = snapshot_fixture_connect(&fixture.snapshot_fixture, 1);
+    int client = snapshot_fixture_connect(&fixture.net, 1);
     cr_assert_eq(acceptor_run(&fixture.acceptor, ACCEPTOR_FIXTURE_START), 0);
     cr_assert_eq(fixture.clients.n, 0, "nobody has been announced");
 
@@ -59,7 +59,7 @@ Test(acceptor, knows_who_the_client_is)
     socklen_t length = sizeof(own);
 
     acceptor_fixture_open(&fixture, 1, 8);
-    int client = snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+    int client = snapshot_fixture_connect(&fixture.net, 0);
     cr_assert_eq(getsockname(client, (struct sockaddr *)&own, &length), 0);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), 0);
     acceptor_fixture_close(&fixture);
@@ -71,17 +71,14 @@ Test(acceptor, knows_who_the_client_is)
 Test(acceptor, knows_the_process_behind_a_local_client)
 {
     struct acceptor_fixture fixture;
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct sockaddr_un address;
     socklen_t length = sizeof(address);
 
     acceptor_fixture_open(&fixture, 1, 8);
     acceptor_hold(&fixture.acceptor);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof(sa_family_t)), 0);
-    cr_assert_eq(listen(fd, 1), 0);
+    int fd = net_listen_local(SOCK_STREAM | SOCK_NONBLOCK);
     cr_assert_eq(getsockname(fd, (struct sockaddr *)&address, &length), 0);
-    cr_assert_eq(dup2(fd, fixture.snapshot_fixture.listeners[0].fd),
-                 fixture.snapshot_fixture.listeners[0].fd);
+    cr_assert_eq(dup2(fd, fixture.net.listeners[0].fd), fixture.net.listeners[0].fd);
     acceptor_resume(&fixture.acceptor);
 
     int client = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -154,7 +151,7 @@ Test(acceptor, pauses_without_spinning_when_out_of_descriptors)
     uint64_t now = ACCEPTOR_FIXTURE_START;
 
     acceptor_fixture_open(&fixture, 1, 8);
-    int client = snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+    int client = snapshot_fixture_connect(&fixture.net, 0);
     leave_descriptors(0);
     cr_assert_eq(acceptor_fixture_dispatch(&fixture, now), 1);
     cr_assert_eq(acceptor_run(&fixture.acceptor, now), 0);
@@ -183,7 +180,7 @@ Test(acceptor, lets_nobody_go_for_a_descriptor_that_nobody_waits_for)
     struct acceptor_fixture fixture;
 
     acceptor_fixture_open(&fixture, 1, 8);
-    snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+    snapshot_fixture_connect(&fixture.net, 0);
     leave_descriptors(1);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), 0);
     cr_assert_eq(fixture.clients.n, 1);
@@ -196,9 +193,9 @@ Test(acceptor, lets_the_oldest_go_when_out_of_descriptors)
     struct acceptor_fixture fixture;
 
     acceptor_fixture_open(&fixture, 1, 8);
-    snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+    snapshot_fixture_connect(&fixture.net, 0);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), 0);
-    int client = snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+    int client = snapshot_fixture_connect(&fixture.net, 0);
     leave_descriptors(0);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), 0);
     cr_assert_eq(fake_logger.records[0].number, 1);
@@ -210,8 +207,8 @@ Test(acceptor, lets_the_oldest_go_when_out_of_descriptors)
  */
 static void exhaust(struct acceptor_fixture *fixture, uint64_t now_usec)
 {
-    snapshot_fixture_connect(&fixture->snapshot_fixture, 0);
-    net_wait(fixture->snapshot_fixture.listeners[0].fd, POLLIN);
+    snapshot_fixture_connect(&fixture->net, 0);
+    net_wait(fixture->net.listeners[0].fd, POLLIN);
     accept_error = ENFILE;
     accept_failures = 1;
     fixture->clients.newest->listeners[0].ready = true;
@@ -259,7 +256,7 @@ ParameterizedTest(int *error, acceptor, passes_over_a_client_that_is_gone, .time
     struct acceptor_fixture fixture;
 
     acceptor_fixture_open(&fixture, 1, 8);
-    int client = snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+    int client = snapshot_fixture_connect(&fixture.net, 0);
     accept_error = *error;
     accept_failures = 3;
     cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), 0);
@@ -282,9 +279,9 @@ ParameterizedTest(int *error, acceptor, tries_again_later_what_a_security_module
     struct acceptor_fixture fixture;
 
     acceptor_fixture_open(&fixture, 1, 8);
-    snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+    snapshot_fixture_connect(&fixture.net, 0);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), 0);
-    int client = snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+    int client = snapshot_fixture_connect(&fixture.net, 0);
     accept_error = *error;
     accept_failures = 1;
     cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), 0);
@@ -319,7 +316,7 @@ Test(acceptor, asks_others_when_out_of_descriptors)
     struct acceptor_fixture fixture;
 
     acceptor_fixture_open(&fixture, 1, 8);
-    snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+    snapshot_fixture_connect(&fixture.net, 0);
     leave_descriptors(0);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), 0);
     cr_assert(acceptor_fixture_is_paused(&fixture));
@@ -334,8 +331,8 @@ Test(acceptor, fails_with_what_makes_a_socket_useless)
     struct acceptor_fixture fixture;
 
     acceptor_fixture_open(&fixture, 1, 8);
-    snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
-    shutdown(fixture.snapshot_fixture.listeners[0].fd, SHUT_RDWR);
+    snapshot_fixture_connect(&fixture.net, 0);
+    shutdown(fixture.net.listeners[0].fd, SHUT_RDWR);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), -EINVAL);
     acceptor_fixture_close(&fixture);
 }

@@ -12,7 +12,7 @@
 TestSuite(acceptor_adopt, .timeout = 60);
 
 /* Another generation, of the endpoints from FIRST to LAST, that says BYTES at each. */
-static struct generation *renewed(struct acceptor_fixture *a, size_t first, size_t last,
+static struct generation *renewed(struct acceptor_fixture *fixture, size_t first, size_t last,
                                   const char *bytes)
 {
     static struct greeting greeting;
@@ -21,24 +21,21 @@ static struct generation *renewed(struct acceptor_fixture *a, size_t first, size
     struct generation *generation;
 
     greeting = (struct greeting){.bytes = (char *)bytes, .size = strlen(bytes)};
-    config = a->snapshot_fixture.configs[0];
+    config = fixture->net.configs[0];
     config.greeting = &greeting;
     cr_assert_eq(snapshot_new(&snapshot, NULL, last - first + 1), 0);
     for (size_t i = first; i <= last; i++) {
-        snapshot_add(snapshot, &a->snapshot_fixture.listeners[i], &config);
-        listener_use(&a->snapshot_fixture.listeners[i], 1);
+        snapshot_add(snapshot, &fixture->net.listeners[i], &config);
+        listener_use(&fixture->net.listeners[i], 1);
     }
-    cr_assert_eq(generation_new(&generation, snapshot, a->shared.metrics, 0), 0);
+    cr_assert_eq(generation_new(&generation, snapshot, fixture->shared.metrics, 0), 0);
     snapshot_unref(snapshot);
     return generation;
 }
 
 static void expect_text(int client, const char *text)
 {
-    char bytes[64];
-
-    cr_assert_eq(net_read_to_end(client, bytes, sizeof(bytes)), (ssize_t)strlen(text));
-    cr_assert_arr_eq(bytes, text, strlen(text));
+    net_expect_text(client, text);
     close(client);
 }
 
@@ -48,14 +45,14 @@ Test(acceptor_adopt, newcomers_get_the_new_greeting_and_those_before_all_of_thei
     char *bytes = malloc(SNAPSHOT_FIXTURE_HUGE);
 
     acceptor_fixture_open(&fixture, 1, 8);
-    snapshot_fixture_make_huge(&fixture.snapshot_fixture, 0);
-    int before = snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+    snapshot_fixture_make_huge(&fixture.net, 0);
+    int before = snapshot_fixture_connect(&fixture.net, 0);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
     struct generation *old = fixture.clients.newest;
     cr_assert_eq(acceptor_adopt(&fixture.acceptor, renewed(&fixture, 0, 0, "new")), 0);
     cr_assert_eq(fixture.clients.newest->older, old);
 
-    int after = snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+    int after = snapshot_fixture_connect(&fixture.net, 0);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
     expect_text(after, "new");
     clients_retire(&fixture.clients);
@@ -82,16 +79,16 @@ Test(acceptor_adopt, a_socket_that_has_gone_is_let_go_once_its_queue_is_empty)
     acceptor_fixture_open(&fixture, 2, 64);
     acceptor_fixture_connect(&fixture, ACCEPTOR_FIXTURE_BATCH + 1);
     cr_assert_eq(acceptor_adopt(&fixture.acceptor, renewed(&fixture, 1, 1, "new")), 0);
-    cr_assert(listener_in_use(&fixture.snapshot_fixture.listeners[0]));
+    cr_assert(listener_in_use(&fixture.net.listeners[0]));
     cr_assert_eq(acceptor_run(&fixture.acceptor, START), 0);
-    cr_assert(listener_in_use(&fixture.snapshot_fixture.listeners[0]), "there may be one more");
+    cr_assert(listener_in_use(&fixture.net.listeners[0]), "there may be one more");
     cr_assert_eq(acceptor_run(&fixture.acceptor, START), 0);
     cr_assert_eq(fixture.clients.n, ACCEPTOR_FIXTURE_BATCH + 1);
-    cr_assert_not(listener_in_use(&fixture.snapshot_fixture.listeners[0]));
+    cr_assert_not(listener_in_use(&fixture.net.listeners[0]));
     eventfd_t n;
     cr_assert_eq(eventfd_read(fixture.shared.changed_fd, &n), 0, "the main thread may close it");
 
-    int client = snapshot_fixture_connect(&fixture.snapshot_fixture, 1);
+    int client = snapshot_fixture_connect(&fixture.net, 1);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
     expect_text(client, "new");
     acceptor_fixture_close(&fixture);
@@ -108,7 +105,7 @@ Test(acceptor_adopt, an_address_that_is_wanted_again_has_the_newest_greeting)
     cr_assert_eq(acceptor_run(&fixture.acceptor, START), 0);
     cr_assert_eq(fixture.clients.n, ACCEPTOR_FIXTURE_BATCH);
     cr_assert_eq(acceptor_adopt(&fixture.acceptor, renewed(&fixture, 0, 1, "newest")), 0);
-    int client = snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+    int client = snapshot_fixture_connect(&fixture.net, 0);
     for (int round = 0; fixture.clients.n < ACCEPTOR_FIXTURE_BATCH + 5; round++) {
         cr_assert_lt(round, 4);
         cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
@@ -120,8 +117,8 @@ Test(acceptor_adopt, an_address_that_is_wanted_again_has_the_newest_greeting)
 Test(acceptor_adopt, a_pause_goes_on_and_ends_as_it_would_have)
 {
     struct acceptor_fixture fixture;
-    int first = acceptor_fixture_fill(&fixture, 2);
-    int second = snapshot_fixture_connect(&fixture.snapshot_fixture, 1);
+    int first = acceptor_fixture_open_full(&fixture, 2);
+    int second = snapshot_fixture_connect(&fixture.net, 1);
 
     cr_assert_eq(acceptor_adopt(&fixture.acceptor, renewed(&fixture, 1, 1, "new")), 0);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
@@ -130,7 +127,7 @@ Test(acceptor_adopt, a_pause_goes_on_and_ends_as_it_would_have)
     NET_WAIT_UNTIL((acceptor_fixture_run_once(&fixture, START), fake_logger.n == 1));
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
     expect_text(second, "new");
-    cr_assert_not(listener_in_use(&fixture.snapshot_fixture.listeners[0]));
+    cr_assert_not(listener_in_use(&fixture.net.listeners[0]));
     acceptor_fixture_close(&fixture);
 }
 
@@ -140,7 +137,7 @@ Test(acceptor_adopt, held_it_leaves_newcomers_in_the_queue_and_then_takes_them)
 
     acceptor_fixture_open(&fixture, 1, 8);
     acceptor_hold(&fixture.acceptor);
-    int client = snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+    int client = snapshot_fixture_connect(&fixture.net, 0);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
     cr_assert_eq(fixture.clients.n, 0);
     cr_assert_eq(acceptor_next_deadline(&fixture.acceptor), USEC_INFINITY);
@@ -148,7 +145,7 @@ Test(acceptor_adopt, held_it_leaves_newcomers_in_the_queue_and_then_takes_them)
     cr_assert_eq(acceptor_next_deadline(&fixture.acceptor), 0);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
     snapshot_fixture_read_hello(client);
-    int next = snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+    int next = snapshot_fixture_connect(&fixture.net, 0);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
     snapshot_fixture_read_hello(next);
     acceptor_fixture_close(&fixture);

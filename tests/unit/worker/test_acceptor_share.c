@@ -22,7 +22,7 @@ Test(acceptor_share, leaves_newcomers_to_others_while_these_have_room)
     cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), 0);
     cr_assert_eq(fixture.clients.n, 2);
     cr_assert(acceptor_fixture_is_paused(&fixture));
-    snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+    snapshot_fixture_connect(&fixture.net, 0);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, acceptor_next_deadline(&fixture.acceptor)), 0);
     cr_assert_eq(fake_logger.n, 0);
 
@@ -42,7 +42,7 @@ Test(acceptor_share, lets_the_oldest_go_when_full)
 
     acceptor_fixture_open(&fixture, 1, 2);
     for (uint64_t i = 0; i < 5; i++) {
-        snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+        snapshot_fixture_connect(&fixture.net, 0);
         cr_assert_eq(
             acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START + i * CONN_SOON_USEC), 0);
     }
@@ -57,10 +57,10 @@ Test(acceptor_share, lets_the_oldest_go_when_full)
 Test(acceptor_share, pauses_while_full_and_goes_on_when_someone_has_gone)
 {
     struct acceptor_fixture fixture;
-    int first = acceptor_fixture_fill(&fixture, 2);
+    int first = acceptor_fixture_open_full(&fixture, 2);
 
     cr_assert(acceptor_fixture_is_paused(&fixture), "another worker must hear of the next one");
-    int second = snapshot_fixture_connect(&fixture.snapshot_fixture, 1);
+    int second = snapshot_fixture_connect(&fixture.net, 1);
     cr_assert_eq(acceptor_fixture_dispatch(&fixture, ACCEPTOR_FIXTURE_START), 0);
     /* Looks again before long, in case others have filled up; here nothing has changed by then. */
     uint64_t again = acceptor_next_deadline(&fixture.acceptor);
@@ -81,10 +81,10 @@ Test(acceptor_share, pauses_while_full_and_goes_on_when_someone_has_gone)
 Test(acceptor_share, goes_on_when_a_client_of_a_full_table_can_be_let_go)
 {
     struct acceptor_fixture fixture;
-    int first = acceptor_fixture_fill(&fixture, 2);
+    int first = acceptor_fixture_open_full(&fixture, 2);
     char *bytes = malloc(SNAPSHOT_FIXTURE_HUGE);
 
-    int second = snapshot_fixture_connect(&fixture.snapshot_fixture, 1);
+    int second = snapshot_fixture_connect(&fixture.net, 1);
     for (size_t n = 0; n < SNAPSHOT_FIXTURE_HUGE;) {
         net_wait(first, POLLIN);
         ssize_t r = recv(first, bytes + n, SNAPSHOT_FIXTURE_HUGE - n, 0);
@@ -114,7 +114,7 @@ Test(acceptor_share, asks_others_to_take_a_client_that_it_leaves_to_them)
     cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), 0);
     cr_assert_not(acceptor_fixture_is_paused(&fixture), "all places are taken, two can be evicted");
     fixture.shared.max_connections = 4;
-    snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+    snapshot_fixture_connect(&fixture.net, 0);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), 0);
     cr_assert(acceptor_fixture_is_paused(&fixture));
     cr_assert_eq(acceptor_fixture_n_look_requests(&fixture), 1);
@@ -150,7 +150,7 @@ Test(acceptor_share, looks_again_when_another_asks_for_it)
     struct acceptor_fixture fixture;
 
     acceptor_fixture_open(&fixture, 2, 8);
-    int client = snapshot_fixture_connect(&fixture.snapshot_fixture, 1);
+    int client = snapshot_fixture_connect(&fixture.net, 1);
     acceptor_look_again(&fixture.acceptor);
     cr_assert_eq(acceptor_next_deadline(&fixture.acceptor), 0);
     cr_assert_eq(acceptor_run(&fixture.acceptor, ACCEPTOR_FIXTURE_START), 0);
@@ -176,11 +176,11 @@ Test(acceptor_share, gives_each_listener_its_turn_while_places_are_few)
     struct acceptor_fixture fixture;
     size_t turns[6];
 
-    acceptor_fixture_fill(&fixture, 2);
-    snapshot_fixture_make_huge(&fixture.snapshot_fixture, 1);
+    acceptor_fixture_open_full(&fixture, 2);
+    snapshot_fixture_make_huge(&fixture.net, 1);
     acceptor_fixture_connect(&fixture, 4);
-    snapshot_fixture_connect(&fixture.snapshot_fixture, 1);
-    snapshot_fixture_connect(&fixture.snapshot_fixture, 1);
+    snapshot_fixture_connect(&fixture.net, 1);
+    snapshot_fixture_connect(&fixture.net, 1);
     take_turns(&fixture, 6, turns);
     cr_assert_arr_eq(turns, ((size_t[]){0, 1, 0, 1, 0, 0}), sizeof(turns));
     acceptor_fixture_close(&fixture);
@@ -192,12 +192,12 @@ Test(acceptor_share, keeps_a_place_for_a_listener_that_has_no_client)
     struct acceptor_fixture fixture;
 
     acceptor_fixture_open(&fixture, 2, 4);
-    snapshot_fixture_make_huge(&fixture.snapshot_fixture, 0);
+    snapshot_fixture_make_huge(&fixture.net, 0);
     acceptor_fixture_connect(&fixture, 5);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), 0);
     cr_assert_eq(fixture.clients.n, 3);
     cr_assert(acceptor_fixture_is_paused(&fixture));
-    int client = snapshot_fixture_connect(&fixture.snapshot_fixture, 1);
+    int client = snapshot_fixture_connect(&fixture.net, 1);
     cr_assert_eq(acceptor_fixture_dispatch(&fixture, ACCEPTOR_FIXTURE_START), 1,
                  "this listener is not paused");
     cr_assert_eq(acceptor_run(&fixture.acceptor, ACCEPTOR_FIXTURE_START), 0);
@@ -217,7 +217,7 @@ Test(acceptor_share, evicts_where_only_a_kept_place_is_free)
         (acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), fake_logger.n > 0));
     cr_assert_eq(fixture.clients.n, 3);
     cr_assert_eq(fake_logger.records[0].number, 1);
-    snapshot_fixture_connect(&fixture.snapshot_fixture, 1);
+    snapshot_fixture_connect(&fixture.net, 1);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), 0);
     cr_assert_eq(fixture.clients.n, 4);
     cr_assert_eq(fake_logger.n, 1);

@@ -22,7 +22,7 @@ Test(acceptor_stop, leaves_the_queue_to_others)
     struct acceptor_fixture fixture;
 
     acceptor_fixture_open(&fixture, 1, 8);
-    snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+    snapshot_fixture_connect(&fixture.net, 0);
     cr_assert_eq(acceptor_fixture_dispatch(&fixture, START), 1);
     cr_assert(acceptor_is_open(&fixture.acceptor));
     acceptor_fixture_stop_handed_on(&fixture);
@@ -32,17 +32,17 @@ Test(acceptor_stop, leaves_the_queue_to_others)
     cr_assert_eq(acceptor_fixture_dispatch(&fixture, START), 0);
     cr_assert_eq(fixture.clients.n, 0);
     cr_assert_eq(acceptor_next_deadline(&fixture.acceptor), USEC_INFINITY);
-    cr_assert_geq(accept(fixture.snapshot_fixture.listeners[0].fd, NULL, NULL), 0);
+    cr_assert_geq(accept(fixture.net.listeners[0].fd, NULL, NULL), 0);
     acceptor_fixture_close(&fixture);
 }
 
 Test(acceptor_stop, stays_stopped_though_it_was_paused)
 {
     struct acceptor_fixture fixture;
-    int first = acceptor_fixture_fill(&fixture, 2);
+    int first = acceptor_fixture_open_full(&fixture, 2);
 
     acceptor_fixture_stop_handed_on(&fixture);
-    snapshot_fixture_connect(&fixture.snapshot_fixture, 1);
+    snapshot_fixture_connect(&fixture.net, 1);
     net_reset(first);
     NET_WAIT_UNTIL((acceptor_fixture_dispatch(&fixture, START), fixture.clients.n == 0));
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
@@ -77,7 +77,7 @@ Test(acceptor_stop, lets_go_of_a_queue_exactly_when_it_is_empty)
     cr_assert(fixture.clients.newest->listeners[0].open, "there may be one more");
     cr_assert_not(fixture.clients.newest->listeners[1].open);
 
-    snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+    snapshot_fixture_connect(&fixture.net, 0);
     cr_assert_eq(acceptor_run(&fixture.acceptor, START), 0);
     cr_assert_eq(fixture.clients.n, ACCEPTOR_FIXTURE_BATCH + 1);
     cr_assert_not(acceptor_is_open(&fixture.acceptor));
@@ -87,8 +87,8 @@ Test(acceptor_stop, lets_go_of_a_queue_exactly_when_it_is_empty)
 Test(acceptor_stop, empties_the_queue_after_a_pause)
 {
     struct acceptor_fixture fixture;
-    int first = acceptor_fixture_fill(&fixture, 2);
-    int second = snapshot_fixture_connect(&fixture.snapshot_fixture, 1);
+    int first = acceptor_fixture_open_full(&fixture, 2);
+    int second = snapshot_fixture_connect(&fixture.net, 1);
 
     acceptor_stop(&fixture.acceptor);
     cr_assert_eq(acceptor_run(&fixture.acceptor, START), 0);
@@ -107,11 +107,11 @@ Test(acceptor_stop, empties_the_queue_after_a_pause)
 Test(acceptor_stop, finds_a_queue_empty_that_another_has_emptied_during_a_pause)
 {
     struct acceptor_fixture fixture;
-    int first = acceptor_fixture_fill(&fixture, 2);
+    int first = acceptor_fixture_open_full(&fixture, 2);
 
-    snapshot_fixture_connect(&fixture.snapshot_fixture, 1);
+    snapshot_fixture_connect(&fixture.net, 1);
     acceptor_stop(&fixture.acceptor);
-    cr_assert_geq(accept(fixture.snapshot_fixture.listeners[1].fd, NULL, NULL), 0);
+    cr_assert_geq(accept(fixture.net.listeners[1].fd, NULL, NULL), 0);
     net_reset(first);
     NET_WAIT_UNTIL((acceptor_fixture_dispatch(&fixture, START), fixture.clients.n == 0));
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);

@@ -12,13 +12,14 @@
 #include "support/fake_send.h"
 #include "support/net.h"
 #include "support/snapshot_fixture.h"
+#include "support/step_clients.h"
 
 #define START ((uint64_t)1000000000)
 
 TestSuite(clients, .timeout = 60);
 
 struct fixture {
-    struct snapshot_fixture snapshot_fixture;
+    struct snapshot_fixture net;
     struct worker_shared shared;
     struct worker_context context;
     struct clients clients;
@@ -27,8 +28,7 @@ struct fixture {
 static void init_clients(struct fixture *fixture, size_t capacity)
 {
     cr_assert_eq(clients_init(&fixture->clients, capacity,
-                              snapshot_fixture_generation(&fixture->snapshot_fixture,
-                                                          fixture->shared.metrics),
+                              snapshot_fixture_generation(&fixture->net, fixture->shared.metrics),
                               &fixture->context),
                  0);
 }
@@ -36,7 +36,7 @@ static void init_clients(struct fixture *fixture, size_t capacity)
 static void open_fixture_of(struct fixture *fixture, size_t n_bindings, size_t capacity,
                             size_t n_workers)
 {
-    snapshot_fixture_open(&fixture->snapshot_fixture, n_bindings);
+    snapshot_fixture_open(&fixture->net, n_bindings);
     fixture->shared = (struct worker_shared){.max_connections = capacity};
     cr_assert_eq(metrics_new(&fixture->shared.metrics, n_workers), 0);
     fixture->context = (struct worker_context){
@@ -57,7 +57,7 @@ static void close_fixture(struct fixture *fixture)
     clients_close_all(&fixture->clients, START + 3600 * SNAPSHOT_FIXTURE_SECOND);
     clients_deinit(&fixture->clients);
     metrics_free(fixture->shared.metrics);
-    snapshot_fixture_close(&fixture->snapshot_fixture);
+    snapshot_fixture_close(&fixture->net);
 }
 
 /* Whether the greeting is with the client: time passes here by the number given, not by the clock.
@@ -76,28 +76,9 @@ static int add(struct fixture *fixture, size_t index, uint64_t now_usec)
 
     clients_add(&fixture->clients, &fixture->clients.newest->listeners[index], pair.server,
                 pair.peer, now_usec);
-    if (fixture->snapshot_fixture.greetings[index].size < 1024 && !send_error)
+    if (fixture->net.greetings[index].size < 1024 && !fake_send_error)
         NET_WAIT_UNTIL(is_settled(pair.client, pair.server));
     return pair.client;
-}
-
-/* Steps the clients that epoll reports within TIMEOUT. Returns how many there were. */
-static int step_reported(struct fixture *fixture, uint64_t now_usec, int timeout_msec)
-{
-    struct epoll_event events[16];
-    int n = epoll_wait(fixture->context.epoll_fd, events, 16, timeout_msec);
-
-    for (int i = 0; i < n; i++) {
-        cr_assert_eq(event_kind(events[i].data.u64), EVENT_CLIENT);
-        clients_step(&fixture->clients, event_index(events[i].data.u64), now_usec);
-    }
-    return n;
-}
-
-/* Steps the clients that epoll reports, at least one. */
-static void step_ready(struct fixture *fixture, uint64_t now_usec)
-{
-    cr_assert_gt(step_reported(fixture, now_usec, NET_BOUND_MSEC), 0);
 }
 
 static bool epoll_is_quiet(const struct fixture *fixture)
@@ -140,7 +121,7 @@ Test(clients, ends_who_closes_while_lingering)
     cr_assert_eq(clients_next_deadline(&fixture.clients),
                  START + CONN_SOON_USEC + 2 * SNAPSHOT_FIXTURE_SECOND);
     close(client);
-    step_ready(&fixture, START + SNAPSHOT_FIXTURE_SECOND);
+    step_ready_clients(&fixture.clients, START + SNAPSHOT_FIXTURE_SECOND);
     cr_assert_eq(fixture.clients.n, 0);
     cr_assert_eq(fake_logger.records[0].duration_usec, SNAPSHOT_FIXTURE_SECOND);
     close_fixture(&fixture);
@@ -174,8 +155,8 @@ Test(clients, input_prolongs_the_linger_up_to_a_bound)
         cr_assert_lt(now, START + 100 * SNAPSHOT_FIXTURE_SECOND);
         cr_assert_eq(clients_next_deadline(&fixture.clients), now + 2 * SNAPSHOT_FIXTURE_SECOND);
         now += SNAPSHOT_FIXTURE_SECOND;
-        net_chatter(client, 1000);
-        step_ready(&fixture, now);
+        net_send_zeroes(client, 1000);
+        step_ready_clients(&fixture.clients, now);
     }
     cr_assert_geq(now, START + CONN_LINGER_MAX_USEC);
     cr_assert_lt(now, START + CONN_LINGER_MAX_USEC + 2 * SNAPSHOT_FIXTURE_SECOND);
@@ -188,7 +169,7 @@ Test(clients, times_out_who_takes_nothing)
     struct fixture fixture;
 
     open_fixture(&fixture, 1, 4);
-    snapshot_fixture_make_huge(&fixture.snapshot_fixture, 0);
+    snapshot_fixture_make_huge(&fixture.net, 0);
     add(&fixture, 0, START);
     cr_assert_eq(clients_next_deadline(&fixture.clients), START + 30 * SNAPSHOT_FIXTURE_SECOND);
 
@@ -211,7 +192,7 @@ Test(clients, gives_who_reads_another_writing_time)
     uint64_t now = START;
 
     open_fixture(&fixture, 1, 4);
-    snapshot_fixture_make_huge(&fixture.snapshot_fixture, 0);
+    snapshot_fixture_make_huge(&fixture.net, 0);
     int client = add(&fixture, 0, now);
     for (int i = 0; i < 5; i++) {
         int before = net_outstanding(fixture.clients.table[0].fd);
@@ -231,7 +212,7 @@ Test(clients, writes_on_when_epoll_says_so_until_all_is_sent)
     char *bytes = malloc(SNAPSHOT_FIXTURE_HUGE);
 
     open_fixture(&fixture, 1, 4);
-    snapshot_fixture_make_huge(&fixture.snapshot_fixture, 0);
+    snapshot_fixture_make_huge(&fixture.net, 0);
     int client = add(&fixture, 0, START);
     for (size_t n = 0; n < SNAPSHOT_FIXTURE_HUGE;) {
         net_wait(client, POLLIN);
@@ -239,7 +220,7 @@ Test(clients, writes_on_when_epoll_says_so_until_all_is_sent)
         cr_assert_gt(r, 0);
         n += (size_t)r;
         while (!epoll_is_quiet(&fixture))
-            step_ready(&fixture, START);
+            step_ready_clients(&fixture.clients, START);
     }
     cr_assert_eq(net_read_to_end(client, bytes, 1), 0);
     cr_assert_eq(clients_next_deadline(&fixture.clients), START + CONN_SOON_USEC);
@@ -253,7 +234,7 @@ Test(clients, gives_up_when_the_kernel_stays_out_of_memory)
     uint64_t now = START;
 
     open_fixture(&fixture, 1, 4);
-    send_error = ENOBUFS;
+    fake_send_error = ENOBUFS;
     add(&fixture, 0, now);
     while (fixture.clients.n > 0 && now < START + 40 * SNAPSHOT_FIXTURE_SECOND)
         clients_expire(&fixture.clients, now = clients_next_deadline(&fixture.clients));
@@ -268,8 +249,8 @@ Test(clients, each_lane_has_timeouts_of_its_own)
 
     open_fixture(&fixture, 2, 4);
     clients_deinit(&fixture.clients);
-    fixture.snapshot_fixture.configs[0].settings.linger_usec = 9 * SNAPSHOT_FIXTURE_SECOND;
-    fixture.snapshot_fixture.configs[1].settings.linger_usec = USEC_INFINITY;
+    fixture.net.configs[0].settings.linger_usec = 9 * SNAPSHOT_FIXTURE_SECOND;
+    fixture.net.configs[1].settings.linger_usec = USEC_INFINITY;
     init_clients(&fixture, 4);
     add(&fixture, 1, START);
     clients_expire(&fixture.clients, START + CONN_SOON_USEC);
@@ -303,7 +284,7 @@ Test(clients, holds_as_many_as_there_is_room_for_and_uses_places_again)
         for (size_t i = 0; i < 3; i++)
             close(held[(i + round) % 3]);
         while (fixture.clients.n > 0)
-            step_ready(&fixture, now + SNAPSHOT_FIXTURE_SECOND);
+            step_ready_clients(&fixture.clients, now + SNAPSHOT_FIXTURE_SECOND);
     }
     cr_assert_eq(fixture.clients.touched, 3);
     cr_assert_eq(fixture.clients.n_ended, 30);
@@ -358,7 +339,7 @@ Test(clients, lets_nobody_go_who_is_still_being_greeted)
     struct fixture fixture;
 
     open_fixture(&fixture, 1, 4);
-    snapshot_fixture_make_huge(&fixture.snapshot_fixture, 0);
+    snapshot_fixture_make_huge(&fixture.net, 0);
     add(&fixture, 0, START);
     cr_assert_not(clients_can_evict(&fixture.clients, START + 20 * SNAPSHOT_FIXTURE_SECOND));
     cr_assert_not(clients_evict_oldest(&fixture.clients, START));
@@ -371,7 +352,7 @@ Test(clients, abandons_all_wherever_they_are)
     struct fixture fixture;
 
     open_fixture(&fixture, 2, 8);
-    snapshot_fixture_make_huge(&fixture.snapshot_fixture, 1);
+    snapshot_fixture_make_huge(&fixture.net, 1);
     add(&fixture, 0, START);
     clients_expire(&fixture.clients, START + CONN_SOON_USEC);
     int writing = add(&fixture, 1, START + CONN_SOON_USEC);

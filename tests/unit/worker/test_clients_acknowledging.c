@@ -7,6 +7,7 @@
 
 #include "support/acceptor_fixture.h"
 #include "support/fake_logger.h"
+#include "support/step_clients.h"
 
 #include "greetd/metrics/result.h"
 #include "greetd/worker/context.h"
@@ -20,117 +21,99 @@
 
 TestSuite(clients_acknowledging, .timeout = 60);
 
-/* Steps the clients that epoll reports within TIMEOUT. Returns how many there were. */
-static int step_reported(struct acceptor_fixture *a, uint64_t now_usec, int timeout_msec)
-{
-    struct epoll_event events[16];
-    int n = epoll_wait(a->context.epoll_fd, events, 16, timeout_msec);
-
-    for (int i = 0; i < n; i++) {
-        cr_assert_eq(event_kind(events[i].data.u64), EVENT_CLIENT);
-        clients_step(&a->clients, event_index(events[i].data.u64), now_usec);
-    }
-    return n;
-}
-
-/* Steps the clients that epoll reports, at least one. */
-static void step_ready(struct acceptor_fixture *a, uint64_t now_usec)
-{
-    cr_assert_gt(step_reported(a, now_usec, NET_BOUND_MSEC), 0);
-}
-
 /* Steps until epoll has nothing to report: an end of stream in both directions is no reason to do
  * so for ever. */
-static void step_until_quiet(struct acceptor_fixture *a, uint64_t now_usec)
+static void step_until_quiet(struct acceptor_fixture *fixture, uint64_t now_usec)
 {
-    for (int left = 20; step_reported(a, now_usec, 0) > 0; left--)
+    for (int left = 20; step_clients(&fixture->clients, now_usec, 0) > 0; left--)
         cr_assert_gt(left, 0, "epoll goes on for ever");
 }
 
 /* Has a client greeted that has half-closed, if HALF_CLOSED, and reads nothing of a large greeting.
  */
-static int admit_reluctant(struct acceptor_fixture *a, bool half_closed, uint64_t now_usec)
+static int admit_reluctant(struct acceptor_fixture *fixture, bool half_closed, uint64_t now_usec)
 {
-    acceptor_fixture_open(a, 1, 4);
-    a->snapshot_fixture.greetings[0] = net_long_greeting(LARGE);
-    setsockopt(a->snapshot_fixture.listeners[0].fd, SOL_SOCKET, SO_SNDBUF, &(int){SEND_BUFFER},
+    acceptor_fixture_open(fixture, 1, 4);
+    fixture->net.greetings[0] = net_long_greeting(LARGE);
+    setsockopt(fixture->net.listeners[0].fd, SOL_SOCKET, SO_SNDBUF, &(int){SEND_BUFFER},
                sizeof(int));
-    int client = net_connect_with(&a->snapshot_fixture.addresses[0], 4096);
+    int client = net_connect_with(&fixture->net.addresses[0], 4096);
 
     if (half_closed)
         shutdown(client, SHUT_WR);
-    net_wait(a->snapshot_fixture.listeners[0].fd, POLLIN);
-    cr_assert_eq(acceptor_fixture_run_once(a, now_usec), 0);
-    cr_assert_eq(a->shared.metrics->workers->greeted, 1);
-    net_await_full(a->clients.table[0].fd);
-    clients_expire(&a->clients, now_usec + CONN_SOON_USEC);
-    cr_assert_eq(clients_next_deadline(&a->clients),
+    net_wait(fixture->net.listeners[0].fd, POLLIN);
+    cr_assert_eq(acceptor_fixture_run_once(fixture, now_usec), 0);
+    cr_assert_eq(fixture->shared.metrics->workers->greeted, 1);
+    net_await_full(fixture->clients.table[0].fd);
+    clients_expire(&fixture->clients, now_usec + CONN_SOON_USEC);
+    cr_assert_eq(clients_next_deadline(&fixture->clients),
                  now_usec + CONN_SOON_USEC + 30 * SNAPSHOT_FIXTURE_SECOND);
     return client;
 }
 
 Test(clients_acknowledging, waits_for_the_acknowledgement_of_one_that_has_half_closed)
 {
-    struct acceptor_fixture a;
+    struct acceptor_fixture fixture;
     char *bytes = malloc(LARGE);
 
-    int client = admit_reluctant(&a, true, START);
-    step_until_quiet(&a, START + SNAPSHOT_FIXTURE_SECOND);
-    cr_assert_eq(a.clients.n, 1);
+    int client = admit_reluctant(&fixture, true, START);
+    step_until_quiet(&fixture, START + SNAPSHOT_FIXTURE_SECOND);
+    cr_assert_eq(fixture.clients.n, 1);
     cr_assert_eq(net_read_to_end(client, bytes, LARGE), (ssize_t)LARGE);
-    while (a.clients.n > 0)
-        step_ready(&a, START + 2 * SNAPSHOT_FIXTURE_SECOND);
+    while (fixture.clients.n > 0)
+        step_ready_clients(&fixture.clients, START + 2 * SNAPSHOT_FIXTURE_SECOND);
     cr_assert_eq(fake_logger.records[0].result, RESULT_DELIVERED);
     cr_assert_eq(fake_logger.records[0].duration_usec, 2 * SNAPSHOT_FIXTURE_SECOND);
-    free(a.snapshot_fixture.greetings[0].bytes);
+    free(fixture.net.greetings[0].bytes);
     free(bytes);
-    acceptor_fixture_close(&a);
+    acceptor_fixture_close(&fixture);
 }
 
 Test(clients_acknowledging, lingers_from_the_last_acknowledgement_on)
 {
-    struct acceptor_fixture a;
+    struct acceptor_fixture fixture;
     char *bytes = malloc(LARGE);
 
-    int client = admit_reluctant(&a, false, START);
-    step_until_quiet(&a, START + SNAPSHOT_FIXTURE_SECOND);
+    int client = admit_reluctant(&fixture, false, START);
+    step_until_quiet(&fixture, START + SNAPSHOT_FIXTURE_SECOND);
     cr_assert_eq(net_read_to_end(client, bytes, LARGE), (ssize_t)LARGE);
-    step_ready(&a, START + 9 * SNAPSHOT_FIXTURE_SECOND);
-    cr_assert_eq(clients_next_deadline(&a.clients), START + 11 * SNAPSHOT_FIXTURE_SECOND);
-    cr_assert(clients_can_evict(&a.clients, START + 9 * SNAPSHOT_FIXTURE_SECOND));
-    clients_expire(&a.clients, START + 11 * SNAPSHOT_FIXTURE_SECOND);
+    step_ready_clients(&fixture.clients, START + 9 * SNAPSHOT_FIXTURE_SECOND);
+    cr_assert_eq(clients_next_deadline(&fixture.clients), START + 11 * SNAPSHOT_FIXTURE_SECOND);
+    cr_assert(clients_can_evict(&fixture.clients, START + 9 * SNAPSHOT_FIXTURE_SECOND));
+    clients_expire(&fixture.clients, START + 11 * SNAPSHOT_FIXTURE_SECOND);
     cr_assert_eq(fake_logger.records[0].result, RESULT_DELIVERED);
-    free(a.snapshot_fixture.greetings[0].bytes);
+    free(fixture.net.greetings[0].bytes);
     free(bytes);
-    acceptor_fixture_close(&a);
+    acceptor_fixture_close(&fixture);
 }
 
 /* Nobody would count what the kernel would still hold for it; but it may be gone without a word. */
 Test(clients_acknowledging, evicts_one_that_does_not_read_only_after_the_time_to_linger)
 {
-    struct acceptor_fixture a;
+    struct acceptor_fixture fixture;
     const uint64_t greeted = START + CONN_SOON_USEC;
 
-    admit_reluctant(&a, true, START);
-    cr_assert_not(clients_can_evict(&a.clients, greeted + 2 * SNAPSHOT_FIXTURE_SECOND - 1));
-    cr_assert_not(clients_evict_oldest(&a.clients, greeted + 2 * SNAPSHOT_FIXTURE_SECOND - 1));
-    cr_assert(clients_evict_oldest(&a.clients, greeted + 2 * SNAPSHOT_FIXTURE_SECOND));
+    admit_reluctant(&fixture, true, START);
+    cr_assert_not(clients_can_evict(&fixture.clients, greeted + 2 * SNAPSHOT_FIXTURE_SECOND - 1));
+    cr_assert_not(
+        clients_evict_oldest(&fixture.clients, greeted + 2 * SNAPSHOT_FIXTURE_SECOND - 1));
+    cr_assert(clients_evict_oldest(&fixture.clients, greeted + 2 * SNAPSHOT_FIXTURE_SECOND));
     cr_assert_eq(fake_logger.records[0].result, RESULT_UNCONFIRMED);
-    free(a.snapshot_fixture.greetings[0].bytes);
-    acceptor_fixture_close(&a);
+    free(fixture.net.greetings[0].bytes);
+    acceptor_fixture_close(&fixture);
 }
 
 /* More than one step takes. */
 Test(clients_acknowledging, takes_all_input_of_one_that_does_not_read)
 {
-    struct acceptor_fixture a;
+    struct acceptor_fixture fixture;
 
-    int client = admit_reluctant(&a, false, START);
-    net_chatter(client, 4 * CONN_DISCARD_STEP_MAX);
-    NET_WAIT_UNTIL((step_until_quiet(&a, START + SNAPSHOT_FIXTURE_SECOND),
-                    net_unread(a.clients.table[0].fd) == 0 && net_outstanding(client) == 0));
-    cr_assert_eq(clients_next_deadline(&a.clients),
+    int client = admit_reluctant(&fixture, false, START);
+    net_send_zeroes(client, 4 * CONN_DISCARD_STEP_MAX);
+    NET_WAIT_UNTIL((step_until_quiet(&fixture, START + SNAPSHOT_FIXTURE_SECOND),
+                    net_unread(fixture.clients.table[0].fd) == 0 && net_outstanding(client) == 0));
+    cr_assert_eq(clients_next_deadline(&fixture.clients),
                  START + CONN_SOON_USEC + 30 * SNAPSHOT_FIXTURE_SECOND);
-    free(a.snapshot_fixture.greetings[0].bytes);
-    acceptor_fixture_close(&a);
+    free(fixture.net.greetings[0].bytes);
+    acceptor_fixture_close(&fixture);
 }

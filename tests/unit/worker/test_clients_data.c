@@ -16,177 +16,177 @@
 TestSuite(clients_data, .timeout = 60);
 
 /* Endpoints whose clients are to speak, the first within TIMEOUT, and then the usual clients. */
-static void expect_data(struct acceptor_fixture *a, size_t n_bindings, size_t capacity)
+static void expect_data(struct acceptor_fixture *fixture, size_t n_bindings, size_t capacity)
 {
-    acceptor_fixture_open(a, n_bindings, capacity);
+    acceptor_fixture_open(fixture, n_bindings, capacity);
     for (size_t i = 0; i < n_bindings; i++) {
-        a->snapshot_fixture.configs[i].settings.greet_on = GREET_ON_DATA;
-        a->snapshot_fixture.configs[i].settings.data_timeout_usec = (i + 1) * TIMEOUT;
+        fixture->net.configs[i].settings.greet_on = GREET_ON_DATA;
+        fixture->net.configs[i].settings.data_timeout_usec = (i + 1) * TIMEOUT;
     }
 }
 
-static void speak(struct acceptor_fixture *a, size_t snapshot_fixture, int client)
+static void speak(struct acceptor_fixture *fixture, size_t index, int client)
 {
-    net_chatter(client, 1);
-    net_wait(a->clients.table[snapshot_fixture].fd, POLLIN);
+    net_send_zeroes(client, 1);
+    net_wait(fixture->clients.table[index].fd, POLLIN);
 }
 
 Test(clients_data, are_greeted_when_they_speak)
 {
-    struct acceptor_fixture a;
+    struct acceptor_fixture fixture;
 
-    expect_data(&a, 1, 4);
-    int client = snapshot_fixture_connect(&a.snapshot_fixture, 0);
-    cr_assert_eq(acceptor_fixture_run_once(&a, START), 0);
-    cr_assert_eq(clients_next_deadline(&a.clients), START + TIMEOUT);
-    cr_assert(a.clients.table[0].watched);
-    speak(&a, 0, client);
-    cr_assert_eq(acceptor_fixture_run_once(&a, START + SNAPSHOT_FIXTURE_SECOND), 0);
-    cr_assert_eq(clients_next_deadline(&a.clients),
+    expect_data(&fixture, 1, 4);
+    int client = snapshot_fixture_connect(&fixture.net, 0);
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
+    cr_assert_eq(clients_next_deadline(&fixture.clients), START + TIMEOUT);
+    cr_assert(fixture.clients.table[0].watched);
+    speak(&fixture, 0, client);
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, START + SNAPSHOT_FIXTURE_SECOND), 0);
+    cr_assert_eq(clients_next_deadline(&fixture.clients),
                  START + SNAPSHOT_FIXTURE_SECOND + CONN_SOON_USEC);
-    cr_assert_not(a.clients.table[0].watched);
+    cr_assert_not(fixture.clients.table[0].watched);
     snapshot_fixture_read_hello(client);
-    acceptor_fixture_close(&a);
+    acceptor_fixture_close(&fixture);
 }
 
 Test(clients_data, who_have_spoken_already_are_greeted_without_epoll)
 {
-    struct acceptor_fixture a;
+    struct acceptor_fixture fixture;
 
-    expect_data(&a, 1, 4);
-    int client = snapshot_fixture_connect(&a.snapshot_fixture, 0);
-    net_chatter(client, 1);
+    expect_data(&fixture, 1, 4);
+    int client = snapshot_fixture_connect(&fixture.net, 0);
+    net_send_zeroes(client, 1);
     NET_WAIT_UNTIL(net_outstanding(client) == 0);
-    cr_assert_eq(acceptor_fixture_run_once(&a, START), 0);
-    cr_assert_eq(clients_next_deadline(&a.clients), START + CONN_SOON_USEC);
-    cr_assert_not(a.clients.table[0].watched);
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
+    cr_assert_eq(clients_next_deadline(&fixture.clients), START + CONN_SOON_USEC);
+    cr_assert_not(fixture.clients.table[0].watched);
     snapshot_fixture_read_hello(client);
-    acceptor_fixture_close(&a);
+    acceptor_fixture_close(&fixture);
 }
 
 Test(clients_data, who_never_speak_are_let_go_when_their_time_is_over)
 {
-    struct acceptor_fixture a;
+    struct acceptor_fixture fixture;
 
-    expect_data(&a, 2, 4);
-    snapshot_fixture_connect(&a.snapshot_fixture, 1);
-    cr_assert_eq(acceptor_fixture_run_once(&a, START), 0);
-    snapshot_fixture_connect(&a.snapshot_fixture, 0);
-    cr_assert_eq(acceptor_fixture_run_once(&a, START + 1), 0);
-    clients_expire(&a.clients, START + TIMEOUT);
-    cr_assert_eq(a.clients.n, 2);
-    clients_expire(&a.clients, START + TIMEOUT + 1);
-    cr_assert_eq(a.clients.n, 1);
+    expect_data(&fixture, 2, 4);
+    snapshot_fixture_connect(&fixture.net, 1);
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
+    snapshot_fixture_connect(&fixture.net, 0);
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, START + 1), 0);
+    clients_expire(&fixture.clients, START + TIMEOUT);
+    cr_assert_eq(fixture.clients.n, 2);
+    clients_expire(&fixture.clients, START + TIMEOUT + 1);
+    cr_assert_eq(fixture.clients.n, 1);
     cr_assert_eq(fake_logger.records[0].number, 2);
     cr_assert_eq(fake_logger.records[0].result, RESULT_TIMEOUT);
-    cr_assert_eq(clients_next_deadline(&a.clients), START + 2 * TIMEOUT);
-    clients_expire(&a.clients, START + 2 * TIMEOUT);
-    cr_assert_eq(a.clients.n, 0);
-    acceptor_fixture_close(&a);
+    cr_assert_eq(clients_next_deadline(&fixture.clients), START + 2 * TIMEOUT);
+    clients_expire(&fixture.clients, START + 2 * TIMEOUT);
+    cr_assert_eq(fixture.clients.n, 0);
+    acceptor_fixture_close(&fixture);
 }
 
 /* The worker may have been kept from its loop, and epoll tells only of so many at a time. */
 Test(clients_data, who_have_spoken_in_time_are_greeted_however_late_it_is_seen)
 {
-    struct acceptor_fixture a;
+    struct acceptor_fixture fixture;
 
-    expect_data(&a, 1, 4);
-    int client = snapshot_fixture_connect(&a.snapshot_fixture, 0);
-    cr_assert_eq(acceptor_fixture_run_once(&a, START), 0);
-    speak(&a, 0, client);
-    clients_expire(&a.clients, START + 10 * TIMEOUT);
-    cr_assert_eq(a.clients.n, 1);
+    expect_data(&fixture, 1, 4);
+    int client = snapshot_fixture_connect(&fixture.net, 0);
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
+    speak(&fixture, 0, client);
+    clients_expire(&fixture.clients, START + 10 * TIMEOUT);
+    cr_assert_eq(fixture.clients.n, 1);
     snapshot_fixture_read_hello(client);
-    acceptor_fixture_close(&a);
+    acceptor_fixture_close(&fixture);
 }
 
 Test(clients_data, who_keep_silent_make_room_for_the_next_the_oldest_first)
 {
-    struct acceptor_fixture a;
+    struct acceptor_fixture fixture;
     int next;
 
-    expect_data(&a, 2, 2);
-    snapshot_fixture_connect(&a.snapshot_fixture, 1);
-    cr_assert_eq(acceptor_fixture_run_once(&a, START), 0);
-    snapshot_fixture_connect(&a.snapshot_fixture, 0);
-    cr_assert_eq(acceptor_fixture_run_once(&a, START + 1), 0);
-    cr_assert(clients_can_evict(&a.clients, START + 1));
+    expect_data(&fixture, 2, 2);
+    snapshot_fixture_connect(&fixture.net, 1);
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
+    snapshot_fixture_connect(&fixture.net, 0);
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, START + 1), 0);
+    cr_assert(clients_can_evict(&fixture.clients, START + 1));
     for (uint64_t i = 1; i <= 3; i++) {
-        next = snapshot_fixture_connect(&a.snapshot_fixture, i % 2);
-        cr_assert_eq(acceptor_fixture_run_once(&a, START + 1 + i), 0);
+        next = snapshot_fixture_connect(&fixture.net, i % 2);
+        cr_assert_eq(acceptor_fixture_run_once(&fixture, START + 1 + i), 0);
         cr_assert_eq(fake_logger.n, i);
         cr_assert_eq(fake_logger.records[i - 1].number, i);
         cr_assert_eq(fake_logger.records[i - 1].result, RESULT_PARTIAL);
-        cr_assert_eq(a.clients.n, 2);
+        cr_assert_eq(fixture.clients.n, 2);
     }
-    net_chatter(next, 1);
-    NET_WAIT_UNTIL((acceptor_fixture_run_once(&a, START + 9),
-                    clients_next_deadline(&a.clients) == START + 9 + CONN_SOON_USEC));
+    net_send_zeroes(next, 1);
+    NET_WAIT_UNTIL((acceptor_fixture_run_once(&fixture, START + 9),
+                    clients_next_deadline(&fixture.clients) == START + 9 + CONN_SOON_USEC));
     snapshot_fixture_read_hello(next);
-    acceptor_fixture_close(&a);
+    acceptor_fixture_close(&fixture);
 }
 
 Test(clients_data, who_keep_silent_stay_if_someone_lingers)
 {
-    struct acceptor_fixture a;
+    struct acceptor_fixture fixture;
 
-    expect_data(&a, 2, 2);
-    a.snapshot_fixture.configs[1].settings.greet_on = GREET_ON_CONNECT;
-    snapshot_fixture_connect(&a.snapshot_fixture, 0);
-    cr_assert_eq(acceptor_fixture_run_once(&a, START), 0);
-    int lingering = snapshot_fixture_connect(&a.snapshot_fixture, 1);
-    cr_assert_eq(acceptor_fixture_run_once(&a, START + 1), 0);
+    expect_data(&fixture, 2, 2);
+    fixture.net.configs[1].settings.greet_on = GREET_ON_CONNECT;
+    snapshot_fixture_connect(&fixture.net, 0);
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
+    int lingering = snapshot_fixture_connect(&fixture.net, 1);
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, START + 1), 0);
     snapshot_fixture_read_hello(dup(lingering));
-    NET_WAIT_UNTIL(net_outstanding(a.clients.table[1].fd) == 0);
-    clients_expire(&a.clients, START + 1 + CONN_SOON_USEC);
-    cr_assert(clients_evict_oldest(&a.clients, START + SNAPSHOT_FIXTURE_SECOND));
+    NET_WAIT_UNTIL(net_outstanding(fixture.clients.table[1].fd) == 0);
+    clients_expire(&fixture.clients, START + 1 + CONN_SOON_USEC);
+    cr_assert(clients_evict_oldest(&fixture.clients, START + SNAPSHOT_FIXTURE_SECOND));
     cr_assert_eq(fake_logger.records[0].number, 2);
-    cr_assert(clients_evict_oldest(&a.clients, START + SNAPSHOT_FIXTURE_SECOND));
+    cr_assert(clients_evict_oldest(&fixture.clients, START + SNAPSHOT_FIXTURE_SECOND));
     cr_assert_eq(fake_logger.records[1].number, 1);
-    cr_assert_not(clients_evict_oldest(&a.clients, START + SNAPSHOT_FIXTURE_SECOND));
-    acceptor_fixture_close(&a);
+    cr_assert_not(clients_evict_oldest(&fixture.clients, START + SNAPSHOT_FIXTURE_SECOND));
+    acceptor_fixture_close(&fixture);
 }
 
 /* Of those who wait to be looked at again and those who are silent who came first goes first. */
 Test(clients_data, who_have_been_silent_for_longer_go_before_who_was_greeted_just_now)
 {
-    struct acceptor_fixture a;
+    struct acceptor_fixture fixture;
 
-    expect_data(&a, 2, 3);
-    a.snapshot_fixture.configs[1].settings.greet_on = GREET_ON_CONNECT;
+    expect_data(&fixture, 2, 3);
+    fixture.net.configs[1].settings.greet_on = GREET_ON_CONNECT;
     for (size_t i = 0; i < 3; i++) {
-        snapshot_fixture_connect(&a.snapshot_fixture, i % 2);
-        cr_assert_eq(acceptor_fixture_run_once(&a, START + i), 0);
+        snapshot_fixture_connect(&fixture.net, i % 2);
+        cr_assert_eq(acceptor_fixture_run_once(&fixture, START + i), 0);
     }
     for (uint64_t number = 1; number <= 3; number++) {
-        cr_assert(clients_evict_oldest(&a.clients, START + 4));
+        cr_assert(clients_evict_oldest(&fixture.clients, START + 4));
         cr_assert_eq(fake_logger.records[number - 1].number, number);
     }
-    acceptor_fixture_close(&a);
+    acceptor_fixture_close(&fixture);
 }
 
 Test(clients_data, who_spoke_just_before_they_are_let_go_have_their_greeting)
 {
-    struct acceptor_fixture a;
+    struct acceptor_fixture fixture;
 
-    expect_data(&a, 1, 4);
-    int client = snapshot_fixture_connect(&a.snapshot_fixture, 0);
-    cr_assert_eq(acceptor_fixture_run_once(&a, START), 0);
-    speak(&a, 0, client);
-    cr_assert(clients_evict_oldest(&a.clients, START + 1));
-    cr_assert_eq(a.clients.n, 0);
+    expect_data(&fixture, 1, 4);
+    int client = snapshot_fixture_connect(&fixture.net, 0);
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
+    speak(&fixture, 0, client);
+    cr_assert(clients_evict_oldest(&fixture.clients, START + 1));
+    cr_assert_eq(fixture.clients.n, 0);
     snapshot_fixture_read_hello(client);
-    acceptor_fixture_close(&a);
+    acceptor_fixture_close(&fixture);
 }
 
 Test(clients_data, that_close_without_a_word_are_done_with)
 {
-    struct acceptor_fixture a;
+    struct acceptor_fixture fixture;
 
-    expect_data(&a, 1, 4);
-    close(snapshot_fixture_connect(&a.snapshot_fixture, 0));
-    NET_WAIT_UNTIL((acceptor_fixture_run_once(&a, START), fake_logger.n == 1));
+    expect_data(&fixture, 1, 4);
+    close(snapshot_fixture_connect(&fixture.net, 0));
+    NET_WAIT_UNTIL((acceptor_fixture_run_once(&fixture, START), fake_logger.n == 1));
     cr_assert_eq(fake_logger.records[0].result, RESULT_PARTIAL);
-    cr_assert_eq(a.clients.n, 0);
-    acceptor_fixture_close(&a);
+    cr_assert_eq(fixture.clients.n, 0);
+    acceptor_fixture_close(&fixture);
 }

@@ -16,12 +16,6 @@
 
 TestSuite(conn, .timeout = 60);
 
-/* All kinds of sockets there are. */
-static struct net_pair pair_of_kind(int kind)
-{
-    return kind == 0 ? net_tcp_pair() : net_local_pair(kind);
-}
-
 /* How many greetings have been timed. */
 static uint64_t n_timed(const struct conn_fixture *fixture)
 {
@@ -34,20 +28,16 @@ static uint64_t n_timed(const struct conn_fixture *fixture)
 
 ParameterizedTestParameters(conn, greets_and_is_delivered)
 {
-    static int kinds[] = {0, SOCK_STREAM, SOCK_SEQPACKET};
-    return cr_make_param_array(int, kinds, ELEMENTSOF(kinds));
+    return conn_fixture_kinds();
 }
 
 ParameterizedTest(int *kind, conn, greets_and_is_delivered, .timeout = 60)
 {
     struct conn_fixture fixture;
-    char text[64];
 
-    conn_fixture_set(&fixture, pair_of_kind(*kind), conn_fixture_hello());
+    conn_fixture_set(&fixture, net_pair_of(*kind), conn_fixture_hello());
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
-    cr_assert_eq(net_read_to_end(fixture.pair.client, text, sizeof(text)),
-                 (ssize_t)strlen(CONN_FIXTURE_HELLO));
-    cr_assert_arr_eq(text, CONN_FIXTURE_HELLO, strlen(CONN_FIXTURE_HELLO));
+    net_expect_text(fixture.pair.client, CONN_FIXTURE_HELLO);
     NET_WAIT_UNTIL(net_outstanding(fixture.conn.fd) == 0);
     cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_CLOSE);
     close(fixture.pair.client);
@@ -107,14 +97,12 @@ Test(conn, times_a_slow_greeting_from_accept_to_its_end)
 Test(conn, closes_at_once_without_linger)
 {
     struct conn_fixture fixture;
-    char text[64];
 
     conn_fixture_set(&fixture, net_tcp_pair(), conn_fixture_hello());
     fixture.config.settings.linger_usec = 0;
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_CLOSE);
     conn_fixture_finish(&fixture);
-    cr_assert_eq(net_read_to_end(fixture.pair.client, text, sizeof(text)),
-                 (ssize_t)strlen(CONN_FIXTURE_HELLO));
+    net_expect_text(fixture.pair.client, CONN_FIXTURE_HELLO);
 }
 
 Test(conn, greets_who_spoke_first_even_without_linger)
@@ -124,7 +112,7 @@ Test(conn, greets_who_spoke_first_even_without_linger)
 
     conn_fixture_set(&fixture, net_tcp_pair(), conn_fixture_hello());
     fixture.config.settings.linger_usec = 0;
-    net_chatter(fixture.pair.client, 100);
+    net_send_zeroes(fixture.pair.client, 100);
     net_wait(fixture.pair.server, POLLIN);
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_CLOSE);
     conn_fixture_finish(&fixture);
@@ -142,17 +130,15 @@ ParameterizedTestParameters(conn, greets_who_speaks_first)
 ParameterizedTest(size_t *size, conn, greets_who_speaks_first, .timeout = 60)
 {
     struct conn_fixture fixture;
-    char text[64];
 
     conn_fixture_set(&fixture, net_tcp_pair(), conn_fixture_hello());
-    net_chatter(fixture.pair.client, *size);
+    net_send_zeroes(fixture.pair.client, *size);
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
     NET_WAIT_UNTIL(net_outstanding(fixture.conn.fd) == 0 &&
                    net_outstanding(fixture.pair.client) == 0);
     cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_CLOSE);
     cr_assert_eq(net_unread(fixture.conn.fd), 0);
-    cr_assert_eq(net_read_to_end(fixture.pair.client, text, sizeof(text)),
-                 (ssize_t)strlen(CONN_FIXTURE_HELLO));
+    net_expect_text(fixture.pair.client, CONN_FIXTURE_HELLO);
     close(fixture.pair.client);
     cr_assert_eq(conn_fixture_step_while(&fixture, CONN_WAIT_CLOSE), CONN_CLOSE);
     cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
@@ -213,7 +199,7 @@ Test(conn, bears_a_flood_as_long_as_the_greeting_is_not_acknowledged)
 {
     struct conn_fixture fixture;
 
-    conn_fixture_greet_reluctant(&fixture);
+    conn_fixture_begin_unacknowledged(&fixture);
     net_await_full(fixture.conn.fd);
     cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_ACKNOWLEDGEMENT);
     fixture.conn.progressed = false;
@@ -238,30 +224,9 @@ Test(conn, an_empty_greeting_is_the_end_of_stream_alone)
     cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
 }
 
-/* Reads what comes, a little at a time, while the server's side goes on. Returns what follows. */
-static enum conn_next read_slowly(struct conn_fixture *fixture, enum conn_next next, char *bytes,
-                                  size_t piece)
-{
-    size_t n = 0;
-
-    while (n < fixture->greeting.size) {
-        size_t left = fixture->greeting.size - n;
-        size_t size = left < piece ? left : piece;
-
-        net_wait(fixture->pair.client, POLLIN);
-        ssize_t r = recv(fixture->pair.client, bytes + n, size, 0);
-        cr_assert_gt(r, 0);
-        n += (size_t)r;
-        if (next == CONN_WAIT_WRITE)
-            next = conn_fixture_step(fixture);
-    }
-    return next;
-}
-
 ParameterizedTestParameters(conn, gives_a_huge_greeting_to_a_slow_reader)
 {
-    static int kinds[] = {0, SOCK_STREAM, SOCK_SEQPACKET};
-    return cr_make_param_array(int, kinds, ELEMENTSOF(kinds));
+    return conn_fixture_kinds();
 }
 
 ParameterizedTest(int *kind, conn, gives_a_huge_greeting_to_a_slow_reader, .timeout = 60)
@@ -271,12 +236,12 @@ ParameterizedTest(int *kind, conn, gives_a_huge_greeting_to_a_slow_reader, .time
     struct conn_fixture fixture;
     char beyond[1];
 
-    conn_fixture_set(&fixture, pair_of_kind(*kind), net_long_greeting(size));
+    conn_fixture_set(&fixture, net_pair_of(*kind), net_long_greeting(size));
     fixture.socket.type = *kind;
     enum conn_next next = conn_fixture_begin(&fixture);
     cr_assert_eq(next, CONN_WAIT_WRITE);
     cr_assert_eq(fixture.conn.state, CONN_WRITING);
-    next = read_slowly(&fixture, next, bytes, 64 * 1024);
+    next = conn_fixture_read(&fixture, next, bytes, size, 64 * 1024);
     cr_assert_eq(next, CONN_WAIT_SOON);
     cr_assert_eq(memcmp(bytes, fixture.greeting.bytes, size), 0);
     cr_assert_eq(net_read_to_end(fixture.pair.client, beyond, 1), 0);
@@ -300,7 +265,7 @@ Test(conn, takes_the_input_of_a_client_that_writes_before_it_reads)
     fixture.conn.progressed = false;
     flood(&fixture, FLOOD, CONN_WAIT_WRITE);
     cr_assert_not(fixture.conn.progressed, "to send is not to read");
-    cr_assert_eq(read_slowly(&fixture, CONN_WAIT_WRITE, bytes, size), CONN_WAIT_SOON);
+    cr_assert_eq(conn_fixture_read(&fixture, CONN_WAIT_WRITE, bytes, size, size), CONN_WAIT_SOON);
     cr_assert_eq(memcmp(bytes, fixture.greeting.bytes, size), 0);
     free(fixture.greeting.bytes);
 }
@@ -308,7 +273,6 @@ Test(conn, takes_the_input_of_a_client_that_writes_before_it_reads)
 Test(conn, a_half_close_before_the_greeting_costs_nothing)
 {
     struct conn_fixture fixture;
-    char text[64];
 
     conn_fixture_set(&fixture, net_tcp_pair(), conn_fixture_hello());
     shutdown(fixture.pair.client, SHUT_WR);
@@ -317,8 +281,7 @@ Test(conn, a_half_close_before_the_greeting_costs_nothing)
     NET_WAIT_UNTIL(net_outstanding(fixture.conn.fd) == 0);
     cr_assert_eq(conn_fixture_step(&fixture), CONN_CLOSE);
     cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
-    cr_assert_eq(net_read_to_end(fixture.pair.client, text, sizeof(text)),
-                 (ssize_t)strlen(CONN_FIXTURE_HELLO));
+    net_expect_text(fixture.pair.client, CONN_FIXTURE_HELLO);
 }
 
 Test(conn, a_half_close_amid_the_greeting_costs_nothing)
@@ -333,7 +296,7 @@ Test(conn, a_half_close_amid_the_greeting_costs_nothing)
     net_wait(fixture.conn.fd, POLLIN);
     cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_WRITE);
     cr_assert(fixture.conn.input_ended);
-    enum conn_next next = read_slowly(&fixture, CONN_WAIT_WRITE, bytes, 64 * 1024);
+    enum conn_next next = conn_fixture_read(&fixture, CONN_WAIT_WRITE, bytes, size, 64 * 1024);
     cr_assert_eq(memcmp(bytes, fixture.greeting.bytes, size), 0);
     NET_WAIT_UNTIL(net_outstanding(fixture.conn.fd) == 0);
     if (next == CONN_WAIT_SOON)

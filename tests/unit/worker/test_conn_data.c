@@ -26,15 +26,7 @@ static void expect_data(struct conn_fixture *fixture, struct net_pair pair,
     fixture->config.settings.data_timeout_usec = 5 * CONN_FIXTURE_SECOND;
 }
 
-static void read_hello(int client)
-{
-    char text[64];
-
-    cr_assert_eq(net_read_to_end(client, text, sizeof(text)), (ssize_t)strlen(CONN_FIXTURE_HELLO));
-    cr_assert_arr_eq(text, CONN_FIXTURE_HELLO, strlen(CONN_FIXTURE_HELLO));
-}
-
-static bool is_told_nothing(int client)
+static bool has_received_nothing(int client)
 {
     char byte;
 
@@ -43,23 +35,22 @@ static bool is_told_nothing(int client)
 
 ParameterizedTestParameters(conn_data, is_waited_for)
 {
-    static int kinds[] = {0, SOCK_STREAM, SOCK_SEQPACKET};
-    return cr_make_param_array(int, kinds, ELEMENTSOF(kinds));
+    return conn_fixture_kinds();
 }
 
 ParameterizedTest(int *kind, conn_data, is_waited_for, .timeout = 60)
 {
     struct conn_fixture fixture;
 
-    expect_data(&fixture, *kind ? net_local_pair(*kind) : net_tcp_pair(), conn_fixture_hello());
+    expect_data(&fixture, net_pair_of(*kind), conn_fixture_hello());
     fixture.socket.type = *kind;
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_DATA);
     cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_DATA);
-    cr_assert(is_told_nothing(fixture.pair.client));
-    net_chatter(fixture.pair.client, 3);
+    cr_assert(has_received_nothing(fixture.pair.client));
+    net_send_zeroes(fixture.pair.client, 3);
     net_wait(fixture.conn.fd, POLLIN);
     cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_SOON);
-    read_hello(fixture.pair.client);
+    net_expect_text(fixture.pair.client, CONN_FIXTURE_HELLO);
     close(fixture.pair.client);
     cr_assert_eq(conn_fixture_step_while(&fixture, CONN_WAIT_CLOSE), CONN_CLOSE);
     cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
@@ -70,10 +61,10 @@ Test(conn_data, that_is_there_already_is_greeted_at_once)
     struct conn_fixture fixture;
 
     expect_data(&fixture, net_tcp_pair(), conn_fixture_hello());
-    net_chatter(fixture.pair.client, 1);
+    net_send_zeroes(fixture.pair.client, 1);
     net_wait(fixture.pair.server, POLLIN);
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
-    read_hello(fixture.pair.client);
+    net_expect_text(fixture.pair.client, CONN_FIXTURE_HELLO);
     conn_fixture_finish(&fixture);
 }
 
@@ -94,11 +85,11 @@ Test(conn_data, and_the_end_of_stream_are_greeted)
     struct conn_fixture fixture;
 
     expect_data(&fixture, net_tcp_pair(), conn_fixture_hello());
-    net_chatter(fixture.pair.client, 1);
+    net_send_zeroes(fixture.pair.client, 1);
     shutdown(fixture.pair.client, SHUT_WR);
     net_wait(fixture.pair.server, POLLRDHUP);
     conn_fixture_begin(&fixture);
-    read_hello(fixture.pair.client);
+    net_expect_text(fixture.pair.client, CONN_FIXTURE_HELLO);
     NET_WAIT_UNTIL(net_outstanding(fixture.conn.fd) == 0);
     cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
 }
@@ -111,7 +102,7 @@ Test(conn_data, and_the_end_of_stream_leave_time_to_acknowledge)
 
     expect_data(&fixture, net_tcp_pair_with(4096), net_long_greeting(size));
     setsockopt(fixture.pair.server, SOL_SOCKET, SO_SNDBUF, &(int){400 * 1000}, sizeof(int));
-    net_chatter(fixture.pair.client, 1);
+    net_send_zeroes(fixture.pair.client, 1);
     shutdown(fixture.pair.client, SHUT_WR);
     net_wait(fixture.pair.server, POLLRDHUP);
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
@@ -128,7 +119,7 @@ Test(conn_data, and_the_end_of_stream_are_all_if_nothing_is_left_to_acknowledge)
     struct conn_fixture fixture;
 
     expect_data(&fixture, net_tcp_pair(), (struct greeting){.bytes = NULL, .size = 0});
-    net_chatter(fixture.pair.client, 1);
+    net_send_zeroes(fixture.pair.client, 1);
     shutdown(fixture.pair.client, SHUT_WR);
     net_wait(fixture.pair.server, POLLRDHUP);
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_CLOSE);
@@ -201,7 +192,7 @@ Test(conn_data, does_not_count_as_a_greeting_that_is_not_taken)
 
     expect_data(&fixture, net_tcp_pair(), conn_fixture_hello());
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_DATA);
-    net_chatter(fixture.pair.client, 1);
+    net_send_zeroes(fixture.pair.client, 1);
     net_wait(fixture.conn.fd, POLLIN);
     cr_assert_eq(conn_step(&fixture.conn, late, &fixture.context), CONN_WAIT_SOON);
     cr_assert_eq(fixture.conn.progress_msec, 100 * 1000);
@@ -215,7 +206,7 @@ Test(conn_data, is_when_the_time_of_a_greeting_begins)
 
     expect_data(&fixture, net_tcp_pair(), conn_fixture_hello());
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_DATA);
-    net_chatter(fixture.pair.client, 1);
+    net_send_zeroes(fixture.pair.client, 1);
     net_wait(fixture.conn.fd, POLLIN);
     uint64_t before = clock_now();
     conn_step(&fixture.conn, CONN_FIXTURE_START + 100 * CONN_FIXTURE_SECOND, &fixture.context);
@@ -248,7 +239,7 @@ ParameterizedTest(struct slow_greeting *greeting, conn_data,
 
     expect_data(&fixture, net_tcp_pair(), net_long_greeting(8 * 1000 * 1000));
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_DATA);
-    net_chatter(fixture.pair.client, 1);
+    net_send_zeroes(fixture.pair.client, 1);
     net_wait(fixture.conn.fd, POLLIN);
     next = conn_step(&fixture.conn, CONN_FIXTURE_START + greeting->spoke_usec, &fixture.context);
     cr_assert_eq(next, CONN_WAIT_WRITE);
@@ -270,17 +261,10 @@ Test(conn_data, brings_all_of_a_huge_greeting)
 
     expect_data(&fixture, net_tcp_pair(), net_long_greeting(size));
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_DATA);
-    net_chatter(fixture.pair.client, 1);
+    net_send_zeroes(fixture.pair.client, 1);
     net_wait(fixture.conn.fd, POLLIN);
     cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_WRITE);
-    for (size_t n = 0; n < size;) {
-        net_wait(fixture.pair.client, POLLIN);
-        ssize_t r = recv(fixture.pair.client, bytes + n, size - n, 0);
-        cr_assert_gt(r, 0);
-        n += (size_t)r;
-        if (fixture.conn.state == CONN_WRITING)
-            conn_fixture_step(&fixture);
-    }
+    cr_assert_eq(conn_fixture_read(&fixture, CONN_WAIT_WRITE, bytes, size, size), CONN_WAIT_SOON);
     cr_assert_arr_eq(bytes, fixture.greeting.bytes, size);
     cr_assert_eq(fixture.conn.state, CONN_GREETED);
     conn_fixture_finish(&fixture);

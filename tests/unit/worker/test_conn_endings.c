@@ -88,7 +88,7 @@ Test(conn_endings, a_reset_before_every_byte_was_acknowledged_is_a_reset)
 {
     struct conn_fixture fixture;
 
-    conn_fixture_greet_reluctant(&fixture);
+    conn_fixture_begin_unacknowledged(&fixture);
     net_reset(fixture.pair.client);
     cr_assert_eq(conn_fixture_step_while(&fixture, CONN_WAIT_ACKNOWLEDGEMENT), CONN_CLOSE);
     struct connection_record record = conn_fixture_finish(&fixture);
@@ -134,7 +134,6 @@ Test(conn_endings, a_local_client_that_went_midway_has_not_acknowledged_the_rest
 Test(conn_endings, an_empty_record_is_not_the_end_of_stream)
 {
     struct conn_fixture fixture;
-    char text[64];
 
     conn_fixture_set(&fixture, net_local_pair(SOCK_SEQPACKET), conn_fixture_hello());
     fixture.socket.type = SOCK_SEQPACKET;
@@ -145,31 +144,22 @@ Test(conn_endings, an_empty_record_is_not_the_end_of_stream)
         next = conn_fixture_step(&fixture);
     if (next == CONN_CLOSE)
         conn_fixture_finish(&fixture);
-    cr_assert_eq(net_read_to_end(fixture.pair.client, text, sizeof(text)),
-                 (ssize_t)strlen(CONN_FIXTURE_HELLO));
+    net_expect_text(fixture.pair.client, CONN_FIXTURE_HELLO);
 }
 
 /* wmem_default may be smaller than a record is by default. */
 Test(conn_endings, records_are_as_large_as_the_socket_takes)
 {
     struct conn_fixture fixture;
-    _cleanup_free_ char *bytes = malloc(200 * 1000);
-    size_t n = 0;
+    const size_t size = 200 * 1000;
+    _cleanup_free_ char *bytes = malloc(size);
 
-    conn_fixture_set(&fixture, net_local_pair(SOCK_SEQPACKET), net_long_greeting(200 * 1000));
+    conn_fixture_set(&fixture, net_local_pair(SOCK_SEQPACKET), net_long_greeting(size));
     fixture.socket.type = SOCK_SEQPACKET;
     setsockopt(fixture.pair.server, SOL_SOCKET, SO_SNDBUF, &(int){8192}, sizeof(int));
     enum conn_next next = conn_fixture_begin(&fixture);
-    while (n < fixture.greeting.size) {
-        cr_assert(next == CONN_WAIT_WRITE || next == CONN_WAIT_SOON);
-        net_wait(fixture.pair.client, POLLIN);
-        ssize_t r = recv(fixture.pair.client, bytes + n, 200 * 1000 - n, 0);
-        cr_assert_gt(r, 0);
-        n += (size_t)r;
-        if (next == CONN_WAIT_WRITE)
-            next = conn_fixture_step(&fixture);
-    }
-    cr_assert_eq(memcmp(bytes, fixture.greeting.bytes, n), 0);
+    cr_assert_eq(conn_fixture_read(&fixture, next, bytes, size, size), CONN_WAIT_SOON);
+    cr_assert_eq(memcmp(bytes, fixture.greeting.bytes, size), 0);
     conn_fixture_finish(&fixture);
     free(fixture.greeting.bytes);
 }
@@ -222,7 +212,7 @@ Test(conn_endings, a_client_that_acknowledges_nothing_more_is_unconfirmed)
 {
     struct conn_fixture fixture;
 
-    conn_fixture_greet_reluctant(&fixture);
+    conn_fixture_begin_unacknowledged(&fixture);
     cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_ACKNOWLEDGEMENT);
     fixture.conn.progressed = false;
     cr_assert_eq(conn_expire(&fixture.conn, CONN_FIXTURE_START), CONN_CLOSE);
@@ -239,7 +229,7 @@ Test(conn_endings, a_client_that_acknowledges_late_has_time_to_close)
     struct conn_fixture fixture;
     uint64_t now = CONN_FIXTURE_START;
 
-    conn_fixture_greet_reluctant(&fixture);
+    conn_fixture_begin_unacknowledged(&fixture);
     cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_ACKNOWLEDGEMENT);
     for (int i = 0; i < 3; i++) {
         fixture.conn.progressed = false;
@@ -275,7 +265,7 @@ static bool tell_of_reluctant(struct connection_record *ret_record, uint64_t *re
 {
     struct conn_fixture fixture;
 
-    conn_fixture_greet_reluctant(&fixture);
+    conn_fixture_begin_unacknowledged(&fixture);
     int fd = dup(fixture.conn.fd);
     uint64_t before = acked_by_kernel(fd);
     *ret_record = conn_fixture_finish(&fixture);
@@ -298,8 +288,7 @@ Test(conn_endings, the_bytes_acknowledged_are_those_that_the_kernel_counts)
 
 ParameterizedTestParameters(conn_endings, let_go_with_its_input_unread_has_its_greeting)
 {
-    static int kinds[] = {0, SOCK_STREAM, SOCK_SEQPACKET};
-    return cr_make_param_array(int, kinds, ELEMENTSOF(kinds));
+    return conn_fixture_kinds();
 }
 
 /* As when it has to make room, or the time to stop is over. */
@@ -307,16 +296,13 @@ ParameterizedTest(int *kind, conn_endings, let_go_with_its_input_unread_has_its_
                   .timeout = 60)
 {
     struct conn_fixture fixture;
-    char text[64];
 
-    conn_fixture_set(&fixture, *kind == 0 ? net_tcp_pair() : net_local_pair(*kind),
-                     conn_fixture_hello());
-    net_chatter(fixture.pair.client, 100);
+    conn_fixture_set(&fixture, net_pair_of(*kind), conn_fixture_hello());
+    net_send_zeroes(fixture.pair.client, 100);
     net_wait(fixture.pair.server, POLLIN);
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
     conn_fixture_finish(&fixture);
-    cr_assert_eq(net_read_to_end(fixture.pair.client, text, sizeof(text)),
-                 (ssize_t)strlen(CONN_FIXTURE_HELLO));
+    net_expect_text(fixture.pair.client, CONN_FIXTURE_HELLO);
 }
 
 Test(conn_endings, let_go_amid_the_greeting_is_partial)
@@ -350,7 +336,7 @@ ParameterizedTest(struct failure *failure, conn_endings, a_failed_send_ends_it, 
     struct conn_fixture fixture;
 
     conn_fixture_set(&fixture, net_tcp_pair(), conn_fixture_hello());
-    send_error = failure->error;
+    fake_send_error = failure->error;
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_CLOSE);
     cr_assert_eq(conn_fixture_finish(&fixture).result, failure->result);
 }
@@ -358,15 +344,13 @@ ParameterizedTest(struct failure *failure, conn_endings, a_failed_send_ends_it, 
 Test(conn_endings, goes_on_after_the_kernel_was_out_of_memory)
 {
     struct conn_fixture fixture;
-    char text[64];
 
     conn_fixture_set(&fixture, net_tcp_pair(), conn_fixture_hello());
-    send_error = ENOBUFS;
+    fake_send_error = ENOBUFS;
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
     cr_assert_eq(fixture.conn.state, CONN_WRITING);
-    send_error = 0;
+    fake_send_error = 0;
     cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_SOON);
     cr_assert_eq(fixture.conn.state, CONN_GREETED);
-    cr_assert_eq(net_read_to_end(fixture.pair.client, text, sizeof(text)),
-                 (ssize_t)strlen(CONN_FIXTURE_HELLO));
+    net_expect_text(fixture.pair.client, CONN_FIXTURE_HELLO);
 }

@@ -118,23 +118,23 @@ static void see(struct seen *seen, int client, const struct greeting *greeting)
 /* Goes round until the one client's story is told. The client leaves when it has heard the end, but
  * not at once, so that it is waited for. The time told to greetd passes in steps of a timer's, each
  * of which gives the kernel a real millisecond to deliver. */
-static struct seen go_on_until_told(struct acceptor_fixture *a, int *client)
+static struct seen go_on_until_told(struct acceptor_fixture *fixture, int *client)
 {
     uint64_t now_usec = ACCEPTOR_FIXTURE_START;
     struct seen seen = {0};
 
     for (int left = NET_BOUND_MSEC; fake_logger.n == 0; left--) {
         cr_assert_gt(left, 0, "the client is never done with");
-        cr_assert_eq(acceptor_fixture_run_once(a, now_usec), 0);
+        cr_assert_eq(acceptor_fixture_run_once(fixture, now_usec), 0);
         if (*client >= 0)
-            see(&seen, *client, &a->snapshot_fixture.greetings[0]);
+            see(&seen, *client, &fixture->net.greetings[0]);
         if (seen.ended && now_usec > ACCEPTOR_FIXTURE_START + 4 * CONN_SOON_USEC)
             *client = safe_close(*client);
         poll(NULL, 0, 1);
         now_usec += CONN_SOON_USEC;
     }
-    NET_WAIT_UNTIL(*client < 0 || (see(&seen, *client, &a->snapshot_fixture.greetings[0]),
-                                   seen.ended || seen.broken));
+    NET_WAIT_UNTIL(*client < 0 ||
+                   (see(&seen, *client, &fixture->net.greetings[0]), seen.ended || seen.broken));
     return seen;
 }
 
@@ -170,7 +170,7 @@ static bool live_once(void)
 {
     static char bytes[GREETING_SIZE];
     struct greeting_piece piece = {.size = sizeof(bytes), .variable = variable_find("metrics", 7)};
-    struct acceptor_fixture a;
+    struct acceptor_fixture fixture;
     size_t before = descriptors_count();
     int error = fault.error;
 
@@ -178,28 +178,28 @@ static bool live_once(void)
     fault.n = fault.struck = 0;
     fake_logger.n = fake_logger.n_errors = 0;
     fault.error = 0;
-    acceptor_fixture_open(&a, 1, 2);
-    a.snapshot_fixture.greetings[0] = (struct greeting){
+    acceptor_fixture_open(&fixture, 1, 2);
+    fixture.net.greetings[0] = (struct greeting){
         .bytes = bytes,
         .size = sizeof(bytes),
         .pieces = made_up ? &piece : NULL,
         .n_pieces = made_up,
     };
-    a.snapshot_fixture.configs[0].settings.greet_on = on_data ? GREET_ON_DATA : GREET_ON_CONNECT;
-    a.snapshot_fixture.configs[0].settings.data_timeout_usec = USEC_INFINITY;
-    int client = snapshot_fixture_connect(&a.snapshot_fixture, 0);
+    fixture.net.configs[0].settings.greet_on = on_data ? GREET_ON_DATA : GREET_ON_CONNECT;
+    fixture.net.configs[0].settings.data_timeout_usec = USEC_INFINITY;
+    int client = snapshot_fixture_connect(&fixture.net, 0);
     cr_assert_eq(send(client, "hello", 5, MSG_NOSIGNAL), 5);
     fault.error = error;
 
-    struct seen seen = go_on_until_told(&a, &client);
-    check_outcome(&seen, &a.snapshot_fixture.greetings[0]);
-    cr_assert_eq(a.clients.n, 0);
-    cr_assert_eq(a.clients.n_ended, 1);
-    cr_assert_leq(a.clients.touched, 1);
+    struct seen seen = go_on_until_told(&fixture, &client);
+    check_outcome(&seen, &fixture.net.greetings[0]);
+    cr_assert_eq(fixture.clients.n, 0);
+    cr_assert_eq(fixture.clients.n_ended, 1);
+    cr_assert_leq(fixture.clients.touched, 1);
 
     safe_close(client);
-    close(a.context.epoll_fd);
-    acceptor_fixture_close(&a);
+    close(fixture.context.epoll_fd);
+    acceptor_fixture_close(&fixture);
     cr_assert_eq(descriptors_count(), before);
     return fault.struck > 0;
 }

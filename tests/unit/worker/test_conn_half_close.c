@@ -35,7 +35,7 @@ Test(conn_half_close, a_half_close_is_no_acknowledgement)
     struct conn_fixture fixture;
     _cleanup_free_ char *bytes = NULL;
 
-    conn_fixture_greet_reluctant(&fixture);
+    conn_fixture_begin_unacknowledged(&fixture);
     shutdown(fixture.pair.client, SHUT_WR);
     net_wait(fixture.conn.fd, POLLIN);
     cr_assert(has_hung_up(fixture.conn.fd));
@@ -56,7 +56,7 @@ Test(conn_half_close, together_with_a_reset_is_a_reset)
 {
     struct conn_fixture fixture;
 
-    conn_fixture_greet_reluctant(&fixture);
+    conn_fixture_begin_unacknowledged(&fixture);
     shutdown(fixture.pair.client, SHUT_WR);
     net_wait(fixture.conn.fd, POLLIN);
     net_reset(fixture.pair.client);
@@ -71,7 +71,7 @@ Test(conn_half_close, followed_by_a_reset_is_a_reset)
 {
     struct conn_fixture fixture;
 
-    conn_fixture_greet_reluctant(&fixture);
+    conn_fixture_begin_unacknowledged(&fixture);
     shutdown(fixture.pair.client, SHUT_WR);
     net_wait(fixture.conn.fd, POLLIN);
     cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_ACKNOWLEDGEMENT);

@@ -75,16 +75,9 @@ static void overwrite_render(struct conn_fixture *fixture)
     memset(rendered->bytes, '-', rendered->capacity);
 }
 
-static struct net_pair pair_of_kind(int kind)
-{
-    return kind == 0 ? net_tcp_pair() : net_local_pair(kind);
-}
-
-static int kinds[] = {0, SOCK_STREAM, SOCK_SEQPACKET};
-
 ParameterizedTestParameters(conn_rendering, is_sent_at_once_if_the_kernel_takes_it)
 {
-    return cr_make_param_array(int, kinds, ELEMENTSOF(kinds));
+    return conn_fixture_kinds();
 }
 
 ParameterizedTest(int *kind, conn_rendering, is_sent_at_once_if_the_kernel_takes_it, .timeout = 60)
@@ -93,7 +86,7 @@ ParameterizedTest(int *kind, conn_rendering, is_sent_at_once_if_the_kernel_takes
     struct conn_fixture fixture;
     char bytes[64];
 
-    set(&fixture, pair_of_kind(*kind), &text);
+    set(&fixture, net_pair_of(*kind), &text);
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
     cr_assert_not(fixture.conn.has_unsent);
     cr_assert_eq(net_read_to_end(fixture.pair.client, bytes, sizeof(bytes)), 8);
@@ -125,7 +118,7 @@ Test(conn_rendering, may_be_empty)
 
 ParameterizedTestParameters(conn_rendering, is_kept_for_a_slow_reader)
 {
-    return cr_make_param_array(int, kinds, ELEMENTSOF(kinds));
+    return conn_fixture_kinds();
 }
 
 ParameterizedTest(int *kind, conn_rendering, is_kept_for_a_slow_reader, .timeout = 60)
@@ -134,21 +127,13 @@ ParameterizedTest(int *kind, conn_rendering, is_kept_for_a_slow_reader, .timeout
     _cleanup_free_ char *bytes = malloc(HUGE + 3);
     struct conn_fixture fixture;
 
-    set(&fixture, pair_of_kind(*kind), &text);
+    set(&fixture, net_pair_of(*kind), &text);
     fixture.socket.type = *kind;
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_WRITE);
     cr_assert(fixture.conn.has_unsent);
     overwrite_render(&fixture);
-    for (size_t n = 0; n < HUGE + 3;) {
-        size_t left = HUGE + 3 - n, piece = left < 65536 ? left : 65536;
-
-        net_wait(fixture.pair.client, POLLIN);
-        ssize_t r = recv(fixture.pair.client, bytes + n, piece, 0);
-        cr_assert_gt(r, 0);
-        n += (size_t)r;
-        if (fixture.conn.state == CONN_WRITING)
-            conn_fixture_step(&fixture);
-    }
+    cr_assert_eq(conn_fixture_read(&fixture, CONN_WAIT_WRITE, bytes, HUGE + 3, 65536),
+                 CONN_WAIT_SOON);
     cr_assert_arr_eq(bytes, text.bytes, HUGE);
     cr_assert_arr_eq(bytes + HUGE, " #7", 3);
     cr_assert_eq(net_read_to_end(fixture.pair.client, bytes, 1), 0);
@@ -172,12 +157,12 @@ Test(conn_rendering, is_kept_while_the_kernel_has_no_memory)
     char bytes[64];
 
     set(&fixture, net_tcp_pair(), &text);
-    send_error = ENOBUFS;
+    fake_send_error = ENOBUFS;
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
     overwrite_render(&fixture);
     cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_SOON);
     cr_assert(fixture.conn.has_unsent);
-    send_error = 0;
+    fake_send_error = 0;
     cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_SOON);
     cr_assert_not(fixture.conn.has_unsent);
     cr_assert_eq(net_read_to_end(fixture.pair.client, bytes, sizeof(bytes)), 8);

@@ -15,7 +15,7 @@
 TestSuite(worker, .timeout = 60);
 
 struct fixture {
-    struct snapshot_fixture snapshot_fixture;
+    struct snapshot_fixture net;
     struct sink sink;
     struct worker_shared shared;
     struct worker worker;
@@ -23,7 +23,7 @@ struct fixture {
 
 static void prepare(struct fixture *fixture, size_t n_bindings, size_t capacity)
 {
-    snapshot_fixture_open(&fixture->snapshot_fixture, n_bindings);
+    snapshot_fixture_open(&fixture->net, n_bindings);
     sink_init(&fixture->sink, open("/dev/null", O_WRONLY | O_CLOEXEC));
     fixture->shared = (struct worker_shared){
         .changed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
@@ -34,8 +34,7 @@ static void prepare(struct fixture *fixture, size_t n_bindings, size_t capacity)
                               &LOGGER_EVERYTHING),
                  0);
     cr_assert_eq(worker_init(&fixture->worker, 0, capacity,
-                             snapshot_fixture_generation(&fixture->snapshot_fixture,
-                                                         fixture->shared.metrics),
+                             snapshot_fixture_generation(&fixture->net, fixture->shared.metrics),
                              &fixture->shared),
                  0);
     cr_assert_eq(worker_state(&fixture->worker), WORKER_STARTING);
@@ -74,7 +73,7 @@ static struct metrics_sums join(struct fixture *fixture)
     cr_assert_eq(logger_stop(fixture->shared.logger, USEC_INFINITY), 0);
     metrics_free(fixture->shared.metrics);
     close(fixture->shared.changed_fd);
-    snapshot_fixture_close(&fixture->snapshot_fixture);
+    snapshot_fixture_close(&fixture->net);
     return sums;
 }
 
@@ -89,7 +88,7 @@ Test(worker, greets_whoever_comes)
 
     start(&fixture, 2, 8);
     for (size_t i = 0; i < 20; i++)
-        snapshot_fixture_read_hello(net_connect(&fixture.snapshot_fixture.addresses[i % 2]));
+        snapshot_fixture_read_hello(net_connect(&fixture.net.addresses[i % 2]));
     cr_assert_eq(post(&fixture, WORKER_QUIT), 0);
     struct metrics_sums sums = join(&fixture);
     cr_assert_eq(sums.accepted, 20);
@@ -105,7 +104,7 @@ Test(worker, greets_those_who_came_before_it)
 
     prepare(&fixture, 1, 64);
     for (size_t i = 0; i < 40; i++)
-        clients[i] = snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+        clients[i] = snapshot_fixture_connect(&fixture.net, 0);
     cr_assert_eq(worker_start(&fixture.worker), 0);
     for (size_t i = 0; i < 40; i++)
         snapshot_fixture_read_hello(clients[i]);
@@ -119,9 +118,9 @@ Test(worker, gives_all_of_a_huge_greeting)
     char *bytes = malloc(SNAPSHOT_FIXTURE_HUGE);
 
     prepare(&fixture, 1, 8);
-    snapshot_fixture_make_huge(&fixture.snapshot_fixture, 0);
+    snapshot_fixture_make_huge(&fixture.net, 0);
     cr_assert_eq(worker_start(&fixture.worker), 0);
-    int client = net_connect(&fixture.snapshot_fixture.addresses[0]);
+    int client = net_connect(&fixture.net.addresses[0]);
     cr_assert_eq(net_read_to_end(client, bytes, SNAPSHOT_FIXTURE_HUGE),
                  (ssize_t)SNAPSHOT_FIXTURE_HUGE);
     close(client);
@@ -136,12 +135,12 @@ Test(worker, leaves_the_queue_to_the_next_process)
     struct fixture fixture;
 
     prepare(&fixture, 1, 8);
-    snapshot_fixture_hand_on(&fixture.snapshot_fixture);
+    snapshot_fixture_hand_on(&fixture.net);
     cr_assert_eq(post(&fixture, WORKER_STOP), 0);
     cr_assert_eq(worker_start(&fixture.worker), 0);
     await_state(&fixture, WORKER_ENDED);
-    int client = snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
-    cr_assert_geq(accept(fixture.snapshot_fixture.listeners[0].fd, NULL, NULL), 0);
+    int client = snapshot_fixture_connect(&fixture.net, 0);
+    cr_assert_geq(accept(fixture.net.listeners[0].fd, NULL, NULL), 0);
     close(client);
     cr_assert_eq(join(&fixture).accepted, 0);
 }
@@ -153,7 +152,7 @@ Test(worker, empties_the_queue_before_it_ends)
 
     prepare(&fixture, 1, 128);
     for (size_t i = 0; i < 100; i++)
-        clients[i] = snapshot_fixture_connect(&fixture.snapshot_fixture, 0);
+        clients[i] = snapshot_fixture_connect(&fixture.net, 0);
     cr_assert_eq(post(&fixture, WORKER_STOP), 0);
     cr_assert_eq(worker_start(&fixture.worker), 0);
     for (size_t i = 0; i < 100; i++)
@@ -167,9 +166,9 @@ Test(worker, drains_until_the_last_client_has_gone)
     struct fixture fixture;
 
     prepare(&fixture, 1, 8);
-    fixture.snapshot_fixture.configs[0].settings.linger_usec = USEC_INFINITY;
+    fixture.net.configs[0].settings.linger_usec = USEC_INFINITY;
     cr_assert_eq(worker_start(&fixture.worker), 0);
-    int client = net_connect(&fixture.snapshot_fixture.addresses[0]);
+    int client = net_connect(&fixture.net.addresses[0]);
     NET_WAIT_UNTIL(n_accepted(&fixture) == 1);
     cr_assert_eq(post(&fixture, WORKER_STOP), 0);
     await_state(&fixture, WORKER_DRAINING);
@@ -184,11 +183,11 @@ Test(worker, quits_with_whomever_it_holds)
     char *bytes = malloc(SNAPSHOT_FIXTURE_HUGE);
 
     prepare(&fixture, 1, 8);
-    snapshot_fixture_make_huge(&fixture.snapshot_fixture, 0);
+    snapshot_fixture_make_huge(&fixture.net, 0);
     cr_assert_eq(worker_start(&fixture.worker), 0);
-    int client = net_connect(&fixture.snapshot_fixture.addresses[0]);
+    int client = net_connect(&fixture.net.addresses[0]);
     net_wait(client, POLLIN);
-    snapshot_fixture_hand_on(&fixture.snapshot_fixture);
+    snapshot_fixture_hand_on(&fixture.net);
     cr_assert_eq(post(&fixture, WORKER_STOP), 0);
     await_state(&fixture, WORKER_DRAINING);
     cr_assert_eq(post(&fixture, WORKER_QUIT), 0);
@@ -206,7 +205,7 @@ Test(worker, fails_when_a_listening_socket_becomes_useless)
     struct fixture fixture;
 
     start(&fixture, 1, 8);
-    shutdown(fixture.snapshot_fixture.listeners[0].fd, SHUT_RDWR);
+    shutdown(fixture.net.listeners[0].fd, SHUT_RDWR);
     await_state(&fixture, WORKER_FAILED);
     cr_assert_eq(fixture.worker.error, -EINVAL);
     join(&fixture);
@@ -218,8 +217,7 @@ Test(worker, fails_when_epoll_refuses_a_socket)
     int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 
     prepare(&fixture, 1, 8);
-    cr_assert_eq(dup2(file, fixture.snapshot_fixture.listeners[0].fd),
-                 fixture.snapshot_fixture.listeners[0].fd);
+    cr_assert_eq(dup2(file, fixture.net.listeners[0].fd), fixture.net.listeners[0].fd);
     cr_assert_eq(worker_start(&fixture.worker), 0);
     await_state(&fixture, WORKER_FAILED);
     cr_assert_eq(fixture.worker.error, -EPERM);
@@ -251,5 +249,5 @@ Test(worker, leaves_nothing_behind_if_it_never_started)
     cr_assert_eq(fcntl(mailbox_fd, F_GETFD), -1);
     cr_assert_eq(logger_stop(fixture.shared.logger, USEC_INFINITY), 0);
     metrics_free(fixture.shared.metrics);
-    snapshot_fixture_close(&fixture.snapshot_fixture);
+    snapshot_fixture_close(&fixture.net);
 }
