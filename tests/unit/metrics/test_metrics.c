@@ -12,7 +12,7 @@
 
 TestSuite(metrics, .timeout = 60);
 
-Test(metrics, sums_are_over_all_counters)
+Test(metrics, sums_counters_over_all_workers)
 {
     struct metrics *metrics;
 
@@ -41,7 +41,7 @@ Test(metrics, counters_of_two_threads_share_no_cache_line)
     cr_assert_eq(sizeof(counters[0]) % 64, 0);
 }
 
-/* Whether ERROR is one of those that are counted. */
+/* Whether ERROR has a counter. */
 static bool is_counted(int error)
 {
     for (size_t i = 0; i < ACCEPT_ERRORS_N; i++)
@@ -50,7 +50,7 @@ static bool is_counted(int error)
     return false;
 }
 
-Test(metrics, every_error_that_accepting_survives_is_counted)
+Test(metrics, counts_every_error_that_accepting_survives)
 {
     for (int error = 1; error < 200; error++) {
         enum accept_error_class class = accept_error_class(error);
@@ -60,7 +60,7 @@ Test(metrics, every_error_that_accepting_survives_is_counted)
     }
 }
 
-Test(metrics, an_accept_error_is_counted_as_what_it_is)
+Test(metrics, counts_accept_errors_by_errno)
 {
     struct metrics *metrics;
 
@@ -77,8 +77,8 @@ Test(metrics, an_accept_error_is_counted_as_what_it_is)
     metrics_free(metrics);
 }
 
-/* The bounds are those that the text names. */
-Test(metrics, a_time_is_in_the_first_bucket_that_it_is_below_the_bound_of)
+/* The bounds are the labels of the Prometheus text. */
+Test(metrics, puts_a_time_into_the_first_bucket_with_a_greater_bound)
 {
     cr_assert_eq(metrics_time_bucket(0), 0);
     for (size_t bucket = 0; bucket + 1 < METRICS_TIMES; bucket++) {
@@ -92,7 +92,7 @@ Test(metrics, a_time_is_in_the_first_bucket_that_it_is_below_the_bound_of)
     cr_assert_gt(metrics_time_bound_usec(METRICS_TIMES - 2), 10 * 1000000);
 }
 
-Test(metrics, times_are_summed_over_all_workers)
+Test(metrics, sums_times_over_all_workers)
 {
     struct metrics *metrics;
 
@@ -107,7 +107,7 @@ Test(metrics, times_are_summed_over_all_workers)
     metrics_free(metrics);
 }
 
-Test(metrics, refused_clients_are_summed_over_listeners_and_reasons)
+Test(metrics, sums_refused_clients_over_listeners_and_reasons)
 {
     struct metrics *metrics;
 
@@ -122,7 +122,7 @@ Test(metrics, refused_clients_are_summed_over_listeners_and_reasons)
     metrics_free(metrics);
 }
 
-Test(metrics, dropped_entries_are_those_of_workers_and_of_the_log_thread)
+Test(metrics, sums_dropped_entries_over_workers_and_the_log_thread)
 {
     struct metrics *metrics;
 
@@ -134,51 +134,51 @@ Test(metrics, dropped_entries_are_those_of_workers_and_of_the_log_thread)
     metrics_free(metrics);
 }
 
-Test(metrics, has_the_time_when_counting_began)
+Test(metrics, has_its_start_time)
 {
     struct metrics *metrics;
     time_t before = time(NULL);
 
     cr_assert_eq(metrics_new(&metrics, 1), 0);
-    /* time(2) may lag behind by a tick of the clock. */
+    /* time(2) may be late by a tick of the clock. */
     cr_assert_geq(metrics->started_usec / 1000000, (uint64_t)before);
     cr_assert_leq(metrics->started_usec / 1000000, (uint64_t)time(NULL) + 1);
     metrics_free(metrics);
 }
 
-struct coming_and_going {
+struct counting {
     struct metrics_counters counters;
     atomic_bool over;
 };
 
-static void *come_and_go(void *p)
+static void *count_clients(void *p)
 {
-    struct coming_and_going *c = p;
+    struct counting *counting = p;
 
-    while (!atomic_load(&c->over)) {
-        metrics_add(&c->counters.accepted, 1);
-        metrics_add(&c->counters.ended, 1);
+    while (!atomic_load(&counting->over)) {
+        metrics_add(&counting->counters.accepted, 1);
+        metrics_add(&counting->counters.ended, 1);
     }
     return NULL;
 }
 
-/* Those who are there now are accepted less ended, which must not turn out below zero. */
-Test(metrics, nobody_ends_before_being_accepted)
+/* The active clients are the accepted less the ended ones, which must never be negative. */
+Test(metrics, never_shows_more_ended_than_accepted_clients)
 {
-    static struct coming_and_going c;
+    static struct counting counting;
     struct metrics_sums sums = {0};
     pthread_t thread;
 
-    cr_assert_eq(pthread_create(&thread, NULL, come_and_go, &c), 0);
+    cr_assert_eq(pthread_create(&thread, NULL, count_clients, &counting), 0);
     for (int i = 0; i < 2000000 && sums.ended <= sums.accepted; i++) {
-        sums = metrics_sum(&(struct metrics){.workers = &c.counters, .n = 1});
+        sums = metrics_sum(&(struct metrics){.workers = &counting.counters, .n = 1});
     }
-    atomic_store(&c.over, true);
+    atomic_store(&counting.over, true);
     pthread_join(thread, NULL);
     cr_assert_leq(sums.ended, sums.accepted);
 }
 
-Test(metrics, a_listener_is_one_and_the_same_whenever_it_is_asked_for)
+Test(metrics, returns_the_same_listener_for_the_same_name)
 {
     struct metrics *metrics;
 

@@ -16,7 +16,7 @@ TestSuite(prometheus, .timeout = 60);
 
 #define TEXT_MAX (64 * 1024)
 
-/* Two workers and two listeners, one of which has a name that takes escapes. */
+/* Metrics of two workers and two listeners; the name of one needs escapes. */
 struct fixture {
     struct metrics *metrics;
     struct metrics_listener *server, *odd;
@@ -40,7 +40,7 @@ static const char *format(struct fixture *fixture)
     return fixture->text;
 }
 
-/* What stands behind the sample NAME, with its labels, which must be there once. */
+/* Returns the value of the sample NAME (with its labels), which must occur exactly once. */
 static const char *value_of(const struct fixture *fixture, const char *name)
 {
     char line[512];
@@ -48,7 +48,7 @@ static const char *value_of(const struct fixture *fixture, const char *name)
     const char *found = strstr(fixture->text, line);
 
     cr_assert(found, "%s is missing in:\n%s", name, fixture->text);
-    cr_assert_null(strstr(found + 1, line), "%s is there twice", name);
+    cr_assert_null(strstr(found + 1, line), "%s occurs twice", name);
     return found + strlen(line);
 }
 
@@ -63,7 +63,7 @@ static uint64_t number_of(const struct fixture *fixture, const char *name)
     cr_assert(strncmp(value_of(fixture, name), value "\n", strlen(value) + 1) == 0, "%s",          \
               value_of(fixture, name))
 
-/* A little of everything. */
+/* Counts a little of everything. */
 static void count_all(struct fixture *fixture)
 {
     struct metrics_counters *a = &fixture->metrics->workers[0], *b = &fixture->metrics->workers[1];
@@ -113,7 +113,7 @@ Test(prometheus, has_every_counter)
     metrics_free(fixture.metrics);
 }
 
-Test(prometheus, has_times_of_greetings_in_cumulative_buckets)
+Test(prometheus, has_greeting_times_in_cumulative_buckets)
 {
     static struct fixture fixture;
 
@@ -131,7 +131,7 @@ Test(prometheus, has_times_of_greetings_in_cumulative_buckets)
     metrics_free(fixture.metrics);
 }
 
-Test(prometheus, escapes_what_a_listener_is_called)
+Test(prometheus, escapes_the_name_of_a_listener)
 {
     static struct fixture fixture;
 
@@ -143,8 +143,8 @@ Test(prometheus, escapes_what_a_listener_is_called)
     metrics_free(fixture.metrics);
 }
 
-/* As snprintf(3). */
-Test(prometheus, cuts_off_what_does_not_fit_and_returns_what_it_takes)
+/* Like snprintf(3). */
+Test(prometheus, truncates_its_text_and_returns_the_full_length)
 {
     static struct fixture fixture;
     static char cut[TEXT_MAX];
@@ -164,8 +164,8 @@ Test(prometheus, cuts_off_what_does_not_fit_and_returns_what_it_takes)
     metrics_free(fixture.metrics);
 }
 
-/* Prometheus' own reader and its rules for names, helps and types (promtool(1)). */
-Test(prometheus, is_what_prometheus_reads)
+/* promtool(1) parses the text as Prometheus does, and checks names, helps and types. */
+Test(prometheus, passes_promtool)
 {
     static struct fixture fixture;
 
@@ -186,7 +186,7 @@ struct counting {
     atomic_bool over;
 };
 
-/* Clients come, are greeted, and go. */
+/* Counts clients that are accepted, greeted and closed. */
 static void *count(void *p)
 {
     struct counting *counting = p;
@@ -204,7 +204,7 @@ static void *count(void *p)
     return NULL;
 }
 
-/* The buckets never decrease, the last one is the count, and whoever has ended was counted there.
+/* The buckets never decrease, the last bucket is the count, and it includes every delivered client.
  */
 static void assert_is_consistent(const struct fixture *fixture)
 {
@@ -223,7 +223,7 @@ static void assert_is_consistent(const struct fixture *fixture)
         previous);
 }
 
-Test(prometheus, does_not_contradict_itself_while_others_count)
+Test(prometheus, stays_consistent_while_workers_count)
 {
     static struct fixture fixture;
     struct counting countings[2];
@@ -237,7 +237,7 @@ Test(prometheus, does_not_contradict_itself_while_others_count)
     for (int i = 0; i < 5000; i++) {
         format(&fixture);
         assert_is_consistent(&fixture);
-        /* Below zero it would be huge. */
+        /* A negative number would be huge. */
         cr_assert_lt(number_of(&fixture, "greetd_connections_active"), (uint64_t)1 << 60);
     }
     for (size_t i = 0; i < 2; i++) {

@@ -7,7 +7,7 @@
 
 TestSuite(result, .timeout = 60);
 
-Test(result, every_result_has_a_name_of_its_own)
+Test(result, every_result_has_its_own_name)
 {
     for (int a = 0; a < RESULT_N; a++)
         for (int b = 0; b < RESULT_N; b++)
@@ -15,7 +15,7 @@ Test(result, every_result_has_a_name_of_its_own)
                          a == b);
 }
 
-Test(result, says_of_a_failed_call_whose_doing_it_was)
+Test(result, maps_an_errno_to_a_result)
 {
     cr_assert_eq(result_of_errno(EPIPE), RESULT_RESET);
     cr_assert_eq(result_of_errno(ECONNRESET), RESULT_RESET);
@@ -24,7 +24,7 @@ Test(result, says_of_a_failed_call_whose_doing_it_was)
     cr_assert_eq(result_of_errno(ENOMEM), RESULT_ERROR);
 }
 
-Test(result, every_reason_has_a_name_of_its_own)
+Test(result, every_reason_has_its_own_name)
 {
     for (int a = 0; a < REFUSAL_N; a++)
         for (int b = 0; b < REFUSAL_N; b++)
