@@ -10,10 +10,10 @@
 #include "greetd/base/cleanup.h"
 #include "support/net.h"
 
-/* Criterion copies a row into the process of its test, and nothing that the row would point to. */
+/* Criterion copies a row into the process of its test, but not the memory a pointer points to. */
 struct row {
     char text[112];
-    char expected[160]; /* what address_format() makes of it, or a part of what is wrong with it */
+    char expected[160]; /* the result of address_format(), or a part of the error */
 };
 
 /* Returns the address TEXT with the index of its interface. */
@@ -25,7 +25,7 @@ static struct address address_here(const char *text)
     return address;
 }
 
-ParameterizedTestParameters(address, reads_every_form_of_ListenStream)
+ParameterizedTestParameters(address, parses_every_form_of_ListenStream)
 {
     static struct row rows[] = {
         {"80", "[::]:80"},
@@ -52,7 +52,7 @@ ParameterizedTestParameters(address, reads_every_form_of_ListenStream)
     return cr_make_param_array(struct row, rows, ELEMENTSOF(rows));
 }
 
-ParameterizedTest(struct row *row, address, reads_every_form_of_ListenStream)
+ParameterizedTest(struct row *row, address, parses_every_form_of_ListenStream)
 {
     struct address address = address_here(row->text);
     char text[ADDRESS_TEXT_MAX];
@@ -60,7 +60,7 @@ ParameterizedTest(struct row *row, address, reads_every_form_of_ListenStream)
     cr_expect_str_eq(address_format(&address, text), row->expected);
 }
 
-ParameterizedTestParameters(address, says_what_is_wrong_with_a_text)
+ParameterizedTestParameters(address, explains_a_text_that_is_no_address)
 {
     static struct row rows[] = {
         {"", "an address is PORT"},
@@ -117,7 +117,7 @@ ParameterizedTestParameters(address, says_what_is_wrong_with_a_text)
     return cr_make_param_array(struct row, rows, ELEMENTSOF(rows));
 }
 
-ParameterizedTest(struct row *row, address, says_what_is_wrong_with_a_text)
+ParameterizedTest(struct row *row, address, explains_a_text_that_is_no_address)
 {
     struct address address, untouched;
     const char *why = NULL;
@@ -130,7 +130,7 @@ ParameterizedTest(struct row *row, address, says_what_is_wrong_with_a_text)
     cr_expect_eq(memcmp(&address, &untouched, sizeof(address)), 0);
 }
 
-Test(address, is_as_the_kernel_wants_it)
+Test(address, fills_in_the_sockaddr)
 {
     struct address in = net_address("192.0.2.1:80");
     cr_expect_eq(in.in.sin_family, AF_INET);
@@ -160,7 +160,7 @@ Test(address, is_as_the_kernel_wants_it)
     cr_expect_eq(abstract.length, offsetof(struct sockaddr_un, sun_path) + 3);
 }
 
-Test(address, finds_an_interface_that_is_there)
+Test(address, finds_an_existing_interface)
 {
     struct address named = net_address("[fe80::1]:80%lo"), numbered = net_address("[fe80::1%1]:80");
     struct address none = net_address("[fe80::1%no-such]:80");
@@ -179,15 +179,15 @@ Test(address, is_dual_stack_only_as_a_bare_port)
     cr_expect_not(net_address("0.0.0.0:80").dual_stack);
 }
 
-ParameterizedTestParameters(address, takes_107_bytes_of_a_unix_name_and_no_more)
+ParameterizedTestParameters(address, accepts_unix_names_of_up_to_107_bytes)
 {
     static char first[] = {'/', '@'};
     return cr_make_param_array(char, first, ELEMENTSOF(first));
 }
 
-ParameterizedTest(char *first, address, takes_107_bytes_of_a_unix_name_and_no_more)
+ParameterizedTest(char *first, address, accepts_unix_names_of_up_to_107_bytes)
 {
-    /* The @ is no part of the name, the / is. */
+    /* The @ does not count as a byte of the name, the / does. */
     size_t longest = *first == '@' ? 108 : 107;
     char text[110] = {*first}, formatted[ADDRESS_TEXT_MAX];
     struct address address;
@@ -208,7 +208,7 @@ struct pair {
     bool equal;
 };
 
-ParameterizedTestParameters(address, tells_whether_two_are_the_same_place)
+ParameterizedTestParameters(address, compares_two_addresses)
 {
     static struct pair pairs[] = {
         {"80", "80", true},
@@ -241,7 +241,7 @@ ParameterizedTestParameters(address, tells_whether_two_are_the_same_place)
     return cr_make_param_array(struct pair, pairs, ELEMENTSOF(pairs));
 }
 
-ParameterizedTest(struct pair *pair, address, tells_whether_two_are_the_same_place)
+ParameterizedTest(struct pair *pair, address, compares_two_addresses)
 {
     struct address a = net_address(pair->a), b = net_address(pair->b);
 
@@ -249,13 +249,13 @@ ParameterizedTest(struct pair *pair, address, tells_whether_two_are_the_same_pla
     cr_expect_eq(address_equal(&b, &a), pair->equal, "%s %s", pair->b, pair->a);
 }
 
-Test(address, formats_what_only_the_kernel_can_give)
+Test(address, formats_addresses_that_only_the_kernel_returns)
 {
     char text[ADDRESS_TEXT_MAX];
     struct address unnamed = {.un = {.sun_family = AF_UNIX}, .length = sizeof(sa_family_t)};
     cr_expect_str_eq(address_format(&unnamed, text), "unix");
 
-    /* unix(7): a path that fills sun_path has no '\0' at its end. */
+    /* A path that fills sun_path has no '\0' at its end (unix(7)). */
     struct address full = {.un = {.sun_family = AF_UNIX}, .length = sizeof(full.un)};
     memset(full.un.sun_path, 0xff, sizeof(full.un.sun_path));
     cr_expect_eq(strlen(address_format(&full, text)), 4 * sizeof(full.un.sun_path));
@@ -306,7 +306,7 @@ Test(address, formats_the_credentials_of_a_unix_peer)
     cr_expect_str_eq(peer_format(&peer, text), "unix:pid=7");
 }
 
-Test(address, does_not_know_a_peer_whose_address_is_cut_short)
+Test(address, takes_a_peer_with_a_truncated_address_for_unknown)
 {
     static const char *const texts[] = {"192.0.2.1:1", "[::1]:1", "vsock:3:1"};
     char text[ADDRESS_TEXT_MAX];

@@ -16,7 +16,8 @@
 
 TestSuite(listener, .timeout = 60);
 
-static int open_one(struct listener_set *set, const struct address *address)
+/* Opens ADDRESS and adds its listener to SET. Returns 0 or a negative errno. */
+static int open_address(struct listener_set *set, const struct address *address)
 {
     struct listener *listener;
     struct address resolved;
@@ -43,10 +44,10 @@ static int open_text(struct listener_set *set, const char *text)
 {
     const struct address address = net_address(text);
 
-    return open_one(set, &address);
+    return open_address(set, &address);
 }
 
-/* Has a client connect to what is listened on. Returns its end, or a negative errno. */
+/* Connects a client to ADDRESS. Returns its socket, or a negative errno. */
 static int connect_to(const struct address *address)
 {
     int fd = socket(address->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -127,7 +128,7 @@ Test(listener, opens_vsock_where_there_is_vsock)
     listener_set_deinit(&set);
 }
 
-Test(listener, a_bare_port_takes_clients_of_both_families)
+Test(listener, a_bare_port_accepts_clients_of_both_families)
 {
     struct listener_set set = {0};
     struct address v4 = {.length = sizeof(struct sockaddr_in)};
@@ -150,14 +151,14 @@ Test(listener, a_bare_port_takes_clients_of_both_families)
     listener_set_deinit(&set);
 }
 
-Test(listener, a_bare_port_without_ipv6_is_that_of_ipv4)
+Test(listener, a_bare_port_is_ipv4_without_ipv6)
 {
     struct listener_set set = {0};
     struct address any = net_address("0"), other = net_address("127.0.0.1:0"), again;
     char port[sizeof("65535")];
 
     seccomp_deny(SYS_socket, 0, AF_INET6, EAFNOSUPPORT);
-    cr_assert_eq(open_one(&set, &any), 0);
+    cr_assert_eq(open_address(&set, &any), 0);
     const struct listener *listener = set.at[0];
     cr_assert_eq(listener->address.sa.sa_family, AF_INET);
     cr_assert(serves(listener, &any), "the kernel chose the port");
@@ -168,8 +169,8 @@ Test(listener, a_bare_port_without_ipv6_is_that_of_ipv4)
     listener_set_deinit(&set);
 }
 
-/* Clients of IPv6 would be refused. */
-Test(listener, a_bare_port_with_ipv6_is_not_that_of_ipv4)
+/* IPv6 clients would be refused. */
+Test(listener, a_bare_port_does_not_match_an_ipv4_socket)
 {
     struct listener_set set = {0};
     char port[sizeof("65535")];
@@ -183,7 +184,7 @@ Test(listener, a_bare_port_with_ipv6_is_not_that_of_ipv4)
     listener_set_deinit(&set);
 }
 
-Test(listener, says_why_it_can_not_listen)
+Test(listener, returns_the_error_of_a_failed_open)
 {
     struct listener_set set = {0};
     char text[ADDRESS_TEXT_MAX];
@@ -197,7 +198,7 @@ Test(listener, says_why_it_can_not_listen)
     listener_set_deinit(&set);
 }
 
-Test(listener, an_address_can_be_had_again_at_once)
+Test(listener, an_address_can_be_reused_at_once)
 {
     struct listener_set set = {0};
     char text[ADDRESS_TEXT_MAX];
@@ -207,14 +208,14 @@ Test(listener, an_address_can_be_had_again_at_once)
     address_format(&address, text);
     int client = connect_to(&address);
     int served = accept(set.at[0]->fd, NULL, NULL);
-    close(served); /* first, so that its port stays in TIME_WAIT */
+    close(served); /* before the client, so that its port stays in TIME_WAIT */
     close(client);
     listener_set_deinit(&set);
     cr_assert_eq(open_text(&set, text), 0);
     listener_set_deinit(&set);
 }
 
-Test(listener, makes_the_file_of_a_unix_socket_and_removes_it)
+Test(listener, creates_and_removes_the_file_of_a_unix_socket)
 {
     struct temp_dir temp_dir;
     struct listener_set set = {0};
@@ -234,7 +235,7 @@ Test(listener, makes_the_file_of_a_unix_socket_and_removes_it)
     temp_dir_deinit(&temp_dir);
 }
 
-/* Leaves a socket file at PATH that nobody has open. */
+/* Leaves the file of a closed socket at PATH. */
 static void leave_stale(const char *path, int type)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -245,7 +246,7 @@ static void leave_stale(const char *path, int type)
     close(fd);
 }
 
-Test(listener, replaces_a_socket_that_the_dead_left_behind)
+Test(listener, replaces_a_stale_socket_file)
 {
     struct temp_dir temp_dir;
     struct listener_set set = {0};
@@ -259,7 +260,7 @@ Test(listener, replaces_a_socket_that_the_dead_left_behind)
     temp_dir_deinit(&temp_dir);
 }
 
-Test(listener, does_not_replace_a_socket_that_is_alive)
+Test(listener, does_not_replace_a_socket_in_use)
 {
     struct temp_dir temp_dir;
     struct listener_set set = {0};
@@ -307,7 +308,7 @@ Test(listener, does_not_replace_a_socket_of_another_type)
     temp_dir_deinit(&temp_dir);
 }
 
-Test(listener, does_not_clobber_what_is_not_a_socket)
+Test(listener, does_not_replace_a_file_that_is_not_a_socket)
 {
     struct temp_dir temp_dir;
     struct listener_set set = {0};
@@ -343,7 +344,7 @@ Test(listener, does_not_remove_the_file_of_its_successor)
     temp_dir_deinit(&temp_dir);
 }
 
-Test(listener, a_unix_socket_drops_newcomers_but_not_its_queue)
+Test(listener, drop_syn_of_a_unix_socket_keeps_its_queue)
 {
     struct temp_dir temp_dir;
     struct listener_set set = {0};
@@ -358,7 +359,7 @@ Test(listener, a_unix_socket_drops_newcomers_but_not_its_queue)
     temp_dir_deinit(&temp_dir);
 }
 
-Test(listener, closed_for_all_its_address_is_free_whoever_else_has_it_open)
+Test(listener, close_for_all_frees_the_address_despite_other_descriptors)
 {
     struct listener_set set = {0};
     char text[ADDRESS_TEXT_MAX];
@@ -373,7 +374,7 @@ Test(listener, closed_for_all_its_address_is_free_whoever_else_has_it_open)
     listener_set_deinit(&set);
 }
 
-Test(listener, an_inherited_socket_drops_nobody)
+Test(listener, drop_syn_does_nothing_to_a_socket_that_is_handed_on)
 {
     struct sockaddr_in address;
     struct listener listener = {.fd = net_listen(&address), .handed_on = true};

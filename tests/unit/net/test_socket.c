@@ -15,7 +15,7 @@
 
 TestSuite(socket, .timeout = 60);
 
-Test(socket, makes_a_descriptor_non_blocking_and_leaves_its_other_flags)
+Test(socket, makes_a_descriptor_non_blocking_and_keeps_its_other_flags)
 {
     int fds[2];
 
@@ -27,7 +27,7 @@ Test(socket, makes_a_descriptor_non_blocking_and_leaves_its_other_flags)
     cr_assert_eq(socket_set_nonblocking(-1), -EBADF);
 }
 
-/* What FD is instead of a listening socket; "listening" if it is one. */
+/* Returns the description of FD, or "listening" for a listening socket. */
 static const char *describe(int fd)
 {
     const char *what = "listening";
@@ -38,7 +38,7 @@ static const char *describe(int fd)
     return what;
 }
 
-Test(socket, says_in_words_what_is_not_a_socket)
+Test(socket, describes_a_descriptor_that_is_not_a_socket)
 {
     int fds[2];
 
@@ -52,7 +52,7 @@ Test(socket, says_in_words_what_is_not_a_socket)
     cr_assert_str_eq(describe(-1), "closed");
 }
 
-Test(socket, says_in_words_which_socket_does_not_listen)
+Test(socket, describes_a_socket_that_does_not_listen)
 {
     cr_assert_str_eq(describe(socket(AF_INET, SOCK_DGRAM, 0)), "a datagram socket");
     cr_assert_str_eq(describe(socket(AF_UNIX, SOCK_DGRAM, 0)), "a datagram socket");
@@ -61,13 +61,13 @@ Test(socket, says_in_words_which_socket_does_not_listen)
     cr_assert(strstr(describe(net_local_pair(SOCK_SEQPACKET).server), "Accept=yes"));
 }
 
-ParameterizedTestParameters(socket, knows_a_listening_socket_and_its_type)
+ParameterizedTestParameters(socket, recognizes_a_listening_socket_and_its_type)
 {
     static int types[] = {SOCK_STREAM, SOCK_SEQPACKET};
     return cr_make_param_array(int, types, ELEMENTSOF(types));
 }
 
-ParameterizedTest(int *type, socket, knows_a_listening_socket_and_its_type)
+ParameterizedTest(int *type, socket, recognizes_a_listening_socket_and_its_type)
 {
     int fd = net_listen_local(*type), got = 0;
     const char *what = NULL;
@@ -77,8 +77,8 @@ ParameterizedTest(int *type, socket, knows_a_listening_socket_and_its_type)
     cr_assert_null(what);
 }
 
-/* A client that has just begun to connect. */
-static int begin_to_connect(const struct sockaddr_in *address)
+/* Returns a client whose connect(2) may still be in progress. */
+static int start_connect(const struct sockaddr_in *address)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
@@ -93,7 +93,7 @@ static bool is_connected(int fd, int timeout_msec)
     return poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, timeout_msec) > 0;
 }
 
-Test(socket, drops_newcomers_but_nobody_who_is_in_the_queue)
+Test(socket, drop_syn_keeps_the_clients_in_the_queue)
 {
     struct sockaddr_in address;
     int listening = net_listen(&address);
@@ -101,8 +101,8 @@ Test(socket, drops_newcomers_but_nobody_who_is_in_the_queue)
 
     int early = net_connect(&address);
     cr_assert_eq(socket_drop_syn(listening), 0);
-    /* On the loopback interface a handshake is over before connect(2) returns, if it ever is. */
-    int late = begin_to_connect(&address);
+    /* On the loopback interface, a handshake that is not dropped ends before connect(2) returns. */
+    int late = start_connect(&address);
     cr_assert_not(is_connected(late, 100));
 
     int served = accept(listening, NULL, NULL);
@@ -117,13 +117,13 @@ Test(socket, drops_newcomers_but_nobody_who_is_in_the_queue)
     cr_assert_eq(errno, EAGAIN);
 }
 
-Test(socket, who_was_dropped_finds_another_listener)
+Test(socket, a_client_whose_syn_was_dropped_reaches_the_next_listener)
 {
     struct sockaddr_in address;
     int listening = net_listen(&address), next = socket(AF_INET, SOCK_STREAM, 0);
 
     cr_assert_eq(socket_drop_syn(listening), 0);
-    int late = begin_to_connect(&address);
+    int late = start_connect(&address);
     cr_assert_not(is_connected(late, 0));
     cr_assert_eq(setsockopt(next, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)), 0);
     close(listening);
@@ -133,13 +133,13 @@ Test(socket, who_was_dropped_finds_another_listener)
     cr_assert_geq(accept(next, NULL, NULL), 0);
 }
 
-Test(socket, only_tcp_can_drop_newcomers)
+Test(socket, drop_syn_is_for_tcp_only)
 {
     cr_assert_eq(socket_drop_syn(socket(AF_UNIX, SOCK_STREAM, 0)), -EOPNOTSUPP);
     cr_assert_eq(socket_drop_syn(-1), -EBADF);
 }
 
-Test(socket, only_tcp_has_fast_open_and_others_do_not_need_it)
+Test(socket, set_fast_open_does_nothing_to_sockets_other_than_tcp)
 {
     struct sockaddr_in address;
     int listening = net_listen(&address), queue = 0;
@@ -152,7 +152,7 @@ Test(socket, only_tcp_has_fast_open_and_others_do_not_need_it)
     cr_assert_eq(socket_set_fast_open(-1, 7), -EBADF);
 }
 
-Test(socket, only_fast_open_is_ever_in_a_handshake)
+Test(socket, is_not_in_a_handshake_without_fast_open)
 {
     struct net_pair tcp = net_tcp_pair(), local = net_local_pair(SOCK_STREAM);
 
@@ -161,7 +161,7 @@ Test(socket, only_fast_open_is_ever_in_a_handshake)
     cr_assert_not(socket_is_in_handshake(-1));
 }
 
-Test(socket, counts_what_is_not_acknowledged_without_the_end_of_stream)
+Test(socket, counts_unacknowledged_bytes_without_the_end_of_stream)
 {
     struct net_pair pair = net_tcp_pair_with(4096);
     static char bytes[100 * 1000];
@@ -193,7 +193,7 @@ Test(socket, a_local_peer_acknowledges_by_reading)
     cr_assert_eq(socket_unacknowledged(pair.server, AF_UNIX, true), 0);
 }
 
-Test(socket, what_is_not_a_socket_can_not_tell)
+Test(socket, unacknowledged_fails_for_a_file)
 {
     int fd = open("/proc/self/exe", O_RDONLY);
 
@@ -201,7 +201,7 @@ Test(socket, what_is_not_a_socket_can_not_tell)
     cr_assert_eq(socket_unacknowledged(-1, AF_INET, false), -EBADF);
 }
 
-Test(socket, sees_a_hang_up_before_what_is_in_front_of_it_is_read)
+Test(socket, detects_a_hang_up_behind_unread_bytes)
 {
     struct net_pair pair = net_tcp_pair();
 

@@ -11,7 +11,7 @@ TestSuite(socket_discard, .timeout = 60);
 
 #define LIMIT ((uint32_t)64 * 1024)
 
-Test(socket_discard, counts_what_was_there)
+Test(socket_discard, counts_the_discarded_bytes)
 {
     struct net_pair pair = net_tcp_pair();
     uint32_t n = 5;
@@ -24,7 +24,7 @@ Test(socket_discard, counts_what_was_there)
     cr_expect_eq(n, 105);
 }
 
-Test(socket_discard, leaves_off_at_the_limit)
+Test(socket_discard, stops_at_the_limit)
 {
     struct net_pair pair = net_local_pair(SOCK_STREAM);
     uint32_t n = 0;
@@ -37,7 +37,7 @@ Test(socket_discard, leaves_off_at_the_limit)
     cr_expect_eq(n, 60000);
 }
 
-Test(socket_discard, ends_with_the_stream)
+Test(socket_discard, reports_the_end_of_stream)
 {
     struct net_pair pair = net_tcp_pair();
     uint32_t n = 0;
@@ -49,7 +49,7 @@ Test(socket_discard, ends_with_the_stream)
     cr_expect_eq(n, 7);
 }
 
-Test(socket_discard, fails_with_the_connection)
+Test(socket_discard, reports_a_reset)
 {
     struct net_pair pair = net_tcp_pair();
     uint32_t n = 0;
@@ -60,7 +60,7 @@ Test(socket_discard, fails_with_the_connection)
     cr_expect_eq(errno, ECONNRESET);
 }
 
-Test(socket_discard, takes_an_empty_record_for_a_byte_and_not_for_the_end)
+Test(socket_discard, counts_an_empty_record_as_a_byte)
 {
     struct net_pair pair = net_local_pair(SOCK_SEQPACKET);
     uint32_t n = 0;
@@ -73,7 +73,7 @@ Test(socket_discard, takes_an_empty_record_for_a_byte_and_not_for_the_end)
     cr_expect_eq(n, 1);
 }
 
-Test(socket_discard, leaves_off_after_many_small_records)
+Test(socket_discard, stops_after_many_small_records)
 {
     struct net_pair pair = net_local_pair(SOCK_SEQPACKET);
     uint32_t n = 0;
