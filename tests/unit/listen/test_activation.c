@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Taking over what systemd has passed. */
+/* Tests of the sockets that systemd passes, and of those in its descriptor store. */
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -32,23 +32,23 @@ static void inherit(struct fixture *fixture, const int *fds, int n, const char *
     pass_fds_end(&fixture->set);
 }
 
-static void finish(struct fixture *fixture)
+static void close_fixture(struct fixture *fixture)
 {
     listener_set_deinit(&fixture->set);
     diagnostics_deinit(&fixture->diagnostics);
 }
 
-Test(activation, nothing_passed_is_nothing_inherited)
+Test(activation, inherits_nothing_if_nothing_was_passed)
 {
     struct fixture fixture = {.diagnostics = DIAGNOSTICS_NULL};
 
     unsetenv("LISTEN_FDS");
     cr_assert_eq(activation_take(&fixture.set, &fixture.diagnostics), 0);
     cr_assert_eq(fixture.set.n, 0);
-    finish(&fixture);
+    close_fixture(&fixture);
 }
 
-Test(activation, what_was_passed_to_another_process_is_not_ours)
+Test(activation, ignores_sockets_for_another_process)
 {
     struct fixture fixture = {.diagnostics = DIAGNOSTICS_NULL};
 
@@ -56,10 +56,10 @@ Test(activation, what_was_passed_to_another_process_is_not_ours)
     setenv("LISTEN_PID", "1", 1);
     cr_assert_eq(activation_take(&fixture.set, &fixture.diagnostics), 0);
     cr_assert_eq(fixture.set.n, 0);
-    finish(&fixture);
+    close_fixture(&fixture);
 }
 
-Test(activation, takes_every_kind_of_listening_socket)
+Test(activation, inherits_every_kind_of_listening_socket)
 {
     struct fixture fixture;
     struct sockaddr_in address;
@@ -85,10 +85,10 @@ Test(activation, takes_every_kind_of_listening_socket)
     cr_assert_null(getenv("LISTEN_FDS"));
     cr_assert_null(getenv("LISTEN_PID"));
     cr_assert_null(getenv("LISTEN_FDNAMES"));
-    finish(&fixture);
+    close_fixture(&fixture);
 }
 
-Test(activation, names_each_descriptor_that_is_of_no_use)
+Test(activation, names_each_unsuitable_descriptor)
 {
     struct fixture fixture;
     struct sockaddr_in address;
@@ -104,11 +104,11 @@ Test(activation, names_each_descriptor_that_is_of_no_use)
     cr_assert(strstr(fixture.diagnostics.lines[1], "a datagram socket"));
     cr_assert(strstr(fixture.diagnostics.lines[2], "Descriptor 6 (connection)"));
     cr_assert(strstr(fixture.diagnostics.lines[2], "Accept=yes"));
-    finish(&fixture);
+    close_fixture(&fixture);
 }
 
-/* The store is a cache: what is in it may be opened anew. */
-Test(activation, takes_what_is_of_no_use_out_of_the_store)
+/* The store is a cache: greetd opens the socket again. */
+Test(activation, removes_an_unsuitable_socket_from_the_store)
 {
     struct fixture fixture;
     struct sockaddr_in address;
@@ -125,10 +125,10 @@ Test(activation, takes_what_is_of_no_use_out_of_the_store)
     cr_assert(fake_systemd_receive());
     cr_assert_str_eq(fake_systemd.last, "FDSTOREREMOVE=1\nFDNAME=opened@1");
     cr_assert_not(fake_systemd_receive());
-    finish(&fixture);
+    close_fixture(&fixture);
 }
 
-Test(activation, names_a_descriptor_that_is_not_there)
+Test(activation, names_a_descriptor_that_is_closed)
 {
     struct fixture fixture;
     struct sockaddr_in address;
@@ -139,10 +139,10 @@ Test(activation, names_a_descriptor_that_is_not_there)
     cr_assert_eq(fixture.diagnostics.n_errors, 1);
     cr_assert(strstr(fixture.diagnostics.lines[0], "Descriptor 4"));
     cr_assert(strstr(fixture.diagnostics.lines[0], "closed"));
-    finish(&fixture);
+    close_fixture(&fixture);
 }
 
-Test(activation, leaves_the_file_of_a_passed_socket_alone)
+Test(activation, does_not_remove_the_file_of_an_inherited_socket)
 {
     struct fixture fixture;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -153,11 +153,11 @@ Test(activation, leaves_the_file_of_a_passed_socket_alone)
     cr_assert_eq(listen(fd, 1), 0);
     inherit(&fixture, &fd, 1, "local");
     cr_assert_eq(fixture.result, 1);
-    finish(&fixture);
+    close_fixture(&fixture);
     cr_assert_eq(unlink(address.sun_path), 0);
 }
 
-static struct listener *open_one(const char *text)
+static struct listener *open_listener(const char *text)
 {
     const struct address address = net_address(text);
     struct listener *listener;
@@ -174,8 +174,9 @@ static ino_t inode_of(int fd)
     return st.st_ino;
 }
 
-/* Takes the next message, which is to be BEGIN and a name. Returns that; static. */
-static const char *hear_name(const char *begin)
+/* Receives a message that begins with BEGIN. Returns the name after it, valid until the next call.
+ */
+static const char *receive_name(const char *begin)
 {
     static char name[sizeof(fake_systemd.last)];
 
@@ -184,40 +185,40 @@ static const char *hear_name(const char *begin)
     return strcpy(name, fake_systemd.last + strlen(begin));
 }
 
-Test(activation, has_systemd_keep_a_socket)
+Test(activation, stores_a_socket_and_removes_it)
 {
-    struct listener *listener = open_one("127.0.0.1:0");
+    struct listener *listener = open_listener("127.0.0.1:0");
     char name[256];
 
     fake_systemd_open();
     unsetenv("FDSTORE");
     fdstore_add(listener);
-    strcpy(name, hear_name("FDSTORE=1\nFDNAME="));
+    strcpy(name, receive_name("FDSTORE=1\nFDNAME="));
     cr_assert_eq(strncmp(name, "opened@", 7), 0, "%s", name);
     cr_assert_str_eq(listener->stored_as, name);
     cr_assert_eq(inode_of(fake_systemd.passed_fd), inode_of(listener->fd));
-    cr_assert_not(listener->handed_on, "nobody has said that it is kept");
+    cr_assert_not(listener->handed_on, "systemd may not keep it");
     fdstore_add(listener);
     cr_assert_not(fake_systemd_receive(), "once is enough");
 
     fdstore_remove(listener);
-    cr_assert_str_eq(hear_name("FDSTOREREMOVE=1\nFDNAME="), name);
+    cr_assert_str_eq(receive_name("FDSTOREREMOVE=1\nFDNAME="), name);
     fdstore_remove(listener);
     cr_assert_not(fake_systemd_receive());
     listener_unref(listener);
 }
 
-/* Else FDSTOREREMOVE=1 would take out more than the one that is meant. */
-Test(activation, no_two_sockets_have_the_same_name)
+/* FDSTOREREMOVE=1 removes every descriptor of a name. */
+Test(activation, gives_each_stored_socket_its_own_name)
 {
     struct listener *listeners[8];
     char names[ELEMENTSOF(listeners)][256];
 
     fake_systemd_open();
     for (size_t i = 0; i < ELEMENTSOF(listeners); i++) {
-        listeners[i] = open_one("127.0.0.1:0");
+        listeners[i] = open_listener("127.0.0.1:0");
         fdstore_add(listeners[i]);
-        strcpy(names[i], hear_name("FDSTORE=1\nFDNAME="));
+        strcpy(names[i], receive_name("FDSTORE=1\nFDNAME="));
         close(fake_systemd.passed_fd);
         for (size_t j = 0; j < i; j++)
             cr_assert_str_neq(names[i], names[j]);
@@ -226,8 +227,8 @@ Test(activation, no_two_sockets_have_the_same_name)
         listener_unref(listeners[i]);
 }
 
-/* It may be one that an earlier version has given it. */
-Test(activation, lets_go_of_a_stored_socket_by_the_name_that_it_came_with)
+/* An earlier version may have stored the socket under a name of another form. */
+Test(activation, removes_a_stored_socket_by_its_earlier_name)
 {
     struct fixture fixture;
     struct sockaddr_in address;
@@ -239,12 +240,12 @@ Test(activation, lets_go_of_a_stored_socket_by_the_name_that_it_came_with)
     cr_assert(fake_systemd_receive());
     cr_assert_str_eq(fake_systemd.last, "FDSTOREREMOVE=1\nFDNAME=opened@127.0.0.1,80");
     cr_assert_null(fixture.set.at[0]->stored_as);
-    finish(&fixture);
+    close_fixture(&fixture);
 }
 
-Test(activation, a_socket_that_is_kept_is_for_the_next_process)
+Test(activation, hands_on_a_socket_that_systemd_keeps)
 {
-    struct listener *listener = open_one("127.0.0.1:0");
+    struct listener *listener = open_listener("127.0.0.1:0");
 
     fake_systemd_open();
     setenv("FDSTORE", "16", 1);
@@ -255,7 +256,7 @@ Test(activation, a_socket_that_is_kept_is_for_the_next_process)
     listener_unref(listener);
 }
 
-Test(activation, does_not_store_what_a_socket_unit_keeps)
+Test(activation, does_not_store_the_socket_of_a_socket_unit)
 {
     struct listener listener = {.inherited = true, .handed_on = true};
 
@@ -265,7 +266,7 @@ Test(activation, does_not_store_what_a_socket_unit_keeps)
     cr_assert(listener.handed_on);
 }
 
-Test(activation, tells_a_stored_socket_from_one_that_was_passed)
+Test(activation, distinguishes_stored_from_passed_sockets)
 {
     struct fixture fixture;
     struct sockaddr_in address;
@@ -278,10 +279,10 @@ Test(activation, tells_a_stored_socket_from_one_that_was_passed)
     cr_assert_not(fixture.set.at[1]->inherited);
     cr_assert_str_eq(fixture.set.at[1]->stored_as, "opened@127.0.0.1,80");
     cr_assert_null(fixture.set.at[1]->name);
-    finish(&fixture);
+    close_fixture(&fixture);
 }
 
-Test(activation, a_stored_socket_is_nothing_that_was_passed)
+Test(activation, does_not_count_stored_sockets_as_passed)
 {
     struct sockaddr_in address;
     int fds[] = {net_listen(&address)};

@@ -11,6 +11,7 @@ TestSuite(match, .timeout = 60, .init = set_up, .fini = tear_down);
 
 static unsigned n_socket_calls;
 
+/* Counts the calls, in place of the function of the C library. */
 int socket(int family, int type, int protocol)
 {
     n_socket_calls++;
@@ -20,7 +21,7 @@ int socket(int family, int type, int protocol)
 static struct config *config;
 static struct match match;
 
-/* Matches TEXT with the AVAILABLE sockets. */
+/* Matches the configuration TEXT with the AVAILABLE sockets. */
 static void match_text(const char *text, const struct listener_set *available)
 {
     config = load_text(text);
@@ -33,7 +34,7 @@ static void end_match(void)
     config_unref(config);
 }
 
-/* Opens the addresses of TEXT and adds their sockets to SET. */
+/* Opens the addresses of the configuration TEXT and adds their listeners to SET. */
 static void open_text(struct listener_set *set, const char *text)
 {
     match_text(text, set);
@@ -47,7 +48,7 @@ static void open_text(struct listener_set *set, const char *text)
     "[Server]\nListenStream=\nListenStream=127.0.0.1:0\n"                                          \
     "[Listener b]\nListenStream=127.0.0.2:0\n"
 
-Test(match, keeps_open_sockets_and_leaves_the_others_to_be_opened)
+Test(match, keeps_open_sockets_and_opens_the_missing_ones)
 {
     struct listener_set set = {0};
 

@@ -17,7 +17,7 @@ static struct listener *new_listener(void)
     return listener;
 }
 
-Test(snapshot, keeps_what_it_speaks_of_until_the_last_has_let_go)
+Test(snapshot, keeps_its_configuration_and_listeners_until_the_last_unref)
 {
     struct config *config = load_text("[Greeting]\nMessage=kept\n");
     struct listener *listener = new_listener();
@@ -36,7 +36,7 @@ Test(snapshot, keeps_what_it_speaks_of_until_the_last_has_let_go)
     cr_assert_eq(fcntl(fd, F_GETFD), -1);
 }
 
-Test(snapshot, knows_its_listeners)
+Test(snapshot, has_only_its_own_listeners)
 {
     struct listener *ours = new_listener(), *other = new_listener();
     struct snapshot *snapshot;
@@ -50,7 +50,7 @@ Test(snapshot, knows_its_listeners)
     listener_unref(other);
 }
 
-Test(snapshot, is_called_as_systemd_says_or_else_as_its_section)
+Test(snapshot, binding_has_the_name_from_systemd_or_else_of_its_section)
 {
     const struct config_listener config = {.name = "motd"};
     struct listener passed = {.name = (char *)"web"}, own = {.name = NULL};

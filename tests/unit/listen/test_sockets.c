@@ -16,7 +16,7 @@
 
 TestSuite(sockets, .timeout = 60);
 
-Test(sockets, opens_what_is_configured_each_with_its_own_greeting)
+Test(sockets, opens_each_address_with_its_own_greeting)
 {
     struct sockets_fixture fixture;
 
@@ -36,8 +36,8 @@ Test(sockets, opens_what_is_configured_each_with_its_own_greeting)
     sockets_fixture_close(&fixture);
 }
 
-/* The sockets of [Server] have a name in the log, which someone's section may have too. */
-Test(sockets, a_section_called_server_speaks_only_for_its_own_sockets)
+/* The log names the sockets of [Server] `server`; a section may have the same name. */
+Test(sockets, a_section_named_server_applies_only_to_its_own_sockets)
 {
     struct sockets_fixture fixture;
 
@@ -59,8 +59,7 @@ Test(sockets, matches_passed_sockets_by_name_and_opens_no_others)
 
     sockets_fixture_load(&fixture, "[Listener special]\nListenStream=@b\nMessage=special\n"
                                    "[Listener unused]\nMessage=unused\n");
-    int r = sockets_fixture_open_passed(&fixture, fds, 2, "greetd.socket:special");
-    cr_assert_eq(r, 0);
+    cr_assert_eq(sockets_fixture_open_passed(&fixture, fds, 2, "greetd.socket:special"), 0);
     cr_assert(fixture.sockets.inherited);
     cr_assert_eq(fixture.sockets.snapshot->n, 2);
     cr_assert_eq(fixture.sockets.snapshot->bindings[0].config,
@@ -71,20 +70,19 @@ Test(sockets, matches_passed_sockets_by_name_and_opens_no_others)
     sockets_fixture_close(&fixture);
 }
 
-Test(sockets, refuses_what_systemd_should_not_have_passed)
+Test(sockets, rejects_an_unsuitable_socket_from_systemd)
 {
     struct sockets_fixture fixture;
     int fds[] = {socket(AF_INET, SOCK_DGRAM, 0)};
 
     sockets_fixture_load(&fixture, "");
-    int r = sockets_fixture_open_passed(&fixture, fds, 1, "wrong");
-    cr_assert_eq(r, -EBADMSG);
+    cr_assert_eq(sockets_fixture_open_passed(&fixture, fds, 1, "wrong"), -EBADMSG);
     cr_assert_eq(fixture.diagnostics.n_errors, 1);
     cr_assert(strstr(fixture.diagnostics.lines[0], "Descriptor 3 (wrong)"));
     sockets_fixture_close(&fixture);
 }
 
-Test(sockets, says_that_there_is_nothing_to_listen_on)
+Test(sockets, reports_that_no_address_is_configured)
 {
     struct sockets_fixture fixture;
 
@@ -95,7 +93,7 @@ Test(sockets, says_that_there_is_nothing_to_listen_on)
     sockets_fixture_close(&fixture);
 }
 
-Test(sockets, names_the_address_that_it_can_not_have)
+Test(sockets, names_the_address_that_is_not_available)
 {
     struct sockets_fixture fixture;
 
@@ -109,7 +107,7 @@ Test(sockets, names_the_address_that_it_can_not_have)
     sockets_fixture_close(&fixture);
 }
 
-Test(sockets, a_change_keeps_what_is_still_wanted_and_opens_the_rest)
+Test(sockets, a_change_keeps_configured_sockets_and_opens_the_rest)
 {
     struct sockets_fixture fixture;
     char address[ADDRESS_TEXT_MAX];
@@ -122,8 +120,7 @@ Test(sockets, a_change_keeps_what_is_still_wanted_and_opens_the_rest)
     sockets_fixture_change(&fixture, "[Server]\nListenStream=\n[Listener motd]\nListenStream=@b\n"
                                      "ListenStream=127.0.0.1:0\n");
     cr_assert_eq(fixture.sockets.snapshot->n, 2);
-    cr_assert_eq(sockets_fixture_listener(&fixture, 1), port,
-                 "its port is still for the kernel to choose");
+    cr_assert_eq(sockets_fixture_listener(&fixture, 1), port, "the kernel chose its port");
     cr_assert_str_eq(binding_name(&fixture.sockets.snapshot->bindings[1]), "motd");
 
     cr_assert_not(sockets_close_left(&fixture.sockets, address), "a worker uses it");
@@ -140,7 +137,7 @@ Test(sockets, a_bare_port_is_kept_without_ipv6)
     struct sockaddr_in address;
     char text[64];
 
-    close(net_listen(&address)); /* for its port */
+    close(net_listen(&address)); /* only its port is needed */
     snprintf(text, sizeof(text), "[Server]\nListenStream=%u\n", ntohs(address.sin_port));
     seccomp_deny(SYS_socket, 0, AF_INET6, EAFNOSUPPORT);
     sockets_fixture_open(&fixture, text);
@@ -171,7 +168,7 @@ Test(sockets, a_change_that_fails_changes_nothing)
     sockets_fixture_close(&fixture);
 }
 
-Test(sockets, an_address_is_wanted_again_before_it_is_free)
+Test(sockets, a_closing_socket_is_kept_if_configured_again)
 {
     struct sockets_fixture fixture;
     char address[ADDRESS_TEXT_MAX];
@@ -189,8 +186,8 @@ Test(sockets, an_address_is_wanted_again_before_it_is_free)
     sockets_fixture_close(&fixture);
 }
 
-/* Of a Unix socket the file is gone as soon as it is not wanted, so it can't be called back. */
-Test(sockets, a_file_is_made_anew_when_it_is_wanted_again)
+/* A Unix socket that is not configured any more loses its file at once, so it can't be kept. */
+Test(sockets, the_file_of_a_socket_is_created_anew_if_configured_again)
 {
     struct sockets_fixture fixture;
     struct temp_dir temp_dir;
@@ -212,7 +209,7 @@ Test(sockets, a_file_is_made_anew_when_it_is_wanted_again)
     temp_dir_deinit(&temp_dir);
 }
 
-Test(sockets, knows_whether_somebody_waits)
+Test(sockets, reports_whether_clients_are_pending)
 {
     struct sockets_fixture fixture;
 

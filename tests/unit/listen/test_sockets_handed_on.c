@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Sockets from earlier processes and for later ones, and what becomes of them in this one. */
+/* Tests of sockets that an earlier process or a socket unit hands on, and of those for the next
+ * process. */
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -16,22 +17,21 @@
 
 TestSuite(sockets_handed_on, .timeout = 60);
 
-Test(sockets_handed_on, takes_back_what_was_stored_and_lets_go_of_what_is_not_wanted)
+Test(sockets_handed_on, keeps_configured_sockets_of_the_store_and_removes_the_others)
 {
     struct sockets_fixture fixture;
-    struct sockaddr_in wanted, other;
-    int fds[] = {net_listen(&wanted), net_listen(&other)};
+    struct sockaddr_in configured, other;
+    int fds[] = {net_listen(&configured), net_listen(&other)};
     char text[128];
 
     snprintf(text, sizeof(text), "[Server]\nListenStream=127.0.0.1:%u\nListenStream=@a\n",
-             ntohs(wanted.sin_port));
+             ntohs(configured.sin_port));
     sockets_fixture_load(&fixture, text);
     fake_systemd_open();
-    int r = sockets_fixture_open_passed(&fixture, fds, 2, "opened@x:opened@y");
-    cr_assert_eq(r, 0);
+    cr_assert_eq(sockets_fixture_open_passed(&fixture, fds, 2, "opened@x:opened@y"), 0);
     cr_assert_not(fixture.sockets.inherited);
     cr_assert_eq(fixture.sockets.snapshot->n, 2);
-    cr_assert_eq(sockets_fixture_listener(&fixture, 0)->address.in.sin_port, wanted.sin_port);
+    cr_assert_eq(sockets_fixture_listener(&fixture, 0)->address.in.sin_port, configured.sin_port);
     cr_assert(sockets_fixture_listener(&fixture, 0)->stored_as);
 
     cr_assert(fake_systemd_receive());
@@ -42,8 +42,8 @@ Test(sockets_handed_on, takes_back_what_was_stored_and_lets_go_of_what_is_not_wa
     sockets_fixture_close(&fixture);
 }
 
-/* systemd has not closed its own yet. */
-Test(sockets_handed_on, what_was_stored_does_not_stand_in_the_way_of_what_is_wanted)
+/* systemd still has its descriptor of the stored socket open. */
+Test(sockets_handed_on, a_stored_socket_does_not_block_a_configured_address)
 {
     struct sockets_fixture fixture;
     struct sockaddr_in address;
@@ -54,15 +54,14 @@ Test(sockets_handed_on, what_was_stored_does_not_stand_in_the_way_of_what_is_wan
     snprintf(text, sizeof(text), "[Server]\nListenStream=0.0.0.0:%u\n", ntohs(address.sin_port));
     sockets_fixture_load(&fixture, text);
     fake_systemd_open();
-    int r = sockets_fixture_open_passed(&fixture, fds, 1, "opened@x");
-    cr_assert_eq(r, 0);
+    cr_assert_eq(sockets_fixture_open_passed(&fixture, fds, 1, "opened@x"), 0);
     cr_assert_eq(fixture.sockets.snapshot->n, 1);
     cr_assert_eq(sockets_fixture_listener(&fixture, 0)->address.in.sin_addr.s_addr,
                  htonl(INADDR_ANY));
     sockets_fixture_close(&fixture);
 }
 
-Test(sockets_handed_on, what_a_socket_unit_passes_wins_over_what_was_stored)
+Test(sockets_handed_on, sockets_of_a_socket_unit_win_over_stored_ones)
 {
     struct sockets_fixture fixture;
     struct sockaddr_in address;
@@ -70,8 +69,7 @@ Test(sockets_handed_on, what_a_socket_unit_passes_wins_over_what_was_stored)
 
     sockets_fixture_load(&fixture, "");
     fake_systemd_open();
-    int r = sockets_fixture_open_passed(&fixture, fds, 2, "opened@x:web");
-    cr_assert_eq(r, 0);
+    cr_assert_eq(sockets_fixture_open_passed(&fixture, fds, 2, "opened@x:web"), 0);
     cr_assert(fixture.sockets.inherited);
     cr_assert_eq(fixture.sockets.snapshot->n, 1);
     cr_assert_str_eq(binding_name(&fixture.sockets.snapshot->bindings[0]), "web");
@@ -89,7 +87,7 @@ static int fast_open_of(int fd)
 }
 
 /* An earlier process may have had FastOpen=yes. */
-Test(sockets_handed_on, a_socket_that_is_handed_over_has_fast_open_as_configured_now)
+Test(sockets_handed_on, an_inherited_socket_has_fast_open_as_configured)
 {
     const char *names[] = {"opened@x", "web"};
 
@@ -103,8 +101,7 @@ Test(sockets_handed_on, a_socket_that_is_handed_over_has_fast_open_as_configured
         snprintf(text, sizeof(text), "[Server]\nListenStream=127.0.0.1:%u\n",
                  ntohs(address.sin_port));
         sockets_fixture_load(&fixture, text);
-        int r = sockets_fixture_open_passed(&fixture, fds, 1, names[i]);
-        cr_assert_eq(r, 0);
+        cr_assert_eq(sockets_fixture_open_passed(&fixture, fds, 1, names[i]), 0);
         cr_assert_eq(fast_open_of(fds[0]), 0);
         sockets_fixture_close(&fixture);
     }
@@ -112,7 +109,7 @@ Test(sockets_handed_on, a_socket_that_is_handed_over_has_fast_open_as_configured
 
 #define FAST_OPEN "[Server]\nListenStream=\nListenStream=127.0.0.1:0\nFastOpen="
 
-Test(sockets_handed_on, fast_open_changes_when_the_rest_does)
+Test(sockets_handed_on, fast_open_changes_on_activation)
 {
     _cleanup_(snapshot_unrefp) struct snapshot *snapshot = NULL;
     struct sockets_fixture fixture;
@@ -120,7 +117,7 @@ Test(sockets_handed_on, fast_open_changes_when_the_rest_does)
     sockets_fixture_open(&fixture, FAST_OPEN "no\n");
     int fd = sockets_fixture_listener(&fixture, 0)->fd;
     cr_assert_eq(sockets_fixture_prepare(&fixture, FAST_OPEN "yes\n", &snapshot), 0);
-    cr_assert_eq(fast_open_of(fd), 0, "nothing is in force yet");
+    cr_assert_eq(fast_open_of(fd), 0, "the snapshot is not in force yet");
     cr_assert_eq(sockets_activate(&fixture.sockets, snapshot), 0);
     cr_assert_gt(fast_open_of(fd), 0);
     sockets_fixture_change(&fixture, FAST_OPEN "no\n");
@@ -128,7 +125,7 @@ Test(sockets_handed_on, fast_open_changes_when_the_rest_does)
     sockets_fixture_close(&fixture);
 }
 
-Test(sockets_handed_on, says_that_it_can_not_set_fast_open)
+Test(sockets_handed_on, reports_that_fast_open_can_not_be_set)
 {
     struct sockets_fixture fixture;
 
@@ -140,7 +137,7 @@ Test(sockets_handed_on, says_that_it_can_not_set_fast_open)
     sockets_fixture_close(&fixture);
 }
 
-Test(sockets_handed_on, fast_open_that_can_not_be_set_is_no_matter_unless_it_is_wanted)
+Test(sockets_handed_on, fast_open_fails_only_if_configured)
 {
     _cleanup_(snapshot_unrefp) struct snapshot *snapshot = NULL;
     struct sockets_fixture fixture;
@@ -153,7 +150,7 @@ Test(sockets_handed_on, fast_open_that_can_not_be_set_is_no_matter_unless_it_is_
     sockets_fixture_close(&fixture);
 }
 
-Test(sockets_handed_on, hands_on_as_many_as_systemd_has_room_for)
+Test(sockets_handed_on, hands_on_as_many_sockets_as_the_store_holds)
 {
     struct sockets_fixture fixture;
 
@@ -178,8 +175,8 @@ Test(sockets_handed_on, hands_on_as_many_as_systemd_has_room_for)
     sockets_fixture_close(&fixture);
 }
 
-/* Then it may keep them, but nobody counts on it. */
-Test(sockets_handed_on, stores_all_and_hands_on_none_if_systemd_does_not_say)
+/* systemd may keep the sockets then, but greetd does not rely on it. */
+Test(sockets_handed_on, stores_all_but_hands_on_none_if_the_store_size_is_unknown)
 {
     struct sockets_fixture fixture;
 
