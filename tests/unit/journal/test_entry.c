@@ -23,7 +23,7 @@ static void set_up(void)
 
 TestSuite(entry, .init = set_up);
 
-static void fill_record(struct peer peer, enum result result, const char *reason)
+static void write_connection(struct peer peer, enum result result, const char *reason)
 {
     entry_write_connection(&sink, 3,
                            &(const struct connection_record){
@@ -38,10 +38,11 @@ static void fill_record(struct peer peer, enum result result, const char *reason
                            });
 }
 
-Test(entry, of_a_connection_has_what_every_one_has)
+Test(entry, connection_has_the_common_fields)
 {
-    fill_record((struct peer){.family = AF_INET, .port = 54321, .in.s_addr = htonl(0x7f000001)},
-                RESULT_PARTIAL, NULL);
+    write_connection(
+        (struct peer){.family = AF_INET, .port = 54321, .in.s_addr = htonl(0x7f000001)},
+        RESULT_PARTIAL, NULL);
     cr_expect(fake_journal_has("MESSAGE=Connection from 127.0.0.1:54321"));
     cr_expect(fake_journal_has("MESSAGE_ID=" MESSAGE_ID_CONNECTION));
     cr_expect(fake_journal_has("PRIORITY=6"));
@@ -55,9 +56,9 @@ Test(entry, of_a_connection_has_what_every_one_has)
     cr_expect_not(fake_journal_has_any("GREETD_REASON"));
 }
 
-Test(entry, of_a_connection_says_why_it_was_refused)
+Test(entry, connection_has_the_reason_of_a_refusal)
 {
-    fill_record((struct peer){.family = AF_INET}, RESULT_REFUSED, "deny");
+    write_connection((struct peer){.family = AF_INET}, RESULT_REFUSED, "deny");
     cr_expect(fake_journal_has("GREETD_RESULT=refused"));
     cr_expect(fake_journal_has("GREETD_REASON=deny"));
 }
@@ -65,11 +66,11 @@ Test(entry, of_a_connection_says_why_it_was_refused)
 struct peer_row {
     struct peer peer;
     char message[64];
-    char fields[2][40]; /* that it has */
-    char without[2][24];
+    char fields[2][40];  /* fields of the entry */
+    char without[2][24]; /* names that the entry does not have */
 };
 
-ParameterizedTestParameters(entry, of_a_connection_names_its_peer)
+ParameterizedTestParameters(entry, connection_names_its_peer)
 {
     static struct peer_row rows[] = {
         {.peer = {.family = AF_INET, .port = 7},
@@ -100,9 +101,9 @@ ParameterizedTestParameters(entry, of_a_connection_names_its_peer)
     return cr_make_param_array(struct peer_row, rows, ELEMENTSOF(rows));
 }
 
-ParameterizedTest(struct peer_row *row, entry, of_a_connection_names_its_peer, .init = set_up)
+ParameterizedTest(struct peer_row *row, entry, connection_names_its_peer, .init = set_up)
 {
-    fill_record(row->peer, RESULT_DELIVERED, NULL);
+    write_connection(row->peer, RESULT_DELIVERED, NULL);
     cr_expect(fake_journal_has(row->message), "%s", fake_journal.last);
     for (size_t i = 0; i < 2; i++) {
         cr_expect(fake_journal_has(row->fields[i]), "%s", row->fields[i]);
@@ -110,7 +111,7 @@ ParameterizedTest(struct peer_row *row, entry, of_a_connection_names_its_peer, .
     }
 }
 
-Test(entry, of_a_pause_names_the_error)
+Test(entry, accept_pause_names_the_error)
 {
     entry_write_accept_paused(&sink, 3, EMFILE, clock_now());
     cr_expect(fake_journal_has("MESSAGE_ID=" MESSAGE_ID_ACCEPT_PAUSED));
@@ -119,7 +120,7 @@ Test(entry, of_a_pause_names_the_error)
     cr_expect(strstr(fake_journal.last, strerrordesc_np(EMFILE)));
 }
 
-Test(entry, of_what_was_left_out_has_the_number)
+Test(entry, dropped_entries_have_their_number)
 {
     entry_write_dropped(&sink, 4133);
     cr_expect(fake_journal_has("MESSAGE=4133 connection entries left out"));
@@ -128,7 +129,7 @@ Test(entry, of_what_was_left_out_has_the_number)
     cr_expect(fake_journal_has("GREETD_LEFT_OUT=4133"));
 }
 
-Test(entry, of_a_message_names_the_listener_it_is_about)
+Test(entry, message_names_its_listener)
 {
     const struct sink_entry entry = {LOG_NOTICE, MESSAGE_ID_LISTENING, "Listening", .when_usec = 1};
 

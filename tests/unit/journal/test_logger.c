@@ -30,7 +30,7 @@ static void start(struct logger_fixture *fixture, unsigned n_workers)
         logger_start(&fixture->logger, &fixture->sink, fixture->metrics, &LOGGER_EVERYTHING), 0);
 }
 
-/* Ends the log and returns all it has written, to be freed. */
+/* Stops the logger. Returns its output, which the caller frees. */
 static char *stop(struct logger_fixture *fixture)
 {
     char *text = calloc(1, 4 * 1024 * 1024);
@@ -44,7 +44,7 @@ static char *stop(struct logger_fixture *fixture)
     return text;
 }
 
-/* Reads from the pipe until it has had TEXT. */
+/* Reads the output until it contains TEXT. */
 static void await(struct logger_fixture *fixture, const char *text)
 {
     char bytes[4096] = "";
@@ -52,14 +52,14 @@ static void await(struct logger_fixture *fixture, const char *text)
 
     while (!strstr(bytes, text)) {
         struct pollfd pollfd = {.fd = fixture->pipe[0], .events = POLLIN};
-        cr_assert_eq(poll(&pollfd, 1, 20000), 1, "never written: %s", text);
+        cr_assert_eq(poll(&pollfd, 1, 20000), 1, "not written: %s", text);
         ssize_t r = read(fixture->pipe[0], bytes + n, sizeof(bytes) - 1 - n);
         cr_assert_gt(r, 0);
         n += (size_t)r;
     }
 }
 
-Test(logger, writes_what_a_worker_says_in_order)
+Test(logger, writes_the_records_of_a_worker_in_order)
 {
     struct logger_fixture fixture;
 
@@ -77,7 +77,7 @@ Test(logger, writes_what_a_worker_says_in_order)
     free(text);
 }
 
-Test(logger, writes_without_being_stopped_and_wakes_up_again)
+Test(logger, wakes_up_for_each_entry)
 {
     struct logger_fixture fixture;
 
@@ -95,7 +95,7 @@ Test(logger, writes_without_being_stopped_and_wakes_up_again)
     free(stop(&fixture));
 }
 
-Test(logger, messages_come_before_connections)
+Test(logger, writes_messages_before_connections)
 {
     static struct logger_fixture fixture;
 
@@ -110,7 +110,7 @@ Test(logger, messages_come_before_connections)
     cr_assert_str_eq(blocking_journal.messages[3], "Connection from 127.0.0.1:2");
 }
 
-Test(logger, tells_a_connection_with_all_its_fields)
+Test(logger, logs_a_connection_with_all_its_fields)
 {
     static struct logger_fixture fixture;
 
@@ -131,7 +131,7 @@ Test(logger, tells_a_connection_with_all_its_fields)
     cr_assert(fake_journal_has("GREETD_WORKER=1"));
 }
 
-ParameterizedTestParameters(logger, has_a_word_for_each_result)
+ParameterizedTestParameters(logger, logs_the_name_of_each_result)
 {
     static enum result results[] = {
         RESULT_DELIVERED, RESULT_UNCONFIRMED, RESULT_PARTIAL,
@@ -140,9 +140,9 @@ ParameterizedTestParameters(logger, has_a_word_for_each_result)
     return cr_make_param_array(enum result, results, ELEMENTSOF(results));
 }
 
-ParameterizedTest(enum result *result, logger, has_a_word_for_each_result)
+ParameterizedTest(enum result *result, logger, logs_the_name_of_each_result)
 {
-    static const char *const words[] = {
+    static const char *const fields[] = {
         [RESULT_DELIVERED] = "GREETD_RESULT=delivered",
         [RESULT_UNCONFIRMED] = "GREETD_RESULT=unconfirmed",
         [RESULT_PARTIAL] = "GREETD_RESULT=partial",
@@ -156,10 +156,10 @@ ParameterizedTest(enum result *result, logger, has_a_word_for_each_result)
     logger_fixture_open_blocked(&fixture, 1);
     logger_log_connection(fixture.logger, 0, &connection);
     logger_fixture_unblock_and_stop(&fixture);
-    cr_assert(fake_journal_has(words[*result]));
+    cr_assert(fake_journal_has(fields[*result]));
 }
 
-Test(logger, tells_why_accepting_is_paused)
+Test(logger, logs_the_error_that_pauses_accepting)
 {
     static struct logger_fixture fixture;
 
@@ -172,7 +172,7 @@ Test(logger, tells_why_accepting_is_paused)
     cr_assert(strstr(fake_journal.last, strerrordesc_np(EMFILE)));
 }
 
-Test(logger, stop_gives_up_on_a_log_that_blocked)
+Test(logger, stop_times_out_if_the_log_blocks)
 {
     static struct logger_fixture fixture;
     static char bytes[1024 * 1024];
@@ -189,7 +189,7 @@ Test(logger, stop_gives_up_on_a_log_that_blocked)
     cr_assert_geq(clock_now(), deadline);
 }
 
-Test(logger, stop_with_nothing_to_say_ends_at_once)
+Test(logger, stop_without_entries_ends_at_once)
 {
     struct logger_fixture fixture;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* What the log leaves out, and that it says so, exactly. */
+/* Tests of dropped entries: the log announces their exact number. */
 
 #include <criterion/criterion.h>
 #include <sys/socket.h>
@@ -17,7 +17,7 @@
 
 TestSuite(logger_dropped, .timeout = 60);
 
-Test(logger_dropped, a_full_ring_never_blocks_and_what_is_left_out_is_counted)
+Test(logger_dropped, a_full_ring_drops_entries_and_counts_them)
 {
     static struct logger_fixture fixture;
     const size_t n = 30000;
@@ -31,7 +31,7 @@ Test(logger_dropped, a_full_ring_never_blocks_and_what_is_left_out_is_counted)
     cr_assert_eq(blocking_journal_count("Connection from") + blocking_journal_sum("left out"), n);
 }
 
-Test(logger_dropped, what_is_left_out_is_announced_though_nothing_comes_after_it)
+Test(logger_dropped, dropped_entries_are_announced_without_further_traffic)
 {
     static struct logger_fixture fixture;
     const struct logger_options options = {
@@ -45,21 +45,21 @@ Test(logger_dropped, what_is_left_out_is_announced_though_nothing_comes_after_it
     for (size_t i = 0; i < n; i++)
         logger_fixture_log(&fixture, 0, (uint16_t)i);
     blocking_journal_unblock();
-    /* It says so before it is told to stop. */
+    /* The announcement precedes the stop. */
     for (int left = 20000; atomic_load(&blocking_journal.n_dropped) == 0 && left > 0; left--)
         poll(NULL, 0, 1);
     cr_assert_eq(atomic_load(&blocking_journal.n_dropped), 1);
     cr_assert_eq(logger_stop(fixture.logger, USEC_INFINITY), 0);
 }
 
-/* For ever, since the test is to depend on no clock. */
+/* The interval is infinite, so that no test depends on the clock. */
 static const struct logger_options ten_at_most = {
     .connections = true,
     .level = LOG_INFO,
     .limit = {.interval_usec = USEC_INFINITY, .burst = 10},
 };
 
-Test(logger_dropped, what_is_beyond_the_limit_is_counted_and_announced_at_the_end)
+Test(logger_dropped, entries_beyond_the_limit_are_announced_at_the_end)
 {
     static struct logger_fixture fixture;
     const size_t n = 2000;
@@ -74,8 +74,8 @@ Test(logger_dropped, what_is_beyond_the_limit_is_counted_and_announced_at_the_en
     cr_assert_eq(blocking_journal_sum("left out"), 1990);
 }
 
-/* More than the ring has room for, and faster than it is emptied. */
-Test(logger_dropped, while_the_limit_is_used_up_workers_only_count)
+/* The number of entries is larger than the ring. */
+Test(logger_dropped, workers_only_count_while_the_limit_is_exceeded)
 {
     static struct logger_fixture fixture;
     const size_t n = 100000;
@@ -92,9 +92,9 @@ Test(logger_dropped, while_the_limit_is_used_up_workers_only_count)
     cr_assert_eq(blocking_journal_sum("left out"), n);
 }
 
-/* A worker that saw the limit used up when it no longer was counts its connection after the thread
- * has looked, and wakes nobody. */
-Test(logger_dropped, what_is_counted_too_late_is_announced_though_nothing_comes_after_it)
+/* A worker may still see the limit exceeded when it no longer is. It then counts its entry after
+ * the thread has read the count, and does not wake the thread. */
+Test(logger_dropped, a_late_count_is_announced_without_further_traffic)
 {
     static struct logger_fixture fixture;
     const struct logger_options options = {
@@ -113,14 +113,14 @@ Test(logger_dropped, what_is_counted_too_late_is_announced_though_nothing_comes_
     cr_assert_eq(logger_stop(fixture.logger, USEC_INFINITY), 0);
 }
 
-/* Logs one more connection, the Nth. Returns how many have been written by then. */
+/* Logs the connection *N and increments *N. Returns how many have been written. */
 static int log_another(struct logger_fixture *fixture, size_t *n)
 {
     logger_fixture_log(fixture, 0, (uint16_t)(*n)++);
     return atomic_load(&blocking_journal.n_connections);
 }
 
-Test(logger_dropped, another_limit_comes_into_force)
+Test(logger_dropped, a_new_limit_takes_effect)
 {
     static struct logger_fixture fixture;
     size_t n = 0;
@@ -136,7 +136,7 @@ Test(logger_dropped, another_limit_comes_into_force)
     cr_assert_eq(blocking_journal_count("Connection from") + blocking_journal_sum("left out"), n);
 }
 
-Test(logger_dropped, what_is_less_urgent_than_the_level_is_not_written)
+Test(logger_dropped, entries_less_urgent_than_the_level_are_not_written)
 {
     static struct logger_fixture fixture;
     const struct logger_options options = {.connections = true, .level = LOG_ERR};
@@ -152,7 +152,7 @@ Test(logger_dropped, what_is_less_urgent_than_the_level_is_not_written)
     cr_assert_str_eq(blocking_journal.messages[1], "Error");
 }
 
-Test(logger_dropped, connections_are_wanted_from_info_on)
+Test(logger_dropped, connections_are_logged_from_level_info_on)
 {
     static struct logger_fixture fixture;
     struct logger_options options = {.connections = true, .level = LOG_NOTICE};
@@ -168,8 +168,8 @@ Test(logger_dropped, connections_are_wanted_from_info_on)
     logger_fixture_unblock_and_stop(&fixture);
 }
 
-/* What was wanted when the connection ended is in the books, whatever is wanted later. */
-Test(logger_dropped, what_was_handed_over_is_written_though_it_is_not_wanted_any_more)
+/* The settings in force at the end of a connection decide. */
+Test(logger_dropped, queued_entries_are_written_after_connections_are_disabled)
 {
     static struct logger_fixture fixture;
     const struct logger_options options = {.connections = false, .level = LOG_EMERG};
@@ -183,11 +183,11 @@ Test(logger_dropped, what_was_handed_over_is_written_though_it_is_not_wanted_any
     cr_assert_eq(blocking_journal_sum("left out"), 904);
 }
 
-/* "An entry that finds its ring full is counted and the count is logged." */
-Test(logger_dropped, no_message_is_lost_without_a_word)
+/* A message that finds its ring full is counted, and the log has the count. */
+Test(logger_dropped, dropped_messages_are_announced)
 {
     static struct logger_fixture fixture;
-    const size_t n = 3000; /* more than the ring has room for */
+    const size_t n = 3000; /* more than the size of the ring */
 
     logger_fixture_open_blocked(&fixture, 1);
     for (size_t i = 0; i < n; i++)
@@ -198,7 +198,7 @@ Test(logger_dropped, no_message_is_lost_without_a_word)
     cr_assert(fake_journal_has("MESSAGE_ID=" MESSAGE_ID_MESSAGES_DROPPED));
 }
 
-Test(logger_dropped, what_is_lost_with_a_journal_that_blocked_is_told_past_it)
+Test(logger_dropped, entries_lost_in_a_blocked_journal_are_reported_on_stderr)
 {
     static struct logger_fixture fixture;
     char text[256] = "";
@@ -215,8 +215,8 @@ Test(logger_dropped, what_is_lost_with_a_journal_that_blocked_is_told_past_it)
                            "before the end\n");
 }
 
-/* A worker that is stuck, and not for good, goes on while the log's counters are read. */
-Test(logger_dropped, what_is_lost_is_no_huge_number_while_others_go_on_counting)
+/* A worker that was stuck may continue to count while the counters are read. */
+Test(logger_dropped, the_loss_is_never_negative_while_workers_count)
 {
     static struct logger_fixture fixture;
     char text[256] = "";
@@ -231,7 +231,7 @@ Test(logger_dropped, what_is_lost_is_no_huge_number_while_others_go_on_counting)
     cr_assert_eq(read(ends[0], text, sizeof(text) - 1), -1, "%s", text);
 }
 
-Test(logger_dropped, what_the_journal_does_not_take_is_announced_when_it_does_again)
+Test(logger_dropped, refused_entries_are_announced_when_the_journal_recovers)
 {
     static struct logger_fixture fixture;
     const size_t n = 100;
@@ -247,7 +247,7 @@ Test(logger_dropped, what_the_journal_does_not_take_is_announced_when_it_does_ag
     cr_assert_eq(blocking_journal_sum("left out"), n);
 }
 
-Test(logger_dropped, what_the_journal_does_not_take_to_the_end_is_told_past_it)
+Test(logger_dropped, entries_refused_until_the_end_are_reported_on_stderr)
 {
     static struct logger_fixture fixture;
     char text[256] = "";

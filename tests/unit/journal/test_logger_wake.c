@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* What has been counted when the log's thread is woken: later it may be asleep for good. */
+/* Tests of the counts at the time when a worker wakes the log thread. A later count would not wake
+ * the thread. */
 
 #include <criterion/criterion.h>
 #include <stdatomic.h>
@@ -17,7 +18,8 @@ TestSuite(logger_wake, .timeout = 60);
 static struct logger_fixture fixture;
 static uint64_t dropped, messages_dropped; /* at the last wake */
 
-/* Stands in for the module: a thread that is never quite asleep, and notes of when it is woken. */
+/* A waker in place of that of the library: the thread never sleeps for long, and each wake keeps
+ * the counts. */
 
 int waker_init(struct waker *waker)
 {
@@ -55,7 +57,7 @@ void waker_sleep(struct waker *waker, uint64_t deadline_usec)
     nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
-Test(logger_wake, comes_after_a_connection_was_counted)
+Test(logger_wake, follows_the_count_of_a_dropped_connection)
 {
     uint16_t port = 1;
 
@@ -66,7 +68,7 @@ Test(logger_wake, comes_after_a_connection_was_counted)
     logger_fixture_unblock_and_stop(&fixture);
 }
 
-Test(logger_wake, comes_after_a_message_was_counted)
+Test(logger_wake, follows_the_count_of_a_dropped_message)
 {
     logger_fixture_open_blocked(&fixture, 1);
     while (atomic_load(&fixture.logger->main.messages_dropped) == 0)

@@ -13,7 +13,7 @@
 static const struct rate_limit_settings five_in_ten_seconds = {.interval_usec = 10 * SECOND,
                                                                .burst = 5};
 
-static unsigned admitted_of(struct rate_limit *limit, unsigned n, uint64_t now_usec)
+static unsigned count_admitted(struct rate_limit *limit, unsigned n, uint64_t now_usec)
 {
     unsigned admitted = 0;
 
@@ -22,32 +22,32 @@ static unsigned admitted_of(struct rate_limit *limit, unsigned n, uint64_t now_u
     return admitted;
 }
 
-Test(rate_limit, admit_a_burst_in_an_interval_that_its_first_entry_begins)
+Test(rate_limit, admits_a_burst_per_interval_from_its_first_entry_on)
 {
     struct rate_limit limit = rate_limit_init(&five_in_ten_seconds);
 
     cr_expect(rate_limit_admit(&limit, START + 100 * SECOND));
-    cr_expect_eq(admitted_of(&limit, 10, START + 109 * SECOND), 4);
-    cr_expect_eq(admitted_of(&limit, 10, START + 110 * SECOND - 1), 0);
-    cr_expect_eq(admitted_of(&limit, 10, START + 110 * SECOND), 5);
-    cr_expect_eq(admitted_of(&limit, 10, START + 119 * SECOND), 0);
-    cr_expect_eq(admitted_of(&limit, 10, START + 500 * SECOND), 5);
+    cr_expect_eq(count_admitted(&limit, 10, START + 109 * SECOND), 4);
+    cr_expect_eq(count_admitted(&limit, 10, START + 110 * SECOND - 1), 0);
+    cr_expect_eq(count_admitted(&limit, 10, START + 110 * SECOND), 5);
+    cr_expect_eq(count_admitted(&limit, 10, START + 119 * SECOND), 0);
+    cr_expect_eq(count_admitted(&limit, 10, START + 500 * SECOND), 5);
 }
 
-Test(rate_limit, are_exhausted_when_nothing_more_gets_through)
+Test(rate_limit, is_exceeded_after_the_burst)
 {
     struct rate_limit limit = rate_limit_init(&five_in_ten_seconds);
 
     cr_expect_not(rate_limit_is_exceeded(&limit, START));
-    cr_expect_eq(admitted_of(&limit, 4, START), 4);
+    cr_expect_eq(count_admitted(&limit, 4, START), 4);
     cr_expect_not(rate_limit_is_exceeded(&limit, START));
-    cr_expect_eq(admitted_of(&limit, 1, START), 1);
+    cr_expect_eq(count_admitted(&limit, 1, START), 1);
     cr_expect(rate_limit_is_exceeded(&limit, START));
     cr_expect(rate_limit_is_exceeded(&limit, START + 10 * SECOND - 1));
     cr_expect_not(rate_limit_is_exceeded(&limit, START + 10 * SECOND));
 }
 
-ParameterizedTestParameters(rate_limit, know_what_is_no_limit)
+ParameterizedTestParameters(rate_limit, can_be_disabled)
 {
     static struct rate_limit_settings limits[] = {
         {.interval_usec = 0, .burst = 5},
@@ -57,43 +57,43 @@ ParameterizedTestParameters(rate_limit, know_what_is_no_limit)
     return cr_make_param_array(struct rate_limit_settings, limits, ELEMENTSOF(limits));
 }
 
-ParameterizedTest(struct rate_limit_settings *settings, rate_limit, know_what_is_no_limit)
+ParameterizedTest(struct rate_limit_settings *settings, rate_limit, can_be_disabled)
 {
     struct rate_limit limit = rate_limit_init(settings);
 
-    cr_expect_eq(admitted_of(&limit, 10000, START), 10000);
+    cr_expect_eq(count_admitted(&limit, 10000, START), 10000);
     cr_expect_not(rate_limit_is_exceeded(&limit, START));
     cr_expect_eq(rate_limit_report(&limit, 0, START), 0);
     cr_expect_eq(rate_limit_deadline(&limit, START), USEC_INFINITY);
 }
 
-Test(rate_limit, of_an_endless_interval_admit_one_burst_for_ever)
+Test(rate_limit, admits_one_burst_in_an_infinite_interval)
 {
     const struct rate_limit_settings settings = {.interval_usec = USEC_INFINITY, .burst = 5};
     struct rate_limit limit = rate_limit_init(&settings);
 
-    cr_expect_eq(admitted_of(&limit, 10, START), 5);
-    cr_expect_eq(admitted_of(&limit, 10, START * 1000), 0);
+    cr_expect_eq(count_admitted(&limit, 10, START), 5);
+    cr_expect_eq(count_admitted(&limit, 10, START * 1000), 0);
 }
 
-Test(rate_limit, take_up_another_limit)
+Test(rate_limit, applies_other_settings_at_once)
 {
     struct rate_limit limit = rate_limit_init(&five_in_ten_seconds);
 
-    cr_expect_eq(admitted_of(&limit, 10, START), 5);
+    cr_expect_eq(count_admitted(&limit, 10, START), 5);
     limit.settings.burst = 8;
-    cr_expect_eq(admitted_of(&limit, 10, START), 3);
+    cr_expect_eq(count_admitted(&limit, 10, START), 3);
     limit.settings.burst = 2;
-    cr_expect_eq(admitted_of(&limit, 10, START), 0);
+    cr_expect_eq(count_admitted(&limit, 10, START), 0);
     limit.settings.interval_usec = 0;
-    cr_expect_eq(admitted_of(&limit, 10, START), 10);
+    cr_expect_eq(count_admitted(&limit, 10, START), 10);
 }
 
 struct period_row {
     uint64_t interval_usec, period_usec;
 };
 
-ParameterizedTestParameters(rate_limit, report_once_in_an_interval)
+ParameterizedTestParameters(rate_limit, reports_once_per_interval)
 {
     static struct period_row rows[] = {
         {10 * SECOND, 10 * SECOND},
@@ -106,7 +106,7 @@ ParameterizedTestParameters(rate_limit, report_once_in_an_interval)
     return cr_make_param_array(struct period_row, rows, ELEMENTSOF(rows));
 }
 
-ParameterizedTest(struct period_row *row, rate_limit, report_once_in_an_interval)
+ParameterizedTest(struct period_row *row, rate_limit, reports_once_per_interval)
 {
     const struct rate_limit_settings settings = {.interval_usec = row->interval_usec,
                                                  .burst = UINT64_MAX};
@@ -123,7 +123,7 @@ ParameterizedTest(struct period_row *row, rate_limit, report_once_in_an_interval
     cr_expect_eq(rate_limit_report(&limit, 4140, again), 7);
 }
 
-Test(rate_limit, report_again_a_period_later_what_could_not_be_written)
+Test(rate_limit, reports_again_after_a_period_if_the_entry_was_not_written)
 {
     struct rate_limit limit = rate_limit_init(&five_in_ten_seconds);
     const uint64_t due = START + 10 * SECOND;
@@ -135,7 +135,7 @@ Test(rate_limit, report_again_a_period_later_what_could_not_be_written)
     cr_expect_eq(rate_limit_report(&limit, 3, due + 10 * SECOND), 3);
 }
 
-Test(rate_limit, need_no_timer_when_all_is_announced)
+Test(rate_limit, needs_no_timer_when_all_drops_are_announced)
 {
     struct rate_limit limit = rate_limit_init(&five_in_ten_seconds);
     const uint64_t due = START + 10 * SECOND;
@@ -148,32 +148,32 @@ Test(rate_limit, need_no_timer_when_all_is_announced)
     cr_expect_eq(rate_limit_deadline(&limit, due + 10 * SECOND), USEC_INFINITY);
 }
 
-/* Other threads count meanwhile what they leave out, and wake nobody. */
-Test(rate_limit, are_looked_at_while_exhausted)
+/* Other threads count the entries that they drop, and do not wake the log thread. */
+Test(rate_limit, has_a_deadline_while_exceeded)
 {
     struct rate_limit limit = rate_limit_init(&five_in_ten_seconds);
 
-    admitted_of(&limit, 5, START);
+    count_admitted(&limit, 5, START);
     cr_expect_eq(rate_limit_report(&limit, 0, START + 2 * SECOND), 0);
     cr_expect_eq(rate_limit_deadline(&limit, START + 2 * SECOND), START + 10 * SECOND);
 
     const struct rate_limit_settings endless = {.interval_usec = USEC_INFINITY, .burst = 5};
     limit = rate_limit_init(&endless);
-    admitted_of(&limit, 5, START);
+    count_admitted(&limit, 5, START);
     for (uint64_t now = START; now < START + 300 * SECOND; now += 30 * SECOND) {
         cr_expect_eq(rate_limit_report(&limit, 0, now), 0);
         cr_expect_eq(rate_limit_deadline(&limit, now), now + 30 * SECOND);
     }
 }
 
-/* A thread that has not noticed yet that the limit is no longer exhausted counts, and wakes nobody.
- * It has a whole period for that, whenever the timer was set. */
-Test(rate_limit, are_looked_at_for_a_period_after_they_were_exhausted)
+/* A thread that has not seen the end of the limit yet still counts without a wake. It has a whole
+ * period for that, at whatever time the timer was set. */
+Test(rate_limit, has_a_deadline_for_a_period_after_it_was_exceeded)
 {
     struct rate_limit limit = rate_limit_init(&five_in_ten_seconds);
     const uint64_t end = START + 10 * SECOND, due = START + 10 * SECOND + 1;
 
-    admitted_of(&limit, 5, START);
+    count_admitted(&limit, 5, START);
     rate_limit_report(&limit, 0, START + 1);
     rate_limit_report(&limit, 0, end);
     cr_expect_eq(rate_limit_deadline(&limit, end), due);

@@ -26,7 +26,7 @@ TestSuite(sink, .timeout = 60);
 
 static size_t lost;
 
-static void write_plain(struct sink *sink, const char *message)
+static void write_entry(struct sink *sink, const char *message)
 {
     const struct sink_field field = {"GREETD_WORKER=1"};
     const struct sink_entry entry = {LOG_INFO, ID, message, clock_now(), &field, 1};
@@ -34,8 +34,8 @@ static void write_plain(struct sink *sink, const char *message)
     lost += sink_write(sink, &entry);
 }
 
-/* Reads all that is in FD by now, as text. */
-static size_t read_now(int fd, char *text, size_t size)
+/* Reads everything that FD has now, as text. */
+static size_t read_available(int fd, char *text, size_t size)
 {
     size_t n = 0;
 
@@ -49,7 +49,7 @@ static size_t read_now(int fd, char *text, size_t size)
     return n;
 }
 
-Test(sink, writes_plain_lines_when_told_to)
+Test(sink, writes_plain_lines_on_flush)
 {
     static struct sink sink;
     char text[256];
@@ -58,17 +58,17 @@ Test(sink, writes_plain_lines_when_told_to)
     cr_assert_eq(pipe(fds), 0);
     unsetenv("JOURNAL_STREAM");
     sink_init(&sink, fds[1]);
-    write_plain(&sink, "Server is listening");
-    write_plain(&sink, "Connection from 127.0.0.1:1");
-    cr_assert_eq(read_now(fds[0], text, sizeof(text)), 0, "it is gathered first");
+    write_entry(&sink, "Server is listening");
+    write_entry(&sink, "Connection from 127.0.0.1:1");
+    cr_assert_eq(read_available(fds[0], text, sizeof(text)), 0, "it is buffered first");
     sink_flush(&sink);
-    read_now(fds[0], text, sizeof(text));
+    read_available(fds[0], text, sizeof(text));
     cr_assert_str_eq(text, "Server is listening\nConnection from 127.0.0.1:1\n");
     sink_flush(&sink);
-    cr_assert_eq(read_now(fds[0], text, sizeof(text)), 0);
+    cr_assert_eq(read_available(fds[0], text, sizeof(text)), 0);
 }
 
-Test(sink, stamps_lines_with_the_time_on_a_terminal_only)
+Test(sink, adds_time_stamps_on_a_terminal_only)
 {
     static struct sink sink;
     char text[256];
@@ -78,9 +78,9 @@ Test(sink, stamps_lines_with_the_time_on_a_terminal_only)
     cr_assert_eq(openpty(&terminal, &program, NULL, NULL, NULL), 0);
     sink_init(&sink, program);
     cr_assert(sink.time_stamps);
-    write_plain(&sink, "Hello");
+    write_entry(&sink, "Hello");
     sink_flush(&sink);
-    read_now(terminal, text, sizeof(text));
+    read_available(terminal, text, sizeof(text));
     cr_assert_eq(regcomp(&regex, "^20[0-9]{2}-[01][0-9]-[0-3][0-9] [0-9:]{8} Hello\r\n$",
                          REG_EXTENDED | REG_NOSUB),
                  0);
@@ -90,8 +90,8 @@ Test(sink, stamps_lines_with_the_time_on_a_terminal_only)
 
 #define HOUR UINT64_C(3600000000)
 
-/* An entry may have waited for a journal that stood still. */
-Test(sink, has_the_time_of_what_happened_and_not_of_writing)
+/* An entry may have waited for a journal that was blocked. */
+Test(sink, logs_the_time_of_the_event_and_not_of_writing)
 {
     const struct sink_entry entry = {LOG_INFO, ID, "Hello", .when_usec = clock_now() - HOUR};
     static struct sink sink;
@@ -115,13 +115,13 @@ Test(sink, has_the_time_of_what_happened_and_not_of_writing)
     cr_assert_eq(openpty(&terminal, &program, NULL, NULL, NULL), 0);
     sink_init(&sink, program);
     cr_assert_eq(sink_write(&sink, &entry) + sink_flush(&sink), 0);
-    read_now(terminal, text, sizeof(text));
+    read_available(terminal, text, sizeof(text));
     cr_assert_not_null(strptime(text, "%F %T", &stamp));
     stamp.tm_isdst = -1;
     cr_assert_leq(mktime(&stamp), now.tv_sec - 3600);
 }
 
-Test(sink, goes_to_the_journal_only_if_that_is_where_stderr_goes)
+Test(sink, uses_the_journal_only_if_stderr_is_connected_to_it)
 {
     static struct sink sink;
     int fds[2];
@@ -134,7 +134,7 @@ Test(sink, goes_to_the_journal_only_if_that_is_where_stderr_goes)
 
     fake_journal_announce(fds[1], 1);
     sink_init(&sink, fds[1]);
-    cr_assert_not(sink.journal, "stderr was redirected since");
+    cr_assert_not(sink.journal, "stderr was redirected");
 
     setenv("JOURNAL_STREAM", "nonsense", 1);
     sink_init(&sink, fds[1]);
@@ -144,7 +144,7 @@ Test(sink, goes_to_the_journal_only_if_that_is_where_stderr_goes)
     cr_assert_not(sink.journal);
 }
 
-Test(sink, sends_the_journal_all_fields_and_stderr_nothing)
+Test(sink, sends_all_fields_to_the_journal_and_nothing_to_stderr)
 {
     static struct sink sink;
     char text[256];
@@ -153,17 +153,17 @@ Test(sink, sends_the_journal_all_fields_and_stderr_nothing)
     cr_assert_eq(pipe(fds), 0);
     fake_journal_announce(fds[1], 0);
     sink_init(&sink, fds[1]);
-    write_plain(&sink, "Connection from 127.0.0.1:1");
+    write_entry(&sink, "Connection from 127.0.0.1:1");
     cr_assert_eq(fake_journal.n, 1);
     cr_assert(fake_journal_has("MESSAGE=Connection from 127.0.0.1:1"));
     cr_assert(fake_journal_has("PRIORITY=6"));
     cr_assert(fake_journal_has("MESSAGE_ID=" ID));
     cr_assert(fake_journal_has("GREETD_WORKER=1"));
     sink_flush(&sink);
-    cr_assert_eq(read_now(fds[0], text, sizeof(text)), 0);
+    cr_assert_eq(read_available(fds[0], text, sizeof(text)), 0);
 }
 
-Test(sink, tells_that_the_journal_did_not_take_an_entry)
+Test(sink, reports_an_entry_that_the_journal_refuses)
 {
     static struct sink sink;
     int fds[2];
@@ -171,15 +171,15 @@ Test(sink, tells_that_the_journal_did_not_take_an_entry)
     cr_assert_eq(pipe(fds), 0);
     fake_journal_announce(fds[1], 0);
     sink_init(&sink, fds[1]);
-    write_plain(&sink, "Taken");
+    write_entry(&sink, "Taken");
     cr_assert_eq(lost, 0);
     fake_journal.error = -ECONNREFUSED;
-    write_plain(&sink, "Not taken");
+    write_entry(&sink, "Not taken");
     cr_assert_eq(lost, 1);
     cr_assert_eq(sink_flush(&sink), 0);
 }
 
-Test(sink, flushes_when_its_buffer_is_full_and_loses_nothing)
+Test(sink, flushes_a_full_buffer_without_loss)
 {
     static struct sink sink;
     static char text[64 * 1024];
@@ -192,13 +192,13 @@ Test(sink, flushes_when_its_buffer_is_full_and_loses_nothing)
     sink_init(&sink, fds[1]);
     for (int i = 0; i < 1000; i++) {
         snprintf(line, sizeof(line), "entry number %d of a thousand", i);
-        write_plain(&sink, line);
+        write_entry(&sink, line);
         cr_assert_leq(sink.filled, sizeof(sink.buffer));
     }
-    cr_assert_gt(read_now(fds[0], text, sizeof(text)), sizeof(sink.buffer) / 2);
+    cr_assert_gt(read_available(fds[0], text, sizeof(text)), sizeof(sink.buffer) / 2);
     sink_flush(&sink);
     size_t n = strlen(text);
-    read_now(fds[0], text + n, sizeof(text) - n);
+    read_available(fds[0], text + n, sizeof(text) - n);
     for (char *p = text; *p; p = strchr(p, '\n') + 1, lines++) {
         int length = snprintf(line, sizeof(line), "entry number %zu of a thousand\n", lines);
         cr_assert_eq(strncmp(p, line, (size_t)length), 0);
@@ -206,7 +206,7 @@ Test(sink, flushes_when_its_buffer_is_full_and_loses_nothing)
     cr_assert_eq(lines, 1000);
 }
 
-Test(sink, cuts_a_long_message)
+Test(sink, truncates_a_long_message)
 {
     static struct sink sink;
     char text[2048], message[1024];
@@ -216,17 +216,17 @@ Test(sink, cuts_a_long_message)
     message[sizeof(message) - 1] = '\0';
     cr_assert_eq(pipe(fds), 0);
     sink_init(&sink, fds[1]);
-    write_plain(&sink, message);
+    write_entry(&sink, message);
     sink_flush(&sink);
-    cr_assert_eq(read_now(fds[0], text, sizeof(text)), SINK_MESSAGE_MAX);
+    cr_assert_eq(read_available(fds[0], text, sizeof(text)), SINK_MESSAGE_MAX);
     cr_assert_eq(text[SINK_MESSAGE_MAX - 1], '\n');
     cr_assert_eq(text[SINK_MESSAGE_MAX - 2], 'x');
 
     cr_assert_eq(openpty(&terminal, &program, NULL, NULL, NULL), 0);
     sink_init(&sink, program);
-    write_plain(&sink, message);
+    write_entry(&sink, message);
     sink_flush(&sink);
-    cr_assert_eq(read_now(terminal, text, sizeof(text)),
+    cr_assert_eq(read_available(terminal, text, sizeof(text)),
                  strlen("2000-01-01 00:00:00 ") + SINK_MESSAGE_MAX + 1);
 }
 
@@ -242,7 +242,7 @@ static void *read_all(void *p)
     return (void *)n;
 }
 
-Test(sink, waits_for_a_stderr_that_someone_made_non_blocking)
+Test(sink, waits_for_a_non_blocking_stderr)
 {
     static struct sink sink;
     pthread_t reader;
@@ -255,15 +255,15 @@ Test(sink, waits_for_a_stderr_that_someone_made_non_blocking)
     sink_init(&sink, fds[1]);
     cr_assert_eq(pthread_create(&reader, NULL, read_all, &fds[0]), 0);
     for (int i = 0; i < 10000; i++)
-        write_plain(&sink, "0123456789012345678");
+        write_entry(&sink, "0123456789012345678");
     sink_flush(&sink);
     close(fds[1]);
     pthread_join(reader, &n);
     cr_assert_eq((size_t)n, 200000);
 }
 
-/* By stderr's stream, which has no fields. */
-Test(sink, writes_the_sentence_alone_past_a_thread_that_is_stuck_in_the_journal)
+/* The stream of stderr has no fields. */
+Test(sink, try_write_sends_the_message_to_stderr_if_the_journal_blocks)
 {
     static struct sink sink;
     char text[256], bytes[4096] = "";
@@ -273,15 +273,15 @@ Test(sink, writes_the_sentence_alone_past_a_thread_that_is_stuck_in_the_journal)
     fake_journal_announce(ends[1], 0);
     sink_init(&sink, ends[1]);
     sink_try_write(&sink, LOG_NOTICE, "7 are lost");
-    read_now(ends[0], text, sizeof(text));
+    read_available(ends[0], text, sizeof(text));
     cr_assert_str_eq(text, "<5>7 are lost\n");
 
     while (send(ends[1], bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
         ;
-    sink_try_write(&sink, LOG_NOTICE, "It does not wait");
+    sink_try_write(&sink, LOG_NOTICE, "Not sent");
 }
 
-Test(sink, writes_nothing_past_a_thread_that_is_stuck_in_plain_lines)
+Test(sink, try_write_writes_nothing_without_the_journal)
 {
     static struct sink sink;
     char text[256];
@@ -291,24 +291,24 @@ Test(sink, writes_nothing_past_a_thread_that_is_stuck_in_plain_lines)
     unsetenv("JOURNAL_STREAM");
     sink_init(&sink, ends[1]);
     sink_try_write(&sink, LOG_NOTICE, "7 are lost");
-    cr_assert_eq(read_now(ends[0], text, sizeof(text)), 0);
+    cr_assert_eq(read_available(ends[0], text, sizeof(text)), 0);
 }
 
-Test(sink, counts_the_lines_that_are_lost)
+Test(sink, counts_lost_lines)
 {
     static struct sink sink;
 
     unsetenv("JOURNAL_STREAM");
     sink_init(&sink, open("/dev/full", O_WRONLY | O_CLOEXEC));
     for (int i = 0; i < 10000; i++)
-        write_plain(&sink, "0123456789012345678");
+        write_entry(&sink, "0123456789012345678");
     cr_assert_gt(lost, 0);
     cr_assert_eq(lost + sink_flush(&sink), 10000);
     cr_assert_eq(sink_flush(&sink), 0);
 }
 
-/* A file may take the beginning only. */
-Test(sink, counts_what_was_written_of_a_buffer_as_written)
+/* A file may take only the beginning of a buffer. */
+Test(sink, does_not_count_the_written_lines_of_a_buffer_as_lost)
 {
     static struct sink sink;
     char path[] = "/tmp/greetd-test-XXXXXX";
@@ -319,11 +319,11 @@ Test(sink, counts_what_was_written_of_a_buffer_as_written)
     unlink(path);
     cr_assert_eq(setrlimit(RLIMIT_FSIZE, &(struct rlimit){.rlim_cur = 50, .rlim_max = 50}), 0);
     for (int i = 0; i < 5; i++)
-        write_plain(&sink, "0123456789012345678");
+        write_entry(&sink, "0123456789012345678");
     cr_assert_eq(sink_flush(&sink), 3, "there is room for two and a half");
 }
 
-Test(sink, goes_on_when_nobody_reads_any_more)
+Test(sink, continues_after_the_reader_has_closed)
 {
     static struct sink sink;
     int fds[2];
@@ -333,11 +333,11 @@ Test(sink, goes_on_when_nobody_reads_any_more)
     close(fds[0]);
     sink_init(&sink, fds[1]);
     for (int i = 0; i < 10000; i++)
-        write_plain(&sink, "0123456789012345678");
+        write_entry(&sink, "0123456789012345678");
     sink_flush(&sink);
     cr_assert_eq(sink.filled, 0);
     sink_init(&sink, -1);
-    write_plain(&sink, "to nobody");
+    write_entry(&sink, "Lost");
     sink_flush(&sink);
     cr_assert_eq(sink.filled, 0);
 }

@@ -14,18 +14,18 @@
 
 TestSuite(writer, .timeout = 60);
 
-static atomic_bool standing, blocked;
+static atomic_bool in_journal, blocked;
 
-/* The journal does not take another entry for as long as that. */
-static void stand(void)
+/* Keeps the thread in the journal while BLOCKED is set. */
+static void block(void)
 {
-    atomic_store(&standing, true);
+    atomic_store(&in_journal, true);
     while (atomic_load(&blocked))
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
-/* A reload may have freed the configuration, with the name, before the journal takes the entry. */
-Test(writer, names_a_socket_whose_configuration_is_gone)
+/* A reload may free the configuration, which owns the name, before the journal takes the entry. */
+Test(writer, names_a_listener_whose_configuration_has_been_freed)
 {
     struct sink sink;
     struct metrics *metrics;
@@ -35,12 +35,12 @@ Test(writer, names_a_socket_whose_configuration_is_gone)
 
     fake_journal_announce(fd, 0);
     sink_init(&sink, fd);
-    fake_journal.hook = stand;
+    fake_journal.hook = block;
     atomic_store(&blocked, true);
     cr_assert_eq(metrics_new(&metrics, 1), 0);
     cr_assert_eq(logger_start(&logger, &sink, metrics, &LOGGER_EVERYTHING), 0);
     logger_log(logger, LOG_INFO, MESSAGE_ID_RELOADED, "First");
-    NET_WAIT_UNTIL(atomic_load(&standing));
+    NET_WAIT_UNTIL(atomic_load(&in_journal));
     logger_log_listening(logger, name, "127.0.0.1:80");
     memset(name, 'x', sizeof(name) - 1);
     atomic_store(&blocked, false);
