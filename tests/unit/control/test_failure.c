@@ -18,7 +18,7 @@ TestSuite(failure, .timeout = 60, .init = fake_systemd_open);
 
 #define DENIED "Failed to listen: Permission denied"
 
-Test(failure, goes_to_the_log_and_to_systemd)
+Test(failure, is_logged_and_sent_to_systemd)
 {
     struct sink sink;
     struct metrics *metrics;
@@ -38,7 +38,7 @@ Test(failure, goes_to_the_log_and_to_systemd)
     cr_assert_str_eq(fake_systemd.last, "STATUS=" DENIED "\nERRNO=13");
 }
 
-Test(failure, goes_past_the_journal_if_no_thread_may_wait_for_it)
+Test(failure, bypasses_the_journal_without_a_log_thread)
 {
     struct sink sink;
     char text[256] = "";
@@ -53,7 +53,7 @@ Test(failure, goes_past_the_journal_if_no_thread_may_wait_for_it)
     cr_assert_eq(fake_journal.n, 0);
 }
 
-Test(failure, is_a_line_without_the_journal)
+Test(failure, is_a_plain_line_without_the_journal)
 {
     struct sink sink;
     char text[256] = "";

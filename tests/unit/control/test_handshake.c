@@ -27,8 +27,8 @@ static struct listener *listener_of(const struct snapshot *snapshot)
     return snapshot->bindings[0].listener;
 }
 
-/* A client that does not hear the answer to its SYN. */
-static int begin_handshake(const struct snapshot *snapshot)
+/* Returns a client that drops the answer to its SYN. */
+static int start_handshake(const struct snapshot *snapshot)
 {
     const struct address *address = &listener_of(snapshot)->address;
     struct sock_filter drop_all = BPF_STMT(BPF_RET | BPF_K, 0);
@@ -41,8 +41,8 @@ static int begin_handshake(const struct snapshot *snapshot)
     return fd;
 }
 
-/* The client hears the answer when it is repeated. */
-static void go_on_with_handshake(int fd)
+/* Has the client accept the answer when the kernel repeats it. */
+static void finish_handshake(int fd)
 {
     cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &(int){0}, sizeof(int)), 0);
 }
@@ -52,9 +52,9 @@ static void expect_pending_until_answered(const char *text)
     _cleanup_(snapshot_unrefp) struct snapshot *snapshot = listen_at(text);
 
     cr_expect_not(handshake_pending(snapshot, NULL));
-    int client = begin_handshake(snapshot);
+    int client = start_handshake(snapshot);
     cr_expect(handshake_pending(snapshot, NULL));
-    go_on_with_handshake(client);
+    finish_handshake(client);
     NET_WAIT_UNTIL(!handshake_pending(snapshot, NULL));
     cr_expect_geq(accept(listener_of(snapshot)->fd, NULL, NULL), 0);
 }
@@ -65,12 +65,12 @@ Test(handshake, is_pending_until_the_client_answers)
     expect_pending_until_answered("[::1]:0");
 }
 
-Test(handshake, is_of_no_interest_where_the_socket_stays)
+Test(handshake, is_ignored_on_a_socket_that_stays_open)
 {
     _cleanup_(snapshot_unrefp) struct snapshot *snapshot = listen_at("127.0.0.1:0");
     _cleanup_(snapshot_unrefp) struct snapshot *others = listen_at("127.0.0.1:0");
 
-    (void)begin_handshake(snapshot);
+    (void)start_handshake(snapshot);
     cr_expect_not(handshake_pending(others, NULL));
     cr_expect(handshake_pending(snapshot, others));
     cr_expect_not(handshake_pending(snapshot, snapshot));
@@ -78,7 +78,7 @@ Test(handshake, is_of_no_interest_where_the_socket_stays)
     cr_expect_not(handshake_pending(snapshot, NULL));
 }
 
-Test(handshake, is_taken_to_be_pending_if_that_can_not_be_found_out)
+Test(handshake, counts_as_pending_if_the_query_fails)
 {
     _cleanup_(snapshot_unrefp) struct snapshot *tcp = listen_at("127.0.0.1:0");
     _cleanup_(snapshot_unrefp) struct snapshot *local = listen_at("@greetd-test-handshake");
@@ -106,7 +106,7 @@ static void on_over(void *p)
     fixture->over = true;
 }
 
-static void set_up(struct fixture *fixture)
+static void open_fixture(struct fixture *fixture)
 {
     *fixture = (struct fixture){.snapshot = listen_at("127.0.0.1:0")};
     cr_assert_eq(sd_event_new(&fixture->event), 0);
@@ -124,45 +124,45 @@ static void run_until_over(struct fixture *fixture)
         cr_assert_gt(sd_event_run(fixture->event, UINT64_MAX), 0);
 }
 
-static void tear_down(struct fixture *fixture)
+static void close_fixture(struct fixture *fixture)
 {
     handshake_deinit(&fixture->handshake);
     sd_event_unref(fixture->event);
     snapshot_unref(fixture->snapshot);
 }
 
-Test(handshake, is_not_awaited_if_there_is_none)
+Test(handshake, is_not_awaited_if_none_is_pending)
 {
     struct fixture fixture;
 
-    set_up(&fixture);
+    open_fixture(&fixture);
     await(&fixture);
     cr_assert(fixture.over);
-    tear_down(&fixture);
+    close_fixture(&fixture);
 }
 
 Test(handshake, is_awaited)
 {
     struct fixture fixture;
 
-    set_up(&fixture);
-    int client = begin_handshake(fixture.snapshot);
+    open_fixture(&fixture);
+    int client = start_handshake(fixture.snapshot);
     await(&fixture);
     cr_assert_not(fixture.over);
-    go_on_with_handshake(client);
+    finish_handshake(client);
     run_until_over(&fixture);
-    tear_down(&fixture);
+    close_fixture(&fixture);
 }
 
-Test(handshake, is_not_awaited_for_ever)
+Test(handshake, is_awaited_for_a_limited_time)
 {
     struct fixture fixture;
 
-    set_up(&fixture);
-    (void)begin_handshake(fixture.snapshot);
+    open_fixture(&fixture);
+    (void)start_handshake(fixture.snapshot);
     await(&fixture);
     cr_assert_not(fixture.over);
     run_until_over(&fixture);
     cr_assert(handshake_pending(fixture.snapshot, NULL));
-    tear_down(&fixture);
+    close_fixture(&fixture);
 }

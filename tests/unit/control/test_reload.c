@@ -80,7 +80,7 @@ static void open_fixture(struct fixture *fixture, const char *text)
         ;
 }
 
-/* Ends everything, and returns what was logged. */
+/* Closes everything and returns the log, valid until the next call. */
 static const char *close_fixture(struct fixture *fixture)
 {
     static char text[64 * 1024];
@@ -145,9 +145,9 @@ Test(reload, puts_the_new_configuration_in_force_and_notifies_systemd)
     cr_assert(strstr(close_fixture(&fixture), "Reloaded the configuration\n"));
 }
 
-static uint64_t n_reloads(const struct fixture *fixture, enum metrics_reload how)
+static uint64_t n_reloads(const struct fixture *fixture, enum metrics_reload result)
 {
-    return atomic_load(&fixture->metrics->reloads[how]);
+    return atomic_load(&fixture->metrics->reloads[result]);
 }
 
 Test(reload, keeps_everything_if_anything_is_wrong)
@@ -224,7 +224,7 @@ Test(reload, logs_new_addresses_and_unused_sections)
     const char *log = close_fixture(&fixture);
     const char *first = strstr(log, "Server is listening on 127.0.0.1:");
     cr_assert_not_null(first);
-    cr_assert_null(strstr(first + 1, "Server is listening on"), "only of the new one");
+    cr_assert_null(strstr(first + 1, "Server is listening on"), "only the new address is logged");
     cr_assert(strstr(log, "[Listener c] is not used"));
     cr_assert(strstr(log, "IdleExitSec= has no effect: systemd passed no socket"));
 }

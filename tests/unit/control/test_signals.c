@@ -9,7 +9,7 @@
 
 TestSuite(signals, .timeout = 60);
 
-/* Takes a signal that waits; 0 if there is none. */
+/* Accepts a pending signal and returns its number; 0 if none is pending. */
 static int take(const sigset_t *signals)
 {
     int number = sigtimedwait(signals, NULL, &(struct timespec){.tv_sec = 0});
@@ -17,7 +17,7 @@ static int take(const sigset_t *signals)
     return number < 0 ? 0 : number;
 }
 
-Test(signals, hangup_waits_for_the_event_loop)
+Test(signals, sighup_stays_pending_until_the_event_loop)
 {
     signals_defer_reload();
     cr_assert_eq(raise(SIGHUP), 0);
@@ -25,13 +25,13 @@ Test(signals, hangup_waits_for_the_event_loop)
     cr_assert_eq(take(&signals), SIGHUP);
 }
 
-Test(signals, before_the_event_loop_there_is_still_a_way_to_stop, .signal = SIGTERM)
+Test(signals, sigterm_ends_the_process_before_the_event_loop, .signal = SIGTERM)
 {
     signals_defer_reload();
     raise(SIGTERM);
 }
 
-Test(signals, all_that_the_event_loop_hears_wait_for_it)
+Test(signals, block_keeps_every_signal_pending)
 {
     sigset_t signals = signals_block();
 
@@ -44,7 +44,7 @@ Test(signals, all_that_the_event_loop_hears_wait_for_it)
     cr_assert_eq(take(&signals), 0);
 }
 
-Test(signals, slowing_down_takes_a_second)
+Test(signals, slow_down_takes_a_second)
 {
     uint64_t before = clock_now();
 
@@ -52,7 +52,7 @@ Test(signals, slowing_down_takes_a_second)
     cr_assert_geq(clock_now() - before, 1000000);
 }
 
-Test(signals, slowing_down_ends_with_the_first_signal)
+Test(signals, slow_down_ends_with_the_first_signal)
 {
     signals_block();
     raise(SIGTERM);

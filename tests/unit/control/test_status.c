@@ -7,7 +7,7 @@
 
 TestSuite(status, .timeout = 60);
 
-Test(status, tells_how_many_in_words)
+Test(status, has_the_numbers_of_clients_and_workers)
 {
     struct pool_fixture fixture;
     struct status status;
@@ -25,7 +25,7 @@ Test(status, tells_how_many_in_words)
     pool_fixture_close(&fixture);
 }
 
-Test(status, tells_at_most_once_a_second)
+Test(status, is_sent_at_most_once_a_second)
 {
     struct pool_fixture fixture;
     struct status status;
@@ -43,7 +43,7 @@ Test(status, tells_at_most_once_a_second)
     pool_fixture_close(&fixture);
 }
 
-Test(status, wakes_nobody_while_nothing_happens)
+Test(status, needs_no_timer_while_nothing_changes)
 {
     struct pool_fixture fixture;
     struct status status;
@@ -56,7 +56,7 @@ Test(status, wakes_nobody_while_nothing_happens)
     cr_assert_eq(sd_event_source_get_enabled(status.timer, &enabled), 0);
     cr_assert_eq(enabled, SD_EVENT_OFF);
 
-    /* It is told of the next client, who need not do anything for it. */
+    /* The next client makes the descriptor readable. */
     int error;
     (void)pool_state(fixture.pool, &error);
     pool_fixture_greet(&fixture);
@@ -65,7 +65,7 @@ Test(status, wakes_nobody_while_nothing_happens)
     pool_fixture_close(&fixture);
 }
 
-Test(status, says_what_is_wrong_until_all_is_well)
+Test(status, has_the_problem_until_it_is_solved)
 {
     struct pool_fixture fixture;
     struct status status;
@@ -77,7 +77,7 @@ Test(status, says_what_is_wrong_until_all_is_well)
     uint64_t before = clock_now();
     status_trouble(&status, "last reload failed: a:1: b");
     fake_systemd_await(fixture.event, "1 worker; last reload failed: a:1: b");
-    cr_assert_geq(clock_now() - before, 900000, "not sooner than any other news");
+    cr_assert_geq(clock_now() - before, 900000, "no sooner than any other change");
     status_trouble(&status, NULL);
     fake_systemd_await(fixture.event, "STATUS=Greeting 0 clients; 0 greeted, 0 refused; 1 worker");
     int enabled;

@@ -10,7 +10,8 @@
 
 TestSuite(watchdog, .timeout = 60);
 
-static void ask(uint64_t timeout_usec)
+/* Sets the environment of a unit with WatchdogSec=. */
+static void request_watchdog(uint64_t timeout_usec)
 {
     char text[32];
 
@@ -21,13 +22,13 @@ static void ask(uint64_t timeout_usec)
     setenv("WATCHDOG_PID", text, 1);
 }
 
-Test(watchdog, is_fed_again_and_again_while_all_workers_go_round)
+Test(watchdog, is_notified_while_all_workers_respond)
 {
     struct pool_fixture fixture;
     struct watchdog watchdog;
 
     is_main_thread = true;
-    ask(400000);
+    request_watchdog(400000);
     pool_fixture_open(&fixture, 3);
     uint64_t before = clock_now();
     cr_assert_eq(watchdog_start(&watchdog, fixture.event, fixture.pool, fixture.logger), 0);
@@ -38,7 +39,7 @@ Test(watchdog, is_fed_again_and_again_while_all_workers_go_round)
     pool_fixture_close(&fixture);
 }
 
-Test(watchdog, is_let_be_if_systemd_does_not_ask)
+Test(watchdog, is_off_unless_systemd_requests_it)
 {
     struct pool_fixture fixture;
     struct watchdog watchdog;
@@ -53,16 +54,16 @@ Test(watchdog, is_let_be_if_systemd_does_not_ask)
     pool_fixture_close(&fixture);
 }
 
-Test(watchdog, names_a_worker_that_does_not_go_round_and_feeds_no_more)
+Test(watchdog, logs_a_stuck_worker_and_is_not_notified)
 {
     struct pool_fixture fixture;
     struct watchdog watchdog;
 
     is_main_thread = true;
-    ask(200000);
+    request_watchdog(200000);
     pool_fixture_open(&fixture, 2);
     atomic_store(&fake_epoll_wait.hangs, true);
-    /* Whoever is in the kernel's comes out and stays in ours. */
+    /* A worker that waits in the kernel returns, and hangs at its next call. */
     pool_ping(fixture.pool);
     NET_WAIT_UNTIL(atomic_load(&fake_epoll_wait.n_hanging) == 2);
     cr_assert_eq(watchdog_start(&watchdog, fixture.event, fixture.pool, fixture.logger), 0);
@@ -73,7 +74,7 @@ Test(watchdog, names_a_worker_that_does_not_go_round_and_feeds_no_more)
     cr_assert_not(fake_systemd_has_received("WATCHDOG=1"));
     cr_assert_gt(sd_event_run(fixture.event, (uint64_t)NET_BOUND_MSEC * 1000), 0);
 
-    /* Named once. When it goes on, all is well again. */
+    /* The log names it once. When it continues, the notifications continue. */
     atomic_store(&fake_epoll_wait.hangs, false);
     fake_systemd_await(fixture.event, "WATCHDOG=1");
     const char *first = strstr(pool_fixture_logged(&fixture), "Worker");
