@@ -134,7 +134,7 @@ Test(activation, names_a_descriptor_that_is_closed)
     struct sockaddr_in address;
     int fds[] = {net_listen(&address), -1};
 
-    inherit(&fixture, fds, 2, "good:gone");
+    inherit(&fixture, fds, 2, "good:closed");
     cr_assert_eq(fixture.result, -EBADMSG);
     cr_assert_eq(fixture.diagnostics.n_errors, 1);
     cr_assert(strstr(fixture.diagnostics.lines[0], "Descriptor 4"));

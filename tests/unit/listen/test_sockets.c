@@ -115,8 +115,8 @@ Test(sockets, a_change_keeps_configured_sockets_and_opens_the_rest)
     sockets_fixture_open(&fixture,
                          "[Server]\nListenStream=\nListenStream=127.0.0.1:0\nListenStream=@a\n");
     struct listener *port = sockets_fixture_listener(&fixture, 0),
-                    *gone = sockets_fixture_listener(&fixture, 1);
-    listener_use(gone, 1);
+                    *removed = sockets_fixture_listener(&fixture, 1);
+    listener_use(removed, 1);
     sockets_fixture_change(&fixture, "[Server]\nListenStream=\n[Listener motd]\nListenStream=@b\n"
                                      "ListenStream=127.0.0.1:0\n");
     cr_assert_eq(fixture.sockets.snapshot->n, 2);
@@ -124,7 +124,7 @@ Test(sockets, a_change_keeps_configured_sockets_and_opens_the_rest)
     cr_assert_str_eq(binding_name(&fixture.sockets.snapshot->bindings[1]), "motd");
 
     cr_assert_not(sockets_close_left(&fixture.sockets, address), "a worker uses it");
-    cr_assert(listener_release(gone));
+    cr_assert(listener_release(removed));
     cr_assert(sockets_close_left(&fixture.sockets, address));
     cr_assert(strstr(address, "-a"), "%s", address);
     cr_assert_not(sockets_close_left(&fixture.sockets, address));

@@ -15,7 +15,7 @@
 
 #define ACCEPTOR_FIXTURE_START ((uint64_t)1000000000)
 
-/* How many clients one run accepts from one queue. */
+/* One run accepts at most so many clients from one queue. */
 #define ACCEPTOR_FIXTURE_BATCH 16
 
 struct acceptor_fixture {
@@ -100,7 +100,7 @@ static inline bool acceptor_fixture_is_paused(const struct acceptor_fixture *fix
     return fixture->acceptor.resume_usec != USEC_INFINITY;
 }
 
-/* How often other workers were asked to look into the queues since the last call. */
+/* Returns how often this worker has asked the others to accept since the last call. */
 static inline eventfd_t acceptor_fixture_n_look_requests(const struct acceptor_fixture *fixture)
 {
     eventfd_t n = 0;

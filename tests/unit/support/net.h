@@ -150,7 +150,7 @@ static inline void net_reset(int client)
     close(client);
 }
 
-/* How many bytes the peer of FD has not acknowledged, including the end of stream. */
+/* Returns the number of bytes that the peer of FD has not acknowledged, with the end of stream. */
 static inline int net_outstanding(int fd)
 {
     int outstanding = -1;
@@ -170,7 +170,7 @@ static inline void net_await_full(int fd)
     } while (net_outstanding(fd) != outstanding);
 }
 
-/* How many bytes of FD are unread. */
+/* Returns the number of unread bytes of FD. */
 static inline int net_unread(int fd)
 {
     int unread = -1;

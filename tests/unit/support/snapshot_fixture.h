@@ -28,8 +28,7 @@ struct snapshot_fixture {
     struct sockaddr_in addresses[SNAPSHOT_FIXTURE_BINDINGS_MAX];
 };
 
-/* Opens N listeners with the greeting SNAPSHOT_FIXTURE_HELLO, LingerSec=2 and WriteTimeoutSec=30.
- */
+/* Opens N listeners with the same greeting, LingerSec=2 and WriteTimeoutSec=30. */
 static inline void snapshot_fixture_open(struct snapshot_fixture *fixture, size_t n)
 {
     *fixture = (struct snapshot_fixture){.snapshot = NULL};

@@ -18,7 +18,7 @@
 
 TestSuite(acceptor, .timeout = 60);
 
-/* What accept4(2) is to fail with, this many times, before it is the kernel's own again. */
+/* accept4(2) fails ACCEPT_FAILURES times with ACCEPT_ERROR; after that it calls the kernel. */
 static int accept_error;
 static unsigned accept_failures;
 
@@ -32,7 +32,7 @@ int accept4(int fd, __SOCKADDR_ARG address, socklen_t *length, int flags)
     return (int)syscall(SYS_accept4, fd, address.__sockaddr__, length, flags);
 }
 
-Test(acceptor, accepts_whom_epoll_announces)
+Test(acceptor, accepts_from_a_listener_that_epoll_reports)
 {
     struct acceptor_fixture fixture;
 
@@ -40,7 +40,7 @@ Test(acceptor, accepts_whom_epoll_announces)
     cr_assert_eq(acceptor_fixture_dispatch(&fixture, ACCEPTOR_FIXTURE_START), 0);
     int client = snapshot_fixture_connect(&fixture.net, 1);
     cr_assert_eq(acceptor_run(&fixture.acceptor, ACCEPTOR_FIXTURE_START), 0);
-    cr_assert_eq(fixture.clients.n, 0, "nobody has been announced");
+    cr_assert_eq(fixture.clients.n, 0, "epoll has not reported a client");
 
     cr_assert_eq(acceptor_fixture_dispatch(&fixture, ACCEPTOR_FIXTURE_START), 1);
     cr_assert_eq(acceptor_next_deadline(&fixture.acceptor), 0);
@@ -52,7 +52,7 @@ Test(acceptor, accepts_whom_epoll_announces)
     acceptor_fixture_close(&fixture);
 }
 
-Test(acceptor, knows_who_the_client_is)
+Test(acceptor, records_the_address_of_the_client)
 {
     struct acceptor_fixture fixture;
     struct sockaddr_in own;
@@ -68,7 +68,7 @@ Test(acceptor, knows_who_the_client_is)
     cr_assert_eq(fake_logger.records[0].peer.in.s_addr, htonl(INADDR_LOOPBACK));
 }
 
-Test(acceptor, knows_the_process_behind_a_local_client)
+Test(acceptor, records_the_credentials_of_a_local_client)
 {
     struct acceptor_fixture fixture;
     struct sockaddr_un address;
@@ -91,7 +91,7 @@ Test(acceptor, knows_the_process_behind_a_local_client)
     cr_assert_eq(fake_logger.records[0].peer.un.uid, getuid());
 }
 
-Test(acceptor, takes_a_few_at_a_time)
+Test(acceptor, accepts_in_batches)
 {
     struct acceptor_fixture fixture;
 
@@ -106,7 +106,7 @@ Test(acceptor, takes_a_few_at_a_time)
     acceptor_fixture_close(&fixture);
 }
 
-Test(acceptor, lets_nobody_go_for_a_place_that_nobody_waits_for)
+Test(acceptor, evicts_no_client_for_an_empty_queue)
 {
     struct acceptor_fixture fixture;
 
@@ -118,7 +118,7 @@ Test(acceptor, lets_nobody_go_for_a_place_that_nobody_waits_for)
     acceptor_fixture_close(&fixture);
 }
 
-/* Takes all descriptors that are left but the last N, counted from 128. */
+/* Uses up the descriptors below 128, except for N. */
 static void leave_descriptors(int n)
 {
     struct rlimit limit;
@@ -134,7 +134,7 @@ static void leave_descriptors(int n)
         cr_assert_eq(close(fd--), 0);
 }
 
-/* How many failures with ERROR have been counted. */
+/* Returns how many failures of accept4(2) with ERROR are counted. */
 static uint64_t n_accept_errors(const struct acceptor_fixture *fixture, int error)
 {
     uint64_t n = 0;
@@ -164,7 +164,7 @@ Test(acceptor, pauses_without_spinning_when_out_of_descriptors)
     }
     cr_assert_eq(fake_logger.n_errors, 1, "one entry for the whole episode");
     cr_assert_eq(fake_logger.errors[0], EMFILE);
-    cr_assert_eq(n_accept_errors(&fixture, EMFILE), 6, "all tries are counted");
+    cr_assert_eq(n_accept_errors(&fixture, EMFILE), 6, "every attempt is counted");
 
     leave_descriptors(2);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, now + RETRY), 0);
@@ -175,7 +175,7 @@ Test(acceptor, pauses_without_spinning_when_out_of_descriptors)
 }
 
 /* accept4(2) looks for a descriptor before it looks for a client. */
-Test(acceptor, lets_nobody_go_for_a_descriptor_that_nobody_waits_for)
+Test(acceptor, evicts_no_client_if_the_last_descriptor_suffices)
 {
     struct acceptor_fixture fixture;
 
@@ -188,7 +188,7 @@ Test(acceptor, lets_nobody_go_for_a_descriptor_that_nobody_waits_for)
     acceptor_fixture_close(&fixture);
 }
 
-Test(acceptor, lets_the_oldest_go_when_out_of_descriptors)
+Test(acceptor, evicts_the_oldest_client_when_out_of_descriptors)
 {
     struct acceptor_fixture fixture;
 
@@ -203,8 +203,8 @@ Test(acceptor, lets_the_oldest_go_when_out_of_descriptors)
     acceptor_fixture_close(&fixture);
 }
 
-/* Runs out of descriptors once, at NOW, with a client waiting, who is greeted after that and goes.
- */
+/* Runs out of descriptors once, at NOW_USEC, while a client is pending. The client is accepted at
+ * the next attempt and then dropped. */
 static void exhaust(struct acceptor_fixture *fixture, uint64_t now_usec)
 {
     snapshot_fixture_connect(&fixture->net, 0);
@@ -216,11 +216,11 @@ static void exhaust(struct acceptor_fixture *fixture, uint64_t now_usec)
     cr_assert(acceptor_fixture_is_paused(fixture));
     cr_assert_eq(acceptor_run(&fixture->acceptor, now_usec + RETRY), 0);
     cr_assert_not(acceptor_fixture_is_paused(fixture));
-    /* Nobody is to be there the next time who could be let go. */
+    /* No client must be left that the next episode could evict. */
     clients_close_all(&fixture->clients, now_usec + RETRY);
 }
 
-Test(acceptor, logs_the_next_episode_again)
+Test(acceptor, logs_each_episode_once)
 {
     struct acceptor_fixture fixture;
 
@@ -233,8 +233,8 @@ Test(acceptor, logs_the_next_episode_again)
     acceptor_fixture_close(&fixture);
 }
 
-/* Workers look at the clock before they find out, so another may have been later and yet first. */
-Test(acceptor, an_episode_that_another_worker_has_just_logged_is_the_same)
+/* Workers read the clock before the error, so the first to log may have a later time. */
+Test(acceptor, does_not_log_an_episode_that_another_worker_has_logged)
 {
     struct acceptor_fixture fixture;
 
@@ -245,13 +245,13 @@ Test(acceptor, an_episode_that_another_worker_has_just_logged_is_the_same)
     acceptor_fixture_close(&fixture);
 }
 
-ParameterizedTestParameters(acceptor, passes_over_a_client_that_is_gone)
+ParameterizedTestParameters(acceptor, skips_a_client_that_is_gone)
 {
     static int errors[] = {ECONNABORTED, EPROTO, EINTR, ENETDOWN, EHOSTUNREACH};
     return cr_make_param_array(int, errors, ELEMENTSOF(errors));
 }
 
-ParameterizedTest(int *error, acceptor, passes_over_a_client_that_is_gone, .timeout = 60)
+ParameterizedTest(int *error, acceptor, skips_a_client_that_is_gone, .timeout = 60)
 {
     struct acceptor_fixture fixture;
 
@@ -266,14 +266,14 @@ ParameterizedTest(int *error, acceptor, passes_over_a_client_that_is_gone, .time
     acceptor_fixture_close(&fixture);
 }
 
-ParameterizedTestParameters(acceptor, tries_again_later_what_a_security_module_denies)
+ParameterizedTestParameters(acceptor, retries_later_if_a_security_module_denies_accept)
 {
     static int errors[] = {EACCES, EPERM};
     return cr_make_param_array(int, errors, ELEMENTSOF(errors));
 }
 
-/* The client stays in the queue. */
-ParameterizedTest(int *error, acceptor, tries_again_later_what_a_security_module_denies,
+/* The client stays in the queue meanwhile. */
+ParameterizedTest(int *error, acceptor, retries_later_if_a_security_module_denies_accept,
                   .timeout = 60)
 {
     struct acceptor_fixture fixture;
@@ -288,15 +288,15 @@ ParameterizedTest(int *error, acceptor, tries_again_later_what_a_security_module
     cr_assert_eq(fake_logger.n_errors, 1);
     cr_assert_eq(fake_logger.errors[0], *error);
     cr_assert_eq(n_accept_errors(&fixture, *error), 1);
-    cr_assert_eq(fake_logger.n, 0, "nobody is evicted for it");
+    cr_assert_eq(fake_logger.n, 0, "no client is evicted for it");
     cr_assert_eq(acceptor_next_deadline(&fixture.acceptor), ACCEPTOR_FIXTURE_START + RETRY);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START + RETRY), 0);
     snapshot_fixture_read_hello(client);
     acceptor_fixture_close(&fixture);
 }
 
-/* A security module is asked even if no client is there. */
-Test(acceptor, does_not_pause_for_a_denial_that_concerns_nobody)
+/* A security module is asked even if the queue is empty. */
+Test(acceptor, does_not_pause_for_a_denial_without_a_client)
 {
     struct acceptor_fixture fixture;
 
@@ -311,7 +311,7 @@ Test(acceptor, does_not_pause_for_a_denial_that_concerns_nobody)
 }
 
 /* Another worker may have a client to evict. */
-Test(acceptor, asks_others_when_out_of_descriptors)
+Test(acceptor, asks_other_workers_when_out_of_descriptors)
 {
     struct acceptor_fixture fixture;
 
@@ -326,7 +326,7 @@ Test(acceptor, asks_others_when_out_of_descriptors)
     acceptor_fixture_close(&fixture);
 }
 
-Test(acceptor, fails_with_what_makes_a_socket_useless)
+Test(acceptor, fails_when_a_listening_socket_breaks)
 {
     struct acceptor_fixture fixture;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* How an acceptor goes on with another generation, and how it is held. */
+/* Tests of an acceptor that adopts another generation, or is held. */
 
 #include "support/acceptor_fixture.h"
 #include "support/fake_logger.h"
@@ -11,9 +11,9 @@
 
 TestSuite(acceptor_adopt, .timeout = 60);
 
-/* Another generation, of the endpoints from FIRST to LAST, that says BYTES at each. */
-static struct generation *renewed(struct acceptor_fixture *fixture, size_t first, size_t last,
-                                  const char *bytes)
+/* Returns a generation of the listeners from FIRST to LAST with BYTES as their greeting. */
+static struct generation *new_generation(struct acceptor_fixture *fixture, size_t first,
+                                         size_t last, const char *bytes)
 {
     static struct greeting greeting;
     static struct config_listener config;
@@ -33,13 +33,13 @@ static struct generation *renewed(struct acceptor_fixture *fixture, size_t first
     return generation;
 }
 
-static void expect_text(int client, const char *text)
+static void expect_text_and_close(int client, const char *text)
 {
     net_expect_text(client, text);
     close(client);
 }
 
-Test(acceptor_adopt, newcomers_get_the_new_greeting_and_those_before_all_of_theirs)
+Test(acceptor_adopt, new_clients_get_the_new_greeting_and_earlier_ones_the_old)
 {
     struct acceptor_fixture fixture;
     char *bytes = malloc(SNAPSHOT_FIXTURE_HUGE);
@@ -49,12 +49,12 @@ Test(acceptor_adopt, newcomers_get_the_new_greeting_and_those_before_all_of_thei
     int before = snapshot_fixture_connect(&fixture.net, 0);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
     struct generation *old = fixture.clients.newest;
-    cr_assert_eq(acceptor_adopt(&fixture.acceptor, renewed(&fixture, 0, 0, "new")), 0);
+    cr_assert_eq(acceptor_adopt(&fixture.acceptor, new_generation(&fixture, 0, 0, "new")), 0);
     cr_assert_eq(fixture.clients.newest->older, old);
 
     int after = snapshot_fixture_connect(&fixture.net, 0);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
-    expect_text(after, "new");
+    expect_text_and_close(after, "new");
     clients_retire(&fixture.clients);
     cr_assert_eq(fixture.clients.newest->older, old, "it has a client");
     size_t n = 0;
@@ -72,16 +72,16 @@ Test(acceptor_adopt, newcomers_get_the_new_greeting_and_those_before_all_of_thei
     free(bytes);
 }
 
-Test(acceptor_adopt, a_socket_that_has_gone_is_let_go_once_its_queue_is_empty)
+Test(acceptor_adopt, releases_a_removed_listener_when_its_queue_is_empty)
 {
     struct acceptor_fixture fixture;
 
     acceptor_fixture_open(&fixture, 2, 64);
     acceptor_fixture_connect(&fixture, ACCEPTOR_FIXTURE_BATCH + 1);
-    cr_assert_eq(acceptor_adopt(&fixture.acceptor, renewed(&fixture, 1, 1, "new")), 0);
+    cr_assert_eq(acceptor_adopt(&fixture.acceptor, new_generation(&fixture, 1, 1, "new")), 0);
     cr_assert(listener_in_use(&fixture.net.listeners[0]));
     cr_assert_eq(acceptor_run(&fixture.acceptor, START), 0);
-    cr_assert(listener_in_use(&fixture.net.listeners[0]), "there may be one more");
+    cr_assert(listener_in_use(&fixture.net.listeners[0]), "one more client may be pending");
     cr_assert_eq(acceptor_run(&fixture.acceptor, START), 0);
     cr_assert_eq(fixture.clients.n, ACCEPTOR_FIXTURE_BATCH + 1);
     cr_assert_not(listener_in_use(&fixture.net.listeners[0]));
@@ -90,48 +90,48 @@ Test(acceptor_adopt, a_socket_that_has_gone_is_let_go_once_its_queue_is_empty)
 
     int client = snapshot_fixture_connect(&fixture.net, 1);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
-    expect_text(client, "new");
+    expect_text_and_close(client, "new");
     acceptor_fixture_close(&fixture);
 }
 
-/* The address was not wanted for a while, and its queue not empty yet. */
-Test(acceptor_adopt, an_address_that_is_wanted_again_has_the_newest_greeting)
+/* The listener is still emptying its queue when it is configured again. */
+Test(acceptor_adopt, a_listener_that_is_configured_again_has_the_newest_greeting)
 {
     struct acceptor_fixture fixture;
 
     acceptor_fixture_open(&fixture, 2, 64);
     acceptor_fixture_connect(&fixture, ACCEPTOR_FIXTURE_BATCH + 4);
-    cr_assert_eq(acceptor_adopt(&fixture.acceptor, renewed(&fixture, 1, 1, "new")), 0);
+    cr_assert_eq(acceptor_adopt(&fixture.acceptor, new_generation(&fixture, 1, 1, "new")), 0);
     cr_assert_eq(acceptor_run(&fixture.acceptor, START), 0);
     cr_assert_eq(fixture.clients.n, ACCEPTOR_FIXTURE_BATCH);
-    cr_assert_eq(acceptor_adopt(&fixture.acceptor, renewed(&fixture, 0, 1, "newest")), 0);
+    cr_assert_eq(acceptor_adopt(&fixture.acceptor, new_generation(&fixture, 0, 1, "newest")), 0);
     int client = snapshot_fixture_connect(&fixture.net, 0);
     for (int round = 0; fixture.clients.n < ACCEPTOR_FIXTURE_BATCH + 5; round++) {
         cr_assert_lt(round, 4);
         cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
     }
-    expect_text(client, "newest");
+    expect_text_and_close(client, "newest");
     acceptor_fixture_close(&fixture);
 }
 
-Test(acceptor_adopt, a_pause_goes_on_and_ends_as_it_would_have)
+Test(acceptor_adopt, a_pause_continues_until_there_is_room)
 {
     struct acceptor_fixture fixture;
     int first = acceptor_fixture_open_full(&fixture, 2);
     int second = snapshot_fixture_connect(&fixture.net, 1);
 
-    cr_assert_eq(acceptor_adopt(&fixture.acceptor, renewed(&fixture, 1, 1, "new")), 0);
+    cr_assert_eq(acceptor_adopt(&fixture.acceptor, new_generation(&fixture, 1, 1, "new")), 0);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
-    cr_assert_eq(fixture.clients.n, 1, "no room yet");
+    cr_assert_eq(fixture.clients.n, 1, "there is no room yet");
     net_reset(first);
     NET_WAIT_UNTIL((acceptor_fixture_run_once(&fixture, START), fake_logger.n == 1));
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
-    expect_text(second, "new");
+    expect_text_and_close(second, "new");
     cr_assert_not(listener_in_use(&fixture.net.listeners[0]));
     acceptor_fixture_close(&fixture);
 }
 
-Test(acceptor_adopt, held_it_leaves_newcomers_in_the_queue_and_then_takes_them)
+Test(acceptor_adopt, hold_leaves_clients_in_the_queue_until_resume)
 {
     struct acceptor_fixture fixture;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* How acceptors share MaxConnections= with other workers, and listeners the places of one. */
+/* Tests of how workers share MaxConnections=, and of how listeners share the places of a worker. */
 
 #include <criterion/criterion.h>
 
@@ -11,8 +11,8 @@
 
 TestSuite(acceptor_share, .timeout = 60);
 
-/* Then it is their turn, and whoever has been greeted here may stay. */
-Test(acceptor_share, leaves_newcomers_to_others_while_these_have_room)
+/* The other workers can accept, so no client here needs to be evicted. */
+Test(acceptor_share, leaves_clients_to_workers_that_have_room)
 {
     struct acceptor_fixture fixture;
 
@@ -26,7 +26,7 @@ Test(acceptor_share, leaves_newcomers_to_others_while_these_have_room)
     cr_assert_eq(acceptor_fixture_run_once(&fixture, acceptor_next_deadline(&fixture.acceptor)), 0);
     cr_assert_eq(fake_logger.n, 0);
 
-    /* Another worker has taken as many by now. */
+    /* The other workers are full now. */
     fixture.shared.max_connections = 2;
     uint64_t again = acceptor_next_deadline(&fixture.acceptor);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, again), 0);
@@ -36,7 +36,7 @@ Test(acceptor_share, leaves_newcomers_to_others_while_these_have_room)
     acceptor_fixture_close(&fixture);
 }
 
-Test(acceptor_share, lets_the_oldest_go_when_full)
+Test(acceptor_share, evicts_the_oldest_client_when_full)
 {
     struct acceptor_fixture fixture;
 
@@ -54,15 +54,16 @@ Test(acceptor_share, lets_the_oldest_go_when_full)
     acceptor_fixture_close(&fixture);
 }
 
-Test(acceptor_share, pauses_while_full_and_goes_on_when_someone_has_gone)
+Test(acceptor_share, pauses_while_full_until_a_client_ends)
 {
     struct acceptor_fixture fixture;
     int first = acceptor_fixture_open_full(&fixture, 2);
 
-    cr_assert(acceptor_fixture_is_paused(&fixture), "another worker must hear of the next one");
+    cr_assert(acceptor_fixture_is_paused(&fixture),
+              "epoll must report the next client to another worker");
     int second = snapshot_fixture_connect(&fixture.net, 1);
     cr_assert_eq(acceptor_fixture_dispatch(&fixture, ACCEPTOR_FIXTURE_START), 0);
-    /* Looks again before long, in case others have filled up; here nothing has changed by then. */
+    /* It tries again soon, in case other workers are full; nothing has changed yet. */
     uint64_t again = acceptor_next_deadline(&fixture.acceptor);
     cr_assert_gt(again, ACCEPTOR_FIXTURE_START);
     cr_assert_eq(acceptor_run(&fixture.acceptor, again), 0);
@@ -78,7 +79,7 @@ Test(acceptor_share, pauses_while_full_and_goes_on_when_someone_has_gone)
     acceptor_fixture_close(&fixture);
 }
 
-Test(acceptor_share, goes_on_when_a_client_of_a_full_table_can_be_let_go)
+Test(acceptor_share, resumes_when_a_client_of_a_full_table_can_be_evicted)
 {
     struct acceptor_fixture fixture;
     int first = acceptor_fixture_open_full(&fixture, 2);
@@ -93,7 +94,7 @@ Test(acceptor_share, goes_on_when_a_client_of_a_full_table_can_be_let_go)
         cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), 0);
     }
     free(bytes);
-    /* The first one has its greeting and stays: it has to make room. */
+    /* The first client has its greeting and lingers, so it can be evicted. */
     uint64_t again = acceptor_next_deadline(&fixture.acceptor);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, again), 0);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, again), 0);
@@ -103,9 +104,8 @@ Test(acceptor_share, goes_on_when_a_client_of_a_full_table_can_be_let_go)
     acceptor_fixture_close(&fixture);
 }
 
-/* Epoll has woken this worker alone: without a word nobody would take that client before some time
- * has passed. */
-Test(acceptor_share, asks_others_to_take_a_client_that_it_leaves_to_them)
+/* Epoll may wake only this worker. Other workers would find the client only after some time. */
+Test(acceptor_share, asks_other_workers_to_accept_when_it_has_no_room)
 {
     struct acceptor_fixture fixture;
 
@@ -119,7 +119,7 @@ Test(acceptor_share, asks_others_to_take_a_client_that_it_leaves_to_them)
     cr_assert(acceptor_fixture_is_paused(&fixture));
     cr_assert_eq(acceptor_fixture_n_look_requests(&fixture), 1);
 
-    /* Once is enough: while it is paused epoll announces no client to it. */
+    /* One request is enough: while the worker is paused, epoll reports no client to it. */
     for (uint64_t i = 1; i < 4; i++) {
         cr_assert_eq(acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START + i * RETRY), 0);
         cr_assert(acceptor_fixture_is_paused(&fixture));
@@ -131,7 +131,7 @@ Test(acceptor_share, asks_others_to_take_a_client_that_it_leaves_to_them)
     acceptor_fixture_close(&fixture);
 }
 
-Test(acceptor_share, asks_nobody_when_the_queue_is_empty)
+Test(acceptor_share, asks_no_worker_when_the_queue_is_empty)
 {
     struct acceptor_fixture fixture;
 
@@ -144,8 +144,8 @@ Test(acceptor_share, asks_nobody_when_the_queue_is_empty)
     acceptor_fixture_close(&fixture);
 }
 
-/* Though epoll has announced nothing, and this worker has not paused. */
-Test(acceptor_share, looks_again_when_another_asks_for_it)
+/* Epoll has not reported the client, and the worker is not paused. */
+Test(acceptor_share, accepts_when_another_worker_asks)
 {
     struct acceptor_fixture fixture;
 
@@ -158,8 +158,8 @@ Test(acceptor_share, looks_again_when_another_asks_for_it)
     acceptor_fixture_close(&fixture);
 }
 
-/* Ends one client after the other, with a place for only one, and returns which listener each of
- * the others came to. */
+/* Drops one client N times, in a table with one place. Stores in *RET_TURNS from which listener
+ * each of these clients was accepted. */
 static void take_turns(struct acceptor_fixture *fixture, size_t n, size_t *ret_turns)
 {
     for (size_t i = 0; i < n; i++) {
@@ -171,7 +171,7 @@ static void take_turns(struct acceptor_fixture *fixture, size_t n, size_t *ret_t
     }
 }
 
-Test(acceptor_share, gives_each_listener_its_turn_while_places_are_few)
+Test(acceptor_share, accepts_from_each_listener_in_turn_while_places_are_few)
 {
     struct acceptor_fixture fixture;
     size_t turns[6];
@@ -186,8 +186,8 @@ Test(acceptor_share, gives_each_listener_its_turn_while_places_are_few)
     acceptor_fixture_close(&fixture);
 }
 
-/* Slow clients of one listener must not shut out those of another. */
-Test(acceptor_share, keeps_a_place_for_a_listener_that_has_no_client)
+/* Slow clients of one listener must not block the clients of another. */
+Test(acceptor_share, reserves_a_place_for_a_listener_without_clients)
 {
     struct acceptor_fixture fixture;
 
@@ -206,8 +206,8 @@ Test(acceptor_share, keeps_a_place_for_a_listener_that_has_no_client)
     acceptor_fixture_close(&fixture);
 }
 
-/* With the last of the other places a lingering client is evicted. */
-Test(acceptor_share, evicts_where_only_a_kept_place_is_free)
+/* Only the reserved place is free when a fourth client connects to the first listener. */
+Test(acceptor_share, evicts_a_client_if_only_a_reserved_place_is_free)
 {
     struct acceptor_fixture fixture;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* How an acceptor comes to its end: at once, or when the queues are empty. */
+/* Tests of an acceptor that stops: at once, or when its queues are empty. */
 
 #include <criterion/criterion.h>
 #include <sys/epoll.h>
@@ -17,7 +17,7 @@
 
 TestSuite(acceptor_stop, .timeout = 60);
 
-Test(acceptor_stop, leaves_the_queue_to_others)
+Test(acceptor_stop, leaves_the_queue_to_the_next_process)
 {
     struct acceptor_fixture fixture;
 
@@ -36,7 +36,7 @@ Test(acceptor_stop, leaves_the_queue_to_others)
     acceptor_fixture_close(&fixture);
 }
 
-Test(acceptor_stop, stays_stopped_though_it_was_paused)
+Test(acceptor_stop, stays_stopped_after_a_pause)
 {
     struct acceptor_fixture fixture;
     int first = acceptor_fixture_open_full(&fixture, 2);
@@ -52,7 +52,7 @@ Test(acceptor_stop, stays_stopped_though_it_was_paused)
     acceptor_fixture_close(&fixture);
 }
 
-Test(acceptor_stop, lets_go_at_once_of_a_queue_that_is_empty)
+Test(acceptor_stop, closes_at_once_if_the_queue_is_empty)
 {
     struct acceptor_fixture fixture;
 
@@ -65,7 +65,7 @@ Test(acceptor_stop, lets_go_at_once_of_a_queue_that_is_empty)
     acceptor_fixture_close(&fixture);
 }
 
-Test(acceptor_stop, lets_go_of_a_queue_exactly_when_it_is_empty)
+Test(acceptor_stop, closes_each_listener_when_its_queue_is_empty)
 {
     struct acceptor_fixture fixture;
 
@@ -74,7 +74,7 @@ Test(acceptor_stop, lets_go_of_a_queue_exactly_when_it_is_empty)
     acceptor_stop(&fixture.acceptor);
     cr_assert_eq(acceptor_run(&fixture.acceptor, START), 0);
     cr_assert_eq(fixture.clients.n, ACCEPTOR_FIXTURE_BATCH);
-    cr_assert(fixture.clients.newest->listeners[0].open, "there may be one more");
+    cr_assert(fixture.clients.newest->listeners[0].open, "one more client may be pending");
     cr_assert_not(fixture.clients.newest->listeners[1].open);
 
     snapshot_fixture_connect(&fixture.net, 0);
@@ -84,7 +84,7 @@ Test(acceptor_stop, lets_go_of_a_queue_exactly_when_it_is_empty)
     acceptor_fixture_close(&fixture);
 }
 
-Test(acceptor_stop, empties_the_queue_after_a_pause)
+Test(acceptor_stop, accepts_all_pending_clients_after_a_pause)
 {
     struct acceptor_fixture fixture;
     int first = acceptor_fixture_open_full(&fixture, 2);
@@ -104,7 +104,7 @@ Test(acceptor_stop, empties_the_queue_after_a_pause)
     acceptor_fixture_close(&fixture);
 }
 
-Test(acceptor_stop, finds_a_queue_empty_that_another_has_emptied_during_a_pause)
+Test(acceptor_stop, closes_if_another_process_empties_the_queue_during_a_pause)
 {
     struct acceptor_fixture fixture;
     int first = acceptor_fixture_open_full(&fixture, 2);

@@ -60,16 +60,16 @@ static void close_fixture(struct fixture *fixture)
     snapshot_fixture_close(&fixture->net);
 }
 
-/* Whether the greeting is with the client: time passes here by the number given, not by the clock.
- */
-static bool is_settled(int client, int server)
+/* Whether the greeting has arrived. The tests pass in the time of greetd; the kernel needs real
+ * time. */
+static bool has_arrived(int client, int server)
 {
     char bytes[1];
 
     return recv(client, bytes, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 && net_outstanding(server) == 0;
 }
 
-/* Adds a new client and returns its end. */
+/* Adds a client and returns its socket. */
 static int add(struct fixture *fixture, size_t index, uint64_t now_usec)
 {
     struct net_pair pair = net_tcp_pair();
@@ -77,7 +77,7 @@ static int add(struct fixture *fixture, size_t index, uint64_t now_usec)
     clients_add(&fixture->clients, &fixture->clients.newest->listeners[index], pair.server,
                 pair.peer, now_usec);
     if (fixture->net.greetings[index].size < 1024 && !fake_send_error)
-        NET_WAIT_UNTIL(is_settled(pair.client, pair.server));
+        NET_WAIT_UNTIL(has_arrived(pair.client, pair.server));
     return pair.client;
 }
 
@@ -88,7 +88,7 @@ static bool epoll_is_quiet(const struct fixture *fixture)
     return epoll_wait(fixture->context.epoll_fd, &event, 1, 0) == 0;
 }
 
-Test(clients, looks_again_soon_before_epoll_is_told)
+Test(clients, polls_a_greeted_client_soon_before_it_registers_in_epoll)
 {
     struct fixture fixture;
 
@@ -111,7 +111,7 @@ Test(clients, looks_again_soon_before_epoll_is_told)
     close_fixture(&fixture);
 }
 
-Test(clients, ends_who_closes_while_lingering)
+Test(clients, ends_a_lingering_client_that_closes)
 {
     struct fixture fixture;
 
@@ -127,7 +127,7 @@ Test(clients, ends_who_closes_while_lingering)
     close_fixture(&fixture);
 }
 
-Test(clients, ends_who_lingers_for_too_long)
+Test(clients, ends_a_client_after_the_linger_time)
 {
     struct fixture fixture;
 
@@ -142,8 +142,8 @@ Test(clients, ends_who_lingers_for_too_long)
     close_fixture(&fixture);
 }
 
-/* As long as it sends, up to a bound, a client may not have looked for its greeting yet. */
-Test(clients, input_prolongs_the_linger_up_to_a_bound)
+/* A client that still sends may not have read its greeting yet. */
+Test(clients, input_extends_the_linger_up_to_a_limit)
 {
     struct fixture fixture;
     uint64_t now = START + CONN_SOON_USEC;
@@ -164,7 +164,7 @@ Test(clients, input_prolongs_the_linger_up_to_a_bound)
     close_fixture(&fixture);
 }
 
-Test(clients, times_out_who_takes_nothing)
+Test(clients, times_out_a_client_that_reads_nothing)
 {
     struct fixture fixture;
 
@@ -173,7 +173,7 @@ Test(clients, times_out_who_takes_nothing)
     add(&fixture, 0, START);
     cr_assert_eq(clients_next_deadline(&fixture.clients), START + 30 * SNAPSHOT_FIXTURE_SECOND);
 
-    /* The kernel may have moved some of it to the client's side: that is progress, once. */
+    /* The kernel may have moved a part to the client since: that counts as progress, once. */
     uint64_t now = START + 30 * SNAPSHOT_FIXTURE_SECOND;
     clients_expire(&fixture.clients, now);
     if (fixture.clients.n > 0) {
@@ -185,7 +185,7 @@ Test(clients, times_out_who_takes_nothing)
     close_fixture(&fixture);
 }
 
-Test(clients, gives_who_reads_another_writing_time)
+Test(clients, restarts_the_write_timeout_when_the_client_reads)
 {
     struct fixture fixture;
     static char bytes[64 * 1024];
@@ -206,7 +206,7 @@ Test(clients, gives_who_reads_another_writing_time)
     close_fixture(&fixture);
 }
 
-Test(clients, writes_on_when_epoll_says_so_until_all_is_sent)
+Test(clients, sends_the_rest_when_epoll_reports_room)
 {
     struct fixture fixture;
     char *bytes = malloc(SNAPSHOT_FIXTURE_HUGE);
@@ -228,7 +228,7 @@ Test(clients, writes_on_when_epoll_says_so_until_all_is_sent)
     close_fixture(&fixture);
 }
 
-Test(clients, gives_up_when_the_kernel_stays_out_of_memory)
+Test(clients, times_out_while_the_kernel_stays_out_of_memory)
 {
     struct fixture fixture;
     uint64_t now = START;
@@ -243,7 +243,7 @@ Test(clients, gives_up_when_the_kernel_stays_out_of_memory)
     close_fixture(&fixture);
 }
 
-Test(clients, each_lane_has_timeouts_of_its_own)
+Test(clients, each_listener_has_its_own_timeouts)
 {
     struct fixture fixture;
 
@@ -266,7 +266,7 @@ Test(clients, each_lane_has_timeouts_of_its_own)
     close_fixture(&fixture);
 }
 
-Test(clients, holds_as_many_as_there_is_room_for_and_uses_places_again)
+Test(clients, fills_its_table_and_reuses_free_places)
 {
     struct fixture fixture;
 
@@ -313,7 +313,7 @@ Test(clients, numbers_are_unique_over_all_workers)
     }
 }
 
-Test(clients, lets_go_who_was_greeted_longest_ago)
+Test(clients, evicts_the_client_that_was_greeted_longest_ago)
 {
     struct fixture fixture;
 
@@ -323,7 +323,7 @@ Test(clients, lets_go_who_was_greeted_longest_ago)
         add(&fixture, i % 2, START + i * 10 * CONN_SOON_USEC);
         clients_expire(&fixture.clients, START + (i * 10 + 1) * CONN_SOON_USEC);
     }
-    add(&fixture, 0, START + 40 * CONN_SOON_USEC); /* greeted just now */
+    add(&fixture, 0, START + 40 * CONN_SOON_USEC); /* not polled yet */
 
     for (uint64_t number = 1; number <= 5; number++) {
         cr_assert(clients_can_evict(&fixture.clients, START + 50 * CONN_SOON_USEC));
@@ -334,7 +334,7 @@ Test(clients, lets_go_who_was_greeted_longest_ago)
     close_fixture(&fixture);
 }
 
-Test(clients, lets_nobody_go_who_is_still_being_greeted)
+Test(clients, does_not_evict_a_client_during_its_greeting)
 {
     struct fixture fixture;
 
@@ -347,7 +347,7 @@ Test(clients, lets_nobody_go_who_is_still_being_greeted)
     close_fixture(&fixture);
 }
 
-Test(clients, abandons_all_wherever_they_are)
+Test(clients, closes_all_clients_in_every_state)
 {
     struct fixture fixture;
 

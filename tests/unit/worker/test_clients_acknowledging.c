@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Clients that have been greeted, but have not acknowledged all of their greeting. */
+/* Tests of greeted clients that have not acknowledged all of their greeting. */
 
 #include <criterion/criterion.h>
 #include <sys/epoll.h>
@@ -14,24 +14,24 @@
 
 #define START ACCEPTOR_FIXTURE_START
 
-/* Sizes for a greeting that the kernel takes whole and a client that does not read takes in part.
- */
+/* The kernel takes all of a greeting of this size; a client that does not read receives a part. */
 #define LARGE       ((size_t)600 * 1000)
 #define SEND_BUFFER 2000000
 
 TestSuite(clients_acknowledging, .timeout = 60);
 
-/* Steps until epoll has nothing to report: an end of stream in both directions is no reason to do
- * so for ever. */
+/* Steps until epoll reports no client. After the end of stream in both directions, epoll must not
+ * report the client again and again. */
 static void step_until_quiet(struct acceptor_fixture *fixture, uint64_t now_usec)
 {
     for (int left = 20; step_clients(&fixture->clients, now_usec, 0) > 0; left--)
-        cr_assert_gt(left, 0, "epoll goes on for ever");
+        cr_assert_gt(left, 0, "epoll does not become quiet");
 }
 
-/* Has a client greeted that has half-closed, if HALF_CLOSED, and reads nothing of a large greeting.
- */
-static int admit_reluctant(struct acceptor_fixture *fixture, bool half_closed, uint64_t now_usec)
+/* Greets a client that does not read its large greeting, and has half-closed if HALF_CLOSED.
+ * Returns the client. */
+static int open_unacknowledged(struct acceptor_fixture *fixture, bool half_closed,
+                               uint64_t now_usec)
 {
     acceptor_fixture_open(fixture, 1, 4);
     fixture->net.greetings[0] = net_long_greeting(LARGE);
@@ -51,12 +51,12 @@ static int admit_reluctant(struct acceptor_fixture *fixture, bool half_closed, u
     return client;
 }
 
-Test(clients_acknowledging, waits_for_the_acknowledgement_of_one_that_has_half_closed)
+Test(clients_acknowledging, waits_for_the_acknowledgement_of_a_half_closed_client)
 {
     struct acceptor_fixture fixture;
     char *bytes = malloc(LARGE);
 
-    int client = admit_reluctant(&fixture, true, START);
+    int client = open_unacknowledged(&fixture, true, START);
     step_until_quiet(&fixture, START + SNAPSHOT_FIXTURE_SECOND);
     cr_assert_eq(fixture.clients.n, 1);
     cr_assert_eq(net_read_to_end(client, bytes, LARGE), (ssize_t)LARGE);
@@ -69,12 +69,12 @@ Test(clients_acknowledging, waits_for_the_acknowledgement_of_one_that_has_half_c
     acceptor_fixture_close(&fixture);
 }
 
-Test(clients_acknowledging, lingers_from_the_last_acknowledgement_on)
+Test(clients_acknowledging, starts_the_linger_at_the_last_acknowledgement)
 {
     struct acceptor_fixture fixture;
     char *bytes = malloc(LARGE);
 
-    int client = admit_reluctant(&fixture, false, START);
+    int client = open_unacknowledged(&fixture, false, START);
     step_until_quiet(&fixture, START + SNAPSHOT_FIXTURE_SECOND);
     cr_assert_eq(net_read_to_end(client, bytes, LARGE), (ssize_t)LARGE);
     step_ready_clients(&fixture.clients, START + 9 * SNAPSHOT_FIXTURE_SECOND);
@@ -87,13 +87,13 @@ Test(clients_acknowledging, lingers_from_the_last_acknowledgement_on)
     acceptor_fixture_close(&fixture);
 }
 
-/* Nobody would count what the kernel would still hold for it; but it may be gone without a word. */
-Test(clients_acknowledging, evicts_one_that_does_not_read_only_after_the_time_to_linger)
+/* The kernel may still deliver the greeting, or the client may have vanished. */
+Test(clients_acknowledging, evicts_a_client_that_does_not_read_only_after_the_linger_time)
 {
     struct acceptor_fixture fixture;
     const uint64_t greeted = START + CONN_SOON_USEC;
 
-    admit_reluctant(&fixture, true, START);
+    open_unacknowledged(&fixture, true, START);
     cr_assert_not(clients_can_evict(&fixture.clients, greeted + 2 * SNAPSHOT_FIXTURE_SECOND - 1));
     cr_assert_not(
         clients_evict_oldest(&fixture.clients, greeted + 2 * SNAPSHOT_FIXTURE_SECOND - 1));
@@ -103,12 +103,12 @@ Test(clients_acknowledging, evicts_one_that_does_not_read_only_after_the_time_to
     acceptor_fixture_close(&fixture);
 }
 
-/* More than one step takes. */
-Test(clients_acknowledging, takes_all_input_of_one_that_does_not_read)
+/* The input is more than one step discards. */
+Test(clients_acknowledging, discards_all_input_of_a_client_that_does_not_read)
 {
     struct acceptor_fixture fixture;
 
-    int client = admit_reluctant(&fixture, false, START);
+    int client = open_unacknowledged(&fixture, false, START);
     net_send_zeroes(client, 4 * CONN_DISCARD_STEP_MAX);
     NET_WAIT_UNTIL((step_until_quiet(&fixture, START + SNAPSHOT_FIXTURE_SECOND),
                     net_unread(fixture.clients.table[0].fd) == 0 && net_outstanding(client) == 0));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The queue of those who are to speak before they are greeted: GreetOn=data. */
+/* Tests of GreetOn=data: the queue of clients that have not sent data yet. */
 
 #include <criterion/criterion.h>
 #include <sys/epoll.h>
@@ -15,8 +15,9 @@
 
 TestSuite(clients_data, .timeout = 60);
 
-/* Endpoints whose clients are to speak, the first within TIMEOUT, and then the usual clients. */
-static void expect_data(struct acceptor_fixture *fixture, size_t n_bindings, size_t capacity)
+/* Opens listeners with GreetOn=data; DataTimeoutSec= is TIMEOUT for the first and longer for each
+ * later one. */
+static void open_with_data(struct acceptor_fixture *fixture, size_t n_bindings, size_t capacity)
 {
     acceptor_fixture_open(fixture, n_bindings, capacity);
     for (size_t i = 0; i < n_bindings; i++) {
@@ -25,22 +26,23 @@ static void expect_data(struct acceptor_fixture *fixture, size_t n_bindings, siz
     }
 }
 
-static void speak(struct acceptor_fixture *fixture, size_t index, int client)
+/* Sends a byte from CLIENT and waits until it has arrived at place INDEX of the table. */
+static void send_data(struct acceptor_fixture *fixture, size_t index, int client)
 {
     net_send_zeroes(client, 1);
     net_wait(fixture->clients.table[index].fd, POLLIN);
 }
 
-Test(clients_data, are_greeted_when_they_speak)
+Test(clients_data, greets_a_client_when_its_data_arrives)
 {
     struct acceptor_fixture fixture;
 
-    expect_data(&fixture, 1, 4);
+    open_with_data(&fixture, 1, 4);
     int client = snapshot_fixture_connect(&fixture.net, 0);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
     cr_assert_eq(clients_next_deadline(&fixture.clients), START + TIMEOUT);
     cr_assert(fixture.clients.table[0].watched);
-    speak(&fixture, 0, client);
+    send_data(&fixture, 0, client);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START + SNAPSHOT_FIXTURE_SECOND), 0);
     cr_assert_eq(clients_next_deadline(&fixture.clients),
                  START + SNAPSHOT_FIXTURE_SECOND + CONN_SOON_USEC);
@@ -49,11 +51,11 @@ Test(clients_data, are_greeted_when_they_speak)
     acceptor_fixture_close(&fixture);
 }
 
-Test(clients_data, who_have_spoken_already_are_greeted_without_epoll)
+Test(clients_data, greets_without_epoll_if_data_is_there_on_accept)
 {
     struct acceptor_fixture fixture;
 
-    expect_data(&fixture, 1, 4);
+    open_with_data(&fixture, 1, 4);
     int client = snapshot_fixture_connect(&fixture.net, 0);
     net_send_zeroes(client, 1);
     NET_WAIT_UNTIL(net_outstanding(client) == 0);
@@ -64,11 +66,11 @@ Test(clients_data, who_have_spoken_already_are_greeted_without_epoll)
     acceptor_fixture_close(&fixture);
 }
 
-Test(clients_data, who_never_speak_are_let_go_when_their_time_is_over)
+Test(clients_data, times_out_a_client_that_sends_nothing)
 {
     struct acceptor_fixture fixture;
 
-    expect_data(&fixture, 2, 4);
+    open_with_data(&fixture, 2, 4);
     snapshot_fixture_connect(&fixture.net, 1);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
     snapshot_fixture_connect(&fixture.net, 0);
@@ -85,27 +87,27 @@ Test(clients_data, who_never_speak_are_let_go_when_their_time_is_over)
     acceptor_fixture_close(&fixture);
 }
 
-/* The worker may have been kept from its loop, and epoll tells only of so many at a time. */
-Test(clients_data, who_have_spoken_in_time_are_greeted_however_late_it_is_seen)
+/* The worker may be late, and epoll reports only a limited number of clients at a time. */
+Test(clients_data, greets_at_the_timeout_if_data_has_arrived)
 {
     struct acceptor_fixture fixture;
 
-    expect_data(&fixture, 1, 4);
+    open_with_data(&fixture, 1, 4);
     int client = snapshot_fixture_connect(&fixture.net, 0);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
-    speak(&fixture, 0, client);
+    send_data(&fixture, 0, client);
     clients_expire(&fixture.clients, START + 10 * TIMEOUT);
     cr_assert_eq(fixture.clients.n, 1);
     snapshot_fixture_read_hello(client);
     acceptor_fixture_close(&fixture);
 }
 
-Test(clients_data, who_keep_silent_make_room_for_the_next_the_oldest_first)
+Test(clients_data, evicts_the_oldest_silent_client_when_full)
 {
     struct acceptor_fixture fixture;
     int next;
 
-    expect_data(&fixture, 2, 2);
+    open_with_data(&fixture, 2, 2);
     snapshot_fixture_connect(&fixture.net, 1);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
     snapshot_fixture_connect(&fixture.net, 0);
@@ -126,11 +128,11 @@ Test(clients_data, who_keep_silent_make_room_for_the_next_the_oldest_first)
     acceptor_fixture_close(&fixture);
 }
 
-Test(clients_data, who_keep_silent_stay_if_someone_lingers)
+Test(clients_data, evicts_a_lingering_client_before_a_silent_one)
 {
     struct acceptor_fixture fixture;
 
-    expect_data(&fixture, 2, 2);
+    open_with_data(&fixture, 2, 2);
     fixture.net.configs[1].settings.greet_on = GREET_ON_CONNECT;
     snapshot_fixture_connect(&fixture.net, 0);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
@@ -147,12 +149,12 @@ Test(clients_data, who_keep_silent_stay_if_someone_lingers)
     acceptor_fixture_close(&fixture);
 }
 
-/* Of those who wait to be looked at again and those who are silent who came first goes first. */
-Test(clients_data, who_have_been_silent_for_longer_go_before_who_was_greeted_just_now)
+/* The longest-connected client is evicted first, whether it is silent or was just greeted. */
+Test(clients_data, evicts_silent_and_just_greeted_clients_by_age)
 {
     struct acceptor_fixture fixture;
 
-    expect_data(&fixture, 2, 3);
+    open_with_data(&fixture, 2, 3);
     fixture.net.configs[1].settings.greet_on = GREET_ON_CONNECT;
     for (size_t i = 0; i < 3; i++) {
         snapshot_fixture_connect(&fixture.net, i % 2);
@@ -165,25 +167,25 @@ Test(clients_data, who_have_been_silent_for_longer_go_before_who_was_greeted_jus
     acceptor_fixture_close(&fixture);
 }
 
-Test(clients_data, who_spoke_just_before_they_are_let_go_have_their_greeting)
+Test(clients_data, greets_an_evicted_client_whose_data_has_arrived)
 {
     struct acceptor_fixture fixture;
 
-    expect_data(&fixture, 1, 4);
+    open_with_data(&fixture, 1, 4);
     int client = snapshot_fixture_connect(&fixture.net, 0);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
-    speak(&fixture, 0, client);
+    send_data(&fixture, 0, client);
     cr_assert(clients_evict_oldest(&fixture.clients, START + 1));
     cr_assert_eq(fixture.clients.n, 0);
     snapshot_fixture_read_hello(client);
     acceptor_fixture_close(&fixture);
 }
 
-Test(clients_data, that_close_without_a_word_are_done_with)
+Test(clients_data, ends_a_client_that_closes_without_sending)
 {
     struct acceptor_fixture fixture;
 
-    expect_data(&fixture, 1, 4);
+    open_with_data(&fixture, 1, 4);
     close(snapshot_fixture_connect(&fixture.net, 0));
     NET_WAIT_UNTIL((acceptor_fixture_run_once(&fixture, START), fake_logger.n == 1));
     cr_assert_eq(fake_logger.records[0].result, RESULT_PARTIAL);

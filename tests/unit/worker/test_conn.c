@@ -16,8 +16,8 @@
 
 TestSuite(conn, .timeout = 60);
 
-/* How many greetings have been timed. */
-static uint64_t n_timed(const struct conn_fixture *fixture)
+/* Returns how many greetings are in the histogram of times. */
+static uint64_t n_measured(const struct conn_fixture *fixture)
 {
     uint64_t n = 0;
 
@@ -26,12 +26,12 @@ static uint64_t n_timed(const struct conn_fixture *fixture)
     return n;
 }
 
-ParameterizedTestParameters(conn, greets_and_is_delivered)
+ParameterizedTestParameters(conn, greets_a_client_and_reports_delivery)
 {
     return conn_fixture_kinds();
 }
 
-ParameterizedTest(int *kind, conn, greets_and_is_delivered, .timeout = 60)
+ParameterizedTest(int *kind, conn, greets_a_client_and_reports_delivery, .timeout = 60)
 {
     struct conn_fixture fixture;
 
@@ -53,11 +53,11 @@ ParameterizedTest(int *kind, conn, greets_and_is_delivered, .timeout = 60)
     cr_assert_eq(record.peer.family, fixture.pair.peer.family);
     cr_assert_eq(fixture.counters.greeted, 1);
     cr_assert_eq(fixture.counters.bytes_sent, strlen(CONN_FIXTURE_HELLO));
-    cr_assert_eq(n_timed(&fixture), 1);
+    cr_assert_eq(n_measured(&fixture), 1);
 }
 
-/* By the clock, since the time given stands still meanwhile. */
-Test(conn, times_a_greeting_that_the_kernel_takes_at_once)
+/* The clock decides, since the time passed in does not change meanwhile. */
+Test(conn, measures_a_greeting_that_the_kernel_takes_at_once)
 {
     struct conn_fixture fixture;
 
@@ -65,13 +65,13 @@ Test(conn, times_a_greeting_that_the_kernel_takes_at_once)
     uint64_t before = clock_now();
     conn_fixture_begin(&fixture);
     uint64_t took = clock_now() - before;
-    cr_assert_eq(n_timed(&fixture), 1);
+    cr_assert_eq(n_measured(&fixture), 1);
     cr_assert_gt(fixture.counters.greeting_usec, 0);
     cr_assert_leq(fixture.counters.greeting_usec, took);
     conn_fixture_finish(&fixture);
 }
 
-Test(conn, times_a_slow_greeting_from_accept_to_its_end)
+Test(conn, measures_a_slow_greeting_from_accept_to_its_end)
 {
     struct conn_fixture fixture;
     enum conn_next next;
@@ -79,17 +79,17 @@ Test(conn, times_a_slow_greeting_from_accept_to_its_end)
 
     conn_fixture_set(&fixture, net_tcp_pair(), net_long_greeting(8 * 1000 * 1000));
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_WRITE);
-    cr_assert_eq(n_timed(&fixture), 0);
+    cr_assert_eq(n_measured(&fixture), 0);
     do {
         cr_assert_geq(recv(fixture.pair.client, bytes, sizeof(bytes), 0), 0);
         next = conn_step(&fixture.conn, CONN_FIXTURE_START + 100, &fixture.context);
     } while (next == CONN_WAIT_WRITE);
     cr_assert_eq(next, CONN_WAIT_SOON);
-    cr_assert_eq(n_timed(&fixture), 1);
+    cr_assert_eq(n_measured(&fixture), 1);
     cr_assert_eq(fixture.counters.greeting_times[metrics_time_bucket(100)], 1);
     cr_assert_eq(fixture.counters.greeting_usec, 100);
     conn_step(&fixture.conn, CONN_FIXTURE_START + 200, &fixture.context);
-    cr_assert_eq(n_timed(&fixture), 1);
+    cr_assert_eq(n_measured(&fixture), 1);
     free(fixture.greeting.bytes);
     conn_fixture_finish(&fixture);
 }
@@ -105,7 +105,7 @@ Test(conn, closes_at_once_without_linger)
     net_expect_text(fixture.pair.client, CONN_FIXTURE_HELLO);
 }
 
-Test(conn, greets_who_spoke_first_even_without_linger)
+Test(conn, greets_a_client_that_sends_first_without_linger)
 {
     struct conn_fixture fixture;
     char text[64];
@@ -116,18 +116,18 @@ Test(conn, greets_who_spoke_first_even_without_linger)
     net_wait(fixture.pair.server, POLLIN);
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_CLOSE);
     conn_fixture_finish(&fixture);
-    /* It may see a reset after that, but not instead of it. */
+    /* A reset may follow the greeting, but must not replace it. */
     net_read(fixture.pair.client, text, strlen(CONN_FIXTURE_HELLO));
     cr_assert_arr_eq(text, CONN_FIXTURE_HELLO, strlen(CONN_FIXTURE_HELLO));
 }
 
-ParameterizedTestParameters(conn, greets_who_speaks_first)
+ParameterizedTestParameters(conn, greets_a_client_that_sends_first)
 {
     static size_t sizes[] = {1, 4096, 60000};
     return cr_make_param_array(size_t, sizes, ELEMENTSOF(sizes));
 }
 
-ParameterizedTest(size_t *size, conn, greets_who_speaks_first, .timeout = 60)
+ParameterizedTest(size_t *size, conn, greets_a_client_that_sends_first, .timeout = 60)
 {
     struct conn_fixture fixture;
 
@@ -144,11 +144,10 @@ ParameterizedTest(size_t *size, conn, greets_who_speaks_first, .timeout = 60)
     cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
 }
 
-/* More than the bound of input that would once have ended the client. */
+/* Far more input than the buffers of both sockets hold. */
 #define FLOOD ((size_t)40 * 1024 * 1024)
 
-/* Sends SIZE bytes, in between steps that read a bounded part of them, each of which is to return
- * NEXT. */
+/* Sends SIZE bytes between steps. Each step must discard a bounded part and return NEXT. */
 static void flood(struct conn_fixture *fixture, size_t size, enum conn_next next)
 {
     static char bytes[512 * 1024];
@@ -164,7 +163,7 @@ static void flood(struct conn_fixture *fixture, size_t size, enum conn_next next
     }
 }
 
-Test(conn, ends_a_flood_once_the_time_to_linger_is_over)
+Test(conn, closes_a_flooding_client_at_the_linger_limit)
 {
     struct conn_fixture fixture;
     char text[64];
@@ -180,7 +179,7 @@ Test(conn, ends_a_flood_once_the_time_to_linger_is_over)
     net_read(fixture.pair.client, text, strlen(CONN_FIXTURE_HELLO));
 }
 
-Test(conn, a_flood_may_last_for_a_longer_linger)
+Test(conn, lingers_beyond_the_limit_if_configured)
 {
     struct conn_fixture fixture;
 
@@ -195,7 +194,7 @@ Test(conn, a_flood_may_last_for_a_longer_linger)
     conn_fixture_finish(&fixture);
 }
 
-Test(conn, bears_a_flood_as_long_as_the_greeting_is_not_acknowledged)
+Test(conn, discards_a_flood_until_the_greeting_is_acknowledged)
 {
     struct conn_fixture fixture;
 
@@ -204,14 +203,14 @@ Test(conn, bears_a_flood_as_long_as_the_greeting_is_not_acknowledged)
     cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_ACKNOWLEDGEMENT);
     fixture.conn.progressed = false;
     flood(&fixture, FLOOD, CONN_WAIT_ACKNOWLEDGEMENT);
-    cr_assert_not(fixture.conn.progressed, "to send is not to read");
+    cr_assert_not(fixture.conn.progressed, "sending is no acknowledgement");
     cr_assert_eq(conn_expire(&fixture.conn, CONN_FIXTURE_START + 3600 * CONN_FIXTURE_SECOND),
                  CONN_CLOSE);
     cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_UNCONFIRMED);
     free(fixture.greeting.bytes);
 }
 
-Test(conn, an_empty_greeting_is_the_end_of_stream_alone)
+Test(conn, sends_only_the_end_of_stream_for_an_empty_greeting)
 {
     struct conn_fixture fixture;
     char text[1];
@@ -224,12 +223,12 @@ Test(conn, an_empty_greeting_is_the_end_of_stream_alone)
     cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
 }
 
-ParameterizedTestParameters(conn, gives_a_huge_greeting_to_a_slow_reader)
+ParameterizedTestParameters(conn, sends_a_huge_greeting_to_a_slow_reader)
 {
     return conn_fixture_kinds();
 }
 
-ParameterizedTest(int *kind, conn, gives_a_huge_greeting_to_a_slow_reader, .timeout = 60)
+ParameterizedTest(int *kind, conn, sends_a_huge_greeting_to_a_slow_reader, .timeout = 60)
 {
     const size_t size = (size_t)12 * 1024 * 1024;
     _cleanup_free_ char *bytes = malloc(size);
@@ -252,7 +251,7 @@ ParameterizedTest(int *kind, conn, gives_a_huge_greeting_to_a_slow_reader, .time
     free(fixture.greeting.bytes);
 }
 
-Test(conn, takes_the_input_of_a_client_that_writes_before_it_reads)
+Test(conn, discards_the_input_of_a_client_that_writes_before_it_reads)
 {
     const size_t size = (size_t)12 * 1024 * 1024;
     _cleanup_free_ char *bytes = malloc(size);
@@ -264,13 +263,13 @@ Test(conn, takes_the_input_of_a_client_that_writes_before_it_reads)
     cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_WRITE);
     fixture.conn.progressed = false;
     flood(&fixture, FLOOD, CONN_WAIT_WRITE);
-    cr_assert_not(fixture.conn.progressed, "to send is not to read");
+    cr_assert_not(fixture.conn.progressed, "sending is no acknowledgement");
     cr_assert_eq(conn_fixture_read(&fixture, CONN_WAIT_WRITE, bytes, size, size), CONN_WAIT_SOON);
     cr_assert_eq(memcmp(bytes, fixture.greeting.bytes, size), 0);
     free(fixture.greeting.bytes);
 }
 
-Test(conn, a_half_close_before_the_greeting_costs_nothing)
+Test(conn, greets_a_client_that_half_closes_before_the_greeting)
 {
     struct conn_fixture fixture;
 
@@ -284,7 +283,7 @@ Test(conn, a_half_close_before_the_greeting_costs_nothing)
     net_expect_text(fixture.pair.client, CONN_FIXTURE_HELLO);
 }
 
-Test(conn, a_half_close_amid_the_greeting_costs_nothing)
+Test(conn, greets_a_client_that_half_closes_during_the_greeting)
 {
     const size_t size = (size_t)12 * 1024 * 1024;
     _cleanup_free_ char *bytes = malloc(size);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Memory that is refused to a greeting with variables ends that one client, and nothing else. */
+/* Tests of the allocations of greetings with variables: a failed one ends only that client. */
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -17,7 +17,7 @@ TestSuite(conn_allocation, .timeout = 60);
 
 #define SIZE ((size_t)12 * 1024 * 1024)
 
-/* $metrics is SIZE bytes long, or empty. */
+/* Whether $metrics has SIZE bytes; else it is empty. */
 static bool is_huge;
 
 static size_t write_metrics(char *buffer, size_t size)
@@ -31,6 +31,7 @@ static size_t write_metrics(char *buffer, size_t size)
     return length;
 }
 
+/* Opens a listener whose greeting ends with $metrics. */
 static void open_with_variable(struct acceptor_fixture *fixture)
 {
     static struct greeting_piece pieces[] = {{.size = 18}, {.size = 0}};
@@ -42,8 +43,8 @@ static void open_with_variable(struct acceptor_fixture *fixture)
     fake_prometheus = write_metrics;
 }
 
-/* Greets one client with the NTH call for memory refused. Returns the client. */
-static int greet_refusing(struct acceptor_fixture *fixture, unsigned nth)
+/* Greets one client while the NTH allocation fails; 0 for none. Returns the client. */
+static int greet_failing(struct acceptor_fixture *fixture, unsigned nth)
 {
     int client = snapshot_fixture_connect(&fixture->net, 0);
 
@@ -54,30 +55,30 @@ static int greet_refusing(struct acceptor_fixture *fixture, unsigned nth)
     return client;
 }
 
-Test(conn_allocation, is_none_for_who_is_greeted_after_another)
+Test(conn_allocation, reuses_the_memory_of_an_earlier_greeting)
 {
     struct acceptor_fixture fixture;
 
     open_with_variable(&fixture);
-    snapshot_fixture_read_hello(greet_refusing(&fixture, 0));
+    snapshot_fixture_read_hello(greet_failing(&fixture, 0));
     cr_assert_eq(atomic_load(&counted.n), 1);
-    snapshot_fixture_read_hello(greet_refusing(&fixture, 0));
+    snapshot_fixture_read_hello(greet_failing(&fixture, 0));
     cr_assert_eq(atomic_load(&counted.n), 0);
     acceptor_fixture_close(&fixture);
 }
 
-Test(conn_allocation, is_none_for_a_plain_greeting)
+Test(conn_allocation, needs_none_for_a_greeting_without_variables)
 {
     struct acceptor_fixture fixture;
 
     acceptor_fixture_open(&fixture, 1, 4);
-    snapshot_fixture_read_hello(greet_refusing(&fixture, 0));
+    snapshot_fixture_read_hello(greet_failing(&fixture, 0));
     cr_assert_eq(atomic_load(&counted.n), 0);
     acceptor_fixture_close(&fixture);
 }
 
-/* Two for the rendering as it grows, and one to keep what a client does not take at once. */
-Test(conn_allocation, that_is_refused_ends_the_client_as_an_error_and_nobody_else)
+/* There are three allocations: two for the text as it grows, and one for its unsent rest. */
+Test(conn_allocation, failure_ends_that_client_alone_with_an_error)
 {
     struct acceptor_fixture fixture;
     unsigned nth;
@@ -86,7 +87,7 @@ Test(conn_allocation, that_is_refused_ends_the_client_as_an_error_and_nobody_els
         open_with_variable(&fixture);
         is_huge = true;
         fake_logger.n = 0;
-        int client = greet_refusing(&fixture, nth);
+        int client = greet_failing(&fixture, nth);
         if (atomic_load(&counted.n) < nth)
             break;
 
@@ -97,7 +98,7 @@ Test(conn_allocation, that_is_refused_ends_the_client_as_an_error_and_nobody_els
         close(client);
 
         is_huge = false;
-        snapshot_fixture_read_hello(greet_refusing(&fixture, 0));
+        snapshot_fixture_read_hello(greet_failing(&fixture, 0));
         acceptor_fixture_close(&fixture);
     }
     cr_assert_eq(nth, 4);
@@ -107,14 +108,13 @@ Test(conn_allocation, that_is_refused_ends_the_client_as_an_error_and_nobody_els
     acceptor_fixture_close(&fixture);
 }
 
-/* What is kept for a client is given back when it ends, however that is. */
-Test(conn_allocation, is_given_back)
+Test(conn_allocation, frees_the_unsent_rest_with_the_client)
 {
     struct acceptor_fixture fixture;
 
     open_with_variable(&fixture);
     is_huge = true;
-    close(greet_refusing(&fixture, 0));
+    close(greet_failing(&fixture, 0));
     count_from_here(0);
     NET_WAIT_UNTIL(
         (acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), fixture.clients.n == 0));

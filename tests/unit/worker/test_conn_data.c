@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Clients that are to speak before they are greeted: GreetOn=data. */
+/* Tests of GreetOn=data: one client that must send data before its greeting. */
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
@@ -18,8 +18,9 @@
 
 TestSuite(conn_data, .timeout = 60);
 
-static void expect_data(struct conn_fixture *fixture, struct net_pair pair,
-                        struct greeting greeting)
+/* Prepares PAIR for GREETING as conn_fixture_set(), with GreetOn=data. */
+static void set_with_data(struct conn_fixture *fixture, struct net_pair pair,
+                          struct greeting greeting)
 {
     conn_fixture_set(fixture, pair, greeting);
     fixture->config.settings.greet_on = GREET_ON_DATA;
@@ -33,16 +34,16 @@ static bool has_received_nothing(int client)
     return recv(client, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
-ParameterizedTestParameters(conn_data, is_waited_for)
+ParameterizedTestParameters(conn_data, waits_for_data_and_then_greets)
 {
     return conn_fixture_kinds();
 }
 
-ParameterizedTest(int *kind, conn_data, is_waited_for, .timeout = 60)
+ParameterizedTest(int *kind, conn_data, waits_for_data_and_then_greets, .timeout = 60)
 {
     struct conn_fixture fixture;
 
-    expect_data(&fixture, net_pair_of(*kind), conn_fixture_hello());
+    set_with_data(&fixture, net_pair_of(*kind), conn_fixture_hello());
     fixture.socket.type = *kind;
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_DATA);
     cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_DATA);
@@ -56,11 +57,11 @@ ParameterizedTest(int *kind, conn_data, is_waited_for, .timeout = 60)
     cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
 }
 
-Test(conn_data, that_is_there_already_is_greeted_at_once)
+Test(conn_data, greets_at_once_if_data_is_there)
 {
     struct conn_fixture fixture;
 
-    expect_data(&fixture, net_tcp_pair(), conn_fixture_hello());
+    set_with_data(&fixture, net_tcp_pair(), conn_fixture_hello());
     net_send_zeroes(fixture.pair.client, 1);
     net_wait(fixture.pair.server, POLLIN);
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
@@ -68,11 +69,11 @@ Test(conn_data, that_is_there_already_is_greeted_at_once)
     conn_fixture_finish(&fixture);
 }
 
-Test(conn_data, may_be_an_empty_record)
+Test(conn_data, takes_an_empty_record_for_data)
 {
     struct conn_fixture fixture;
 
-    expect_data(&fixture, net_local_pair(SOCK_SEQPACKET), conn_fixture_hello());
+    set_with_data(&fixture, net_local_pair(SOCK_SEQPACKET), conn_fixture_hello());
     fixture.socket.type = SOCK_SEQPACKET;
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_DATA);
     cr_assert_eq(send(fixture.pair.client, "", 0, MSG_NOSIGNAL), 0);
@@ -80,11 +81,11 @@ Test(conn_data, may_be_an_empty_record)
     conn_fixture_finish(&fixture);
 }
 
-Test(conn_data, and_the_end_of_stream_are_greeted)
+Test(conn_data, greets_a_client_that_sends_and_half_closes)
 {
     struct conn_fixture fixture;
 
-    expect_data(&fixture, net_tcp_pair(), conn_fixture_hello());
+    set_with_data(&fixture, net_tcp_pair(), conn_fixture_hello());
     net_send_zeroes(fixture.pair.client, 1);
     shutdown(fixture.pair.client, SHUT_WR);
     net_wait(fixture.pair.server, POLLRDHUP);
@@ -94,13 +95,13 @@ Test(conn_data, and_the_end_of_stream_are_greeted)
     cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
 }
 
-Test(conn_data, and_the_end_of_stream_leave_time_to_acknowledge)
+Test(conn_data, waits_for_the_acknowledgement_of_a_half_closed_client)
 {
     const size_t size = 150 * 1000;
     _cleanup_free_ char *bytes = malloc(size);
     struct conn_fixture fixture;
 
-    expect_data(&fixture, net_tcp_pair_with(4096), net_long_greeting(size));
+    set_with_data(&fixture, net_tcp_pair_with(4096), net_long_greeting(size));
     setsockopt(fixture.pair.server, SOL_SOCKET, SO_SNDBUF, &(int){400 * 1000}, sizeof(int));
     net_send_zeroes(fixture.pair.client, 1);
     shutdown(fixture.pair.client, SHUT_WR);
@@ -114,11 +115,11 @@ Test(conn_data, and_the_end_of_stream_leave_time_to_acknowledge)
 }
 
 /* An empty greeting has no bytes to wait for. */
-Test(conn_data, and_the_end_of_stream_are_all_if_nothing_is_left_to_acknowledge)
+Test(conn_data, closes_a_half_closed_client_after_an_empty_greeting)
 {
     struct conn_fixture fixture;
 
-    expect_data(&fixture, net_tcp_pair(), (struct greeting){.bytes = NULL, .size = 0});
+    set_with_data(&fixture, net_tcp_pair(), (struct greeting){.bytes = NULL, .size = 0});
     net_send_zeroes(fixture.pair.client, 1);
     shutdown(fixture.pair.client, SHUT_WR);
     net_wait(fixture.pair.server, POLLRDHUP);
@@ -126,21 +127,21 @@ Test(conn_data, and_the_end_of_stream_are_all_if_nothing_is_left_to_acknowledge)
     cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
 }
 
-/* The result is that of a client that has gone before everything was sent; an empty greeting is no
- * exception. */
-ParameterizedTestParameters(conn_data, that_ends_before_it_begins_is_not_greeted)
+/* The result is partial, even for an empty greeting. */
+ParameterizedTestParameters(conn_data, does_not_greet_a_client_that_half_closes_before_it_sends)
 {
     static size_t sizes[] = {0, sizeof(CONN_FIXTURE_HELLO) - 1};
     return cr_make_param_array(size_t, sizes, ELEMENTSOF(sizes));
 }
 
-ParameterizedTest(size_t *size, conn_data, that_ends_before_it_begins_is_not_greeted, .timeout = 60)
+ParameterizedTest(size_t *size, conn_data, does_not_greet_a_client_that_half_closes_before_it_sends,
+                  .timeout = 60)
 {
     struct conn_fixture fixture;
     char text[1];
 
-    expect_data(&fixture, net_tcp_pair(),
-                (struct greeting){.bytes = (char *)CONN_FIXTURE_HELLO, .size = *size});
+    set_with_data(&fixture, net_tcp_pair(),
+                  (struct greeting){.bytes = (char *)CONN_FIXTURE_HELLO, .size = *size});
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_DATA);
     shutdown(fixture.pair.client, SHUT_WR);
     net_wait(fixture.conn.fd, POLLIN);
@@ -152,11 +153,11 @@ ParameterizedTest(size_t *size, conn_data, that_ends_before_it_begins_is_not_gre
     cr_assert_eq(net_read_to_end(fixture.pair.client, text, 1), 0);
 }
 
-Test(conn_data, that_ends_in_a_reset_is_told_so)
+Test(conn_data, reports_a_reset_before_any_data)
 {
     struct conn_fixture fixture;
 
-    expect_data(&fixture, net_tcp_pair(), conn_fixture_hello());
+    set_with_data(&fixture, net_tcp_pair(), conn_fixture_hello());
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_DATA);
     net_reset(fixture.pair.client);
     net_wait(fixture.conn.fd, POLLIN);
@@ -164,20 +165,19 @@ Test(conn_data, that_ends_in_a_reset_is_told_so)
     cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_RESET);
 }
 
-ParameterizedTestParameters(conn_data, that_never_comes_is_not_waited_for_for_ever)
+ParameterizedTestParameters(conn_data, times_out_a_client_that_sends_nothing)
 {
     static size_t sizes[] = {0, sizeof(CONN_FIXTURE_HELLO) - 1};
     return cr_make_param_array(size_t, sizes, ELEMENTSOF(sizes));
 }
 
-ParameterizedTest(size_t *size, conn_data, that_never_comes_is_not_waited_for_for_ever,
-                  .timeout = 60)
+ParameterizedTest(size_t *size, conn_data, times_out_a_client_that_sends_nothing, .timeout = 60)
 {
     struct conn_fixture fixture;
     char text[1];
 
-    expect_data(&fixture, net_tcp_pair(),
-                (struct greeting){.bytes = (char *)CONN_FIXTURE_HELLO, .size = *size});
+    set_with_data(&fixture, net_tcp_pair(),
+                  (struct greeting){.bytes = (char *)CONN_FIXTURE_HELLO, .size = *size});
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_DATA);
     cr_assert_eq(conn_expire(&fixture.conn, CONN_FIXTURE_START), CONN_CLOSE);
     cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_TIMEOUT);
@@ -185,12 +185,12 @@ ParameterizedTest(size_t *size, conn_data, that_never_comes_is_not_waited_for_fo
 }
 
 /* WriteTimeoutSec= begins with the greeting, not with the connection. */
-Test(conn_data, does_not_count_as_a_greeting_that_is_not_taken)
+Test(conn_data, starts_the_write_timeout_when_data_arrives)
 {
     struct conn_fixture fixture;
     const uint64_t late = CONN_FIXTURE_START + 100 * CONN_FIXTURE_SECOND;
 
-    expect_data(&fixture, net_tcp_pair(), conn_fixture_hello());
+    set_with_data(&fixture, net_tcp_pair(), conn_fixture_hello());
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_DATA);
     net_send_zeroes(fixture.pair.client, 1);
     net_wait(fixture.conn.fd, POLLIN);
@@ -199,12 +199,12 @@ Test(conn_data, does_not_count_as_a_greeting_that_is_not_taken)
     conn_fixture_finish(&fixture);
 }
 
-/* Neither does it as time that the greeting took. */
-Test(conn_data, is_when_the_time_of_a_greeting_begins)
+/* The time before the data does not count for the histogram either. */
+Test(conn_data, measures_a_greeting_from_the_arrival_of_data)
 {
     struct conn_fixture fixture;
 
-    expect_data(&fixture, net_tcp_pair(), conn_fixture_hello());
+    set_with_data(&fixture, net_tcp_pair(), conn_fixture_hello());
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_DATA);
     net_send_zeroes(fixture.pair.client, 1);
     net_wait(fixture.conn.fd, POLLIN);
@@ -217,10 +217,10 @@ Test(conn_data, is_when_the_time_of_a_greeting_begins)
 }
 
 struct slow_greeting {
-    uint64_t spoke_usec, ended_usec, took_usec;
+    uint64_t data_usec, ended_usec, took_usec;
 };
 
-ParameterizedTestParameters(conn_data, is_when_the_time_of_a_slow_greeting_begins)
+ParameterizedTestParameters(conn_data, measures_a_slow_greeting_from_the_arrival_of_data)
 {
     static struct slow_greeting greetings[] = {
         {0, 2000000, 2000000},
@@ -231,17 +231,17 @@ ParameterizedTestParameters(conn_data, is_when_the_time_of_a_slow_greeting_begin
 }
 
 ParameterizedTest(struct slow_greeting *greeting, conn_data,
-                  is_when_the_time_of_a_slow_greeting_begins, .timeout = 60)
+                  measures_a_slow_greeting_from_the_arrival_of_data, .timeout = 60)
 {
     struct conn_fixture fixture;
     enum conn_next next;
     char bytes[64 * 1024];
 
-    expect_data(&fixture, net_tcp_pair(), net_long_greeting(8 * 1000 * 1000));
+    set_with_data(&fixture, net_tcp_pair(), net_long_greeting(8 * 1000 * 1000));
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_DATA);
     net_send_zeroes(fixture.pair.client, 1);
     net_wait(fixture.conn.fd, POLLIN);
-    next = conn_step(&fixture.conn, CONN_FIXTURE_START + greeting->spoke_usec, &fixture.context);
+    next = conn_step(&fixture.conn, CONN_FIXTURE_START + greeting->data_usec, &fixture.context);
     cr_assert_eq(next, CONN_WAIT_WRITE);
     while (next == CONN_WAIT_WRITE) {
         cr_assert_gt(recv(fixture.pair.client, bytes, sizeof(bytes), 0), 0);
@@ -253,13 +253,13 @@ ParameterizedTest(struct slow_greeting *greeting, conn_data,
     conn_fixture_finish(&fixture);
 }
 
-Test(conn_data, brings_all_of_a_huge_greeting)
+Test(conn_data, sends_all_of_a_huge_greeting)
 {
     const size_t size = (size_t)12 * 1024 * 1024;
     _cleanup_free_ char *bytes = malloc(size);
     struct conn_fixture fixture;
 
-    expect_data(&fixture, net_tcp_pair(), net_long_greeting(size));
+    set_with_data(&fixture, net_tcp_pair(), net_long_greeting(size));
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_DATA);
     net_send_zeroes(fixture.pair.client, 1);
     net_wait(fixture.conn.fd, POLLIN);

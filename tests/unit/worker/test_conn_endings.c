@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* What becomes of a client that does not simply read and close, and the word for it in the log. */
+/* Tests of clients that do more than read and close, and of the result in their record. */
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
@@ -22,7 +22,7 @@
 
 TestSuite(conn_endings, .timeout = 60);
 
-/* How many bytes of a TCP socket the other end has acknowledged, by the kernel's other count. */
+/* Returns the number of bytes that the peer of a TCP socket has acknowledged, from TCP_INFO. */
 static uint64_t acked_by_kernel(int fd)
 {
     struct tcp_info info;
@@ -32,19 +32,19 @@ static uint64_t acked_by_kernel(int fd)
     return info.tcpi_bytes_acked;
 }
 
-/* Leaves the client in the midst of a greeting that is too long for the kernel to take. */
-static void stop_midway(struct conn_fixture *fixture, struct net_pair pair)
+/* Begins a greeting that the kernel does not take at once. */
+static void begin_huge(struct conn_fixture *fixture, struct net_pair pair)
 {
     conn_fixture_set(fixture, pair, net_long_greeting(HUGE_SIZE));
     cr_assert_eq(conn_fixture_begin(fixture), CONN_WAIT_WRITE);
     cr_assert_gt(fixture->conn.sent, 0);
     cr_assert_lt(fixture->conn.sent, HUGE_SIZE);
-    /* The one who starts a timeout. */
+    /* clients starts the write timeout at progress, and resets this. */
     cr_assert(fixture->conn.progressed);
     fixture->conn.progressed = false;
 }
 
-Test(conn_endings, a_reset_before_the_greeting_is_a_reset)
+Test(conn_endings, reports_a_reset_before_the_greeting)
 {
     struct conn_fixture fixture;
 
@@ -58,11 +58,11 @@ Test(conn_endings, a_reset_before_the_greeting_is_a_reset)
     cr_assert_eq(fixture.counters.greeted, 0);
 }
 
-Test(conn_endings, a_reset_amid_the_greeting_is_a_reset)
+Test(conn_endings, reports_a_reset_during_the_greeting)
 {
     struct conn_fixture fixture;
 
-    stop_midway(&fixture, net_tcp_pair());
+    begin_huge(&fixture, net_tcp_pair());
     net_reset(fixture.pair.client);
     cr_assert_eq(conn_fixture_step_while(&fixture, CONN_WAIT_WRITE), CONN_CLOSE);
     struct connection_record record = conn_fixture_finish(&fixture);
@@ -72,7 +72,7 @@ Test(conn_endings, a_reset_amid_the_greeting_is_a_reset)
     free(fixture.greeting.bytes);
 }
 
-Test(conn_endings, a_reset_after_every_byte_was_acknowledged_is_a_delivery)
+Test(conn_endings, reports_delivery_if_a_reset_follows_the_acknowledgement)
 {
     struct conn_fixture fixture;
 
@@ -84,7 +84,7 @@ Test(conn_endings, a_reset_after_every_byte_was_acknowledged_is_a_delivery)
     cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
 }
 
-Test(conn_endings, a_reset_before_every_byte_was_acknowledged_is_a_reset)
+Test(conn_endings, reports_a_reset_before_the_acknowledgement)
 {
     struct conn_fixture fixture;
 
@@ -98,14 +98,15 @@ Test(conn_endings, a_reset_before_every_byte_was_acknowledged_is_a_reset)
     free(fixture.greeting.bytes);
 }
 
-ParameterizedTestParameters(conn_endings, a_local_client_that_never_read_got_nothing)
+ParameterizedTestParameters(conn_endings,
+                            reports_no_bytes_acknowledged_by_a_local_client_that_did_not_read)
 {
     static int types[] = {SOCK_STREAM, SOCK_SEQPACKET};
     return cr_make_param_array(int, types, ELEMENTSOF(types));
 }
 
-ParameterizedTest(int *type, conn_endings, a_local_client_that_never_read_got_nothing,
-                  .timeout = 60)
+ParameterizedTest(int *type, conn_endings,
+                  reports_no_bytes_acknowledged_by_a_local_client_that_did_not_read, .timeout = 60)
 {
     struct conn_fixture fixture;
 
@@ -118,11 +119,11 @@ ParameterizedTest(int *type, conn_endings, a_local_client_that_never_read_got_no
     cr_assert_eq(record.bytes_acked, 0);
 }
 
-Test(conn_endings, a_local_client_that_went_midway_has_not_acknowledged_the_rest)
+Test(conn_endings, reports_a_reset_if_a_local_client_closes_during_the_greeting)
 {
     struct conn_fixture fixture;
 
-    stop_midway(&fixture, net_local_pair(SOCK_STREAM));
+    begin_huge(&fixture, net_local_pair(SOCK_STREAM));
     close(fixture.pair.client);
     cr_assert_eq(conn_fixture_step_while(&fixture, CONN_WAIT_WRITE), CONN_CLOSE);
     struct connection_record record = conn_fixture_finish(&fixture);
@@ -131,7 +132,7 @@ Test(conn_endings, a_local_client_that_went_midway_has_not_acknowledged_the_rest
     free(fixture.greeting.bytes);
 }
 
-Test(conn_endings, an_empty_record_is_not_the_end_of_stream)
+Test(conn_endings, does_not_take_an_empty_record_for_the_end_of_stream)
 {
     struct conn_fixture fixture;
 
@@ -147,8 +148,8 @@ Test(conn_endings, an_empty_record_is_not_the_end_of_stream)
     net_expect_text(fixture.pair.client, CONN_FIXTURE_HELLO);
 }
 
-/* wmem_default may be smaller than a record is by default. */
-Test(conn_endings, records_are_as_large_as_the_socket_takes)
+/* net.core.wmem_default may be smaller than the usual size of a record. */
+Test(conn_endings, sends_records_that_fit_into_the_send_buffer)
 {
     struct conn_fixture fixture;
     const size_t size = 200 * 1000;
@@ -164,11 +165,11 @@ Test(conn_endings, records_are_as_large_as_the_socket_takes)
     free(fixture.greeting.bytes);
 }
 
-Test(conn_endings, a_client_that_reads_nothing_times_out)
+Test(conn_endings, times_out_a_client_that_reads_nothing)
 {
     struct conn_fixture fixture;
 
-    stop_midway(&fixture, net_tcp_pair_with(4096));
+    begin_huge(&fixture, net_tcp_pair_with(4096));
     net_await_full(fixture.conn.fd);
     fixture.conn.unacknowledged = (uint32_t)net_outstanding(fixture.conn.fd);
 
@@ -179,8 +180,8 @@ Test(conn_endings, a_client_that_reads_nothing_times_out)
     free(fixture.greeting.bytes);
 }
 
-/* Reads until the server's kernel has had an acknowledgement. */
-static void read_a_little(struct conn_fixture *fixture)
+/* Reads until the server has an acknowledgement. */
+static void read_until_acknowledged(struct conn_fixture *fixture)
 {
     static char bytes[64 * 1024];
     int before = net_outstanding(fixture->conn.fd);
@@ -192,15 +193,15 @@ static void read_a_little(struct conn_fixture *fixture)
     }
 }
 
-Test(conn_endings, a_client_that_reads_slowly_is_waited_for)
+Test(conn_endings, waits_for_a_client_that_reads_slowly)
 {
     struct conn_fixture fixture;
 
-    stop_midway(&fixture, net_tcp_pair_with(4096));
+    begin_huge(&fixture, net_tcp_pair_with(4096));
     for (int i = 0; i < 3; i++) {
-        read_a_little(&fixture);
+        read_until_acknowledged(&fixture);
         cr_assert_eq(conn_expire(&fixture.conn, CONN_FIXTURE_START), CONN_WAIT_WRITE);
-        cr_assert(fixture.conn.progressed, "its time must start anew");
+        cr_assert(fixture.conn.progressed, "the timeout must start again");
         fixture.conn.progressed = false;
     }
     net_reset(fixture.pair.client);
@@ -208,7 +209,7 @@ Test(conn_endings, a_client_that_reads_slowly_is_waited_for)
     free(fixture.greeting.bytes);
 }
 
-Test(conn_endings, a_client_that_acknowledges_nothing_more_is_unconfirmed)
+Test(conn_endings, reports_unconfirmed_if_acknowledgements_stop)
 {
     struct conn_fixture fixture;
 
@@ -223,8 +224,8 @@ Test(conn_endings, a_client_that_acknowledges_nothing_more_is_unconfirmed)
     free(fixture.greeting.bytes);
 }
 
-/* However long it takes for the last of it, LingerSec= begins then. */
-Test(conn_endings, a_client_that_acknowledges_late_has_time_to_close)
+/* LingerSec= begins with the last acknowledgement, however late. */
+Test(conn_endings, lingers_after_a_late_acknowledgement)
 {
     struct conn_fixture fixture;
     uint64_t now = CONN_FIXTURE_START;
@@ -233,10 +234,10 @@ Test(conn_endings, a_client_that_acknowledges_late_has_time_to_close)
     cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_ACKNOWLEDGEMENT);
     for (int i = 0; i < 3; i++) {
         fixture.conn.progressed = false;
-        read_a_little(&fixture);
+        read_until_acknowledged(&fixture);
         cr_assert_eq(conn_expire(&fixture.conn, now += 30 * CONN_FIXTURE_SECOND),
                      CONN_WAIT_ACKNOWLEDGEMENT);
-        cr_assert(fixture.conn.progressed, "its time must start anew");
+        cr_assert(fixture.conn.progressed, "the timeout must start again");
     }
     while (net_outstanding(fixture.conn.fd) > 0)
         (void)recv(fixture.pair.client, (char[4096]){0}, 4096, MSG_DONTWAIT);
@@ -247,7 +248,7 @@ Test(conn_endings, a_client_that_acknowledges_late_has_time_to_close)
     free(fixture.greeting.bytes);
 }
 
-Test(conn_endings, let_go_after_the_linger_with_all_acknowledged_is_delivered)
+Test(conn_endings, reports_delivery_at_the_end_of_the_linger)
 {
     struct conn_fixture fixture;
 
@@ -259,9 +260,9 @@ Test(conn_endings, let_go_after_the_linger_with_all_acknowledged_is_delivered)
     cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
 }
 
-/* Tells a story while the other end acknowledges nothing, whose socket stays open meanwhile.
- * Returns whether it was so, and *RET_ACKED is what the kernel counted. */
-static bool tell_of_reluctant(struct connection_record *ret_record, uint64_t *ret_acked)
+/* Ends a client that acknowledges only a part. Returns its record, and the number of bytes that the
+ * kernel counts as acknowledged. Returns false if that number changed meanwhile. */
+static bool end_unacknowledged(struct connection_record *ret_record, uint64_t *ret_acked)
 {
     struct conn_fixture fixture;
 
@@ -276,23 +277,23 @@ static bool tell_of_reluctant(struct connection_record *ret_record, uint64_t *re
     return before == *ret_acked;
 }
 
-Test(conn_endings, the_bytes_acknowledged_are_those_that_the_kernel_counts)
+Test(conn_endings, reports_the_bytes_that_the_kernel_counts_as_acknowledged)
 {
     struct connection_record record;
     uint64_t acked;
 
-    NET_WAIT_UNTIL(tell_of_reluctant(&record, &acked));
+    NET_WAIT_UNTIL(end_unacknowledged(&record, &acked));
     cr_assert_gt(acked, 0);
     cr_assert_eq(record.bytes_acked, acked);
 }
 
-ParameterizedTestParameters(conn_endings, let_go_with_its_input_unread_has_its_greeting)
+ParameterizedTestParameters(conn_endings, a_dropped_client_with_unread_input_has_its_greeting)
 {
     return conn_fixture_kinds();
 }
 
-/* As when it has to make room, or the time to stop is over. */
-ParameterizedTest(int *kind, conn_endings, let_go_with_its_input_unread_has_its_greeting,
+/* Eviction and the end of StopTimeoutSec= drop a client like this. */
+ParameterizedTest(int *kind, conn_endings, a_dropped_client_with_unread_input_has_its_greeting,
                   .timeout = 60)
 {
     struct conn_fixture fixture;
@@ -305,11 +306,11 @@ ParameterizedTest(int *kind, conn_endings, let_go_with_its_input_unread_has_its_
     net_expect_text(fixture.pair.client, CONN_FIXTURE_HELLO);
 }
 
-Test(conn_endings, let_go_amid_the_greeting_is_partial)
+Test(conn_endings, reports_partial_if_dropped_during_the_greeting)
 {
     struct conn_fixture fixture;
 
-    stop_midway(&fixture, net_tcp_pair());
+    begin_huge(&fixture, net_tcp_pair());
     struct connection_record record = conn_fixture_finish(&fixture);
     cr_assert_eq(record.result, RESULT_PARTIAL);
     cr_assert_gt(record.bytes, 0);
@@ -322,7 +323,7 @@ struct failure {
     enum result result;
 };
 
-ParameterizedTestParameters(conn_endings, a_failed_send_ends_it)
+ParameterizedTestParameters(conn_endings, ends_when_send_fails)
 {
     static struct failure failures[] = {
         {EPIPE, RESULT_RESET},  {ECONNRESET, RESULT_RESET}, {EMSGSIZE, RESULT_ERROR},
@@ -331,7 +332,7 @@ ParameterizedTestParameters(conn_endings, a_failed_send_ends_it)
     return cr_make_param_array(struct failure, failures, ELEMENTSOF(failures));
 }
 
-ParameterizedTest(struct failure *failure, conn_endings, a_failed_send_ends_it, .timeout = 60)
+ParameterizedTest(struct failure *failure, conn_endings, ends_when_send_fails, .timeout = 60)
 {
     struct conn_fixture fixture;
 
@@ -341,7 +342,7 @@ ParameterizedTest(struct failure *failure, conn_endings, a_failed_send_ends_it, 
     cr_assert_eq(conn_fixture_finish(&fixture).result, failure->result);
 }
 
-Test(conn_endings, goes_on_after_the_kernel_was_out_of_memory)
+Test(conn_endings, sends_the_greeting_when_the_kernel_has_memory_again)
 {
     struct conn_fixture fixture;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Clients that half-close their connection, and still have to acknowledge their greeting. */
+/* Tests of clients that half-close the connection and have not acknowledged their greeting yet. */
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -29,8 +29,8 @@ static bool has_hung_up(int fd)
     return poll(&pollfd, 1, 0) > 0 && (pollfd.revents & POLLHUP);
 }
 
-/* A hang-up says that both ends have sent all, not that all has arrived. */
-Test(conn_half_close, a_half_close_is_no_acknowledgement)
+/* A hang-up means that both ends have sent everything, not that everything has arrived. */
+Test(conn_half_close, does_not_acknowledge_the_greeting)
 {
     struct conn_fixture fixture;
     _cleanup_free_ char *bytes = NULL;
@@ -51,8 +51,8 @@ Test(conn_half_close, a_half_close_is_no_acknowledgement)
     free(fixture.greeting.bytes);
 }
 
-/* Both are there at the first look, and nothing will come after them. */
-Test(conn_half_close, together_with_a_reset_is_a_reset)
+/* Both have arrived at the first poll, and no event follows. */
+Test(conn_half_close, reports_a_reset_that_arrives_with_the_end_of_stream)
 {
     struct conn_fixture fixture;
 
@@ -66,8 +66,8 @@ Test(conn_half_close, together_with_a_reset_is_a_reset)
     free(fixture.greeting.bytes);
 }
 
-/* recv(2) returns 0 then, as if nothing had happened since the end of stream. */
-Test(conn_half_close, followed_by_a_reset_is_a_reset)
+/* recv(2) still returns 0 after the reset, as at the end of stream. */
+Test(conn_half_close, reports_a_reset_that_arrives_later)
 {
     struct conn_fixture fixture;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Greetings that are rendered for each client, sent to clients that take them at once or not. */
+/* Tests of greetings with variables, and of the copy of the unsent rest for a slow client. */
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
@@ -21,7 +21,7 @@
 
 TestSuite(conn_rendering, .timeout = 60);
 
-/* The value of $metrics; the greeting is this and the number of the connection. */
+/* The value of $metrics. The greeting is this text and the number of the connection. */
 struct text {
     const char *bytes;
     size_t size;
@@ -40,8 +40,9 @@ static size_t write_text(char *buffer, size_t size)
     return metrics_text->size;
 }
 
-/* Sets up a client that is greeted with all of VALUE, whatever it holds, and its number, 7. */
-static void set(struct conn_fixture *fixture, struct net_pair pair, const struct text *value)
+/* Prepares PAIR for a greeting of VALUE and the number of the client, 7. */
+static void open_fixture(struct conn_fixture *fixture, struct net_pair pair,
+                         const struct text *value)
 {
     struct greeting *greeting = NULL;
     struct diagnostics diagnostics = DIAGNOSTICS_NULL;
@@ -54,7 +55,7 @@ static void set(struct conn_fixture *fixture, struct net_pair pair, const struct
     fake_prometheus = write_text;
 }
 
-static void unset(struct conn_fixture *fixture)
+static void close_fixture(struct conn_fixture *fixture)
 {
     free(fixture->greeting.bytes);
     free(fixture->greeting.pieces);
@@ -66,8 +67,7 @@ static struct text huge_text(void)
     return (struct text){.bytes = net_long_greeting(HUGE).bytes, .size = HUGE};
 }
 
-/* Another client is greeted meanwhile, so that nothing of the first greeting is left in the buffer.
- */
+/* Overwrites the buffer of the worker, as the greeting of another client would. */
 static void overwrite_render(struct conn_fixture *fixture)
 {
     struct buffer *rendered = &fixture->context.rendered;
@@ -75,18 +75,18 @@ static void overwrite_render(struct conn_fixture *fixture)
     memset(rendered->bytes, '-', rendered->capacity);
 }
 
-ParameterizedTestParameters(conn_rendering, is_sent_at_once_if_the_kernel_takes_it)
+ParameterizedTestParameters(conn_rendering, sends_at_once_what_the_kernel_takes)
 {
     return conn_fixture_kinds();
 }
 
-ParameterizedTest(int *kind, conn_rendering, is_sent_at_once_if_the_kernel_takes_it, .timeout = 60)
+ParameterizedTest(int *kind, conn_rendering, sends_at_once_what_the_kernel_takes, .timeout = 60)
 {
     struct text text = {"Hello", 5};
     struct conn_fixture fixture;
     char bytes[64];
 
-    set(&fixture, net_pair_of(*kind), &text);
+    open_fixture(&fixture, net_pair_of(*kind), &text);
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
     cr_assert_not(fixture.conn.has_unsent);
     cr_assert_eq(net_read_to_end(fixture.pair.client, bytes, sizeof(bytes)), 8);
@@ -98,36 +98,36 @@ ParameterizedTest(int *kind, conn_rendering, is_sent_at_once_if_the_kernel_takes
     cr_assert_eq(record.result, RESULT_DELIVERED);
     cr_assert_eq(record.bytes, 8);
     cr_assert_eq(record.number, 7);
-    unset(&fixture);
+    close_fixture(&fixture);
 }
 
-Test(conn_rendering, may_be_empty)
+Test(conn_rendering, sends_only_the_end_of_stream_if_empty)
 {
     struct text text = {"", 0};
     struct conn_fixture fixture;
     char byte;
 
-    set(&fixture, net_tcp_pair(), &text);
+    open_fixture(&fixture, net_tcp_pair(), &text);
     fixture.greeting.n_pieces = 1;
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
     cr_assert_eq(net_read_to_end(fixture.pair.client, &byte, 1), 0);
     NET_WAIT_UNTIL(net_outstanding(fixture.conn.fd) == 0);
     cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
-    unset(&fixture);
+    close_fixture(&fixture);
 }
 
-ParameterizedTestParameters(conn_rendering, is_kept_for_a_slow_reader)
+ParameterizedTestParameters(conn_rendering, keeps_the_rest_for_a_slow_reader)
 {
     return conn_fixture_kinds();
 }
 
-ParameterizedTest(int *kind, conn_rendering, is_kept_for_a_slow_reader, .timeout = 60)
+ParameterizedTest(int *kind, conn_rendering, keeps_the_rest_for_a_slow_reader, .timeout = 60)
 {
     struct text text = huge_text();
     _cleanup_free_ char *bytes = malloc(HUGE + 3);
     struct conn_fixture fixture;
 
-    set(&fixture, net_pair_of(*kind), &text);
+    open_fixture(&fixture, net_pair_of(*kind), &text);
     fixture.socket.type = *kind;
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_WRITE);
     cr_assert(fixture.conn.has_unsent);
@@ -146,17 +146,17 @@ ParameterizedTest(int *kind, conn_rendering, is_kept_for_a_slow_reader, .timeout
     cr_assert_eq(record.result, RESULT_DELIVERED);
     cr_assert_eq(record.bytes, HUGE + 3);
     cr_assert_eq(record.number, 7);
-    unset(&fixture);
+    close_fixture(&fixture);
     free((char *)text.bytes);
 }
 
-Test(conn_rendering, is_kept_while_the_kernel_has_no_memory)
+Test(conn_rendering, keeps_the_greeting_while_the_kernel_has_no_memory)
 {
     struct text text = {"Hello", 5};
     struct conn_fixture fixture;
     char bytes[64];
 
-    set(&fixture, net_tcp_pair(), &text);
+    open_fixture(&fixture, net_tcp_pair(), &text);
     fake_send_error = ENOBUFS;
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
     overwrite_render(&fixture);
@@ -168,15 +168,15 @@ Test(conn_rendering, is_kept_while_the_kernel_has_no_memory)
     cr_assert_eq(net_read_to_end(fixture.pair.client, bytes, sizeof(bytes)), 8);
     cr_assert_arr_eq(bytes, "Hello #7", 8);
     conn_fixture_finish(&fixture);
-    unset(&fixture);
+    close_fixture(&fixture);
 }
 
-Test(conn_rendering, is_freed_with_a_client_that_goes_in_the_middle)
+Test(conn_rendering, frees_the_rest_when_the_client_resets)
 {
     struct text text = huge_text();
     struct conn_fixture fixture;
 
-    set(&fixture, net_tcp_pair(), &text);
+    open_fixture(&fixture, net_tcp_pair(), &text);
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_WRITE);
     net_reset(fixture.pair.client);
     net_wait(fixture.conn.fd, POLLIN);
@@ -185,20 +185,20 @@ Test(conn_rendering, is_freed_with_a_client_that_goes_in_the_middle)
     cr_assert_eq(record.result, RESULT_RESET);
     cr_assert_eq(record.number, 7);
     cr_assert_not(fixture.conn.has_unsent);
-    unset(&fixture);
+    close_fixture(&fixture);
     free((char *)text.bytes);
 }
 
-Test(conn_rendering, is_an_error_if_it_can_not_be_rendered)
+Test(conn_rendering, ends_with_an_error_if_rendering_fails)
 {
     struct text text = {"", 0};
     struct conn_fixture fixture;
 
-    set(&fixture, net_tcp_pair(), &text);
+    open_fixture(&fixture, net_tcp_pair(), &text);
     fake_prometheus = fake_prometheus_endless;
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_CLOSE);
     struct connection_record record = conn_fixture_finish(&fixture);
     cr_assert_eq(record.result, RESULT_ERROR);
     cr_assert_eq(record.bytes, 0);
-    unset(&fixture);
+    close_fixture(&fixture);
 }

@@ -32,7 +32,7 @@ Test(generation, has_a_listener_for_each_binding)
     snapshot_fixture_close(&fixture);
 }
 
-Test(generation, is_in_use_while_it_has_a_client_or_a_socket)
+Test(generation, is_in_use_while_it_has_a_client_or_an_open_listener)
 {
     struct snapshot_fixture fixture;
     struct metrics *metrics;

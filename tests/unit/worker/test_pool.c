@@ -11,7 +11,8 @@
 
 TestSuite(pool, .timeout = 120);
 
-static void *come_and_go(void *p)
+/* Connects a hundred clients, one after the other. */
+static void *connect_clients(void *p)
 {
     const struct snapshot_fixture *net = p;
 
@@ -28,7 +29,7 @@ Test(pool, greets_all_clients_with_all_workers)
     pool_fixture_prepare(&fixture, 2);
     pool_fixture_start(&fixture, 4, 100);
     for (size_t i = 0; i < 6; i++)
-        cr_assert_eq(pthread_create(&threads[i], NULL, come_and_go, &fixture.net), 0);
+        cr_assert_eq(pthread_create(&threads[i], NULL, connect_clients, &fixture.net), 0);
     for (size_t i = 0; i < 6; i++)
         pthread_join(threads[i], NULL);
 
@@ -43,7 +44,7 @@ Test(pool, greets_all_clients_with_all_workers)
     pool_fixture_close(&fixture);
 }
 
-Test(pool, holds_as_many_clients_as_it_may_and_lets_the_others_wait)
+Test(pool, leaves_clients_beyond_the_limit_in_the_queue)
 {
     struct pool_fixture fixture;
     char *bytes = malloc(SNAPSHOT_FIXTURE_HUGE);
@@ -57,18 +58,18 @@ Test(pool, holds_as_many_clients_as_it_may_and_lets_the_others_wait)
     NET_WAIT_UNTIL(metrics_sum(fixture.metrics).accepted >= 5);
     net_wait(fixture.net.listeners[0].fd, POLLIN);
 
-    /* Each that goes makes room for one more. */
-    for (size_t gone = 1; gone <= 2; gone++) {
-        cr_assert_eq(metrics_sum(fixture.metrics).accepted, 4 + gone);
-        net_reset(clients[gone - 1]);
-        NET_WAIT_UNTIL(metrics_sum(fixture.metrics).accepted >= 5 + gone);
+    /* Each client that closes makes room for the next. */
+    for (size_t n = 1; n <= 2; n++) {
+        cr_assert_eq(metrics_sum(fixture.metrics).accepted, 4 + n);
+        net_reset(clients[n - 1]);
+        NET_WAIT_UNTIL(metrics_sum(fixture.metrics).accepted >= 5 + n);
     }
     pool_fixture_close(&fixture);
     free(bytes);
 }
 
-/* Epoll may wake the worker that has no room. */
-Test(pool, takes_a_newcomer_as_long_as_any_worker_has_room)
+/* Epoll may wake a worker without room. */
+Test(pool, accepts_a_client_while_any_worker_has_room)
 {
     struct pool_fixture fixture;
     int clients[2];
@@ -91,7 +92,7 @@ Test(pool, takes_a_newcomer_as_long_as_any_worker_has_room)
     pool_fixture_close(&fixture);
 }
 
-Test(pool, is_as_far_as_its_slowest_worker)
+Test(pool, has_the_state_of_its_slowest_worker)
 {
     struct pool_fixture fixture;
 
@@ -107,7 +108,7 @@ Test(pool, is_as_far_as_its_slowest_worker)
     pool_fixture_close(&fixture);
 }
 
-Test(pool, leaves_the_queue_when_told_to)
+Test(pool, leaves_the_queue_to_the_next_process)
 {
     struct pool_fixture fixture;
 
@@ -142,7 +143,7 @@ Test(pool, can_be_freed_while_it_holds_clients)
     free(bytes);
 }
 
-Test(pool, tells_of_a_worker_that_failed)
+Test(pool, reports_a_failed_worker)
 {
     struct pool_fixture fixture;
     int error = 0;
@@ -156,7 +157,7 @@ Test(pool, tells_of_a_worker_that_failed)
     pool_fixture_close(&fixture);
 }
 
-Test(pool, is_quiet_until_a_state_changes_again)
+Test(pool, signals_the_next_change_of_state)
 {
     struct pool_fixture fixture;
     struct pollfd pollfd = {.events = POLLIN};
@@ -173,8 +174,8 @@ Test(pool, is_quiet_until_a_state_changes_again)
     pool_fixture_close(&fixture);
 }
 
-/* The endpoints of the place with another greeting, in turn of two. */
-static struct snapshot *renewed(struct pool_fixture *fixture, int turn)
+/* Returns a snapshot of the same listeners with the greeting number TURN, 0 or 1. */
+static struct snapshot *new_snapshot(struct pool_fixture *fixture, int turn)
 {
     static struct greeting greetings[2] = {{.bytes = (char *)"aaaa", .size = 4},
                                            {.bytes = (char *)"bbbb", .size = 4}};
@@ -191,7 +192,7 @@ static struct snapshot *renewed(struct pool_fixture *fixture, int turn)
 
 static void adopt(struct pool_fixture *fixture, int turn)
 {
-    _cleanup_(snapshot_unrefp) struct snapshot *snapshot = renewed(fixture, turn);
+    _cleanup_(snapshot_unrefp) struct snapshot *snapshot = new_snapshot(fixture, turn);
     struct generation *prepared;
 
     cr_assert_eq(pool_prepare(fixture->pool, snapshot, &prepared), 0);
@@ -199,7 +200,8 @@ static void adopt(struct pool_fixture *fixture, int turn)
     pool_adopt(fixture->pool, snapshot, prepared);
 }
 
-static void *come_for_either(void *p)
+/* Connects clients, each of which must read one of the two greetings. */
+static void *expect_either_greeting(void *p)
 {
     const struct snapshot_fixture *net = p;
     char text[8];
@@ -214,7 +216,7 @@ static void *come_for_either(void *p)
     return NULL;
 }
 
-Test(pool, changes_what_it_serves_under_load)
+Test(pool, adopts_another_snapshot_under_load)
 {
     struct pool_fixture fixture;
     pthread_t threads[4];
@@ -224,7 +226,7 @@ Test(pool, changes_what_it_serves_under_load)
     adopt(&fixture, 0);
     NET_WAIT_UNTIL(pool_settled(fixture.pool));
     for (size_t i = 0; i < 4; i++)
-        cr_assert_eq(pthread_create(&threads[i], NULL, come_for_either, &fixture.net), 0);
+        cr_assert_eq(pthread_create(&threads[i], NULL, expect_either_greeting, &fixture.net), 0);
     for (int turn = 0; turn < 100; turn++)
         adopt(&fixture, turn % 2);
     for (size_t i = 0; i < 4; i++)
@@ -237,13 +239,13 @@ Test(pool, changes_what_it_serves_under_load)
     pool_fixture_close(&fixture);
 }
 
-Test(pool, can_be_freed_with_what_it_has_not_taken_up)
+Test(pool, can_be_freed_with_a_snapshot_that_no_worker_adopted)
 {
     struct pool_fixture fixture;
 
     pool_fixture_prepare(&fixture, 1);
     pool_fixture_start(&fixture, 2, 100);
-    _cleanup_(snapshot_unrefp) struct snapshot *snapshot = renewed(&fixture, 0);
+    _cleanup_(snapshot_unrefp) struct snapshot *snapshot = new_snapshot(&fixture, 0);
     struct generation *prepared;
     cr_assert_eq(pool_prepare(fixture.pool, snapshot, &prepared), 0);
     pool_discard(prepared);
@@ -253,7 +255,7 @@ Test(pool, can_be_freed_with_what_it_has_not_taken_up)
     pool_fixture_close(&fixture);
 }
 
-Test(pool, goes_round_when_it_is_prodded)
+Test(pool, responds_to_a_ping)
 {
     struct pool_fixture fixture;
     unsigned stuck;
@@ -267,7 +269,7 @@ Test(pool, goes_round_when_it_is_prodded)
     pool_fixture_close(&fixture);
 }
 
-Test(pool, knows_since_when_it_has_been_idle)
+Test(pool, reports_since_when_it_is_idle)
 {
     struct pool_fixture fixture;
 

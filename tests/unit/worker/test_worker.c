@@ -21,6 +21,7 @@ struct fixture {
     struct worker worker;
 };
 
+/* Opens everything but the thread of the worker. */
 static void prepare(struct fixture *fixture, size_t n_bindings, size_t capacity)
 {
     snapshot_fixture_open(&fixture->net, n_bindings);
@@ -40,7 +41,7 @@ static void prepare(struct fixture *fixture, size_t n_bindings, size_t capacity)
     cr_assert_eq(worker_state(&fixture->worker), WORKER_STARTING);
 }
 
-/* Waits until the worker has announced that it has reached STATE. */
+/* Waits until the worker reports STATE. */
 static void await_state(struct fixture *fixture, enum worker_state state)
 {
     eventfd_t n;
@@ -57,15 +58,15 @@ static int post(struct fixture *fixture, enum worker_message_kind kind)
     return worker_post(&fixture->worker, (struct worker_message){.kind = kind});
 }
 
-static void start(struct fixture *fixture, size_t n_bindings, size_t capacity)
+static void open_fixture(struct fixture *fixture, size_t n_bindings, size_t capacity)
 {
     prepare(fixture, n_bindings, capacity);
     cr_assert_eq(worker_start(&fixture->worker), 0);
     await_state(fixture, WORKER_ACCEPTING);
 }
 
-/* Waits until the worker has ended and frees everything. Returns what it has counted. */
-static struct metrics_sums join(struct fixture *fixture)
+/* Joins the worker and closes everything. Returns the sums of the counters. */
+static struct metrics_sums close_fixture(struct fixture *fixture)
 {
     cr_assert_eq(pthread_join(fixture->worker.thread, NULL), 0);
     struct metrics_sums sums = metrics_sum(fixture->shared.metrics);
@@ -82,22 +83,22 @@ static uint64_t n_accepted(struct fixture *fixture)
     return metrics_sum(fixture->shared.metrics).accepted;
 }
 
-Test(worker, greets_whoever_comes)
+Test(worker, greets_the_clients_of_each_listener)
 {
     struct fixture fixture;
 
-    start(&fixture, 2, 8);
+    open_fixture(&fixture, 2, 8);
     for (size_t i = 0; i < 20; i++)
         snapshot_fixture_read_hello(net_connect(&fixture.net.addresses[i % 2]));
     cr_assert_eq(post(&fixture, WORKER_QUIT), 0);
-    struct metrics_sums sums = join(&fixture);
+    struct metrics_sums sums = close_fixture(&fixture);
     cr_assert_eq(sums.accepted, 20);
     cr_assert_eq(sums.ended, 20);
     cr_assert_eq(sums.greeted, 20);
     cr_assert_eq(sums.bytes_sent, 20 * strlen(SNAPSHOT_FIXTURE_HELLO));
 }
 
-Test(worker, greets_those_who_came_before_it)
+Test(worker, greets_clients_that_connected_before_it_started)
 {
     struct fixture fixture;
     int clients[40];
@@ -109,10 +110,10 @@ Test(worker, greets_those_who_came_before_it)
     for (size_t i = 0; i < 40; i++)
         snapshot_fixture_read_hello(clients[i]);
     cr_assert_eq(post(&fixture, WORKER_QUIT), 0);
-    cr_assert_eq(join(&fixture).greeted, 40);
+    cr_assert_eq(close_fixture(&fixture).greeted, 40);
 }
 
-Test(worker, gives_all_of_a_huge_greeting)
+Test(worker, sends_all_of_a_huge_greeting)
 {
     struct fixture fixture;
     char *bytes = malloc(SNAPSHOT_FIXTURE_HUGE);
@@ -126,7 +127,7 @@ Test(worker, gives_all_of_a_huge_greeting)
     close(client);
     cr_assert_eq(post(&fixture, WORKER_STOP), 0);
     await_state(&fixture, WORKER_ENDED);
-    cr_assert_eq(join(&fixture).bytes_sent, SNAPSHOT_FIXTURE_HUGE);
+    cr_assert_eq(close_fixture(&fixture).bytes_sent, SNAPSHOT_FIXTURE_HUGE);
     free(bytes);
 }
 
@@ -142,10 +143,10 @@ Test(worker, leaves_the_queue_to_the_next_process)
     int client = snapshot_fixture_connect(&fixture.net, 0);
     cr_assert_geq(accept(fixture.net.listeners[0].fd, NULL, NULL), 0);
     close(client);
-    cr_assert_eq(join(&fixture).accepted, 0);
+    cr_assert_eq(close_fixture(&fixture).accepted, 0);
 }
 
-Test(worker, empties_the_queue_before_it_ends)
+Test(worker, accepts_all_pending_clients_before_it_ends)
 {
     struct fixture fixture;
     int clients[100];
@@ -158,10 +159,10 @@ Test(worker, empties_the_queue_before_it_ends)
     for (size_t i = 0; i < 100; i++)
         snapshot_fixture_read_hello(clients[i]);
     await_state(&fixture, WORKER_ENDED);
-    cr_assert_eq(join(&fixture).greeted, 100);
+    cr_assert_eq(close_fixture(&fixture).greeted, 100);
 }
 
-Test(worker, drains_until_the_last_client_has_gone)
+Test(worker, drains_until_the_last_client_has_closed)
 {
     struct fixture fixture;
 
@@ -174,10 +175,10 @@ Test(worker, drains_until_the_last_client_has_gone)
     await_state(&fixture, WORKER_DRAINING);
     snapshot_fixture_read_hello(client);
     await_state(&fixture, WORKER_ENDED);
-    cr_assert_eq(join(&fixture).ended, 1);
+    cr_assert_eq(close_fixture(&fixture).ended, 1);
 }
 
-Test(worker, quits_with_whomever_it_holds)
+Test(worker, quit_drops_all_clients)
 {
     struct fixture fixture;
     char *bytes = malloc(SNAPSHOT_FIXTURE_HUGE);
@@ -192,7 +193,7 @@ Test(worker, quits_with_whomever_it_holds)
     await_state(&fixture, WORKER_DRAINING);
     cr_assert_eq(post(&fixture, WORKER_QUIT), 0);
     await_state(&fixture, WORKER_ENDED);
-    struct metrics_sums sums = join(&fixture);
+    struct metrics_sums sums = close_fixture(&fixture);
     cr_assert_eq(sums.accepted, 1);
     cr_assert_eq(sums.ended, 1);
     cr_assert_eq(sums.greeted, 0);
@@ -200,15 +201,15 @@ Test(worker, quits_with_whomever_it_holds)
     free(bytes);
 }
 
-Test(worker, fails_when_a_listening_socket_becomes_useless)
+Test(worker, fails_when_a_listening_socket_breaks)
 {
     struct fixture fixture;
 
-    start(&fixture, 1, 8);
+    open_fixture(&fixture, 1, 8);
     shutdown(fixture.net.listeners[0].fd, SHUT_RDWR);
     await_state(&fixture, WORKER_FAILED);
     cr_assert_eq(fixture.worker.error, -EINVAL);
-    join(&fixture);
+    close_fixture(&fixture);
 }
 
 Test(worker, fails_when_epoll_refuses_a_socket)
@@ -221,7 +222,7 @@ Test(worker, fails_when_epoll_refuses_a_socket)
     cr_assert_eq(worker_start(&fixture.worker), 0);
     await_state(&fixture, WORKER_FAILED);
     cr_assert_eq(fixture.worker.error, -EPERM);
-    join(&fixture);
+    close_fixture(&fixture);
 }
 
 Test(worker, refuses_a_message_when_its_mailbox_is_full)
@@ -235,10 +236,10 @@ Test(worker, refuses_a_message_when_its_mailbox_is_full)
     cr_assert_eq(r, -EAGAIN);
     cr_assert_eq(worker_start(&fixture.worker), 0);
     await_state(&fixture, WORKER_ENDED);
-    join(&fixture);
+    close_fixture(&fixture);
 }
 
-Test(worker, leaves_nothing_behind_if_it_never_started)
+Test(worker, frees_everything_if_it_never_started)
 {
     struct fixture fixture;
 
