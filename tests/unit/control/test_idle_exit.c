@@ -160,6 +160,15 @@ Test(idle_exit, does_not_exit_with_an_infinite_timeout)
     close_fixture(&fixture);
 }
 
+/* Runs the event loop until all workers have stopped accepting. */
+static void run_until_held(struct fixture *fixture)
+{
+    idle_exit_set_timeout(&fixture->idle_exit, 0);
+    while (!fixture->idle_exit.holding)
+        cr_assert_gt(sd_event_run(fixture->workers.event, (uint64_t)NET_BOUND_MSEC * 1000), 0);
+    NET_WAIT_UNTIL(pool_settled(fixture->workers.pool));
+}
+
 /* The worker may be out of descriptors; to check again at once would spin. */
 Test(idle_exit, waits_before_it_looks_again_while_a_client_is_pending)
 {
@@ -168,10 +177,7 @@ Test(idle_exit, waits_before_it_looks_again_while_a_client_is_pending)
     int error;
 
     open_fixture(&fixture);
-    idle_exit_set_timeout(&fixture.idle_exit, 0);
-    while (!fixture.idle_exit.holding)
-        cr_assert_gt(sd_event_run(fixture.workers.event, (uint64_t)NET_BOUND_MSEC * 1000), 0);
-    NET_WAIT_UNTIL(pool_settled(fixture.workers.pool));
+    run_until_held(&fixture);
     snapshot_fixture_connect(&fixture.workers.net, 0);
     is_main_thread = true;
     atomic_store(&fake_epoll_wait.hangs, true);
@@ -191,10 +197,7 @@ Test(idle_exit, resumes_for_a_client_that_connects_during_the_hold)
     int error;
 
     open_fixture(&fixture);
-    idle_exit_set_timeout(&fixture.idle_exit, 0);
-    while (!fixture.idle_exit.holding)
-        cr_assert_gt(sd_event_run(fixture.workers.event, (uint64_t)NET_BOUND_MSEC * 1000), 0);
-    NET_WAIT_UNTIL(pool_settled(fixture.workers.pool));
+    run_until_held(&fixture);
     int client = snapshot_fixture_connect(&fixture.workers.net, 0);
     (void)pool_state(fixture.workers.pool, &error);
     idle_exit_pool_changed(&fixture.idle_exit);

@@ -7,83 +7,90 @@
 
 TestSuite(status, .timeout = 60);
 
+struct fixture {
+    struct pool_fixture workers;
+    struct status status;
+};
+
+static void open_fixture(struct fixture *fixture, size_t n_workers)
+{
+    fake_systemd_open();
+    pool_fixture_open(&fixture->workers, n_workers);
+    cr_assert_eq(status_start(&fixture->status, fixture->workers.event, fixture->workers.pool,
+                              fixture->workers.metrics),
+                 0);
+}
+
+static void close_fixture(struct fixture *fixture)
+{
+    status_deinit(&fixture->status);
+    pool_fixture_close(&fixture->workers);
+}
+
 Test(status, has_the_numbers_of_clients_and_workers)
 {
-    struct pool_fixture fixture;
-    struct status status;
+    struct fixture fixture;
 
-    fake_systemd_open();
-    pool_fixture_open(&fixture, 2);
-    cr_assert_eq(status_start(&status, fixture.event, fixture.pool, fixture.metrics), 0);
-    fake_systemd_await(fixture.event, "STATUS=Greeting 0 clients; 0 greeted, 0 refused; 2 workers");
-    pool_fixture_greet(&fixture);
-    status_changed(&status);
-    fake_systemd_await(fixture.event, "STATUS=Greeting 0 clients; 1 greeted, 0 refused; 2 workers");
-    status_stopping(&status);
+    open_fixture(&fixture, 2);
+    fake_systemd_await(fixture.workers.event,
+                       "STATUS=Greeting 0 clients; 0 greeted, 0 refused; 2 workers");
+    pool_fixture_greet(&fixture.workers);
+    status_changed(&fixture.status);
+    fake_systemd_await(fixture.workers.event,
+                       "STATUS=Greeting 0 clients; 1 greeted, 0 refused; 2 workers");
+    status_stopping(&fixture.status);
     cr_assert(fake_systemd_has_received("STATUS=Stopping, 0 clients; 1 greeted"));
-    status_deinit(&status);
-    pool_fixture_close(&fixture);
+    close_fixture(&fixture);
 }
 
 Test(status, is_sent_at_most_once_a_second)
 {
-    struct pool_fixture fixture;
-    struct status status;
+    struct fixture fixture;
 
-    fake_systemd_open();
-    pool_fixture_open(&fixture, 1);
-    cr_assert_eq(status_start(&status, fixture.event, fixture.pool, fixture.metrics), 0);
-    fake_systemd_await(fixture.event, "0 greeted");
+    open_fixture(&fixture, 1);
+    fake_systemd_await(fixture.workers.event, "0 greeted");
     uint64_t before = clock_now();
-    pool_fixture_greet(&fixture);
-    status_changed(&status);
-    fake_systemd_await(fixture.event, "1 greeted");
+    pool_fixture_greet(&fixture.workers);
+    status_changed(&fixture.status);
+    fake_systemd_await(fixture.workers.event, "1 greeted");
     cr_assert_geq(clock_now() - before, 900000);
-    status_deinit(&status);
-    pool_fixture_close(&fixture);
+    close_fixture(&fixture);
 }
 
 Test(status, needs_no_timer_while_nothing_changes)
 {
-    struct pool_fixture fixture;
-    struct status status;
+    struct fixture fixture;
     int enabled;
 
-    fake_systemd_open();
-    pool_fixture_open(&fixture, 1);
-    cr_assert_eq(status_start(&status, fixture.event, fixture.pool, fixture.metrics), 0);
-    fake_systemd_await(fixture.event, "0 greeted");
-    cr_assert_eq(sd_event_source_get_enabled(status.timer, &enabled), 0);
+    open_fixture(&fixture, 1);
+    fake_systemd_await(fixture.workers.event, "0 greeted");
+    cr_assert_eq(sd_event_source_get_enabled(fixture.status.timer, &enabled), 0);
     cr_assert_eq(enabled, SD_EVENT_OFF);
 
     /* The next client makes the descriptor readable. */
     int error;
-    (void)pool_state(fixture.pool, &error);
-    pool_fixture_greet(&fixture);
-    net_wait(pool_changed_fd(fixture.pool), POLLIN);
-    status_deinit(&status);
-    pool_fixture_close(&fixture);
+    (void)pool_state(fixture.workers.pool, &error);
+    pool_fixture_greet(&fixture.workers);
+    net_wait(pool_changed_fd(fixture.workers.pool), POLLIN);
+    close_fixture(&fixture);
 }
 
 Test(status, has_the_problem_until_it_is_solved)
 {
-    struct pool_fixture fixture;
-    struct status status;
+    struct fixture fixture;
 
-    fake_systemd_open();
-    pool_fixture_open(&fixture, 1);
-    cr_assert_eq(status_start(&status, fixture.event, fixture.pool, fixture.metrics), 0);
-    fake_systemd_await(fixture.event, "1 worker");
+    open_fixture(&fixture, 1);
+    fake_systemd_await(fixture.workers.event, "1 worker");
     uint64_t before = clock_now();
-    status_trouble(&status, "last reload failed: a:1: b");
-    fake_systemd_await(fixture.event, "1 worker; last reload failed: a:1: b");
+    status_trouble(&fixture.status, "last reload failed: a:1: b");
+    fake_systemd_await(fixture.workers.event, "1 worker; last reload failed: a:1: b");
     cr_assert_geq(clock_now() - before, 900000, "no sooner than any other change");
-    status_trouble(&status, NULL);
-    fake_systemd_await(fixture.event, "STATUS=Greeting 0 clients; 0 greeted, 0 refused; 1 worker");
+    status_trouble(&fixture.status, NULL);
+    fake_systemd_await(fixture.workers.event,
+                       "STATUS=Greeting 0 clients; 0 greeted, 0 refused; 1 worker");
     int enabled;
-    status_trouble(&status, NULL);
-    cr_assert_eq(sd_event_source_get_enabled(status.timer, &enabled), 0);
+    status_trouble(&fixture.status, NULL);
+    cr_assert_eq(sd_event_source_get_enabled(fixture.status.timer, &enabled), 0);
     cr_assert_eq(enabled, SD_EVENT_OFF, "nothing has changed");
-    status_deinit(&status);
-    pool_fixture_close(&fixture);
+    close_fixture(&fixture);
 }
