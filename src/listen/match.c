@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "greetd/listen/fdstore.h"
+
 /* Returns the I-th section with addresses: [Server], then each [Listener NAME]; NULL at the end. */
 static const struct config_listener *section_at(const struct config *config, size_t i)
 {
@@ -100,6 +102,16 @@ void match_deinit(struct match *match)
     *match = MATCH_NULL;
 }
 
+/* A socket may have lost its file since it was matched: that of another stored socket with the same
+ * path was closed. */
+static bool is_missing(const struct match *match, size_t i)
+{
+    const struct listener *listener = match->snapshot->bindings[i].listener;
+
+    return !listener ||
+           (match->addresses && !listener_serves(listener, &match->addresses[i].address));
+}
+
 static int open_binding(struct match *match, size_t i)
 {
     struct binding *binding = &match->snapshot->bindings[i];
@@ -107,13 +119,16 @@ static int open_binding(struct match *match, size_t i)
 
     if (match->addresses[i].error < 0)
         return match->addresses[i].error;
+    if (binding->listener)
+        fdstore_remove(binding->listener);
+    listener_unref(TAKE_PTR(binding->listener));
     return listener_open(&binding->listener, &match->addresses[i].address, backlog);
 }
 
 int match_open_missing(struct match *match, struct diagnostics *diagnostics)
 {
     for (size_t i = 0; i < match->snapshot->n; i++) {
-        int r = match->snapshot->bindings[i].listener ? 0 : open_binding(match, i);
+        int r = is_missing(match, i) ? open_binding(match, i) : 0;
 
         if (r < 0) {
             diagnostics_add(diagnostics, "Failed to listen on %s: %s", match->addresses[i].text,

@@ -8,12 +8,15 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "support/fake_systemd.h"
 #include "support/net.h"
 #include "support/pass_fds.h"
 #include "support/seccomp_deny.h"
 #include "support/sockets_fixture.h"
+#include "support/temp_dir.h"
 
 TestSuite(sockets_handed_on, .timeout = 60);
 
@@ -59,6 +62,42 @@ Test(sockets_handed_on, a_stored_socket_does_not_block_a_configured_address)
     cr_assert_eq(sockets_fixture_listener(&fixture, 0)->address.in.sin_addr.s_addr,
                  htonl(INADDR_ANY));
     sockets_fixture_close(&fixture);
+}
+
+static int listen_at(const struct sockaddr_un *address)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    (void)unlink(address->sun_path);
+    cr_assert_eq(bind(fd, (const struct sockaddr *)address, sizeof(*address)), 0);
+    cr_assert_eq(listen(fd, 4), 0);
+    return fd;
+}
+
+/* The file at the path belongs to the second one. */
+Test(sockets_handed_on, of_two_stored_sockets_with_one_path_clients_can_reach_the_open_one)
+{
+    struct sockets_fixture fixture;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct temp_dir temp_dir;
+    char text[256];
+
+    temp_dir_init(&temp_dir);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", temp_dir_path(&temp_dir, "socket"));
+    int fds[] = {listen_at(&address), listen_at(&address)};
+    snprintf(text, sizeof(text), "[Server]\nListenStream=%s\n", address.sun_path);
+    sockets_fixture_load(&fixture, text);
+    fake_systemd_open();
+    cr_assert_eq(sockets_fixture_open_passed(&fixture, fds, 2, "opened@x:opened@y"), 0);
+    cr_assert_eq(fixture.sockets.snapshot->n, 1);
+    cr_assert(fake_systemd_has_received("FDNAME=opened@x"));
+    cr_assert(fake_systemd_has_received("FDSTORE=1"));
+
+    int client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(connect(client, (const struct sockaddr *)&address, sizeof(address)), 0);
+    cr_assert_geq(accept(sockets_fixture_listener(&fixture, 0)->fd, NULL, NULL), 0);
+    sockets_fixture_close(&fixture);
+    temp_dir_deinit(&temp_dir);
 }
 
 Test(sockets_handed_on, sockets_of_a_socket_unit_win_over_stored_ones)
