@@ -31,6 +31,7 @@ Test(failure, is_logged_and_sent_to_systemd)
     cr_assert_eq(logger_start(&logger, &sink, metrics, &LOGGER_EVERYTHING), 0);
     cr_assert_eq(failure_log(&sink, logger, "Failed to listen", -EACCES), EX_OSERR);
     cr_assert_eq(logger_stop(logger, USEC_INFINITY), 0);
+    metrics_free(metrics);
     cr_assert(fake_journal_has("MESSAGE=" DENIED));
     cr_assert(fake_journal_has("MESSAGE_ID=" MESSAGE_ID_FAILED));
     cr_assert(fake_journal_has("PRIORITY=3"));

@@ -38,6 +38,7 @@ static char *stop(struct logger_fixture *fixture)
     ssize_t r;
 
     cr_assert_eq(logger_stop(fixture->logger, USEC_INFINITY), 0);
+    metrics_free(fixture->metrics);
     close(fixture->pipe[1]);
     while ((r = read(fixture->pipe[0], text + n, 64 * 1024)) > 0)
         n += (size_t)r;

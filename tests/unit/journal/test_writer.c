@@ -45,6 +45,7 @@ Test(writer, names_a_listener_whose_configuration_has_been_freed)
     memset(name, 'x', sizeof(name) - 1);
     atomic_store(&blocked, false);
     cr_assert_eq(logger_stop(logger, USEC_INFINITY), 0);
+    metrics_free(metrics);
     cr_assert(fake_journal_has("GREETD_LISTENER=web"), "%s", fake_journal.last);
     close(fd);
 }
