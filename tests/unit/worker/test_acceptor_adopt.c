@@ -7,7 +7,8 @@
 
 #include "greetd/base/clock.h"
 
-#define START ACCEPTOR_FIXTURE_START
+#define START           ACCEPTOR_FIXTURE_START
+#define GENERATIONS_MAX 8
 
 TestSuite(acceptor_adopt, .timeout = 60);
 
@@ -15,21 +16,25 @@ TestSuite(acceptor_adopt, .timeout = 60);
 static struct generation *new_generation(struct acceptor_fixture *fixture, size_t first,
                                          size_t last, const char *bytes)
 {
-    static struct greeting greeting;
-    static struct config_listener config;
+    /* Older generations keep theirs. */
+    static struct greeting greetings[GENERATIONS_MAX];
+    static struct config_listener configs[GENERATIONS_MAX];
+    static size_t n;
     struct snapshot *snapshot;
     struct generation *generation;
 
-    greeting = (struct greeting){.bytes = (char *)bytes, .size = strlen(bytes)};
-    config = fixture->net.configs[0];
-    config.greeting = &greeting;
+    cr_assert_lt(n, GENERATIONS_MAX);
+    greetings[n] = (struct greeting){.bytes = (char *)bytes, .size = strlen(bytes)};
+    configs[n] = fixture->net.configs[0];
+    configs[n].greeting = &greetings[n];
     cr_assert_eq(snapshot_new(&snapshot, NULL, last - first + 1), 0);
     for (size_t i = first; i <= last; i++) {
-        snapshot_add(snapshot, &fixture->net.listeners[i], &config);
+        snapshot_add(snapshot, &fixture->net.listeners[i], &configs[n]);
         listener_use(&fixture->net.listeners[i], 1);
     }
     cr_assert_eq(generation_new(&generation, snapshot, fixture->shared.metrics, 0), 0);
     snapshot_unref(snapshot);
+    n++;
     return generation;
 }
 

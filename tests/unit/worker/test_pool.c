@@ -182,8 +182,11 @@ static struct snapshot *new_snapshot(struct pool_fixture *fixture, int turn)
     static struct config_listener configs[2];
     struct snapshot *snapshot;
 
-    configs[turn] = fixture->net.configs[0];
-    configs[turn].greeting = &greetings[turn];
+    /* Workers may use it already. */
+    if (!configs[turn].greeting) {
+        configs[turn] = fixture->net.configs[0];
+        configs[turn].greeting = &greetings[turn];
+    }
     cr_assert_eq(snapshot_new(&snapshot, NULL, fixture->net.snapshot->n), 0);
     for (size_t i = 0; i < fixture->net.snapshot->n; i++)
         snapshot_add(snapshot, &fixture->net.listeners[i], &configs[turn]);
