@@ -6,9 +6,8 @@ import os
 import socket
 import unittest
 
-import greetd_testing
-import namespaces
-from greetd_testing import EX_USAGE, GREETING
+from support import daemon, namespaces
+from support.daemon import EX_USAGE, GREETING
 
 NAMED = """
 [Greeting]
@@ -26,7 +25,7 @@ def setUpModule():
     namespaces.isolate()
 
 
-class Activation(greetd_testing.GreetdTestCase):
+class Activation(daemon.GreetdTestCase):
     def inet(self):
         return self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
 
@@ -60,7 +59,7 @@ class Activation(greetd_testing.GreetdTestCase):
         six, local = self.inet6(), self.unix()
         greetd = self.serve(sockets=[six, local])
         client = self.client(six.getsockname()[:2])
-        self.assertEqual(greetd_testing.read_to_end(client), GREETING)
+        self.assertEqual(daemon.read_to_end(client), GREETING)
         client.close()
         self.assert_greeted(local.getsockname())
         self.stop(greetd)
@@ -166,7 +165,7 @@ class Activation(greetd_testing.GreetdTestCase):
         listener = self.inet()
         client = self.client(listener.getsockname())
         self.serve(sockets=[listener])
-        self.assertEqual(greetd_testing.read_to_end(client), GREETING)
+        self.assertEqual(daemon.read_to_end(client), GREETING)
 
     def test_more_sockets_than_workers(self):
         sockets = [self.inet() for _ in range(40)]

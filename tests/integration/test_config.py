@@ -5,9 +5,8 @@ import errno
 import re
 import unittest
 
-import greetd_testing
-import namespaces
-from greetd_testing import EX_CONFIG, EX_OSERR, EX_USAGE
+from support import daemon, namespaces
+from support.daemon import EX_CONFIG, EX_OSERR, EX_USAGE
 
 FIVE_MISTAKES = """\
 # a comment
@@ -28,7 +27,7 @@ def setUpModule():
     namespaces.isolate()
 
 
-class Config(greetd_testing.GreetdTestCase):
+class Config(daemon.GreetdTestCase):
     def check(self, text, *args):
         """Runs --check on a file that holds TEXT; returns the process and the file's path."""
         path = self.write("greetd.conf", text)
@@ -208,7 +207,7 @@ class Config(greetd_testing.GreetdTestCase):
         self.assertRegex(greetd.lines[0], rf"^{re.escape(path)}:2: .*\\q")
 
 
-class CommandLine(greetd_testing.GreetdTestCase):
+class CommandLine(daemon.GreetdTestCase):
     def assert_misused(self, *args):
         greetd = self.finish(*args, config=None)
         self.assert_ends(greetd, EX_USAGE)

@@ -4,16 +4,15 @@
 import signal
 import unittest
 
-import greetd_testing
-import namespaces
-from greetd_testing import GREETING, connect, read_to_end
+from support import daemon, namespaces
+from support.daemon import GREETING, connect, read_to_end
 
 
 def setUpModule():
     namespaces.isolate()
 
 
-class DefaultRun(greetd_testing.GreetdTestCase):
+class DefaultRun(daemon.GreetdTestCase):
     def test_says_and_sends_what_the_seed_did(self):
         self.own_etc()
         greetd = self.serve(config=None)

@@ -5,16 +5,15 @@ import os
 import socket
 import unittest
 
-import greetd_testing
-import namespaces
-from greetd_testing import EX_CONFIG
+from support import daemon, namespaces
+from support.daemon import EX_CONFIG
 
 
 def setUpModule():
     namespaces.isolate()
 
 
-class BadDescriptors(greetd_testing.GreetdTestCase):
+class BadDescriptors(daemon.GreetdTestCase):
     def assert_refused(self, bad, what):
         """Passed as the second of two, BAD is number 4; the good one does not help."""
         good = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))

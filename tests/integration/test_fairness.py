@@ -6,10 +6,8 @@ import select
 import socket
 import unittest
 
-import greetd_testing
-import namespaces
-import threads
-from greetd_testing import GREETING, read_to_end
+from support import daemon, namespaces, threads
+from support.daemon import GREETING, read_to_end
 
 BIG = bytes(range(256)) * 32768  # more than the socket buffers of both ends take
 PROMPT = 10  # seconds; a newcomer that waits for a lingering client waits for ever
@@ -23,7 +21,7 @@ def setUpModule():
     namespaces.isolate()
 
 
-class Workers(greetd_testing.GreetdTestCase):
+class Workers(daemon.GreetdTestCase):
     """Two workers, and clients that linger for ever."""
 
     def serve_with(self, server):
@@ -67,7 +65,7 @@ class Workers(greetd_testing.GreetdTestCase):
                 self.stop(greetd)
 
 
-class Listeners(greetd_testing.GreetdTestCase):
+class Listeners(daemon.GreetdTestCase):
     """Slow readers have all places, and more of them are queued than a test lets through."""
 
     def serve_with(self, server, first):
@@ -96,7 +94,7 @@ class Listeners(greetd_testing.GreetdTestCase):
         for turn in range(1, TURNS + 1):
             with held.pop() as client:
                 self.assertEqual(read_to_end(client), BIG[1:])
-            (begun, *_), _, _ = select.select(waiting, [], [], greetd_testing.TIMEOUT)
+            (begun, *_), _, _ = select.select(waiting, [], [], daemon.TIMEOUT)
             if begun is asking:
                 self.assertEqual(read_to_end(asking), b"metrics")
                 print(f"  greeted in turn {turn}", flush=True)

@@ -8,9 +8,8 @@ import socket
 import struct
 import unittest
 
-import greetd_testing
-import journal
-from greetd_testing import GREETING, read_to_end
+from support import daemon, fake_journal
+from support.daemon import GREETING, read_to_end
 
 FAST_OPEN = pathlib.Path("/proc/sys/net/ipv4/tcp_fastopen")
 # Clients and servers, neither with a cookie: the first connection will do (ip-sysctl.rst).
@@ -21,7 +20,7 @@ BPF_RET = 0x06  # linux/bpf_common.h
 
 
 def setUpModule():
-    journal.isolate()
+    fake_journal.isolate()
     FAST_OPEN.write_text(str(WITHOUT_COOKIES), encoding="ascii")
 
 
@@ -32,7 +31,7 @@ def deafen(client):
     client.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 
 
-class FastOpen(journal.JournalTestCase):
+class FastOpen(fake_journal.JournalTestCase):
     def serve_fast_open(self, greeting):
         self.serve_journal(
             config=f"[Server]\nWorkers=1\nFastOpen=yes\n[Greeting]\n{greeting}"
@@ -61,7 +60,7 @@ class FastOpen(journal.JournalTestCase):
         self.serve_fast_open("LingerSec=infinity\n")
         client = self.deaf_client()
         client.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
-        client.settimeout(greetd_testing.TIMEOUT)
+        client.settimeout(daemon.TIMEOUT)
         self.assertEqual(read_to_end(client), GREETING)
         client.shutdown(socket.SHUT_WR)
         size = str(len(GREETING))

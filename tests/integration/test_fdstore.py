@@ -7,11 +7,9 @@ import signal
 import socket
 import unittest
 
-import greetd_testing
-import load_testing
-import namespaces
-from fdstore import FdStore
-from greetd_testing import GREETING, connect, read_to_end
+from support import daemon, load_client, namespaces
+from support.daemon import GREETING, connect, read_to_end
+from support.fdstore import FdStore
 
 # The module has a network of its own, so every port is free.
 FIRST, SECOND = ("127.0.0.1", 7001), ("127.0.0.1", 7002)
@@ -28,7 +26,7 @@ def setUpModule():
     namespaces.isolate()
 
 
-class StoreCase(greetd_testing.GreetdTestCase):
+class StoreCase(daemon.GreetdTestCase):
     def setUp(self):
         super().setUp()
         self.store = self.fd_store()
@@ -274,9 +272,9 @@ class Queue(StoreCase):
         self.assert_ends(greetd, 0)
 
 
-class Load(StoreCase, load_testing.LoadTestCase):
+class Load(StoreCase, load_client.LoadTestCase):
     def test_a_restart_refuses_and_loses_nobody(self):
-        connections = greetd_testing.connections() // 2
+        connections = load_client.connections() // 2
         config = LISTEN_SECOND + "[Log]\nConnections=no\n"
         greetd = self.serve_stored(config, **KEEPS)
         client = self.load(SECOND[1], connections, AT_ONCE, "-u")

@@ -10,12 +10,22 @@ import subprocess
 import time
 import unittest
 
-import greet_testing
-import greetd_testing
-import namespaces
-from greet_testing import LOST, OK, UNABLE, WRONG, reset, say, say_and_reset, say_more
-from greet_testing import say_nothing, say_short, say_wrong, text_of
-from greetd_testing import GREETING
+from support import daemon, greet, namespaces
+from support.daemon import GREETING
+from support.greet import (
+    LOST,
+    OK,
+    UNABLE,
+    WRONG,
+    reset,
+    say,
+    say_and_reset,
+    say_more,
+    say_nothing,
+    say_short,
+    say_wrong,
+    text_of,
+)
 
 EXPECT = ("--expect", GREETING.decode())
 
@@ -24,7 +34,7 @@ def setUpModule():
     namespaces.isolate()
 
 
-class Greeting(greet_testing.GreetTestCase):
+class Greeting(greet.GreetTestCase):
     def test_it_is_copied_to_standard_output(self):
         _, address = self.server(say)
         self.assert_result(self.greet(address), OK, GREETING)
@@ -60,7 +70,7 @@ class Greeting(greet_testing.GreetTestCase):
         self.stop(greetd)
 
 
-class Expected(greet_testing.GreetTestCase):
+class Expected(greet.GreetTestCase):
     def check(self, behaviour, status, why="", printed=GREETING):
         _, address = self.server(behaviour)
         said = why and f"{address}: not the greeting expected: {why}"
@@ -96,7 +106,7 @@ class Expected(greet_testing.GreetTestCase):
         self.assert_result(self.greet("--expect-file", path), UNABLE, b"", why)
 
 
-class Lost(greet_testing.GreetTestCase):
+class Lost(greet.GreetTestCase):
     def check(self, address, why, *args, printed=b""):
         result = self.greet(address, *args)
         self.assert_result(result, LOST, printed, f"{address}: {why}")
@@ -156,7 +166,7 @@ class Lost(greet_testing.GreetTestCase):
             self.check("nowhere.test:80", why, "-t", "200ms")
 
 
-class Timeout(greet_testing.GreetTestCase):
+class Timeout(greet.GreetTestCase):
     """It is kept however long the output takes; without it none of these would end."""
 
     def endless(self):
@@ -182,7 +192,7 @@ class Timeout(greet_testing.GreetTestCase):
 
     def end(self, *args, **streams):
         process = self.begin("-t", "300ms", *args, **streams)
-        _, said = process.communicate(timeout=greetd_testing.TIMEOUT)
+        _, said = process.communicate(timeout=daemon.TIMEOUT)
         return process.returncode, said
 
     def test_a_slow_standard_output(self):
@@ -191,11 +201,11 @@ class Timeout(greet_testing.GreetTestCase):
         process = self.begin("-t", "300ms", self.endless(), stdout=write_end)
         os.close(write_end)
         with open(read_end, "rb", buffering=0) as stream:
-            hung_up = time.monotonic() + greetd_testing.TIMEOUT
+            hung_up = time.monotonic() + daemon.TIMEOUT
             while stream.read(1) and time.monotonic() < hung_up:
                 pass
             self.assertFalse(stream.read(1))
-        self.assertIn(process.wait(greetd_testing.TIMEOUT), (LOST, UNABLE))
+        self.assertIn(process.wait(daemon.TIMEOUT), (LOST, UNABLE))
 
     def test_a_stuck_standard_output(self):
         address = self.endless()
@@ -229,7 +239,7 @@ class Timeout(greet_testing.GreetTestCase):
         self.assertEqual(status, UNABLE)
 
 
-class Names(greet_testing.GreetTestCase):
+class Names(greet.GreetTestCase):
     """Every address is tried, in the order of the resolver: IPv6 first."""
 
     def setUp(self):
@@ -269,7 +279,7 @@ class Names(greet_testing.GreetTestCase):
             self.assert_result(self.greet(address.rpartition(":")[2]), OK, GREETING)
 
 
-class Explained(greet_testing.GreetTestCase):
+class Explained(greet.GreetTestCase):
     def steps(self, *args):
         """What is explained, with all times but for their form left out."""
         lines = self.greet("--explain", *args).stderr.decode().splitlines()
@@ -315,7 +325,7 @@ class Explained(greet_testing.GreetTestCase):
         self.assertEqual(self.steps(f"here.test:{port}")[0], f"looking up here.test:{port}")
 
 
-class Sent(greet_testing.GreetTestCase):
+class Sent(greet.GreetTestCase):
     def test_text_with_escapes(self):
         got = []
 
@@ -346,7 +356,7 @@ class Sent(greet_testing.GreetTestCase):
         self.assert_result(self.greet("-s", "\\x1", address), UNABLE, b"", why)
 
 
-class CommandLine(greet_testing.GreetTestCase):
+class CommandLine(greet.GreetTestCase):
     def test_mistakes_are_told_apart_from_all_other_ends(self):
         for args in (["--no-such-option"], ["80", "81"], ["--rate=5"], ["-t", "soon"]):
             result = self.greet(*args)
@@ -397,7 +407,7 @@ class CommandLine(greet_testing.GreetTestCase):
         os.close(write_end)
         with open(read_end, "rb") as stream:
             self.assertEqual(stream.read(), greeting)
-        self.assertEqual(process.wait(greetd_testing.TIMEOUT), OK)
+        self.assertEqual(process.wait(daemon.TIMEOUT), OK)
 
 
 if __name__ == "__main__":

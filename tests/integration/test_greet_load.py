@@ -15,12 +15,22 @@ import threading
 import time
 import unittest
 
-import greet_testing
-import greetd_testing
-import namespaces
-from greet_testing import LOST, OK, UNABLE, WRONG, reset, say, say_and_reset, say_more
-from greet_testing import say_nothing, say_short, say_wrong, text_of
-from greetd_testing import GREETING
+from support import daemon, greet, namespaces
+from support.daemon import GREETING
+from support.greet import (
+    LOST,
+    OK,
+    UNABLE,
+    WRONG,
+    reset,
+    say,
+    say_and_reset,
+    say_more,
+    say_nothing,
+    say_short,
+    say_wrong,
+    text_of,
+)
 
 EXPECT = ("--expect", GREETING.decode())
 KINDS = ("refused", "reset", "short", "wrong", "timeout", "unreachable", "no_port")
@@ -32,7 +42,7 @@ def setUpModule():
     namespaces.isolate()
 
 
-class LoadTestCase(greet_testing.GreetTestCase):
+class LoadTestCase(greet.GreetTestCase):
     def load(self, *args, status=OK):
         """What a run with --json says."""
         result = self.greet("--load", "--json", *map(str, args))
@@ -42,7 +52,7 @@ class LoadTestCase(greet_testing.GreetTestCase):
 
     def finish_load(self, process, status=OK):
         """The same for one that begin() has begun."""
-        output, _ = process.communicate(timeout=greetd_testing.TIMEOUT)
+        output, _ = process.communicate(timeout=daemon.TIMEOUT)
         self.assertEqual(process.returncode, status)
         return json.loads(output)
 

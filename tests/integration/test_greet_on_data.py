@@ -7,9 +7,8 @@ import socket
 import subprocess
 import unittest
 
-import greetd_testing
-import namespaces
-from greetd_testing import GREETING, connect, greeted, read_to_end
+from support import daemon, namespaces
+from support.daemon import GREETING, connect, greeted, read_to_end
 
 HTTP = r"HTTP/1.0 503 Service Unavailable\r\nRetry-After: 60\r\n\r\nBack soon, $remote_addr.\n"
 
@@ -25,7 +24,7 @@ def asked(address, request=b"?", **options):
         return read_to_end(client)
 
 
-class GreetOnData(greetd_testing.GreetdTestCase):
+class GreetOnData(daemon.GreetdTestCase):
     def serve_with(self, settings="", server="", listen=("127.0.0.1:0",), **options):
         listen = "".join(f"ListenStream={address}\n" for address in listen)
         greetd = self.serve(
@@ -37,7 +36,7 @@ class GreetOnData(greetd_testing.GreetdTestCase):
         client.setblocking(False)
         with self.assertRaises(BlockingIOError):
             client.recv(1)
-        client.settimeout(greetd_testing.TIMEOUT)
+        client.settimeout(daemon.TIMEOUT)
 
     def line_of(self, client):
         return f"Connection from 127\\.0\\.0\\.1:{client.getsockname()[1]}"
@@ -158,7 +157,7 @@ class GreetOnData(greetd_testing.GreetdTestCase):
         self.assertTrue(asked(address, receive_buffer=4096) == b"0123456789" * 500_000)
 
 
-class Http(greetd_testing.GreetdTestCase):
+class Http(daemon.GreetdTestCase):
     def setUp(self):
         super().setUp()
         self.curl = shutil.which("curl")

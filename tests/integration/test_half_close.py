@@ -7,11 +7,8 @@ import select
 import socket
 import unittest
 
-import greetd_testing
-import journal
-import metrics_testing
-import path
-from greetd_testing import GREETING, read_to_end
+from support import daemon, fake_journal, held_path, metrics
+from support.daemon import GREETING, read_to_end
 
 DELAY = 0.15  # seconds, of an acknowledgement
 MEGABYTE = bytes(range(256)) * 4096  # the kernel takes it at once, a client that reads slowly does not
@@ -21,7 +18,7 @@ REST = 1  # seconds in which nothing may happen
 
 
 def setUpModule():
-    journal.isolate()
+    fake_journal.isolate()
 
 
 def half_close(client):
@@ -38,18 +35,18 @@ def orphans(port):
     return [size for size in left if size > 0]
 
 
-class Delivery(journal.JournalTestCase):
+class Delivery(fake_journal.JournalTestCase):
     """An acknowledgement is delayed, which is all that tells a distant client from a near one."""
 
     @classmethod
     def setUpClass(cls):
-        cls.path = path.Path()
+        cls.path = held_path.HeldPath()
 
     def assert_delivered_to(self, prepare, end):
         self.addCleanup(self.path.release)
-        self.listen_at(path.NEAR)
+        self.listen_at(held_path.NEAR)
         # It waits in the queue until greetd starts.
-        client = self.client((path.FAR, self.address[1]))
+        client = self.client((held_path.FAR, self.address[1]))
         prepare(client)
         select.select([self.listener], [], [])
         self.path.hold_to(self.address[1])
@@ -59,7 +56,7 @@ class Delivery(journal.JournalTestCase):
         select.select([], [], [], DELAY)
         end(client)
         self.path.release()
-        entry = self.entry(f"Connection from {path.FAR}:{port}")
+        entry = self.entry(f"Connection from {held_path.FAR}:{port}")
         told = [entry[f"GREETD_{key}"] for key in ("RESULT", "BYTES", "BYTES_ACKED")]
         self.assertEqual(told, ["delivered", "18", "18"], entry)
 
@@ -70,7 +67,7 @@ class Delivery(journal.JournalTestCase):
         self.assert_delivered_to(half_close, lambda client: None)
 
 
-class Places(greetd_testing.GreetdTestCase):
+class Places(daemon.GreetdTestCase):
     def serve_megabyte(self, server, greeting=""):
         file = self.write("greeting", MEGABYTE)
         return self.serve(
@@ -95,7 +92,7 @@ class Places(greetd_testing.GreetdTestCase):
         self.assertEqual((len(began), left), (PLACES, []))
         greetd.wait_message("STATUS", f"Greeting {PLACES} clients; {PLACES} greeted, .*")
         while clients:
-            began, _, _ = select.select(clients, [], [], greetd_testing.TIMEOUT)
+            began, _, _ = select.select(clients, [], [], daemon.TIMEOUT)
             self.assertLessEqual(len(began), PLACES)
             clients.remove(began[0])
             self.assertEqual(read_to_end(began[0]), MEGABYTE)
@@ -107,14 +104,14 @@ class Places(greetd_testing.GreetdTestCase):
         self.assertEqual(read_to_end(self.client(greetd.address())), MEGABYTE)
 
 
-class Metrics(metrics_testing.MetricsTestCase):
+class Metrics(metrics.MetricsTestCase):
     def test_clients_that_do_not_read_are_active(self):
-        web, metrics = (self.listening_socket(socket.AF_INET, ("127.0.0.1", 0)) for _ in range(2))
-        self.metrics_address = metrics.getsockname()
+        web, scraped = (self.listening_socket(socket.AF_INET, ("127.0.0.1", 0)) for _ in range(2))
+        self.metrics_address = scraped.getsockname()
         message = f"[Listener web]\nMessageFile={self.write('greeting', MEGABYTE)}\n"
         self.serve(
-            config=metrics_testing.METRICS_CONF + message,
-            sockets=[web, metrics],
+            config=metrics.METRICS_CONF + message,
+            sockets=[web, scraped],
             names=["web", "metrics"],
         )
         for _ in range(2):
@@ -122,7 +119,7 @@ class Metrics(metrics_testing.MetricsTestCase):
             half_close(client)
             client.recv(1)
         select.select([], [], [], REST)
-        samples = metrics_testing.parse(self.scrape())
+        samples = metrics.parse(self.scrape())
         self.assertEqual(samples["greetd_connections_active", None], 2 + 1, "and the one that asks")
 
 

@@ -6,16 +6,14 @@ import signal
 import socket
 import unittest
 
-import namespaces
-import path
-import reload_testing
-from greetd_testing import GREETING, read_to_end
+from support import held_path, namespaces, reload
+from support.daemon import GREETING, read_to_end
 
 PORT, OTHER_PORT = 7001, 7002
 WATCHDOG_USEC = 40_000  # which has a ping every 10 ms
-NEAR, FAR = f"{path.NEAR}:{PORT}", (path.FAR, PORT)
-NEAR6, FAR6 = f"[{path.NEAR6}]:{PORT}", (path.FAR6, PORT)
-OTHER = f"{path.NEAR}:{OTHER_PORT}"
+NEAR, FAR = f"{held_path.NEAR}:{PORT}", (held_path.FAR, PORT)
+NEAR6, FAR6 = f"[{held_path.NEAR6}]:{PORT}", (held_path.FAR6, PORT)
+OTHER = f"{held_path.NEAR}:{OTHER_PORT}"
 FAST_OPEN = pathlib.Path("/proc/sys/net/ipv4/tcp_fastopen")
 # Clients and servers, neither with a cookie: the first connection will do (ip-sysctl.rst).
 WITHOUT_COOKIES = 0x1 | 0x2 | 0x4 | 0x200
@@ -25,10 +23,10 @@ def setUpModule():
     namespaces.isolate()
 
 
-class Handshake(reload_testing.ReloadTestCase):
+class Handshake(reload.ReloadTestCase):
     @classmethod
     def setUpClass(cls):
-        cls.path = path.Path()
+        cls.path = held_path.HeldPath()
 
     def setUp(self):
         super().setUp()
@@ -138,7 +136,7 @@ class Handshake(reload_testing.ReloadTestCase):
         self.assertEqual(read_to_end(client), b"old")
         client.close()
         greetd.wait_line(f"Server no longer listens on {NEAR}")
-        self.assert_greeted((path.FAR, OTHER_PORT), b"new")
+        self.assert_greeted((held_path.FAR, OTHER_PORT), b"new")
         self.stop(greetd)
 
     def test_a_reload_does_not_wait_for_ever(self):
@@ -151,7 +149,7 @@ class Handshake(reload_testing.ReloadTestCase):
         client = self.half_connected(FAR)
         self.begin_reload(greetd, self.configuration(OTHER, message="new"))
         # What the reload opens listens before it is in force.
-        late = self.client((path.NEAR, OTHER_PORT))
+        late = self.client((held_path.NEAR, OTHER_PORT))
         self.begin_stop(greetd)
         self.path.release()
         self.assertEqual(read_to_end(late), b"new")

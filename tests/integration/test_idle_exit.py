@@ -10,9 +10,8 @@ import threading
 import time
 import unittest
 
-import greetd_testing
-import namespaces
-from greetd_testing import GREETING, connect, read_to_end
+from support import daemon, namespaces
+from support.daemon import GREETING, connect, read_to_end
 
 WATCHED = {"WATCHDOG_USEC": "400000"}
 STAY = 0.2  # seconds: never sooner after its start, see src/control/idle_exit.c
@@ -27,7 +26,7 @@ def setUpModule():
     namespaces.isolate()
 
 
-class IdleExit(greetd_testing.GreetdTestCase):
+class IdleExit(daemon.GreetdTestCase):
     def setUp(self):
         super().setUp()
         self.listener = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))

@@ -9,14 +9,13 @@ import socket
 import time
 import unittest
 
-import greetd_testing
-import journal
-from greetd_testing import GREETING, connect, greeted, read_to_end
+from support import daemon, fake_journal
+from support.daemon import GREETING, connect, greeted, read_to_end
 
 BIG = bytes(range(256)) * 32768
 
 
-setUpModule = journal.isolate
+setUpModule = fake_journal.isolate
 
 ALWAYS = {
     "GREETD_LISTENER",
@@ -32,7 +31,7 @@ ALWAYS = {
 }
 
 
-class Journal(journal.JournalTestCase):
+class Journal(fake_journal.JournalTestCase):
     def connection(self, client=None, port=r"\d+"):
         """The entry for a connection over TCP, which has all the fields, whatever its result."""
         port = client.getsockname()[1] if client else port
@@ -160,7 +159,7 @@ class Journal(journal.JournalTestCase):
 
     def test_a_failure_is_told(self):
         greetd = self.finish("-l", f"127.0.0.1:{self.address[1]}", **self.to_journal())
-        self.assertEqual(greetd.status, greetd_testing.EX_OSERR)
+        self.assertEqual(greetd.status, daemon.EX_OSERR)
         entry = self.entry("Failed to listen on .*: Address already in use")
         self.assertEqual(entry["PRIORITY"], "3")
 

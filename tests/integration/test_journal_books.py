@@ -9,11 +9,10 @@ import socket
 import subprocess
 import unittest
 
-import greetd_testing
-import journal
-from greetd_testing import GREETING, greeted
+from support import daemon, fake_journal, load_client
+from support.daemon import GREETING, greeted
 
-setUpModule = journal.isolate
+setUpModule = fake_journal.isolate
 
 LEFT_OUT = re.compile(r"(\d+) connection entries left out")
 LOST = re.compile(
@@ -46,7 +45,7 @@ class Books:
         return self.entries + self.left_out
 
 
-class JournalBooks(journal.JournalTestCase):
+class JournalBooks(fake_journal.JournalTestCase):
     def setUp(self):
         super().setUp()
         self.books = Books()
@@ -62,12 +61,12 @@ class JournalBooks(journal.JournalTestCase):
     def greet_many(self):
         """MANY clients; each must be greeted."""
         expected = self.write("expected", GREETING)
-        load = [greetd_testing.load_program(), "-n", str(MANY), "-c", "64"]
+        load = [load_client.program(), "-n", str(MANY), "-c", "64"]
         subprocess.run(
             [*load, str(self.address[1]), expected],
             check=True,
             stdout=subprocess.DEVNULL,
-            timeout=greetd_testing.TIMEOUT,
+            timeout=daemon.TIMEOUT,
         )
 
     def wait_greeted(self, greetd, n):
@@ -185,11 +184,11 @@ class JournalBooks(journal.JournalTestCase):
         n = self.greet_until_left_out(100)
         self.journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.addCleanup(self.journal.close)
-        self.journal.settimeout(greetd_testing.TIMEOUT)
+        self.journal.settimeout(daemon.TIMEOUT)
         # At no moment there is no socket at all, which sd_journal_sendv(3) does not tell of.
-        again = journal.JOURNAL.with_suffix(".again")
+        again = fake_journal.JOURNAL.with_suffix(".again")
         self.journal.bind(str(again))
-        again.rename(journal.JOURNAL)
+        again.rename(fake_journal.JOURNAL)
         self.read_books(n)
         self.assertGreaterEqual(self.books.left_out, 100)
         self.stop(greetd)

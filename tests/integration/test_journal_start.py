@@ -5,10 +5,10 @@ import os
 import unittest
 from unittest import mock
 
-import journal
-from greetd_testing import EX_CONFIG, EX_OSERR
+from support import fake_journal
+from support.daemon import EX_CONFIG, EX_OSERR
 
-setUpModule = journal.isolate
+setUpModule = fake_journal.isolate
 
 MISTAKE = "[Server]\nWorkers=none\n"
 WORKERS = "[Server]\nWorkers=10\n"
@@ -17,7 +17,7 @@ WORKERS = "[Server]\nWorkers=10\n"
 LIMITS = range(4, 20)
 
 
-class JournalStart(journal.JournalTestCase):
+class JournalStart(fake_journal.JournalTestCase):
     def taken(self):
         """The address of the test's own socket, as for --listen=."""
         return f"127.0.0.1:{self.address[1]}"

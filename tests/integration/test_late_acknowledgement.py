@@ -5,9 +5,8 @@ long as any other, and makes room for the next."""
 import select
 import unittest
 
-import journal
-import path
-from greetd_testing import GREETING, read_to_end
+from support import fake_journal, held_path
+from support.daemon import GREETING, read_to_end
 
 MEGABYTE = bytes(range(256)) * 4096  # the kernel takes it at once, a client that does not read does not
 LATE = 1  # seconds, ten times LingerSec=
@@ -15,10 +14,10 @@ PROMPT = 10  # seconds; WriteTimeoutSec= is much longer
 
 
 def setUpModule():
-    journal.isolate()
+    fake_journal.isolate()
 
 
-class LateAcknowledgement(journal.JournalTestCase):
+class LateAcknowledgement(fake_journal.JournalTestCase):
     def serve_with(self, server="", greeting=""):
         self.serve_journal(
             config=f"[Server]\nWorkers=1\nStopTimeoutSec=0\n{server}\n"
@@ -49,10 +48,10 @@ class LateAcknowledgement(journal.JournalTestCase):
         self.assert_delivered(self.late_reader(), len(MEGABYTE))
 
     def test_a_client_whose_acknowledgement_is_late_is_dropped_after_lingering(self):
-        slow = path.Path()
-        self.listen_at(path.NEAR)
+        slow = held_path.HeldPath()
+        self.listen_at(held_path.NEAR)
         # It waits in the queue until greetd starts.
-        client = self.client((path.FAR, self.address[1]))
+        client = self.client((held_path.FAR, self.address[1]))
         select.select([self.listener], [], [])
         slow.hold_to(self.address[1])
         self.serve_with()

@@ -9,9 +9,8 @@ import threading
 import time
 import unittest
 
-import greetd_testing
-import namespaces
-from greetd_testing import connect
+from support import daemon, namespaces
+from support.daemon import connect
 
 LARGE = bytes(range(256)) * 1200  # the kernel takes it at once, a client that does not read does not
 AT_ONCE, CREWS = 20, 60
@@ -58,7 +57,7 @@ def live(address, seed):
             chance.choice(DEEDS)(client, chance)
 
 
-class Leaving(greetd_testing.GreetdTestCase):
+class Leaving(daemon.GreetdTestCase):
     def test_none_is_left(self):
         path = f"{self.folder}/socket"
         greetd = self.serve(

@@ -10,9 +10,8 @@ import socket
 import sys
 import unittest
 
-import greetd_testing
-import namespaces
-from greetd_testing import EX_OSERR, GREETING, connect, greeted
+from support import daemon, namespaces
+from support.daemon import EX_OSERR, GREETING, connect, greeted
 
 VMADDR_CID_LOCAL = 1
 
@@ -21,7 +20,7 @@ def setUpModule():
     namespaces.isolate()
 
 
-class Listen(greetd_testing.GreetdTestCase):
+class Listen(daemon.GreetdTestCase):
     def assert_fails(self, address, why):
         greetd = self.finish("-l", address)
         self.assert_ends(greetd, EX_OSERR)
@@ -58,8 +57,8 @@ class Listen(greetd_testing.GreetdTestCase):
         address = first.address()
         with connect(address) as client:
             # The server's end closes first, so the connection stays in TIME_WAIT on its side.
-            client.settimeout(greetd_testing.TIMEOUT)
-            self.assertEqual(greetd_testing.read_to_end(client), GREETING)
+            client.settimeout(daemon.TIMEOUT)
+            self.assertEqual(daemon.read_to_end(client), GREETING)
         self.stop(first)
         self.serve("-l", f"127.0.0.1:{address[1]}")
         self.assert_greeted(address)
@@ -131,8 +130,8 @@ class Listen(greetd_testing.GreetdTestCase):
             one_too_many.setblocking(False)
             self.assertEqual(one_too_many.connect_ex(address), errno.EINPROGRESS)
             greetd.signal(signal.SIGCONT)
-            one_too_many.settimeout(greetd_testing.TIMEOUT)
-            self.assertEqual(greetd_testing.read_to_end(one_too_many), GREETING)
+            one_too_many.settimeout(daemon.TIMEOUT)
+            self.assertEqual(daemon.read_to_end(one_too_many), GREETING)
 
     def test_listeners_with_their_own_address_and_greeting(self):
         greetd = self.serve(
@@ -155,7 +154,7 @@ class Listen(greetd_testing.GreetdTestCase):
         )
 
 
-class UnixPath(greetd_testing.GreetdTestCase):
+class UnixPath(daemon.GreetdTestCase):
     def setUp(self):
         super().setUp()
         self.path = self.folder / "socket"
@@ -234,7 +233,7 @@ class UnixPath(greetd_testing.GreetdTestCase):
         self.assert_greeted(str(self.path), b"second")
 
 
-class Vsock(greetd_testing.GreetdTestCase):
+class Vsock(daemon.GreetdTestCase):
     def test_listens(self):
         greetd = self.serve("-l", "vsock::7012")
         greetd.wait_line("Server is listening on vsock::7012")
@@ -258,13 +257,13 @@ def vsock_loops_back():
 
 if vsock_loops_back():
 
-    class VsockClient(greetd_testing.GreetdTestCase):
+    class VsockClient(daemon.GreetdTestCase):
         def test_is_greeted(self):
             self.serve("-l", "vsock::7013")
             with socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM) as client:
-                client.settimeout(greetd_testing.TIMEOUT)
+                client.settimeout(daemon.TIMEOUT)
                 client.connect((VMADDR_CID_LOCAL, 7013))
-                self.assertEqual(greetd_testing.read_to_end(client), GREETING)
+                self.assertEqual(daemon.read_to_end(client), GREETING)
 
 else:
     print("not run: test_listen.VsockClient: this kernel has no vsock loopback", file=sys.stderr)

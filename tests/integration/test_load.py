@@ -8,9 +8,7 @@ import re
 import socket
 import unittest
 
-import greetd_testing
-import load_testing
-import namespaces
+from support import load_client, namespaces
 
 AT_ONCE = 128
 RESTARTS = 20
@@ -21,7 +19,7 @@ def setUpModule():
     namespaces.isolate()
 
 
-class Load(load_testing.LoadTestCase):
+class Load(load_client.LoadTestCase):
     def serve_inherited(self, listener):
         return self.serve(sockets=[listener], stderr=self.log_file())
 
@@ -36,7 +34,7 @@ class Load(load_testing.LoadTestCase):
         return sorted(inodes & set(held))
 
     def run_load(self, *options):
-        connections = greetd_testing.connections()
+        connections = load_client.connections()
         listener = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
         greetd = self.serve_inherited(listener)
         client = self.load(listener.getsockname()[1], connections, AT_ONCE, *options)
@@ -65,13 +63,13 @@ class Load(load_testing.LoadTestCase):
         self.stop(greetd)
 
     def test_none_is_lost_under_restarts(self):
-        self.run_load_under_restarts(greetd_testing.connections(), AT_ONCE)
+        self.run_load_under_restarts(load_client.connections(), AT_ONCE)
 
     def test_none_is_lost_that_speaks_first_under_restarts(self):
-        self.run_load_under_restarts(greetd_testing.connections(), AT_ONCE, "-s", str(SPOKEN))
+        self.run_load_under_restarts(load_client.connections(), AT_ONCE, "-s", str(SPOKEN))
 
     def test_none_of_a_few_clients_is_lost_under_restarts(self):
-        self.run_load_under_restarts(greetd_testing.connections() // 5, 8)
+        self.run_load_under_restarts(load_client.connections() // 5, 8)
 
 
 if __name__ == "__main__":

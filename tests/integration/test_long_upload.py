@@ -7,9 +7,8 @@ import threading
 import time
 import unittest
 
-import greetd_testing
-import namespaces
-from greetd_testing import GREETING, connect, read_to_end
+from support import daemon, namespaces
+from support.daemon import GREETING, connect, read_to_end
 
 PAGE = b"Back soon.\n"
 HTTP = f"HTTP/1.0 503 Service Unavailable\\r\\nContent-Length: {len(PAGE)}\\r\\n\\r\\nBack soon.\\n"
@@ -33,7 +32,7 @@ def slowly(seconds):
         time.sleep(STEP)
 
 
-class LongUpload(greetd_testing.GreetdTestCase):
+class LongUpload(daemon.GreetdTestCase):
     def serve_with(self, greeting, server=""):
         greetd = self.serve(
             "-l",
@@ -45,7 +44,7 @@ class LongUpload(greetd_testing.GreetdTestCase):
     def post(self, address, seconds):
         """What Python's own client makes of the answer."""
         host, port = address
-        connection = http.client.HTTPConnection(host, port, timeout=greetd_testing.TIMEOUT)
+        connection = http.client.HTTPConnection(host, port, timeout=daemon.TIMEOUT)
         self.addCleanup(connection.close)
         connection.request("POST", "/", body=slowly(seconds), headers={"Content-Length": str(MEGABYTE)})
         answer = connection.getresponse()

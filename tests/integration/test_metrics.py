@@ -7,11 +7,9 @@ import subprocess
 import threading
 import unittest
 
-import greetd_testing
-import metrics_testing
-import namespaces
-from greetd_testing import GREETING
-from metrics_testing import ended, parse, total
+from support import daemon, metrics, namespaces
+from support.daemon import GREETING
+from support.metrics import ended, parse, total
 
 BUCKET = "greetd_greeting_seconds_bucket"
 
@@ -20,7 +18,7 @@ def setUpModule():
     namespaces.isolate()
 
 
-class Metrics(metrics_testing.MetricsTestCase):
+class Metrics(metrics.MetricsTestCase):
     def setUp(self):
         super().setUp()
         self.server = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
@@ -28,7 +26,7 @@ class Metrics(metrics_testing.MetricsTestCase):
         self.metrics_address = self.metrics.getsockname()
 
     def serve_both(self, more=""):
-        return self.serve(config=metrics_testing.METRICS_CONF + more,
+        return self.serve(config=metrics.METRICS_CONF + more,
                           sockets=[self.server, self.metrics], names=["server", "metrics"])
 
     def test_prometheus_reads_what_it_is_answered(self):
@@ -92,7 +90,7 @@ class Metrics(metrics_testing.MetricsTestCase):
 
         def come_and_go():
             while not over.is_set():
-                greeted.append(greetd_testing.greeted(self.server.getsockname()))
+                greeted.append(daemon.greeted(self.server.getsockname()))
 
         clients = [threading.Thread(target=come_and_go) for _ in range(4)]
         for client in clients:

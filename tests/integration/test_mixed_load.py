@@ -9,12 +9,9 @@ import os
 import socket
 import unittest
 
-import load_testing
-import metrics_testing
-import mixed_load
-import namespaces
-from greetd_testing import GREETING, read_to_end
-from mixed_load import (
+from support import load_client, metrics, mixed_load, namespaces
+from support.daemon import GREETING, read_to_end
+from support.mixed_load import (
     asking, half_closing, lingering, plain, resetting, silent, slow, speaking, staying,
     uploading,
 )  # fmt: skip
@@ -62,7 +59,7 @@ def setUpModule():
     namespaces.isolate()
 
 
-class MixedLoad(load_testing.LoadTestCase):
+class MixedLoad(load_client.LoadTestCase):
     def setUp(self):
         super().setUp()
         self.sockets = {
@@ -76,7 +73,7 @@ class MixedLoad(load_testing.LoadTestCase):
         self.greetd = self.serve(
             config=f"[Server]\nWorkers=2\nMaxConnections={PLACES}\n[Greeting]\nLingerSec=1min\n"
             f"[Listener big]\nMessageFile={self.write('big', BIG)}\nWriteTimeoutSec=5min\n"
-            + metrics_testing.METRICS_CONF,
+            + metrics.METRICS_CONF,
             sockets=list(self.sockets.values()),
             names=list(self.sockets),
             stderr=self.log_file(),

@@ -11,9 +11,8 @@ import socket
 import time
 import unittest
 
-import greetd_testing
-import namespaces
-from greetd_testing import EX_OSERR
+from support import daemon, namespaces
+from support.daemon import EX_OSERR
 
 EPOLLIN, EPOLLEXCLUSIVE = 0x1, 1 << 28
 
@@ -33,7 +32,7 @@ def epolls_that_watch(pid, inode):
     return found
 
 
-class Notify(greetd_testing.GreetdTestCase):
+class Notify(daemon.GreetdTestCase):
     def test_ready_when_every_worker_accepts(self):
         listener = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
         greetd = self.serve(config="[Server]\nWorkers=4\n", sockets=[listener])
@@ -102,7 +101,7 @@ class Notify(greetd_testing.GreetdTestCase):
 
     def test_a_bad_configuration_is_told(self):
         greetd = self.finish(config="[Server]\nBacklog=many\n")
-        self.assertEqual(greetd.status, greetd_testing.EX_CONFIG)
+        self.assertEqual(greetd.status, daemon.EX_CONFIG)
         greetd.wait_message("STATUS", r".*config\d+:2: .*")
         greetd.wait_message("ERRNO", str(errno.EINVAL))
         self.assertFalse(any("READY" in message for message in greetd.messages))

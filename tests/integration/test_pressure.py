@@ -8,11 +8,10 @@ import socket
 import sys
 import unittest
 
-import greetd_testing
-import namespaces
-from greetd_testing import GREETING, connect, read_to_end
+from support import daemon, namespaces
+from support.daemon import GREETING, connect, read_to_end
 
-DENIED = pathlib.Path(__file__).with_name("denied.py")
+SECCOMP_DENY = pathlib.Path(__file__).with_name("support") / "seccomp_deny.py"
 PROMPT = 10  # seconds
 BIG = bytes(range(256)) * 32768  # more than the socket buffers of both ends take
 
@@ -21,7 +20,7 @@ def setUpModule():
     namespaces.isolate()
 
 
-class Pressure(greetd_testing.GreetdTestCase):
+class Pressure(daemon.GreetdTestCase):
     def serve_with(self, server, greeting):
         return self.serve(
             "-l",
@@ -107,7 +106,7 @@ class Pressure(greetd_testing.GreetdTestCase):
         )
         greetd = self.serve(
             sockets=[denied, allowed],
-            wrapper=[sys.executable, str(DENIED), str(greetd_testing.LISTEN_FDS_START)],
+            wrapper=[sys.executable, str(SECCOMP_DENY), str(daemon.LISTEN_FDS_START)],
         )
         for _ in range(5):
             waiting = self.client(denied.getsockname())

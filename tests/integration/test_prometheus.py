@@ -10,15 +10,12 @@ import unittest
 import urllib.parse
 import urllib.request
 
-import greet_testing
-import greetd_testing
-import metrics_testing
-import namespaces
-from greetd_testing import TIMEOUT, connect, read_to_end
-from metrics_testing import PACKAGING, ended, parse
+from support import daemon, greet, metrics, namespaces
+from support.daemon import TIMEOUT, connect, read_to_end
+from support.metrics import PACKAGING, ended, parse
 
 # The section as shipped, but on a socket that greetd opens itself.
-SHIPPED = metrics_testing.METRICS_CONF + "\nListenStream=127.0.0.1:0\n"
+SHIPPED = metrics.METRICS_CONF + "\nListenStream=127.0.0.1:0\n"
 CONFIG = "[Server]\nListenStream=127.0.0.1:0\n" + SHIPPED
 LOADED = 2000
 
@@ -27,7 +24,7 @@ def setUpModule():
     namespaces.isolate()
 
 
-class LoadedTestCase(metrics_testing.MetricsTestCase):
+class LoadedTestCase(metrics.MetricsTestCase):
     def setUp(self):
         super().setUp()
         self.greetd = self.serve(config=CONFIG)
@@ -36,8 +33,8 @@ class LoadedTestCase(metrics_testing.MetricsTestCase):
     def load(self, n):
         """Has N clients greeted, and returns what greet counted."""
         result = self.greet("--load", "--json", "-n", str(n), "-c", "32", "--expect",
-                            greetd_testing.GREETING.decode(), "%s:%d" % self.address)
-        self.assertEqual(result.returncode, greet_testing.OK, result.stderr)
+                            daemon.GREETING.decode(), "%s:%d" % self.address)
+        self.assertEqual(result.returncode, greet.OK, result.stderr)
         return json.loads(result.stdout)
 
 

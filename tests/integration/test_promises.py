@@ -8,9 +8,8 @@ import threading
 import time
 import unittest
 
-import greetd_testing
-import namespaces
-from greetd_testing import GREETING, connect, read_to_end
+from support import daemon, namespaces
+from support.daemon import GREETING, connect, read_to_end
 
 MEGABYTE = 1024 * 1024
 FLOOD = 64 * MEGABYTE  # more than the two ends' buffers hold
@@ -47,7 +46,7 @@ class Talker(threading.Thread):
         self.join()
 
 
-class PromisesTestCase(greetd_testing.GreetdTestCase):
+class PromisesTestCase(daemon.GreetdTestCase):
     def serve_two(self, greeting, settings="", server="Workers=1"):
         """A listener with the usual greeting, and one with GREETING, also as a Unix socket. Clients
         of the second come from another address, so that their lines are told apart."""

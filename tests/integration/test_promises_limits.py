@@ -2,7 +2,6 @@
 """What it may take: at most MaxConnections= clients, little memory for each, no processor for those
 who only wait; and who is let go for it."""
 
-import os
 import pathlib
 import re
 import resource
@@ -11,9 +10,8 @@ import socket
 import time
 import unittest
 
-import greetd_testing
-import namespaces
-from greetd_testing import GREETING, connect, greeted, instrumented, read_to_end
+from support import daemon, namespaces
+from support.daemon import GREETING, connect, greeted, instrumented, read_to_end
 
 BIG = bytes(range(256)) * 32768  # more than the socket buffers of both ends take
 CROWD = 9000
@@ -34,7 +32,7 @@ def raise_descriptor_limit(wanted):
     return limit
 
 
-class LimitsTestCase(greetd_testing.GreetdTestCase):
+class LimitsTestCase(daemon.GreetdTestCase):
     def serve_with(self, server, greeting="LingerSec=infinity"):
         return self.serve(
             "-l",
@@ -45,7 +43,7 @@ class LimitsTestCase(greetd_testing.GreetdTestCase):
     def wait_descriptors(self, greetd, expected):
         """There is nothing to wait at for another process to have closed something, so this looks
         again and again."""
-        until = time.monotonic() + greetd_testing.TIMEOUT
+        until = time.monotonic() + daemon.TIMEOUT
         while (n := greetd.n_descriptors()) != expected:
             self.assertLess(time.monotonic(), until, f"{n} descriptors instead of {expected}")
             select.select([], [], [], 0.005)
@@ -179,7 +177,7 @@ class FastOpen(LimitsTestCase):
         """Speaks in its first packet. Returns whether the server's kernel took it from there."""
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
             client.sendto(b"hello", socket.MSG_FASTOPEN, address)
-            client.settimeout(greetd_testing.TIMEOUT)
+            client.settimeout(daemon.TIMEOUT)
             self.assertEqual(read_to_end(client), GREETING)
             info = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
         return bool(info[TCP_INFO_OPTIONS] & TCPI_OPT_SYN_DATA)

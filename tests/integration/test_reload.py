@@ -10,12 +10,10 @@ import socket
 import time
 import unittest
 
-import greetd_testing
-import namespaces
-import reload_testing
-from greetd_testing import connect, read_to_end
-from reload_testing import BIG_SIZE, RELOADED, big
-from threads import workers
+from support import daemon, namespaces, reload
+from support.daemon import connect, read_to_end
+from support.reload import BIG_SIZE, RELOADED, big
+from support.threads import workers
 
 MANY = 50
 
@@ -24,7 +22,7 @@ def setUpModule():
     namespaces.isolate()
 
 
-class Reload(reload_testing.ReloadTestCase):
+class Reload(reload.ReloadTestCase):
     def test_the_greeting_changes(self):
         greetd = self.serve_with(self.message("old"))
         self.assert_greeted(greetd.address(), b"old")
@@ -94,7 +92,7 @@ class Reload(reload_testing.ReloadTestCase):
         self.stop(greetd)
 
 
-class Mistakes(reload_testing.ReloadTestCase):
+class Mistakes(reload.ReloadTestCase):
     def mistaken(self):
         """A file with three mistakes, and where they are."""
         content = self.message("new", "Backlog=many\n") + "LigerSec=5s\n[Lisener x]\n"
@@ -105,7 +103,7 @@ class Mistakes(reload_testing.ReloadTestCase):
         greetd = self.serve_with(self.message("old"))
         content, where = self.mistaken()
         self.reload(greetd, content)
-        greetd.wait_line(reload_testing.KEPT)
+        greetd.wait_line(reload.KEPT)
         for place in where:
             greetd.wait_line(f"{re.escape(place)}.+")
         self.assertNotIn(RELOADED, greetd.lines)
@@ -117,7 +115,7 @@ class Mistakes(reload_testing.ReloadTestCase):
         resource.prlimit(greetd.pid, resource.RLIMIT_NOFILE, (greetd.n_descriptors(), hard))
         self.configure(self.message("new"))
         self.ask(greetd)
-        greetd.wait_line(reload_testing.KEPT)
+        greetd.wait_line(reload.KEPT)
         why = r"Too many open files \(no mistake in the file\)"
         greetd.wait_line(f"Failed to read {self.config}: {why}")
         self.assertFalse([line for line in greetd.lines if line.startswith(str(self.config))])
@@ -158,7 +156,7 @@ class Mistakes(reload_testing.ReloadTestCase):
         self.assert_greeted(greetd.address(), b"old")
 
 
-class Clients(reload_testing.ReloadTestCase):
+class Clients(reload.ReloadTestCase):
     def test_one_in_progress_gets_wholly_what_it_began_with(self):
         greetd = self.serve_with(self.message_file("greeting", big(0)))
         clients = [self.slow_reader(greetd.address(), big(0))]
@@ -183,7 +181,7 @@ class Clients(reload_testing.ReloadTestCase):
 
     def wait_resident_below(self, greetd, limit):
         """There is no event to wait for when memory is given back."""
-        deadline = time.monotonic() + greetd_testing.TIMEOUT
+        deadline = time.monotonic() + daemon.TIMEOUT
         while self.resident(greetd) >= limit:
             self.assertLess(time.monotonic(), deadline, "memory is not given back")
             select.select([], [], [], 0.01)
@@ -215,7 +213,7 @@ class Clients(reload_testing.ReloadTestCase):
         self.wait_resident_below(greetd, base + MANY * BIG_SIZE // 3)
 
 
-class Activated(reload_testing.ReloadTestCase):
+class Activated(reload.ReloadTestCase):
     NAMED = "[Greeting]\nMessage=common {0}\n[Listener one]\nMessage=one {0}\n"
 
     def setUp(self):
@@ -242,7 +240,7 @@ class Activated(reload_testing.ReloadTestCase):
         self.assert_reloads(greetd, "[Greeting]\nMessage=all\n[Listener local]\nMessage=local\n")
         self.assert_both_greet(b"all", b"local")
         self.assert_reloads(greetd, "[Listener nobody]\nMessage=unheard\n")
-        self.assert_both_greet(greetd_testing.GREETING, greetd_testing.GREETING)
+        self.assert_both_greet(daemon.GREETING, daemon.GREETING)
         greetd.wait_line(r"No socket is named nobody: \[Listener nobody\] is not used")
 
     def test_an_address_is_for_when_systemd_passes_none(self):
@@ -250,7 +248,7 @@ class Activated(reload_testing.ReloadTestCase):
         elsewhere = self.folder / "elsewhere"
         self.assert_reloads(greetd, f"[Server]\nListenStream={elsewhere}\n")
         self.assertFalse(elsewhere.exists())
-        self.assert_both_greet(greetd_testing.GREETING, greetd_testing.GREETING)
+        self.assert_both_greet(daemon.GREETING, daemon.GREETING)
 
     def test_no_queue_is_emptied_or_closed(self):
         greetd = self.serve_activated(self.NAMED.format(1))

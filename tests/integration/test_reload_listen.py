@@ -9,10 +9,8 @@ import signal
 import socket
 import unittest
 
-import load_testing
-import namespaces
-import reload_testing
-from greetd_testing import GREETING, connect, read_to_end
+from support import load_client, namespaces, reload
+from support.daemon import GREETING, connect, read_to_end
 
 # The module has a network of its own, so every port is free.
 FIRST, SECOND, THIRD = (("127.0.0.1", port) for port in (7001, 7002, 7003))
@@ -43,7 +41,7 @@ def inode_of(address):
     return inode
 
 
-class ListenCase(reload_testing.ReloadTestCase):
+class ListenCase(reload.ReloadTestCase):
     def addresses(self, *addresses, more=""):
         lines = "".join(f"ListenStream={written(address)}\n" for address in addresses)
         return f"[Server]\n{lines}{more}"
@@ -312,7 +310,7 @@ class UnixPath(ListenCase):
         self.client(str(self.path))
 
 
-class Load(ListenCase, load_testing.LoadTestCase):
+class Load(ListenCase, load_client.LoadTestCase):
     def test_one_that_stays_is_never_closed(self):
         greetd = self.serve_with(self.addresses(FIRST, more="[Log]\nConnections=no\n"))
         client = self.load(FIRST[1], 500, 32, "-u")

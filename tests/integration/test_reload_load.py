@@ -4,10 +4,7 @@
 import socket
 import unittest
 
-import greetd_testing
-import load_testing
-import namespaces
-import reload_testing
+from support import load_client, namespaces, reload
 
 AT_ONCE = 128
 RELOADS = 200
@@ -20,7 +17,7 @@ def setUpModule():
     namespaces.isolate()
 
 
-class ReloadLoad(reload_testing.ReloadTestCase, load_testing.LoadTestCase):
+class ReloadLoad(reload.ReloadTestCase, load_client.LoadTestCase):
     def versions(self):
         """Files with a greeting for each reload, no two of one size or alike in any line."""
         return [
@@ -40,7 +37,7 @@ class ReloadLoad(reload_testing.ReloadTestCase, load_testing.LoadTestCase):
             self.assert_reloads(greetd, config)
 
     def test_none_is_lost_or_greeted_with_a_mixture(self):
-        connections = greetd_testing.connections()
+        connections = load_client.connections()
         files = self.versions()
         listener = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)

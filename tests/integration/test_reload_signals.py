@@ -8,12 +8,10 @@ import signal
 import time
 import unittest
 
-import greetd_testing
-import namespaces
-import reload_testing
-from greetd_testing import connect, greeted, read_to_end
-from reload_testing import RELOADED, big
-from threads import hanging_worker
+from support import daemon, namespaces, reload
+from support.daemon import connect, greeted, read_to_end
+from support.reload import RELOADED, big
+from support.threads import hanging_worker
 
 MANY = 50
 
@@ -37,7 +35,7 @@ def setUpModule():
     namespaces.isolate()
 
 
-class Signals(reload_testing.ReloadTestCase):
+class Signals(reload.ReloadTestCase):
     def wait_told_in_pairs(self, greetd):
         """Until the last reload is over, each having been so before the next."""
 
@@ -58,7 +56,7 @@ class Signals(reload_testing.ReloadTestCase):
             seen.append(int(greeted(greetd.address())))
         self.assertEqual(seen, sorted(seen))
         # That the last one has been heard is all there is to wait for.
-        deadline = time.monotonic() + greetd_testing.TIMEOUT
+        deadline = time.monotonic() + daemon.TIMEOUT
         while greeted(greetd.address()) != str(MANY - 1).encode():
             self.assertLess(time.monotonic(), deadline, "the last signal was not heeded")
         self.wait_told_in_pairs(greetd)
@@ -72,7 +70,7 @@ class Signals(reload_testing.ReloadTestCase):
 
     def wait_signal_read(self, greetd):
         """Until SIGHUP is not pending any more; there is no event to wait for."""
-        deadline = time.monotonic() + greetd_testing.TIMEOUT
+        deadline = time.monotonic() + daemon.TIMEOUT
         while int(self.status_of(greetd, "ShdPnd"), 16) >> (signal.SIGHUP - 1) & 1:
             self.assertLess(time.monotonic(), deadline, "the signal is not read")
             select.select([], [], [], 0.01)

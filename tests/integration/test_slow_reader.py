@@ -5,9 +5,8 @@ import random
 import time
 import unittest
 
-import greetd_testing
-import namespaces
-from greetd_testing import GREETING, connect, greeted, read_to_end
+from support import daemon, namespaces
+from support.daemon import GREETING, connect, greeted, read_to_end
 
 BIG = random.Random(5).randbytes(5 * 1024 * 1024)
 
@@ -16,7 +15,7 @@ def setUpModule():
     namespaces.isolate()
 
 
-class SlowReader(greetd_testing.GreetdTestCase):
+class SlowReader(daemon.GreetdTestCase):
     def serve_big(self, settings=""):
         """One listener with a greeting of 5 MB, one with the usual one, and a single worker."""
         file = self.write("big", BIG)

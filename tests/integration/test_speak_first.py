@@ -7,9 +7,8 @@ import struct
 import threading
 import unittest
 
-import greetd_testing
-import namespaces
-from greetd_testing import GREETING, connect, read_to_end
+from support import daemon, namespaces
+from support.daemon import GREETING, connect, read_to_end
 
 LONG = bytes(range(256)) * 1024
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -19,7 +18,7 @@ def setUpModule():
     namespaces.isolate()
 
 
-class SpeakFirst(greetd_testing.GreetdTestCase):
+class SpeakFirst(daemon.GreetdTestCase):
     def setUp(self):
         super().setUp()
         file = self.write("long", LONG)
@@ -108,7 +107,7 @@ class SpeakFirst(greetd_testing.GreetdTestCase):
         self.stop(self.greetd)
 
 
-class Linger(greetd_testing.GreetdTestCase):
+class Linger(daemon.GreetdTestCase):
     """A connection is told when it ends, so its line tells when it was let go."""
 
     def serve_with(self, **settings):

@@ -8,16 +8,15 @@ import signal
 import socket
 import unittest
 
-import greetd_testing
-import namespaces
-from greetd_testing import CLOSED, GREETING, connect, greeted, read_to_end
+from support import daemon, namespaces
+from support.daemon import CLOSED, GREETING, connect, greeted, read_to_end
 
 
 def setUpModule():
     namespaces.isolate()
 
 
-class Stderr(greetd_testing.GreetdTestCase):
+class Stderr(daemon.GreetdTestCase):
     def setUp(self):
         super().setUp()
         self.listener = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))

@@ -5,9 +5,8 @@ import signal
 import socket
 import unittest
 
-import greetd_testing
-import namespaces
-from greetd_testing import GREETING, connect, read_to_end
+from support import daemon, namespaces
+from support.daemon import GREETING, connect, read_to_end
 
 BIG = bytes(range(256)) * 32768  # more than the socket buffers of both ends take
 CLIENTS = 50
@@ -18,7 +17,7 @@ def setUpModule():
     namespaces.isolate()
 
 
-class Stop(greetd_testing.GreetdTestCase):
+class Stop(daemon.GreetdTestCase):
     def serve_big(self, **settings):
         server = "".join(f"{key}={value}\n" for key, value in settings.items())
         file = self.write("big", BIG)

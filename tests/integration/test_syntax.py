@@ -10,8 +10,7 @@ import re
 import subprocess
 import unittest
 
-import greetd_testing
-import namespaces
+from support import daemon, namespaces
 
 # Both read the same, in the same lines.
 SAME = {
@@ -129,7 +128,7 @@ def entries(output, path, patterns):
     return found
 
 
-class Syntax(greetd_testing.GreetdTestCase):
+class Syntax(daemon.GreetdTestCase):
     def by_systemd(self, file):
         text = file.replace("[S", "[Service").replace("K", "RemainAfterExit")
         path = self.write("odd.service", text)

@@ -6,16 +6,15 @@ import socket
 import subprocess
 import unittest
 
-import greetd_testing
-import namespaces
-from greetd_testing import EX_CONFIG, connect, greeted, read_to_end
+from support import daemon, namespaces
+from support.daemon import EX_CONFIG, connect, greeted, read_to_end
 
 
 def setUpModule():
     namespaces.isolate()
 
 
-class Variables(greetd_testing.GreetdTestCase):
+class Variables(daemon.GreetdTestCase):
     def serve_message(self, message, *listen, more=""):
         listen = "".join(f"ListenStream={address}\n" for address in listen or ["127.0.0.1:0"])
         config = f"[Server]\nWorkers=1\n{listen}[Greeting]\nMessage={message}\n{more}"
@@ -85,7 +84,7 @@ class Variables(greetd_testing.GreetdTestCase):
         self.assert_greeted(address, b"now 2")
 
 
-class MessageFiles(greetd_testing.GreetdTestCase):
+class MessageFiles(daemon.GreetdTestCase):
     # Several MB, more than the kernel takes for a client that does not read.
     LINE = "Client $connection is at ${remote_addr}.\n"
     COUNT = 250_000
@@ -133,11 +132,11 @@ class MessageFiles(greetd_testing.GreetdTestCase):
         self.stop(greetd)
 
 
-class Mistakes(greetd_testing.GreetdTestCase):
+class Mistakes(daemon.GreetdTestCase):
     def check(self, config, *args):
         path = self.write("greetd.conf", config)
         run = subprocess.run(
-            [greetd_testing.program(), "--check", "-c", path, *args],
+            [daemon.program(), "--check", "-c", path, *args],
             capture_output=True,
             text=True,
             env=self.environment(),

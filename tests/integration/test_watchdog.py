@@ -7,10 +7,9 @@ import signal
 import socket
 import unittest
 
-import load_testing
-import namespaces
-from greetd_testing import greeted
-from threads import hanging_worker
+from support import load_client, namespaces
+from support.daemon import greeted
+from support.threads import hanging_worker
 
 TIMEOUT_USEC = 800_000
 PINGS = 6
@@ -19,7 +18,7 @@ def setUpModule():
     namespaces.isolate()
 
 
-class Watchdog(load_testing.LoadTestCase):
+class Watchdog(load_client.LoadTestCase):
     def setUp(self):
         super().setUp()
         self.listener = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))

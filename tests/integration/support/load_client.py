@@ -1,14 +1,28 @@
 # SPDX-License-Identifier: MIT
 """Many connections at a time: every byte and every end of stream is checked by load.c."""
 
+import os
 import re
 import subprocess
 
-import greetd_testing
-from greetd_testing import GREETING
+from . import daemon
+from .daemon import GREETING
 
 
-class LoadTestCase(greetd_testing.GreetdTestCase):
+def connections():
+    """How many connections a load test makes; builds with a sanitizer set a smaller number."""
+    return int(os.environ.get("GREETD_TEST_CONNECTIONS", "100000"))
+
+
+def program():
+    """The path of the small load client, built from load.c."""
+    path = os.environ.get("GREETD_LOAD")
+    if not path:
+        raise RuntimeError("set GREETD_LOAD to the path of the program test-load")
+    return os.path.abspath(path)
+
+
+class LoadTestCase(daemon.GreetdTestCase):
     def log_file(self):
         """A file for stderr: a line per connection is quicker written than read."""
         log = open(self.folder / "log", "wb")
@@ -26,7 +40,7 @@ class LoadTestCase(greetd_testing.GreetdTestCase):
     def load(self, port, connections, at_once, *options, expected=()):
         """A running load client; with -u, its standard input keeps it going. EXPECTED are files
         with the greetings that are right."""
-        command = [greetd_testing.load_program(), "-n", str(connections), "-c", str(at_once)]
+        command = [program(), "-n", str(connections), "-c", str(at_once)]
         expected = expected or [self.write("expected", GREETING)]
         command += [*options, str(port), *expected]
         client = subprocess.Popen(

@@ -11,8 +11,7 @@ import pathlib
 import re
 import socket
 
-import greetd_testing
-import namespaces
+from . import daemon, namespaces
 
 JOURNAL = pathlib.Path("/run/systemd/journal/socket")
 OTHER = "An entry of another program"
@@ -38,14 +37,14 @@ def parse(datagram):
     return fields
 
 
-class JournalTestCase(greetd_testing.GreetdTestCase):
+class JournalTestCase(daemon.GreetdTestCase):
     def setUp(self):
         super().setUp()
         self.journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.addCleanup(JOURNAL.unlink)
         self.addCleanup(self.journal.close)
         self.journal.bind(str(JOURNAL))
-        self.journal.settimeout(greetd_testing.TIMEOUT)
+        self.journal.settimeout(daemon.TIMEOUT)
         self.stream, self.stream_end = socket.socketpair()
         self.addCleanup(self.stream.close)
         self.addCleanup(self.stream_end.close)

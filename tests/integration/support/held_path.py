@@ -57,7 +57,7 @@ def _tcp_header(packet):
     return int.from_bytes(packet[header + 2 : header + 4], "big"), packet[header + 13]
 
 
-class Path:
+class HeldPath:
     """For one test module, in a network of its own. Packets pass but for those that are held."""
 
     def __init__(self):

@@ -17,9 +17,9 @@ import tempfile
 import time
 import unittest
 
-import namespaces
-from fdstore import FdStore
-from process import TIMEOUT, Process
+from . import namespaces
+from .fdstore import FdStore
+from .process import TIMEOUT, Process
 
 GREETING = b"Hello from server!"
 EX_USAGE, EX_OSERR, EX_CONFIG = 2, 71, 78
@@ -44,19 +44,6 @@ def instrumented():
     code = pathlib.Path(program()).read_bytes()
     found = re.search(rb"__(asan|tsan|msan|ubsan)_[a-z]", code)
     return f"greetd is built with {found[1].decode()}" if found else None
-
-
-def connections():
-    """How many connections a load test makes; builds with a sanitizer set a smaller number."""
-    return int(os.environ.get("GREETD_TEST_CONNECTIONS", "100000"))
-
-
-def load_program():
-    """The path of the small load client, built from load.c."""
-    path = os.environ.get("GREETD_LOAD")
-    if not path:
-        raise RuntimeError("set GREETD_LOAD to the path of the program test-load")
-    return os.path.abspath(path)
 
 
 # Clients

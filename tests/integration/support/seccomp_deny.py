@@ -2,7 +2,7 @@
 """Runs a program for which the kernel denies accept4(2) on one descriptor, as a security module does
 with a socket that its policy does not allow.
 
-    denied.py DESCRIPTOR PROGRAM ARGUMENT...
+    seccomp_deny.py DESCRIPTOR PROGRAM ARGUMENT...
 """
 
 import ctypes

@@ -9,8 +9,8 @@ import struct
 import subprocess
 import threading
 
-import greetd_testing
-from greetd_testing import GREETING, TIMEOUT
+from . import daemon
+from .daemon import GREETING, TIMEOUT
 
 OK, WRONG, LOST, UNABLE = 0, 1, 2, 3
 
@@ -131,7 +131,7 @@ def text_of(address):
     return f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
 
 
-class GreetTestCase(greetd_testing.GreetdTestCase):
+class GreetTestCase(daemon.GreetdTestCase):
     def listen(self, host="127.0.0.1", port=0, backlog=4096):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return self.listening_socket(family, (host, port), backlog=backlog)

@@ -6,10 +6,10 @@ import re
 import time
 import urllib.request
 
-import greet_testing
-from greetd_testing import TIMEOUT
+from . import greet
+from .daemon import TIMEOUT
 
-PACKAGING = pathlib.Path(__file__).parents[2] / "packaging"
+PACKAGING = pathlib.Path(__file__).parents[3] / "packaging"
 # The section as shipped.
 METRICS_CONF = (PACKAGING / "greetd-metrics.conf").read_text()
 SAMPLE = re.compile(r"([a-z_]+)(?:\{(.*)\})? (\S+)")
@@ -37,7 +37,7 @@ def ended(samples, *parts):
     return total(samples, "greetd_connections_total", 'listener="server"', *parts)
 
 
-class MetricsTestCase(greet_testing.GreetTestCase):
+class MetricsTestCase(greet.GreetTestCase):
     """A test whose greetd has the metrics at self.metrics_address."""
 
     metrics_address = None

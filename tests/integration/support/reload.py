@@ -6,7 +6,7 @@ import re
 import signal
 import socket
 
-import greetd_testing
+from . import daemon
 
 LISTEN = "[Server]\nListenStream=127.0.0.1:0\n"
 BIG_SIZE = 8 << 20  # more than the socket buffers of both ends take
@@ -19,7 +19,7 @@ def big(number):
     return (b"%015d\n" % number) * (BIG_SIZE // 16)
 
 
-class ReloadTestCase(greetd_testing.GreetdTestCase):
+class ReloadTestCase(daemon.GreetdTestCase):
     def setUp(self):
         super().setUp()
         self.config = self.folder / "greetd.conf"
