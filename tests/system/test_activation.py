@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The socket, the service, and who starts whom."""
 
-from case import GREETING, SystemTest
+from support.case import GREETING, SystemTest
 
 DOOR_SOCKET = """\
 [Socket]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the administrator writes, right or wrong."""
 
-from case import ADDRESS, GREETING, SystemTest
+from support.case import ADDRESS, GREETING, SystemTest
 
 CONFIG = "/etc/greetd.conf"
 CLOSED = "[Greeting]\nMessage=Closed for today.\\n\n"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A service that can't be started never costs the socket: clients wait until it can."""
 
-from case import GREETING, SystemTest
+from support.case import GREETING, SystemTest
 
 CONFIG = "/etc/greetd.conf.d/50-test.conf"
 BROKEN = "[Server]\nNonsense=1\n"

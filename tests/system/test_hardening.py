@@ -4,8 +4,8 @@
 import errno
 import re
 
-from case import ADDRESS, GREETING, SystemTest
-from machine import CommandError
+from support.case import ADDRESS, GREETING, SystemTest
+from support.machine import CommandError
 
 UNITS = ["/lib/systemd/system/greetd.service", "/lib/systemd/system/greetd.socket"]
 EXPOSURE_MAX = 0.2

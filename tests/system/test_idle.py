@@ -3,7 +3,7 @@
 
 import re
 
-from case import ADDRESS, GREETING, SystemTest
+from support.case import ADDRESS, GREETING, SystemTest
 
 CONFIG = "/etc/greetd.conf.d/50-idle.conf"
 AIMED = 200

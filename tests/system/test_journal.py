@@ -3,7 +3,7 @@
 
 import re
 
-from case import GREETING, SystemTest
+from support.case import GREETING, SystemTest
 
 
 class Journal(SystemTest):

@@ -3,7 +3,7 @@
 
 import re
 
-from case import SystemTest
+from support.case import SystemTest
 
 SEC = 1_000_000
 # Announced every second, so that no test has to wait long.

@@ -3,8 +3,8 @@
 
 import unittest
 
-import machine
-from case import GREETING, SystemTest
+from support import machine
+from support.case import GREETING, SystemTest
 
 
 class Hanging(SystemTest):

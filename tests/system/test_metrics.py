@@ -3,7 +3,7 @@
 
 import sys
 
-from case import GREETING, SystemTest
+from support.case import GREETING, SystemTest
 
 ADDRESS = "127.0.0.1:9109"
 SOCKET = "greetd-metrics.socket"

@@ -3,8 +3,8 @@
 
 import unittest
 
-from case import GREETING, PATIENCE_SEC, SystemTest, end
-from machine import CommandError
+from support.case import GREETING, PATIENCE_SEC, SystemTest, end
+from support.machine import CommandError
 
 # The version and the drop-ins that greetd(8) names.
 SYSTEMD_MIN = 253

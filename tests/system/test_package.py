@@ -3,7 +3,7 @@
 
 import gzip
 
-from case import GREETING, SystemTest
+from support.case import GREETING, SystemTest
 
 OTHER_GREETD = """\
 Package: greetd

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """`systemctl reload`: another configuration as a whole, or none."""
 
-import client
-from case import ADDRESS, BIG_GREETING, GREETING, SystemTest
-from machine import CommandError
+from support import client
+from support.case import ADDRESS, BIG_GREETING, GREETING, SystemTest
+from support.machine import CommandError
 
 DROP_IN = "/etc/greetd.conf.d/50-test.conf"
 CLOSED = "[Greeting]\nMessage=Closed for today.\n"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The service comes and goes; its clients are greeted all the same."""
 
-from case import GREETING, SystemTest
+from support.case import GREETING, SystemTest
 
 RESTARTS = 60
 KILLS = 25

@@ -3,8 +3,8 @@
 
 import re
 
-from case import GREETING, StandaloneTest
-from machine import CommandError
+from support.case import GREETING, StandaloneTest
+from support.machine import CommandError
 
 DROP_IN = "/etc/systemd/system/greetd.service.d/60-test.conf"
 

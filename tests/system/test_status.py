@@ -3,7 +3,7 @@
 
 import time
 
-from case import GREETING, SystemTest
+from support.case import GREETING, SystemTest
 
 CHANGES = 5
 

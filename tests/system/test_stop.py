@@ -3,7 +3,7 @@
 
 import re
 
-from case import BIG_GREETING, SystemTest
+from support.case import BIG_GREETING, SystemTest
 
 CONFIG = "[Greeting]\nMessageFile=/etc/greeting\n"
 

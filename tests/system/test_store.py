@@ -4,8 +4,8 @@
 import errno
 import re
 
-from case import ADDRESS, BIG_GREETING, GREETING, StandaloneTest
-from machine import CommandError
+from support.case import ADDRESS, BIG_GREETING, GREETING, StandaloneTest
+from support.machine import CommandError
 
 SECOND = "127.0.0.1:12346"
 RESTARTS = 20

@@ -3,7 +3,7 @@
 
 import contextlib
 
-from case import ADDRESS, GREETING, SystemTest
+from support.case import GREETING, SystemTest
 
 WATCHDOG = "[Service]\nWatchdogSec=4s\nLogRateLimitBurst=100000000\n"
 WATCHDOG_USEC = 4_000_000

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""The workers of a running greetd, and a way to have one of them hang."""
+"""The workers of a running greetd, and a thread that hangs while a test runs.
+
+The system tests use it too.
+"""
 
 import contextlib
-import ctypes
-import os
 import pathlib
 import re
+import subprocess
+import sys
 
-PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17
-WALL = 0x40000000  # __WALL of waitpid(2): threads too
-
-_libc = ctypes.CDLL(None, use_errno=True)
+HANG_THREAD = pathlib.Path(__file__).with_name("hang_thread.py")
 
 
 def workers(pid):
@@ -23,23 +23,21 @@ def workers(pid):
     return found
 
 
-def _ptrace(request, tid):
-    if _libc.ptrace(ctypes.c_long(request), ctypes.c_long(tid), None, None) < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-
-
 @contextlib.contextmanager
-def hanging_worker(pid, number):
-    """Stops one thread by ptrace(2), and no other of its process: SIGSTOP would stop them all."""
-    tid = workers(pid)[number]
-    _ptrace(PTRACE_SEIZE, tid)
-    try:
-        _ptrace(PTRACE_INTERRUPT, tid)
-        os.waitpid(tid, WALL)
-        yield
-    finally:
+def hanging_thread(tid):
+    """Stops the thread TID while the block runs, and no other of its process, as SIGSTOP would."""
+    tracer = subprocess.Popen(
+        [sys.executable, str(HANG_THREAD), str(tid)], stdout=subprocess.PIPE, text=True
+    )
+    with tracer:
         try:
-            _ptrace(PTRACE_DETACH, tid)
-        except ProcessLookupError:  # it has been killed, and is there until its end is seen
-            os.waitpid(tid, WALL)
+            if tracer.stdout.readline() != "hanging\n":
+                raise RuntimeError(f"thread {tid} can't be stopped")
+            yield
+        finally:
+            tracer.kill()
+
+
+def hanging_worker(pid, number):
+    """hanging_thread() for a worker of the process PID."""
+    return hanging_thread(workers(pid)[number])

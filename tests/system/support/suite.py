@@ -10,8 +10,7 @@ import sys
 import time
 import unittest
 
-import case
-import machine
+from . import case, machine
 
 
 class Result(unittest.TestResult):
@@ -67,7 +66,7 @@ def main():
     loader = unittest.TestLoader()
     if chosen.patterns:
         loader.testNamePatterns = [f"*{pattern}*" for pattern in chosen.patterns]
-    tests = loader.discover(pathlib.Path(__file__).parent)
+    tests = loader.discover(pathlib.Path(__file__).parents[1])
     result = Result()
     tests.run(result)
     failed = len(result.failures) + len(result.errors)

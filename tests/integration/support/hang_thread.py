@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""Makes one thread of a program hang, wherever it is, while the others go on: see ptrace(2).
+"""Stops one thread of a program by ptrace(2), wherever it is, while the other threads run.
 
-    hang.py TID
+    hang_thread.py TID
 
-Prints `hanging` once it does, and waits for its end; if this program ends first, the thread goes
-on.
+Prints `hanging` once the thread has stopped, and waits for the thread's end. The thread runs on when
+this program ends first.
 """
 
 import ctypes
 import os
 import sys
 
-PTRACE_SEIZE = 0x4206
-PTRACE_INTERRUPT = 0x4207
-WALL = 0x40000000
+PTRACE_SEIZE, PTRACE_INTERRUPT = 0x4206, 0x4207
+WALL = 0x40000000  # __WALL of waitpid(2): threads too
 
 
 def ptrace(request, tid):
@@ -30,7 +29,7 @@ def main(tid):
     ptrace(PTRACE_INTERRUPT, tid)
     os.waitpid(tid, WALL)
     print("hanging", flush=True)
-    # Somebody who traces a thread has to take in its end, or the program's own would not be told.
+    # The parent of a process learns of its end only when the tracer has waited for the thread.
     while True:
         _, status = os.waitpid(tid, WALL)
         if not os.WIFSTOPPED(status):

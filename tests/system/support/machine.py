@@ -15,10 +15,9 @@ import select
 import shutil
 import socket
 import subprocess
-import sys
 import time
 
-HANG = pathlib.Path(__file__).with_name("hang.py")
+from integration.support.threads import hanging_thread
 
 # Where the host divides processors, if that is not in the one hierarchy for all.
 CPU_HIERARCHY = pathlib.Path("/sys/fs/cgroup/cpu")
@@ -165,18 +164,9 @@ class Machine:
         """The host's path of PATH inside, through what the machine has mounted there."""
         return pathlib.Path(f"/proc/{self._leader}/root") / str(path).lstrip("/")
 
-    @contextlib.contextmanager
     def hanging_thread(self, pid, name):
-        """Makes the thread NAME of the process PID inside hang while the block runs."""
-        tid = self._thread(pid, name)
-        hanging = subprocess.Popen([sys.executable, HANG, tid], stdout=subprocess.PIPE, text=True)
-        with hanging:
-            try:
-                if hanging.stdout.readline() != "hanging\n":
-                    raise CommandError(f"thread {name} can't be made to hang")
-                yield
-            finally:
-                hanging.kill()
+        """A context in which the thread NAME of the process PID inside hangs."""
+        return hanging_thread(self._thread(pid, name))
 
     def _thread(self, pid, name):
         """What the host calls the thread NAME of the process that is PID inside."""

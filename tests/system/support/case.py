@@ -11,14 +11,15 @@ import sys
 import time
 import unittest
 
-import machine
+from . import machine
+from .client import GREETING as GREETING_BYTES
+from .client import PATIENCE_SEC
 
 ADDRESS = "127.0.0.1:12345"
-GREETING = "Hello from server!"
+GREETING = GREETING_BYTES.decode()
 # Fits into no buffer.
 BIG_GREETING = bytes(range(256)) * 64 * 1024
 CLIENT = pathlib.Path(__file__).with_name("client.py")
-PATIENCE_SEC = 30
 
 
 class SystemTest(unittest.TestCase):
