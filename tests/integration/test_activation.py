@@ -42,7 +42,7 @@ class Activation(daemon.GreetdTestCase):
         self.assert_greeted(six.getsockname()[:2], b"by IPv6")
         self.assert_greeted(local.getsockname(), b"by path")
 
-    def test_every_inherited_socket_is_told(self):
+    def test_every_inherited_socket_is_logged(self):
         four, six, local = self.inet(), self.inet6(), self.unix()
         greetd = self.serve(sockets=[four, six, local])
         greetd.address(2)
@@ -55,7 +55,7 @@ class Activation(daemon.GreetdTestCase):
             ],
         )
 
-    def test_clients_of_every_family_are_told(self):
+    def test_clients_of_every_family_are_logged(self):
         six, local = self.inet6(), self.unix()
         greetd = self.serve(sockets=[six, local])
         client = self.client(six.getsockname()[:2])
@@ -96,7 +96,7 @@ class Activation(daemon.GreetdTestCase):
         self.serve(sockets=[listener])
         self.assertTrue(fcntl.fcntl(listener, fcntl.F_GETFL) & os.O_NONBLOCK)
 
-    def test_inherited_sockets_win_over_listenstream(self):
+    def test_inherited_sockets_override_listenstream(self):
         listener = self.inet()
         elsewhere = self.folder / "elsewhere"
         greetd = self.serve(config=f"[Server]\nListenStream={elsewhere}\n", sockets=[listener])
@@ -104,7 +104,7 @@ class Activation(daemon.GreetdTestCase):
         self.assertFalse(elsewhere.exists())
         self.assert_greeted(listener.getsockname())
 
-    def test_what_the_file_says_of_listening_in_vain_is_told_with_its_line(self):
+    def test_settings_of_listening_without_effect_are_logged_with_their_lines(self):
         config = (
             "[Server]\nBacklog=7\nListenStream=80\nListenStream=@b\n"
             "[Listener four]\nListenStream=[::1]:81\n"
@@ -124,17 +124,17 @@ class Activation(daemon.GreetdTestCase):
             ],
         )
 
-    def test_defaults_of_listening_are_nothing_to_tell_of(self):
+    def test_defaults_of_listening_are_not_logged(self):
         greetd = self.serve(sockets=[self.inet()])
         self.stop(greetd)
         self.assertNotIn("no effect", "\n".join(greetd.lines))
 
-    def test_an_address_that_is_not_used_may_have_an_interface_that_is_not_there(self):
+    def test_an_unused_address_may_have_a_missing_interface(self):
         listener = self.inet()
         self.serve(config="[Server]\nListenStream=[fe80::1%eth9]:80\n", sockets=[listener])
         self.assert_greeted(listener.getsockname())
 
-    def test_inherited_sockets_win_over_a_listeners_own_listenstream(self):
+    def test_inherited_sockets_override_a_listeners_own_listenstream(self):
         listener = self.inet()
         elsewhere = self.folder / "elsewhere"
         self.serve(
@@ -161,7 +161,7 @@ class Activation(daemon.GreetdTestCase):
         self.stop(self.serve(sockets=[local]))
         self.assertTrue((self.folder / "local").is_socket())
 
-    def test_a_client_that_came_first_is_greeted(self):
+    def test_a_client_that_connected_before_the_start_is_greeted(self):
         listener = self.inet()
         client = self.client(listener.getsockname())
         self.serve(sockets=[listener])

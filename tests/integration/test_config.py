@@ -41,13 +41,13 @@ class Config(daemon.GreetdTestCase):
         lines = [line for line in text.splitlines() if line and not line.startswith("#")]
         return lines, text
 
-    def test_five_mistakes_are_five_lines(self):
+    def test_five_errors_are_five_lines(self):
         greetd, path = self.check(FIVE_MISTAKES)
         self.assert_ends(greetd, EX_CONFIG)
         numbers = [re.match(rf"{re.escape(path)}:(\d+): \S", line) for line in greetd.lines]
         self.assertEqual([m and int(m[1]) for m in numbers], [3, 4, 9, 10, 11], greetd.lines)
 
-    def test_a_mistake_keeps_it_from_starting(self):
+    def test_an_error_keeps_greetd_from_starting(self):
         greetd = self.finish(config=FIVE_MISTAKES)
         self.assert_ends(greetd, EX_CONFIG)
         self.assertEqual(len(greetd.lines), 5, greetd.lines)
@@ -61,7 +61,7 @@ class Config(daemon.GreetdTestCase):
         self.assert_ends(greetd, EX_CONFIG)
         self.assertRegex(greetd.lines[0], r"Servr.*\bServer\b")
 
-    def test_a_good_file_passes_in_silence(self):
+    def test_a_good_file_passes_without_output(self):
         greetd, _ = self.check("[Server]\nBacklog=1\n")
         self.assert_ends(greetd, 0)
         self.assertEqual(greetd.lines, [])
@@ -80,7 +80,7 @@ class Config(daemon.GreetdTestCase):
                 self.assert_ends(greetd, EX_CONFIG)
                 self.assertRegex(greetd.lines[0], f"{re.escape(path)}.*No such file or directory")
 
-    def test_drop_ins_come_in_name_order_after_the_file(self):
+    def test_drop_ins_are_read_in_name_order_after_the_file(self):
         path = self.write("greetd.conf", "[Greeting]\nMessage=file\nLingerSec=1s\n")
         self.write("greetd.conf.d/20-later.conf", "[Greeting]\nMessage=later\n")
         self.write("greetd.conf.d/10-sooner.conf", "[Greeting]\nMessage=sooner\nLingerSec=3s\n")
@@ -102,7 +102,7 @@ class Config(daemon.GreetdTestCase):
         told = [line for line in lines if line.startswith("ListenStream=")]
         self.assertEqual(told, ["ListenStream=127.0.0.1:3"])
 
-    def test_a_mistake_in_a_drop_in_names_the_drop_in(self):
+    def test_an_error_in_a_drop_in_names_the_drop_in(self):
         self.write("greetd.conf.d/10-bad.conf", "[Server]\n\nBacklog=-1\n")
         greetd, path = self.check("[Server]\nWorkers=none\n")
         self.assert_ends(greetd, EX_CONFIG)
@@ -111,7 +111,7 @@ class Config(daemon.GreetdTestCase):
             [f"{path}:2", f"{path}.d/10-bad.conf:3"],
         )
 
-    def test_show_config_tells_the_defaults(self):
+    def test_show_config_prints_the_defaults(self):
         lines, text = self.settings("-c", self.write("greetd.conf", ""))
         for line in (
             "[Server]",
@@ -143,7 +143,7 @@ class Config(daemon.GreetdTestCase):
         self.assertEqual(again, lines)
         self.assertIn(f"# {first}:5\nBacklog=12\n", text)
 
-    def test_the_command_line_wins(self):
+    def test_the_command_line_overrides_the_file(self):
         path = self.write("greetd.conf", "[Server]\nListenStream=1\n[Greeting]\nMessage=file\n")
         lines, text = self.settings("-c", path, "-l", "2", "-l", "@x", "-m", "said")
         self.assertEqual(
@@ -152,7 +152,7 @@ class Config(daemon.GreetdTestCase):
         )
         self.assertIn("# command line\nMessage=said\n", text)
 
-    def test_a_long_value_is_taken_whole(self):
+    def test_a_long_value_is_not_cut(self):
         message = "not a ; comment # either " + "x" * 100_000
         greetd = self.serve("-l", "127.0.0.1:0", config=f"[Greeting]\nMessage={message}\n")
         self.assert_greeted(greetd.address(), message.encode())
@@ -168,7 +168,7 @@ class Config(daemon.GreetdTestCase):
         greetd = self.serve("-l", "127.0.0.1:0", config=f"[Greeting]\nMessageFile={file}\n")
         self.assert_greeted(greetd.address(), b"")
 
-    def test_a_missing_message_file_is_a_mistake(self):
+    def test_a_missing_message_file_is_an_error(self):
         greetd, path = self.check("[Greeting]\nMessageFile=/missing/file\n")
         self.assert_ends(greetd, EX_CONFIG)
         self.assertEqual(len(greetd.lines), 1, greetd.lines)
@@ -176,24 +176,24 @@ class Config(daemon.GreetdTestCase):
             greetd.lines[0], rf"^{re.escape(path)}:2: .*/missing/file.*No such file or directory"
         )
 
-    def test_a_missing_message_file_is_worth_another_try(self):
+    def test_a_missing_message_file_fails_with_a_status_that_allows_a_retry(self):
         greetd = self.finish(config="[Greeting]\nMessageFile=/missing/file\n")
         self.assert_ends(greetd, EX_OSERR)
         self.assertRegex(greetd.lines[0], r":2: .*/missing/file.*No such file or directory")
         self.assertEqual(greetd.values("ERRNO"), [("ERRNO", str(errno.ENOENT))])
 
-    def test_a_mistake_beside_a_missing_message_file_is_not(self):
+    def test_an_error_beside_a_missing_message_file_allows_no_retry(self):
         self.assert_ends(
             self.finish(config="[Server]\nBacklog=0\n[Greeting]\nMessageFile=/missing/file\n"),
             EX_CONFIG,
         )
 
-    def test_a_message_file_that_is_no_file_is_a_mistake(self):
+    def test_a_message_file_that_is_a_directory_is_an_error(self):
         greetd = self.finish(config=f"[Greeting]\nMessageFile={self.folder}\n")
         self.assert_ends(greetd, EX_CONFIG)
         self.assertRegex(greetd.lines[0], "Is a directory")
 
-    def test_a_message_file_over_the_limit_is_a_mistake(self):
+    def test_a_message_file_over_the_limit_is_an_error(self):
         file = self.write("big", b"")
         with open(file, "r+b") as big:
             big.truncate((16 << 20) + 1)
@@ -201,7 +201,7 @@ class Config(daemon.GreetdTestCase):
         self.assert_ends(greetd, EX_CONFIG)
         self.assertRegex(greetd.lines[0], rf"^{re.escape(path)}:2: .*File too large")
 
-    def test_a_bad_escape_is_a_mistake(self):
+    def test_a_bad_escape_is_an_error(self):
         greetd, path = self.check("[Greeting]\nMessage=good \\q bad\n")
         self.assert_ends(greetd, EX_CONFIG)
         self.assertRegex(greetd.lines[0], rf"^{re.escape(path)}:2: .*\\q")
@@ -223,11 +223,11 @@ class CommandLine(daemon.GreetdTestCase):
     def test_an_argument_that_is_no_option(self):
         self.assertIn("argument", self.assert_misused("stray"))
 
-    def test_an_address_that_is_none(self):
+    def test_a_malformed_address(self):
         said = self.assert_misused("-l", "127.0.0.1:http")
         self.assertIn("127.0.0.1:http", said)
 
-    def test_help_goes_to_stdout(self):
+    def test_help_is_written_to_stdout(self):
         for option in ("--help", "-h"):
             greetd = self.finish(option, config=None)
             self.assertEqual((greetd.status, greetd.lines), (0, []))
@@ -235,7 +235,7 @@ class CommandLine(daemon.GreetdTestCase):
                           "--help", "--version"):
                 self.assertIn(named, greetd.stdout())
 
-    def test_version_goes_to_stdout(self):
+    def test_version_is_written_to_stdout(self):
         greetd = self.finish("--version", config=None)
         self.assertEqual((greetd.status, greetd.lines), (0, []))
         self.assertRegex(greetd.stdout(), r"^greetd \d+(\.\d+)*\n$")

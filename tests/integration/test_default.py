@@ -13,7 +13,7 @@ def setUpModule():
 
 
 class DefaultRun(daemon.GreetdTestCase):
-    def test_says_and_sends_what_the_seed_did(self):
+    def test_logs_and_sends_what_the_seed_did(self):
         self.own_etc()
         greetd = self.serve(config=None)
         with connect(("127.0.0.1", 12345)) as client:

@@ -66,7 +66,7 @@ class BadDescriptors(daemon.GreetdTestCase):
     def test_a_closed_number(self):
         self.assert_refused(None, "closed")
 
-    def test_every_bad_one_is_told(self):
+    def test_every_bad_descriptor_is_logged(self):
         datagram = self.socket(socket.AF_INET, socket.SOCK_DGRAM)
         with open(os.devnull, "rb") as null:
             greetd = self.finish(sockets=[null.fileno(), datagram])

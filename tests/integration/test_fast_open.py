@@ -51,12 +51,12 @@ class FastOpen(fake_journal.JournalTestCase):
         entry = self.entry(f"Connection from 127\\.0\\.0\\.1:{client.getsockname()[1]}")
         return entry["GREETD_RESULT"], entry["GREETD_BYTES"], entry["GREETD_BYTES_ACKED"]
 
-    def test_what_is_sent_in_the_handshake_is_not_acknowledged(self):
+    def test_a_greeting_sent_in_the_handshake_is_not_acknowledged(self):
         self.serve_fast_open("LingerSec=1ms\nWriteTimeoutSec=50ms\n")
         client = self.deaf_client()
         self.assertEqual(self.connection(client), ("unconfirmed", str(len(GREETING)), "0"))
 
-    def test_it_is_acknowledged_once_the_handshake_is_over(self):
+    def test_a_greeting_is_acknowledged_once_the_handshake_is_over(self):
         self.serve_fast_open("LingerSec=infinity\n")
         client = self.deaf_client()
         client.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)

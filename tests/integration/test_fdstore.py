@@ -51,7 +51,7 @@ class StoreCase(daemon.GreetdTestCase):
 
 
 class TakenBack(StoreCase):
-    def test_one_that_is_still_wanted(self):
+    def test_a_socket_that_is_still_configured_is_used_again(self):
         greetd = self.serve_stored(LISTEN_BOTH)
         self.assertEqual(self.asked(greetd), [("FDSTORE", "1")] * 2)
         before = self.kept()
@@ -61,7 +61,7 @@ class TakenBack(StoreCase):
         self.assert_greeted(FIRST)
         self.assert_greeted(SECOND)
 
-    def test_one_that_is_not_is_closed(self):
+    def test_a_socket_that_is_not_configured_any_more_is_closed(self):
         greetd = self.restart(self.serve_stored(LISTEN_BOTH), LISTEN_SECOND)
         self.assertEqual(self.asked(greetd), [("FDSTOREREMOVE", "1")])
         self.assertEqual(self.store.addresses(), [SECOND])
@@ -69,13 +69,13 @@ class TakenBack(StoreCase):
         with self.assertRaises(ConnectionRefusedError):
             connect(FIRST)
 
-    def test_one_more_is_opened(self):
+    def test_a_further_address_is_opened(self):
         greetd = self.restart(self.serve_stored(LISTEN_SECOND), LISTEN_BOTH)
         self.assertEqual(self.asked(greetd), [("FDSTORE", "1")])
         self.assert_greeted(FIRST)
         self.assert_greeted(SECOND)
 
-    def test_one_that_overlaps_with_what_is_wanted_now_is_closed_first(self):
+    def test_a_socket_that_overlaps_a_configured_address_is_closed_first(self):
         steps = ["127.0.0.1:7001", "7001", "0.0.0.0:7001", "127.0.0.1:7001"]
         for before, after in zip(steps, steps[1:]):
             with self.subTest(before=before, after=after):
@@ -98,7 +98,7 @@ class TakenBack(StoreCase):
         self.assert_greeted(FIRST)
         self.assert_greeted(SECOND)
 
-    def test_one_that_is_of_no_use_is_opened_anew(self):
+    def test_a_socket_that_does_not_listen_is_opened_again(self):
         self.stop(self.serve_stored(LISTEN_BOTH))
         with socket.socket(fileno=os.dup(self.store.descriptors()[0])) as kept:
             kept.shutdown(socket.SHUT_RDWR)
@@ -109,7 +109,7 @@ class TakenBack(StoreCase):
         self.assert_greeted(FIRST)
         self.assert_greeted(SECOND)
 
-    def test_after_a_kill(self):
+    def test_a_socket_is_used_again_after_a_kill(self):
         greetd = self.serve_stored(LISTEN_SECOND, **KEEPS)
         self.freeze(greetd)
         client = self.client(SECOND)
@@ -127,14 +127,14 @@ class TakenBack(StoreCase):
         self.assertNotEqual(self.kept(), before)
         self.assertEqual(self.store.addresses(), [greetd.address()])
 
-    def test_one_that_had_fast_open_has_it_no_longer(self):
+    def test_fast_open_is_turned_off(self):
         greetd = self.serve_stored(LISTEN_SECOND + "FastOpen=yes\n")
         with socket.socket(fileno=os.dup(self.store.descriptors()[0])) as kept:
             self.assertGreater(kept.getsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN), 0)
             self.restart(greetd, LISTEN_SECOND + "FastOpen=no\n")
             self.assertEqual(kept.getsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN), 0)
 
-    def test_a_listener_of_its_own(self):
+    def test_a_listener_with_its_own_address(self):
         config = LISTEN_SECOND + "[Listener own]\nListenStream=127.0.0.1:7001\nMessage=own\n"
         greetd = self.serve_stored(config)
         before = self.kept()
@@ -159,7 +159,7 @@ class TakenBack(StoreCase):
         self.assertEqual(self.kept(), before)
         self.assert_greeted(FIRST)
 
-    def test_a_reload_knows_it(self):
+    def test_a_reload_closes_a_stored_socket(self):
         config = self.write("greetd.conf", LISTEN_BOTH)
         self.stop(self.serve_stored(None, "-c", config))
         greetd = self.serve_stored(None, "-c", config)
@@ -171,7 +171,7 @@ class TakenBack(StoreCase):
         with self.assertRaises(ConnectionRefusedError):
             connect(FIRST)
 
-    def test_a_socket_unit_takes_its_place(self):
+    def test_sockets_from_a_unit_replace_stored_ones(self):
         self.stop(self.serve_stored(LISTEN_SECOND))
         passed = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
         self.serve_stored(LISTEN_SECOND, sockets=[passed], names=["unit"])
@@ -205,7 +205,7 @@ class UnixPath(StoreCase):
         self.assertNotEqual(self.kept(), before)
         self.assert_greeted(str(self.path))
 
-    def test_the_file_goes_if_the_address_does(self):
+    def test_the_file_is_removed_with_the_address(self):
         greetd = self.serve_stored(self.listen, **KEEPS)
         self.restart(greetd, LISTEN_SECOND, **KEEPS)
         self.assertFalse(self.path.exists())
@@ -233,7 +233,7 @@ class Queue(StoreCase):
             self.assertEqual(read_to_end(client), b"first")
             client.close()
 
-    def test_is_left_to_the_next_if_systemd_keeps_it(self):
+    def test_is_left_to_the_next_process_if_systemd_keeps_the_socket(self):
         greetd = self.begin(**KEEPS)
         clients = self.stop_with_a_queue(greetd)
         self.assert_ends(greetd, 0)
@@ -242,17 +242,17 @@ class Queue(StoreCase):
         self.assertEqual(by.count(b"first") + by.count(b"second"), WAITING)
         self.assertGreater(by.count(b"second"), 0)
 
-    def test_is_emptied_if_nobody_says_so(self):
+    def test_is_emptied_without_a_descriptor_store(self):
         greetd = self.begin()
         self.assert_all_greeted(self.stop_with_a_queue(greetd))
         self.assert_ends(greetd, 0)
 
-    def test_is_emptied_if_systemd_keeps_nothing(self):
+    def test_is_emptied_if_the_store_has_no_room(self):
         greetd = self.begin(FDSTORE="0")
         self.assert_all_greeted(self.stop_with_a_queue(greetd))
         self.assert_ends(greetd, 0)
 
-    def test_is_emptied_if_systemd_has_no_room_for_it(self):
+    def test_is_emptied_if_the_store_has_too_little_room(self):
         self.store = FdStore(1)
         self.addCleanup(self.store.close)
         config = LISTEN_BOTH + "[Greeting]\nMessage=first\n"
@@ -266,14 +266,14 @@ class Queue(StoreCase):
         self.assert_greeted(FIRST, b"first")
         self.assert_greeted(SECOND, b"first")
 
-    def test_is_emptied_if_systemd_does_not_hear(self):
+    def test_is_emptied_without_a_notify_socket(self):
         greetd = self.begin(NOTIFY_SOCKET=None, **KEEPS)
         self.assert_all_greeted(self.stop_with_a_queue(greetd))
         self.assert_ends(greetd, 0)
 
 
 class Load(StoreCase, load_client.LoadTestCase):
-    def test_a_restart_refuses_and_loses_nobody(self):
+    def test_a_restart_refuses_and_loses_no_client(self):
         connections = load_client.connections() // 2
         config = LISTEN_SECOND + "[Log]\nConnections=no\n"
         greetd = self.serve_stored(config, **KEEPS)

@@ -35,7 +35,7 @@ def setUpModule():
 
 
 class Greeting(greet.GreetTestCase):
-    def test_it_is_copied_to_standard_output(self):
+    def test_a_greeting_is_copied_to_standard_output(self):
         _, address = self.server(say)
         self.assert_result(self.greet(address), OK, GREETING)
 
@@ -43,11 +43,11 @@ class Greeting(greet.GreetTestCase):
         self.server(say, listener=self.listen(port=12345))
         self.assert_result(self.greet(), OK, GREETING)
 
-    def test_an_empty_one_is_one(self):
+    def test_an_empty_greeting_is_a_greeting(self):
         _, address = self.server(lambda client: say(client, b""))
         self.assert_result(self.greet(address), OK)
 
-    def test_every_byte_of_a_long_one_is_copied(self):
+    def test_every_byte_of_a_long_greeting_is_copied(self):
         greeting = os.urandom(3_000_000)
         _, address = self.server(lambda client: say(client, greeting))
         path = self.write("greeting", greeting)
@@ -64,7 +64,7 @@ class Greeting(greet.GreetTestCase):
         _, address = self.server(say, listener=self.listen("::1"))
         self.assert_result(self.greet(address), OK, GREETING)
 
-    def test_it_is_that_of_greetd(self):
+    def test_the_greeting_of_greetd_is_the_expected_one(self):
         greetd = self.serve("-l", "127.0.0.1:0")
         self.assert_result(self.greet(text_of(greetd.address()), *EXPECT), OK, GREETING)
         self.stop(greetd)
@@ -79,7 +79,7 @@ class Expected(greet.GreetTestCase):
         path = self.write("expected", GREETING)
         self.assert_result(self.greet(address, "--expect-file", path, "-q"), status, b"", said)
 
-    def test_the_right_one(self):
+    def test_the_expected_greeting(self):
         self.check(say, OK)
 
     def test_another_byte(self):
@@ -96,11 +96,11 @@ class Expected(greet.GreetTestCase):
         _, address = self.server(lambda client: say(client, b"a\r\n\t\\\0\xff"))
         self.assert_result(self.greet("-q", address, "-e", r"a\r\n\t\\\x00\xFF"), OK)
 
-    def test_a_bad_escape_is_the_callers_mistake(self):
+    def test_a_bad_escape_is_a_usage_error(self):
         why = "--expect: bad escape at byte 2; the escapes are \\n, \\r, \\t, \\\\ and \\xHH"
         self.assert_result(self.greet("--expect", "a\\q"), UNABLE, b"", why)
 
-    def test_a_missing_file_is_the_callers_mistake(self):
+    def test_a_missing_file_is_a_usage_error(self):
         path = str(self.folder / "missing")
         why = f"{path}: No such file or directory"
         self.assert_result(self.greet("--expect-file", path), UNABLE, b"", why)
@@ -254,26 +254,26 @@ class Names(greet.GreetTestCase):
         tried = re.findall(r"connecting to (.*)", result.stderr.decode())
         self.assertEqual(tried, [f"[::1]:{port}", f"127.0.0.1:{port}"])
 
-    def test_the_first_address_that_answers_is_taken(self):
+    def test_the_first_address_that_answers_is_used(self):
         _, address = self.server(lambda client: say(client, b"six"), listener=self.listen("::1"))
         port = address.rpartition(":")[2]
         self.server(say, listener=self.listen(port=int(port)))
         self.assert_result(self.greet(f"both.test:{port}"), OK, b"six")
 
-    def test_all_are_named_if_none_answers(self):
+    def test_every_address_is_reported_if_none_answers(self):
         listener = self.listen()
         port = listener.getsockname()[1]
         listener.close()
         said = f"[::1]:{port}: Connection refused\n127.0.0.1:{port}: Connection refused"
         self.assert_result(self.greet(f"both.test:{port}"), LOST, b"", said)
 
-    def test_each_address_has_the_whole_time(self):
+    def test_each_address_has_the_whole_timeout(self):
         full = self.full_listener("::1")
         port = full.getsockname()[1]
         self.server(say, listener=self.listen(port=port))
         self.assert_result(self.greet("-t", "1s", f"both.test:{port}"), OK, GREETING)
 
-    def test_a_bare_port_is_that_of_this_machine(self):
+    def test_a_bare_port_is_a_port_of_this_machine(self):
         for host in ("::1", "127.0.0.1"):
             _, address = self.server(say, listener=self.listen(host))
             self.assert_result(self.greet(address.rpartition(":")[2]), OK, GREETING)
@@ -295,7 +295,7 @@ class Explained(greet.GreetTestCase):
         ]
         self.assertEqual(self.steps(address), steps)
 
-    def test_what_is_sent(self):
+    def test_bytes_sent(self):
         def answer(client):
             client.recv(3, socket.MSG_WAITALL)
             say(client)
@@ -303,7 +303,7 @@ class Explained(greet.GreetTestCase):
         _, address = self.server(answer)
         self.assertIn("sent 3 bytes after T", self.steps(address, "--send", "a\\nb"))
 
-    def test_what_fails(self):
+    def test_a_failure(self):
         listener = self.listen()
         address = text_of(listener.getsockname())
         listener.close()
@@ -350,14 +350,14 @@ class Sent(greet.GreetTestCase):
         _, address = self.server(answer)
         self.assert_result(self.greet("-s", text, address), OK, greeting)
 
-    def test_a_bad_escape_is_the_callers_mistake(self):
+    def test_a_bad_escape_is_a_usage_error(self):
         _, address = self.server(say)
         why = "--send: bad escape at byte 1; \\x must be followed by two hexadecimal digits"
         self.assert_result(self.greet("-s", "\\x1", address), UNABLE, b"", why)
 
 
 class CommandLine(greet.GreetTestCase):
-    def test_mistakes_are_told_apart_from_all_other_ends(self):
+    def test_usage_errors_have_a_status_of_their_own(self):
         for args in (["--no-such-option"], ["80", "81"], ["--rate=5"], ["-t", "soon"]):
             result = self.greet(*args)
             self.assertEqual((result.returncode, result.stdout), (UNABLE, b""), args)
@@ -389,7 +389,7 @@ class CommandLine(greet.GreetTestCase):
             said = b"greet: Failed to write to standard output: No space left on device\n"
             self.assertEqual((result.returncode, result.stderr), (UNABLE, said), args)
 
-    def test_a_reader_that_has_gone_is_an_error_and_not_a_signal(self):
+    def test_a_closed_pipe_is_an_error_and_not_a_signal(self):
         _, address = self.server(say)
         read_end, write_end = os.pipe()
         os.close(read_end)

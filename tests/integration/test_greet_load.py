@@ -73,12 +73,12 @@ class Counted(LoadTestCase):
         self.assertEqual(server.accepted, 300)
         self.assertEqual((figures["address"], figures["interrupted"]), (address, False))
 
-    def test_a_first_one_tells_what_to_expect(self):
+    def test_a_first_connection_finds_out_what_to_expect(self):
         server, address = self.server(say_wrong)
         self.assert_counts(self.load("-n", 20, address), ok=20)
         self.assertEqual(server.accepted, 21)
 
-    def test_what_differs_from_the_first_one_is_wrong(self):
+    def test_a_greeting_that_differs_from_the_first_is_wrong(self):
         _, address = self.server(say, say_wrong)
         self.assert_counts(self.load("-n", 10, "-c", 1, address, status=WRONG), ok=5, wrong=5)
 
@@ -90,7 +90,7 @@ class Counted(LoadTestCase):
         self.assert_counts(figures, ok=10, reset=20, short=10, wrong=20, timeout=10)
         self.assertEqual(server.accepted, 70)
 
-    def test_short_and_wrong_ones_are_told_by_the_status(self):
+    def test_short_and_wrong_greetings_have_a_status(self):
         for way, counts in ((say_short, {"short": 5}), (say_more, {"wrong": 5})):
             _, address = self.server(way)
             figures = self.load("-n", 5, *EXPECT, address, status=WRONG)
@@ -112,13 +112,13 @@ class Counted(LoadTestCase):
         figures = self.load("-n", 5, "-t", "200ms", *EXPECT, address, status=LOST)
         self.assert_counts(figures, timeout=5)
 
-    def test_a_queue_that_is_full_is_waited_for(self):
+    def test_greet_waits_while_a_queue_is_full(self):
         listener = self.listening_socket(socket.AF_UNIX, str(self.folder / "socket"), backlog=1)
         server, address = self.server(say, listener=listener)
         self.assert_counts(self.load("-n", 200, "-c", 50, *EXPECT, address), ok=200)
         self.assertEqual(server.accepted, 200)
 
-    def test_a_queue_that_stays_full_is_not_waited_for_without_end(self):
+    def test_greet_times_out_while_a_queue_stays_full(self):
         listener = self.listening_socket(socket.AF_UNIX, str(self.folder / "socket"), backlog=0)
         self.client(listener.getsockname())
         args = ("-n", 20, "-c", 20, "-t", "200ms", *EXPECT, listener.getsockname())
@@ -146,14 +146,14 @@ class Counted(LoadTestCase):
 class Begun(LoadTestCase):
     """What is needed before a run."""
 
-    def test_there_is_none_if_the_first_connection_fails(self):
+    def test_no_load_is_made_if_the_first_connection_fails(self):
         listener = self.listen()
         address = text_of(listener.getsockname())
         listener.close()
         said = f"{address}: Connection refused"
         self.assert_result(self.greet("--load", address), LOST, b"", said)
 
-    def test_the_address_that_answers_is_taken(self):
+    def test_the_address_that_answers_is_used(self):
         server, address = self.server(say)
         figures = self.load("-n", 10, *EXPECT, address.rpartition(":")[2])
         self.assert_counts(figures, ok=10)
@@ -175,7 +175,7 @@ class Begun(LoadTestCase):
         self.assertEqual((result.returncode, result.stderr), (OK, b""))
         self.assert_counts(json.loads(result.stdout), ok=200)
 
-    def test_too_low_a_limit_of_open_files_is_told(self):
+    def test_too_low_a_limit_of_open_files_is_an_error(self):
         server, address = self.server(say)
         result = self.run_with_open_files(64, 128, "-n", "200", "-c", "200", address)
         said = "-c 200 needs 216 open files, but the limit is 128 (ulimit -Hn)"
@@ -201,7 +201,7 @@ class Ports(LoadTestCase):
         self.assertGreaterEqual(len(server.peers), 4)
         self.assertLessEqual(server.peers, {f"127.0.0.{i}" for i in range(1, 41)})
 
-    def test_to_be_without_is_not_the_servers_fault(self):
+    def test_a_missing_local_port_is_not_counted_as_lost(self):
         server, address = self.limited_server("::1", 10)
         args = ("-n", "25", "-c", "25", "--hold", "500ms", *EXPECT, address)
         result = self.greet("--load", "--json", *args)
@@ -219,7 +219,7 @@ class Ports(LoadTestCase):
 class Behaved(LoadTestCase):
     """What each client does."""
 
-    def test_it_sends_before_it_reads(self):
+    def test_a_client_sends_before_it_reads(self):
         got = []
 
         def listen_first(client):
@@ -231,7 +231,7 @@ class Behaved(LoadTestCase):
         self.assert_counts(figures, ok=20)
         self.assertEqual(got, [100_000] * 20)
 
-    def test_the_first_one_sends_too(self):
+    def test_the_first_client_sends_too(self):
         def listen_first(client):
             client.recv(5000, socket.MSG_WAITALL)
             say(client)
@@ -239,7 +239,7 @@ class Behaved(LoadTestCase):
         _, address = self.server(listen_first)
         self.assert_counts(self.load("-n", 5, "--send", 5000, address), ok=5)
 
-    def test_a_reset_while_it_sends_is_one(self):
+    def test_a_reset_while_a_client_sends_is_counted(self):
         _, address = self.server(say_and_reset)
         figures = self.load("-n", 5, "--send", "10M", *EXPECT, address, status=LOST)
         self.assert_counts(figures, reset=5)
@@ -247,7 +247,7 @@ class Behaved(LoadTestCase):
         why = f"{address}: Connection reset by peer, after 5 bytes"
         self.assert_result(result, LOST, b"", why)
 
-    def test_it_is_held_for_as_long_as_was_asked(self):
+    def test_a_client_is_held_for_the_time_of_hold(self):
         held = []
 
         def measure(client):
@@ -262,7 +262,7 @@ class Behaved(LoadTestCase):
         server.stop()
         self.assertGreaterEqual(min(held), 0.2)
 
-    def test_a_rate_spreads_them(self):
+    def test_a_rate_spreads_the_connections(self):
         _, address = self.server(say)
         figures = self.load("-n", 41, "--rate", 100, *EXPECT, address)
         self.assert_counts(figures, ok=41)
@@ -307,7 +307,7 @@ class Printed(LoadTestCase):
         quantiles = ", ".join(rf"{q} \d+ us" for q in ("p50", "p99", "p99\\.9", "max"))
         self.assertRegex(lines[2], f"^connect to end of stream: {quantiles}$")
 
-    def test_where_none_was_right_there_is_no_latency(self):
+    def test_without_a_right_greeting_there_is_no_latency(self):
         _, address = self.server(reset)
         result = self.greet("--load", "-n", "10", *EXPECT, address)
         self.assertEqual((result.returncode, result.stderr), (LOST, b""))
@@ -325,7 +325,7 @@ class Printed(LoadTestCase):
         line = rf"processor time of process {os.getpid()} per connection: \d+ ns: .*{name} \d+"
         self.assertRegex(result.stdout.decode().splitlines()[3], f"^{line}")
 
-    def test_a_server_that_is_gone(self):
+    def test_a_process_that_has_ended(self):
         process = self.begin("--version")
         process.communicate()
         _, address = self.server(say)
@@ -335,7 +335,7 @@ class Printed(LoadTestCase):
 
 
 class Interrupted(LoadTestCase):
-    def test_what_there_is_is_printed(self):
+    def test_results_so_far_are_printed(self):
         for number in (signal.SIGINT, signal.SIGTERM):
             server, address = self.server(say, say_nothing)
             process = self.begin("--load", "--json", "-n", "1000", "-c", "4", *EXPECT, address)
@@ -352,7 +352,7 @@ class Interrupted(LoadTestCase):
             said += os.read(terminal, 4096)
         return said
 
-    def test_held_connections_are_open_until_then(self):
+    def test_held_connections_are_open_until_the_interrupt(self):
         """And the progress on a terminal tells when they are all there."""
         clients = []
 
@@ -378,7 +378,7 @@ class Interrupted(LoadTestCase):
         self.assert_counts(figures, ok=30)
         self.assertEqual((figures["unfinished"], figures["interrupted"]), (0, True))
 
-    def test_a_terminal_that_hangs_holds_nothing_up(self):
+    def test_a_terminal_that_hangs_delays_nothing(self):
         """Without a limit of its own the run would wait for it in the first line of progress."""
         _, address = self.server(say)
         ours, theirs = pty.openpty()

@@ -41,7 +41,7 @@ class GreetOnData(daemon.GreetdTestCase):
     def line_of(self, client):
         return f"Connection from 127\\.0\\.0\\.1:{client.getsockname()[1]}"
 
-    def test_a_client_is_greeted_when_it_speaks(self):
+    def test_a_client_is_greeted_when_it_sends(self):
         for listen in ("127.0.0.1:0", "[::1]:0", f"{self.folder}/socket", "@greetd-on-data"):
             with self.subTest(listen=listen):
                 greetd, address = self.serve_with(listen=[listen])
@@ -49,7 +49,7 @@ class GreetOnData(daemon.GreetdTestCase):
                     self.assertEqual(asked(address, request), GREETING)
                 self.stop(greetd)
 
-    def test_a_client_is_not_greeted_before_it_speaks(self):
+    def test_a_client_is_not_greeted_before_it_sends(self):
         _, address = self.serve_with("DataTimeoutSec=infinity\n")
         silent = self.client(address)
         for _ in range(20):
@@ -58,7 +58,7 @@ class GreetOnData(daemon.GreetdTestCase):
         silent.sendall(b"?")
         self.assertEqual(read_to_end(silent), GREETING)
 
-    def test_records_are_answered_too_even_empty_ones(self):
+    def test_records_are_answered_even_empty_ones(self):
         listener = self.listening_socket(
             socket.AF_UNIX, f"{self.folder}/records", socket.SOCK_SEQPACKET
         )
@@ -69,7 +69,7 @@ class GreetOnData(daemon.GreetdTestCase):
                 self.assertEqual(client.recv(100), GREETING)
                 self.assertEqual(client.recv(100), b"")
 
-    def test_a_client_that_speaks_and_half_closes_is_greeted(self):
+    def test_a_client_that_sends_and_half_closes_is_greeted(self):
         _, address = self.serve_with()
         with connect(address) as client:
             client.sendall(b"?")
@@ -83,7 +83,7 @@ class GreetOnData(daemon.GreetdTestCase):
             self.assertEqual(read_to_end(client), b"")
             greetd.wait_line(self.line_of(client))
 
-    def test_a_silent_client_is_let_go_in_time(self):
+    def test_a_silent_client_times_out(self):
         greetd, address = self.serve_with("DataTimeoutSec=100ms\n")
         with connect(address) as client:
             self.assertEqual(read_to_end(client), b"")
@@ -102,7 +102,7 @@ class GreetOnData(daemon.GreetdTestCase):
                 self.assertEqual(read_to_end(silent[0]), b"")
             self.stop_at_once(greetd)
 
-    def test_silent_clients_give_up_their_descriptors(self):
+    def test_silent_clients_are_evicted_for_their_descriptors(self):
         greetd, address = self.serve_with("DataTimeoutSec=infinity\n", server="Workers=1\n")
         greetd.limit_descriptors(8)
         silent = [self.client(address) for _ in range(30)]
@@ -115,7 +115,7 @@ class GreetOnData(daemon.GreetdTestCase):
         greetd.signal(signal.SIGTERM)
         self.stop(greetd)
 
-    def test_a_silent_client_may_speak_while_greetd_stops(self):
+    def test_a_silent_client_may_send_while_greetd_stops(self):
         greetd, address = self.serve_with(
             "DataTimeoutSec=infinity\n", server="StopTimeoutSec=infinity\n"
         )
@@ -129,7 +129,7 @@ class GreetOnData(daemon.GreetdTestCase):
             self.assertEqual(read_to_end(client), GREETING)
         self.assert_ends(greetd, 0)
 
-    def test_a_silent_client_holds_a_stop_no_longer_than_it_may(self):
+    def test_a_silent_client_delays_a_stop_until_its_timeout(self):
         greetd, address = self.serve_with("DataTimeoutSec=200ms\n", server="StopTimeoutSec=infinity\n")
         with connect(address) as client:
             self.stop(greetd)
@@ -188,7 +188,7 @@ class Http(daemon.GreetdTestCase):
         run = self.fetch("--header", "Expect:", "--data-binary", f"@{body}")
         self.assertEqual((run.returncode, run.stdout), (0, "Back soon, 127.0.0.1.\n"), run.stderr)
 
-    def test_the_status_is_seen(self):
+    def test_the_http_status_is_read(self):
         run = self.fetch("--output", "/dev/null", "--write-out", "%{http_code}")
         self.assertEqual((run.returncode, run.stdout), (0, "503"))
 

@@ -82,7 +82,7 @@ class Places(daemon.GreetdTestCase):
         half_close(client)
         return client
 
-    def test_clients_that_do_not_read_have_the_places_until_they_do(self):
+    def test_clients_that_do_not_read_have_the_places_until_they_read(self):
         greetd = self.serve_megabyte(f"MaxConnections={PLACES}")
         clients = [self.half_closed_client(greetd.address()) for _ in range(CROWD)]
         select.select([], [], [], REST)

@@ -83,7 +83,7 @@ class Handshake(reload.ReloadTestCase):
         self.begin_stop(greetd)
         self.assert_finished(greetd, client)
 
-    def test_a_newcomer_is_not_taken_meanwhile(self):
+    def test_no_new_client_is_accepted_meanwhile(self):
         greetd = self.serve("-l", NEAR)
         client = self.half_connected(FAR)
         self.begin_stop(greetd)
@@ -94,12 +94,12 @@ class Handshake(reload.ReloadTestCase):
             with self.assertRaises(OSError):
                 late.getpeername()
 
-    def test_a_client_that_never_answers_does_not_hold_up_the_stop(self):
+    def test_a_client_that_never_answers_does_not_delay_the_stop(self):
         greetd = self.serve("-l", NEAR, config="[Server]\nStopTimeoutSec=infinity\n")
         self.half_connected(FAR)
         self.stop(greetd)
 
-    def test_a_client_that_never_speaks_holds_up_the_stop_for_no_longer_than_others(self):
+    def test_a_client_that_never_sends_delays_the_stop_no_longer_than_others(self):
         settings = "StopTimeoutSec=200ms\n[Greeting]\nGreetOn=data\nDataTimeoutSec=infinity\n"
         greetd = self.serve("-l", NEAR, config=f"[Server]\n{settings}")
         self.half_connected(FAR)
@@ -107,13 +107,13 @@ class Handshake(reload.ReloadTestCase):
         self.path.release()
         self.assert_ends(greetd, 0)
 
-    def test_a_second_signal_ends_it_at_once(self):
+    def test_a_second_signal_ends_greetd_at_once(self):
         greetd = self.serve("-l", NEAR)
         self.half_connected(FAR)
         self.begin_stop(greetd)
         self.stop(greetd)
 
-    def test_a_stored_socket_keeps_it_for_the_next_process(self):
+    def test_a_stored_socket_keeps_the_client_for_the_next_process(self):
         store = self.fd_store()
         first = self.serve("-l", NEAR, config="[Greeting]\nMessage=first\n", store=store)
         client = self.half_connected(FAR)
@@ -156,7 +156,7 @@ class Handshake(reload.ReloadTestCase):
         late.close()
         self.assert_finished(greetd, client, b"old")
 
-    def test_a_second_signal_in_a_reload_that_waits_ends_it_at_once(self):
+    def test_a_second_signal_in_a_reload_that_waits_ends_greetd_at_once(self):
         greetd = self.serve_with(self.configuration(NEAR, message="old"))
         self.half_connected(FAR)
         self.begin_reload(greetd, self.configuration(OTHER, message="new"))

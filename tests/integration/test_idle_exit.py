@@ -40,7 +40,7 @@ class IdleExit(daemon.GreetdTestCase):
         """Until it has fed its watchdog some times more, a quarter of WATCHDOG_USEC each."""
         greetd.wait_more("WATCHDOG", 8)
 
-    def test_it_leaves_after_so_long_without_a_client(self):
+    def test_greetd_exits_after_the_time_without_a_client(self):
         began = time.monotonic()
         greetd = self.activate("500ms")
         self.assert_ends(greetd, 0)
@@ -50,12 +50,12 @@ class IdleExit(daemon.GreetdTestCase):
         )
         self.assertEqual(greetd.values("READY", "STOPPING"), [("READY", "1"), ("STOPPING", "1")])
 
-    def test_it_does_not_leave_as_soon_as_it_has_come(self):
+    def test_greetd_does_not_exit_right_after_its_start(self):
         began = time.monotonic()
         self.assert_ends(self.activate("1us"), 0)
         self.assertGreaterEqual(time.monotonic() - began, STAY)
 
-    def test_it_stays_while_a_client_is_held(self):
+    def test_greetd_stays_while_a_client_is_held(self):
         second = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
         config = (
             "[Server]\nIdleExitSec=1ms\nWorkers=2\n"
@@ -71,7 +71,7 @@ class IdleExit(daemon.GreetdTestCase):
         client.close()
         self.assert_ends(greetd, 0)
 
-    def test_it_stays_while_a_client_lingers_and_so_long_after_it(self):
+    def test_greetd_stays_while_a_client_lingers_and_the_time_after_it(self):
         greetd = self.activate("300ms", "[Greeting]\nLingerSec=infinity\n", **WATCHED)
         client = self.client(self.address)
         self.assertEqual(read_to_end(client), GREETING)
@@ -82,7 +82,7 @@ class IdleExit(daemon.GreetdTestCase):
         self.assert_ends(greetd, 0)
         self.assertGreaterEqual(time.monotonic() - closed, 0.3)
 
-    def test_it_rests_while_descriptors_are_short_and_it_is_due(self):
+    def test_greetd_does_not_spin_while_descriptors_are_short_and_the_exit_is_due(self):
         greetd = self.activate("500ms")
         greetd.wait_message("READY")
         greetd.allow_descriptors(0)
@@ -94,7 +94,7 @@ class IdleExit(daemon.GreetdTestCase):
         client.close()
         self.assert_ends(greetd, 0)
 
-    def test_a_reload_changes_it(self):
+    def test_a_reload_changes_the_time(self):
         path = self.write("greetd.conf", "[Server]\nIdleExitSec=infinity\n")
         greetd = self.serve("-c", path, config=None, sockets=[self.listener])
         self.write("greetd.conf", "[Server]\nIdleExitSec=1ms\n")
@@ -102,14 +102,14 @@ class IdleExit(daemon.GreetdTestCase):
         self.assert_ends(greetd, 0)
         greetd.wait_line("No client for 0.001s: exiting .*")
 
-    def test_it_has_no_effect_without_activation(self):
+    def test_the_setting_has_no_effect_without_activation(self):
         greetd = self.serve("-l", "127.0.0.1:0", config="[Server]\nIdleExitSec=1ms\n", **WATCHED)
         greetd.wait_line(r".*/config\d*:\d+: IdleExitSec= has no effect: systemd passed no socket")
         self.pass_time(greetd)
         self.assertFalse(greetd.values("STOPPING"))
         self.stop(greetd)
 
-    def test_it_has_no_effect_on_stored_sockets(self):
+    def test_the_setting_has_no_effect_on_stored_sockets(self):
         store = self.fd_store()
         config = "[Server]\nListenStream=127.0.0.1:7001\nIdleExitSec=1ms\n"
         self.stop(self.serve(config=config, store=store))
@@ -148,7 +148,7 @@ class IdleExit(daemon.GreetdTestCase):
                 return n
             process = self.activate("1ms")
 
-    def test_nobody_is_lost_at_the_moment_of_leaving(self):
+    def test_no_client_is_lost_at_the_moment_of_the_exit(self):
         self.received = []
         over = os.eventfd(0)
         self.addCleanup(os.close, over)

@@ -137,7 +137,7 @@ class Journal(fake_journal.JournalTestCase):
         self.assertEqual(entry["GREETD_RESULT"], "delivered")
         self.assertEqual(entry["GREETD_BYTES"], str(len(BIG)))
 
-    def test_a_client_that_has_it_all_but_never_closes(self):
+    def test_a_client_that_has_read_everything_and_never_closes(self):
         self.serve_journal(config="[Greeting]\nLingerSec=100ms\n")
         client = self.client(self.address)
         self.assertEqual(read_to_end(client), GREETING)
@@ -157,13 +157,13 @@ class Journal(fake_journal.JournalTestCase):
         file = self.write("big", message)
         return self.serve_journal(config=f"{server}[Greeting]\nMessageFile={file}\n{settings}")
 
-    def test_a_failure_is_told(self):
+    def test_a_failure_is_logged(self):
         greetd = self.finish("-l", f"127.0.0.1:{self.address[1]}", **self.to_journal())
         self.assertEqual(greetd.status, daemon.EX_OSERR)
         entry = self.entry("Failed to listen on .*: Address already in use")
         self.assertEqual(entry["PRIORITY"], "3")
 
-    def test_without_a_matching_stream_lines_go_to_stderr(self):
+    def test_without_a_matching_stream_lines_are_written_to_stderr(self):
         stat = os.fstat(self.stream_end.fileno())
         for stream in (None, "", "nonsense", f"{stat.st_dev}:{stat.st_ino + 1}"):
             with self.subTest(stream):
@@ -173,7 +173,7 @@ class Journal(fake_journal.JournalTestCase):
                 self.stop(greetd)
                 self.assertEqual(select.select([self.journal], [], [], 0)[0], [])
 
-    def test_a_journal_that_stands_still_holds_up_no_client(self):
+    def test_a_stalled_journal_delays_no_client(self):
         greetd = self.serve_journal()
         for _ in range(3000):
             self.assertEqual(greeted(self.address), GREETING)
@@ -186,7 +186,7 @@ class Journal(fake_journal.JournalTestCase):
         self.assertEqual(told, 3000)
         self.stop(greetd)
 
-    def test_an_entry_that_waited_has_the_time_of_what_happened(self):
+    def test_a_delayed_entry_has_the_time_of_its_event(self):
         greetd = self.serve_journal()
         self.entry("Server is listening on .*")
         self.fill_journal()
@@ -200,7 +200,7 @@ class Journal(fake_journal.JournalTestCase):
             entry = self.entry("Connection from .*|Reloaded the configuration")
             self.assertTrue(before <= int(entry["GREETD_TIMESTAMP"]) <= after, entry)
 
-    def test_a_journal_that_stands_still_does_not_hold_up_the_end(self):
+    def test_a_stalled_journal_does_not_delay_the_exit(self):
         greetd = self.serve_journal(config="[Server]\nStopTimeoutSec=1s\n")
         for _ in range(3000):
             self.assertEqual(greeted(self.address), GREETING)

@@ -84,7 +84,7 @@ class JournalBooks(fake_journal.JournalTestCase):
         while select.select([self.journal], [], [], 0)[0]:
             self.books.add(self.entry(".*")["MESSAGE"])
 
-    def test_past_the_limit_told_at_the_end(self):
+    def test_dropped_entries_are_reported_at_the_end(self):
         greetd = self.serve_with("RateLimitIntervalSec=1h\nRateLimitBurst=20\n")
         self.greet(100)
         self.stop(greetd)
@@ -92,7 +92,7 @@ class JournalBooks(fake_journal.JournalTestCase):
         self.assertEqual(self.books.entries, 20)
         self.assertEqual(self.books.left_out, 80)
 
-    def test_past_the_limit_told_though_nobody_comes_any_more(self):
+    def test_dropped_entries_are_reported_without_further_clients(self):
         greetd = self.serve_with(EVERY_SECOND + "RateLimitBurst=20\n")
         self.greet(100)
         self.read_books(100)
@@ -102,7 +102,7 @@ class JournalBooks(fake_journal.JournalTestCase):
         self.read_rest()
         self.assertEqual(self.books.total(), entry_count)
 
-    def test_a_new_interval_lets_entries_through_again(self):
+    def test_a_new_interval_passes_entries_again(self):
         greetd = self.serve_with(EVERY_SECOND + "RateLimitBurst=1\n")
         self.greet(2)
         greeted_so_far = 2
@@ -114,7 +114,7 @@ class JournalBooks(fake_journal.JournalTestCase):
         self.read_rest()
         self.assertEqual(self.books.total(), greeted_so_far)
 
-    def test_what_was_left_out_is_a_notice_of_its_own_kind(self):
+    def test_a_report_of_dropped_entries_is_a_notice_with_its_own_id(self):
         greetd = self.serve_with(EVERY_SECOND + "RateLimitBurst=1\n")
         self.greet(5)
         connection = self.entry("Connection from .*")
@@ -125,7 +125,7 @@ class JournalBooks(fake_journal.JournalTestCase):
         self.assertEqual(entry["GREETD_LEFT_OUT"], left_out)
         self.stop(greetd)
 
-    def test_a_journal_that_stands_still_and_goes_on(self):
+    def test_a_journal_that_stalls_and_resumes(self):
         greetd = self.serve_with(NO_LIMIT)
         self.greet_many()
         self.wait_greeted(greetd, MANY)
@@ -133,7 +133,7 @@ class JournalBooks(fake_journal.JournalTestCase):
         self.assertGreater(self.books.left_out, 0)
         self.stop(greetd)
 
-    def test_a_journal_that_stands_still_under_a_limit(self):
+    def test_a_journal_that_stalls_under_a_limit(self):
         greetd = self.serve_with("RateLimitIntervalSec=1h\nRateLimitBurst=2000\n")
         self.greet_many()
         self.wait_greeted(greetd, MANY)
@@ -145,7 +145,7 @@ class JournalBooks(fake_journal.JournalTestCase):
         self.assertEqual(self.books.entries, 2000)
         self.assertEqual(self.books.total(), MANY)
 
-    def test_a_journal_that_stands_still_to_the_end(self):
+    def test_a_journal_that_stalls_to_the_end(self):
         greetd = self.serve_with(NO_LIMIT)
         self.greet_many()
         self.stop(greetd)
@@ -155,7 +155,7 @@ class JournalBooks(fake_journal.JournalTestCase):
         self.assertTrue(lost, said)
         self.assertEqual(self.books.total() + int(lost[1]), MANY)
 
-    def test_a_journal_that_is_gone_to_the_end(self):
+    def test_a_closed_journal_to_the_end(self):
         greetd = self.serve_with("RateLimitIntervalSec=1h\nRateLimitBurst=infinity\n")
         self.greet(1)
         self.read_books(1)
@@ -177,7 +177,7 @@ class JournalBooks(fake_journal.JournalTestCase):
             left_out = int(re.search(r"^greetd_log_suppressed_total (\d+)$", metrics, re.M)[1])
         return greeted_so_far
 
-    def test_a_journal_that_is_gone_and_comes_back(self):
+    def test_a_closed_journal_that_is_opened_again(self):
         config = f"[Greeting]\nMessage=$metrics\n[Log]\n{NO_LIMIT}"
         greetd = self.serve_journal(config=config)
         self.journal.close()
@@ -248,13 +248,13 @@ class JournalBooks(fake_journal.JournalTestCase):
         self.assertEqual(self.books.entries, 10 + 25)
         self.assertEqual(self.books.left_out, 40)
 
-    def test_what_is_less_urgent_than_the_level_is_left_out(self):
+    def test_entries_less_urgent_than_the_level_are_dropped(self):
         greetd = self.serve_with("Level=notice\n")
         self.greet(5)
         self.stop(greetd)
         self.assertEqual(select.select([self.journal], [], [], 0)[0], [])
 
-    def test_no_entries_are_no_books(self):
+    def test_disabled_entries_are_not_reported_as_dropped(self):
         greetd = self.serve_with("Connections=no\nRateLimitBurst=1\n")
         self.greet(50)
         self.stop(greetd)

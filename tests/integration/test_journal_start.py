@@ -22,7 +22,7 @@ class JournalStart(fake_journal.JournalTestCase):
         """The address of the test's own socket, as for --listen=."""
         return f"127.0.0.1:{self.address[1]}"
 
-    def test_mistakes_in_the_configuration_are_entries(self):
+    def test_configuration_errors_are_entries(self):
         config = "[Server]\nWorkers=none\nBacklog=many\n"
         greetd = self.finish(config=config, **self.to_journal())
         self.assertEqual(greetd.status, EX_CONFIG)
@@ -30,24 +30,24 @@ class JournalStart(fake_journal.JournalTestCase):
             entry = self.entry(f".*:{line}: {setting}: .*")
             self.assertEqual(entry["PRIORITY"], "3")
 
-    def test_a_mistake_while_the_journal_stands_still(self):
+    def test_a_configuration_error_while_the_journal_stalls(self):
         self.fill_journal()
         greetd = self.finish(config=MISTAKE, **self.to_journal())
         self.assert_ends(greetd, EX_CONFIG)
         greetd.wait_message("STATUS", ".*Workers=none.*")
 
-    def test_a_mistake_while_the_journal_stands_still_and_systemd_passed_a_socket(self):
+    def test_a_configuration_error_while_the_journal_stalls_and_systemd_passed_a_socket(self):
         self.fill_journal()
         greetd = self.finish(config=MISTAKE, sockets=[self.listener], **self.to_journal())
         self.assert_ends(greetd, EX_CONFIG)
 
-    def test_an_address_that_is_taken_while_the_journal_stands_still(self):
+    def test_an_address_in_use_while_the_journal_stalls(self):
         self.fill_journal()
         greetd = self.finish("-l", self.taken(), **self.to_journal())
         self.assert_ends(greetd, EX_OSERR)
         greetd.wait_message("STATUS", "Failed to listen on .*")
 
-    def test_a_mistake_while_nobody_reads_a_full_pipe(self):
+    def test_a_configuration_error_while_stderr_is_a_full_pipe(self):
         read_end, write_end = (os.fdopen(fd, mode) for fd, mode in zip(os.pipe(), ("rb", "wb")))
         self.addCleanup(read_end.close)
         with write_end:
@@ -63,7 +63,7 @@ class JournalStart(fake_journal.JournalTestCase):
         with mock.patch.dict(os.environ, wrapper):
             return self.start("-l", "127.0.0.1:0", config=WORKERS, **self.to_journal())
 
-    def test_any_want_of_descriptors_while_the_journal_stands_still(self):
+    def test_any_shortage_of_descriptors_while_the_journal_stalls(self):
         self.fill_journal()
         for greetd in [self.start_with_descriptors(limit) for limit in LIMITS]:
             self.assertIn(greetd.wait(), (EX_OSERR, EX_CONFIG), greetd.said())

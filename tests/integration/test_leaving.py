@@ -58,7 +58,7 @@ def live(address, seed):
 
 
 class Leaving(daemon.GreetdTestCase):
-    def test_none_is_left(self):
+    def test_no_client_is_left(self):
         path = f"{self.folder}/socket"
         greetd = self.serve(
             "-l",

@@ -33,7 +33,7 @@ class Listen(daemon.GreetdTestCase):
     def test_an_address_of_another_host(self):
         self.assert_fails("192.0.2.1:80", "Cannot assign requested address")
 
-    def test_an_interface_that_is_not_there_yet(self):
+    def test_a_missing_interface(self):
         for address in ("[fe80::1%eth9]:80", "[fe80::1]:80%eth9"):
             with self.subTest(address):
                 self.assert_fails(address, "No such device")
@@ -52,7 +52,7 @@ class Listen(daemon.GreetdTestCase):
         self.addCleanup(os.environ.__setitem__, "GREETD_WRAPPER", wrapper)
         self.assert_fails("127.0.0.1:80", "Permission denied")
 
-    def test_a_port_of_clients_gone_a_moment_ago(self):
+    def test_a_port_with_connections_in_time_wait(self):
         first = self.serve("-l", "127.0.0.1:0")
         address = first.address()
         with connect(address) as client:
@@ -74,7 +74,7 @@ class Listen(daemon.GreetdTestCase):
         self.addCleanup(path.write_text, path.read_text())
         path.write_text(value)
 
-    def test_the_unspecified_ipv6_address_is_as_the_system_says(self):
+    def test_the_unspecified_ipv6_address_follows_bindv6only(self):
         # BindIPv6Only=default of systemd.socket(5)
         self.assert_greeted(("127.0.0.1", self.serve("-l", "[::]:0").address()[1]))
         self.set_sysctl("ipv6/bindv6only", "1")
@@ -82,7 +82,7 @@ class Listen(daemon.GreetdTestCase):
         with self.assertRaises(ConnectionRefusedError):
             greeted(("127.0.0.1", port))
 
-    def test_a_bare_port_takes_both(self):
+    def test_a_bare_port_accepts_both_families(self):
         self.set_sysctl("ipv6/bindv6only", "1")
         greetd = self.serve("-l", "0")
         port = greetd.address()[1]
@@ -92,7 +92,7 @@ class Listen(daemon.GreetdTestCase):
         greetd.wait_line(r"Connection from 127\.0\.0\.1:\d+")
         greetd.wait_line(r"Connection from \[::1\]:\d+")
 
-    def test_a_bare_port_without_ipv6_takes_ipv4(self):
+    def test_a_bare_port_without_ipv6_accepts_ipv4(self):
         self.set_sysctl("ipv6/conf/all/disable_ipv6", "1")
         greetd = self.serve("-l", "0")
         self.assert_greeted(("127.0.0.1", greetd.address()[1]))

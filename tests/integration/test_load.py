@@ -47,7 +47,7 @@ class Load(load_client.LoadTestCase):
     def test_none_is_lost(self):
         self.run_load()
 
-    def test_none_is_lost_that_speaks_first(self):
+    def test_none_is_lost_that_sends_first(self):
         self.run_load("-s", str(SPOKEN))
 
     def run_load_under_restarts(self, connections, at_once, *options):
@@ -65,7 +65,7 @@ class Load(load_client.LoadTestCase):
     def test_none_is_lost_under_restarts(self):
         self.run_load_under_restarts(load_client.connections(), AT_ONCE)
 
-    def test_none_is_lost_that_speaks_first_under_restarts(self):
+    def test_none_is_lost_that_sends_first_under_restarts(self):
         self.run_load_under_restarts(load_client.connections(), AT_ONCE, "-s", str(SPOKEN))
 
     def test_none_of_a_few_clients_is_lost_under_restarts(self):

@@ -54,7 +54,7 @@ class LongUpload(daemon.GreetdTestCase):
 class BeforeAcknowledgement(LongUpload):
     """Nothing but WriteTimeoutSec= without progress in reading bounds these clients."""
 
-    def test_a_client_that_sends_40_megabytes_first_has_all_of_16(self):
+    def test_a_client_that_sends_40_megabytes_first_reads_all_of_16(self):
         _, address = self.serve_with(f"MessageFile={self.write('greeting', BIG)}")
         with connect(address) as client:
             for _ in range(40):
@@ -76,7 +76,7 @@ class AfterAcknowledgement(LongUpload):
                 client.sendall(piece)
             greetd.wait_line(f"Connection from 127\\.0\\.0\\.1:{client.getsockname()[1]}")
 
-    def test_a_client_that_sends_on_and_on_makes_room_for_the_next(self):
+    def test_a_client_that_keeps_sending_makes_room_for_the_next(self):
         _, address = self.serve_with("LingerSec=1min", "MaxConnections=1")
         with connect(address) as client:
             flood = threading.Thread(target=self.send_until_closed, args=[client])
@@ -86,7 +86,7 @@ class AfterAcknowledgement(LongUpload):
                 self.assertEqual(read_to_end(newcomer), GREETING)
             flood.join()
 
-    def test_a_client_that_sends_on_and_on_is_dropped_in_the_end(self):
+    def test_a_client_that_keeps_sending_is_dropped_in_the_end(self):
         _, address = self.serve_with("LingerSec=1s")
         with connect(address) as client:
             self.assertEqual(read_to_end(client), GREETING)

@@ -29,7 +29,7 @@ class Metrics(metrics.MetricsTestCase):
         return self.serve(config=metrics.METRICS_CONF + more,
                           sockets=[self.server, self.metrics], names=["server", "metrics"])
 
-    def test_prometheus_reads_what_it_is_answered(self):
+    def test_promtool_accepts_the_metrics(self):
         self.serve_both()
         self.assert_greeted(self.server.getsockname())
         checked = subprocess.run(["promtool", "check", "metrics"], input=self.scrape(), text=True,
@@ -49,7 +49,7 @@ class Metrics(metrics.MetricsTestCase):
         # Who asks is there.
         self.assertGreaterEqual(samples["greetd_connections_active", None], 1)
 
-    def test_who_asked_before_is_counted_as_a_client_of_its_listener(self):
+    def test_an_earlier_scrape_is_counted_for_its_listener(self):
         self.serve_both()
         samples = self.scrape_until(
             lambda s: total(s, "greetd_connections_total", 'listener="metrics"') > 0)
@@ -65,7 +65,7 @@ class Metrics(metrics.MetricsTestCase):
         self.assertEqual(ended(samples), 1)
         self.assertEqual(total(samples, "greetd_reloads_total", 'result="failure"'), 0)
 
-    def test_entries_left_out_of_the_log_are_counted(self):
+    def test_dropped_log_entries_are_counted(self):
         self.serve_both("[Log]\nRateLimitBurst=1\nRateLimitIntervalSec=1h\n")
         for _ in range(5):
             self.assert_greeted(self.server.getsockname())
@@ -83,7 +83,7 @@ class Metrics(metrics.MetricsTestCase):
             if key[0].endswith("_total") or key[0] == BUCKET:
                 self.assertGreaterEqual(samples[key], value, key)
 
-    def test_the_numbers_agree_while_clients_come_and_go(self):
+    def test_the_numbers_agree_while_clients_connect_and_close(self):
         self.serve_both("[Server]\nWorkers=2\n[Log]\nConnections=no\n")
         over = threading.Event()
         greeted = []

@@ -132,7 +132,7 @@ class MixedLoad(load_client.LoadTestCase):
         self.stop(self.greetd)
         self.assertEqual(self.logged_connections(), self.connections)
 
-    def test_none_waits_that_could_be_served(self):
+    def test_no_client_waits_that_could_be_served(self):
         load = self.run_load()
         too_long = self.report(load)
         with self.subTest("every greeting is whole"):
@@ -141,11 +141,11 @@ class MixedLoad(load_client.LoadTestCase):
             self.assertEqual(too_long, [])
         self.assert_all_are_logged()
 
-    def test_it_rests_while_slow_readers_have_all_places(self):
+    def test_greetd_does_not_spin_while_slow_readers_have_all_places(self):
         self.assert_rests_while_none_can_be_served(PLACES - KEPT)
         self.assert_all_are_logged()
 
-    def test_it_rests_while_slow_readers_have_all_descriptors(self):
+    def test_greetd_does_not_spin_while_slow_readers_have_all_descriptors(self):
         self.greetd.allow_descriptors(FEW)
         self.assert_rests_while_none_can_be_served(FEW)
         self.assert_all_are_logged()

@@ -61,7 +61,7 @@ class Notify(daemon.GreetdTestCase):
         self.client(greetd.address(), receive_buffer=4096)
         greetd.wait_message("STATUS", r"Greeting 1 client; 0 greeted, 0 refused; 1 worker")
 
-    def test_status_is_told_at_most_once_a_second(self):
+    def test_status_is_sent_at_most_once_a_second(self):
         began = time.monotonic()
         greetd = self.serve("-l", "127.0.0.1:0")
         for _ in range(1000):
@@ -70,13 +70,13 @@ class Notify(daemon.GreetdTestCase):
         told = sum("STATUS" in message for message in greetd.messages)
         self.assertLessEqual(told, time.monotonic() - began + 2)
 
-    def test_stopping_comes_after_ready_and_once(self):
+    def test_stopping_is_sent_once_after_ready(self):
         greetd = self.serve("-l", "127.0.0.1:0")
         self.stop(greetd)
         states = [k for message in greetd.messages for k in message if k in ("READY", "STOPPING")]
         self.assertEqual(states, ["READY", "STOPPING"])
 
-    def test_the_time_that_a_stop_may_take_is_asked_for(self):
+    def test_a_stop_extends_the_timeout(self):
         # With what threads and the log may take at the end.
         for timeout, asked in (("7s", 10_000_000), ("infinity", None)):
             with self.subTest(timeout):
@@ -90,7 +90,7 @@ class Notify(daemon.GreetdTestCase):
                     expected["EXTEND_TIMEOUT_USEC"] = str(asked)
                 self.assertEqual(told, [expected])
 
-    def test_a_failure_is_told_with_its_errno(self):
+    def test_a_failure_is_reported_with_its_errno(self):
         taken = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
         port = taken.getsockname()[1]
         greetd = self.finish("-l", f"127.0.0.1:{port}")
@@ -99,14 +99,14 @@ class Notify(daemon.GreetdTestCase):
         greetd.wait_message("STATUS", f".*127.0.0.1:{port}.*Address already in use.*")
         self.assertNotIn({"READY": "1"}, greetd.messages)
 
-    def test_a_bad_configuration_is_told(self):
+    def test_a_bad_configuration_is_reported(self):
         greetd = self.finish(config="[Server]\nBacklog=many\n")
         self.assertEqual(greetd.status, daemon.EX_CONFIG)
         greetd.wait_message("STATUS", r".*config\d+:2: .*")
         greetd.wait_message("ERRNO", str(errno.EINVAL))
         self.assertFalse(any("READY" in message for message in greetd.messages))
 
-    def test_a_stop_while_it_starts_is_clean(self):
+    def test_a_stop_during_the_start_is_clean(self):
         greetd = self.start("-l", "127.0.0.1:0")
         greetd.address()
         greetd.signal(signal.SIGTERM)

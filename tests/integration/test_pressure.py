@@ -36,19 +36,19 @@ class Pressure(daemon.GreetdTestCase):
     def line_of(self, client):
         return f"Connection from 127\\.0\\.0\\.1:{client.getsockname()[1]}"
 
-    def test_the_oldest_who_lingers_makes_room(self):
+    def test_the_oldest_lingering_client_is_evicted(self):
         greetd = self.serve_with("MaxConnections=4\nWorkers=1", "LingerSec=infinity")
         held = [self.greeted_client(greetd.address()) for _ in range(6)]
         greetd.wait_line(self.line_of(held[0]))
         greetd.wait_line(self.line_of(held[1]))
         self.assertEqual(len(greetd.lines), 3)
 
-    def test_room_is_made_whichever_worker_has_the_clients(self):
+    def test_each_worker_evicts_its_own_clients(self):
         greetd = self.serve_with("MaxConnections=4\nWorkers=4", "LingerSec=infinity")
         for _ in range(50):
             self.greeted_client(greetd.address())
 
-    def test_newcomers_wait_for_those_who_are_written_to(self):
+    def test_new_clients_wait_for_clients_that_are_written_to(self):
         file = self.write("big", BIG)
         greetd = self.serve_with("MaxConnections=2", f"MessageFile={file}")
         held = [self.client(greetd.address(), receive_buffer=8192) for _ in range(2)]
@@ -73,14 +73,14 @@ class Pressure(daemon.GreetdTestCase):
         for _ in range(50):
             self.greeted_client(greetd.address())
 
-    def test_out_of_descriptors_the_oldest_who_lingers_makes_room(self):
+    def test_out_of_descriptors_the_oldest_lingering_client_is_evicted(self):
         greetd = self.serve_with("Workers=1", "LingerSec=infinity")
         greetd.limit_descriptors(3)
         for _ in range(20):
             self.greeted_client(greetd.address())
         self.stop(greetd)
 
-    def test_out_of_descriptors_newcomers_wait_without_spinning(self):
+    def test_out_of_descriptors_new_clients_wait_without_spinning(self):
         file = self.write("big", BIG)
         greetd = self.serve_with("Workers=1", f"MessageFile={file}")
         greetd.limit_descriptors(2)
@@ -100,7 +100,7 @@ class Pressure(daemon.GreetdTestCase):
         told = [line for line in greetd.lines if "Too many open files" in line]
         self.assertIn(len(told), (1, 2), "one entry per episode")
 
-    def test_a_socket_that_a_security_module_denies_keeps_no_other_from_being_served(self):
+    def test_a_socket_denied_by_a_security_module_does_not_block_another(self):
         denied, allowed = (
             self.listening_socket(socket.AF_INET, ("127.0.0.1", 0)) for _ in range(2)
         )
@@ -117,7 +117,7 @@ class Pressure(daemon.GreetdTestCase):
         self.assert_greeted(allowed.getsockname())
         self.stop(greetd)
 
-    def test_clients_gone_before_they_are_accepted(self):
+    def test_clients_that_close_before_they_are_accepted(self):
         greetd = self.serve("-l", "127.0.0.1:0")
         for _ in range(300):
             connect(greetd.address()).close()

@@ -39,17 +39,17 @@ class LoadedTestCase(metrics.MetricsTestCase):
 
 
 class Numbers(LoadedTestCase):
-    def test_curl_gets_them(self):
+    def test_curl_reads_the_metrics(self):
         done = subprocess.run(["curl", "--silent", "--show-error", "--fail", self.url()],
                               capture_output=True, text=True, timeout=TIMEOUT, check=True)
         self.assertEqual(parse(done.stdout)["greetd_connections_active", None], 1, "curl itself")
 
-    def test_who_asks_nothing_is_told_nothing(self):
+    def test_a_silent_client_reads_nothing(self):
         with connect(self.metrics_address) as silent:
             silent.shutdown(socket.SHUT_WR)
             self.assertEqual(read_to_end(silent), b"")
 
-    def test_they_equal_what_greet_counted(self):
+    def test_the_metrics_equal_the_counts_of_greet(self):
         counted = self.load(LOADED)["ok"]
         self.assertEqual(counted, LOADED)
         samples = self.scrape_until(lambda s: ended(s) >= LOADED)
@@ -95,7 +95,7 @@ class RealPrometheus(LoadedTestCase):
             self.assertLess(time.monotonic(), deadline, (expression, seen))
             time.sleep(0.05)
 
-    def test_it_scrapes_them(self):
+    def test_prometheus_scrapes_the_metrics(self):
         self.load(LOADED)
         prometheus = self.prometheus()
         self.wait_for(prometheus, "up{job='greetd'}", 1)

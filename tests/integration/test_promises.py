@@ -98,13 +98,13 @@ class Speakers(PromisesTestCase):
                 self.assertIsNone(talker.error)
                 self.assertGreater(talker.sent, 0)
 
-    def test_speaking_all_the_time_during_a_short_greeting(self):
+    def test_sending_all_the_time_during_a_short_greeting(self):
         self.assert_greeted_while_speaking(GREETING, 1)
 
-    def test_speaking_all_the_time_during_a_long_greeting(self):
+    def test_sending_all_the_time_during_a_long_greeting(self):
         self.assert_greeted_while_speaking(noise(256 * 1024), 4096)
 
-    def test_a_flood_is_borne_while_others_are_greeted(self):
+    def test_others_are_greeted_during_a_flood(self):
         # The end of LingerSec= is never the reason.
         _, usual, special, _ = self.serve_two(GREETING, "LingerSec=infinity\n")
         with connect(special) as client:
@@ -137,7 +137,7 @@ class SlowReaders(PromisesTestCase):
             self.greet_others(usual, seconds)
         return received
 
-    def test_one_that_speaks_now_and_then(self):
+    def test_a_reader_that_sends_now_and_then(self):
         # Slower than LingerSec=: the kernel has all of it long before the client has.
         greeting = noise(5 * MEGABYTE)
         greetd, usual, tcp, _ = self.serve_two(greeting, "LingerSec=1s\n")
@@ -159,16 +159,16 @@ class SlowReaders(PromisesTestCase):
         self.assertEqual(received, greeting)
         self.stop(greetd)
 
-    def test_one_that_stalls_amid_16_megabytes(self):
+    def test_a_reader_that_stalls_amid_16_megabytes(self):
         self.assert_whole_after_stall(noise(16 * MEGABYTE), 8 * MEGABYTE, b"")
 
-    def test_one_that_stalls_and_speaks_amid_16_megabytes(self):
+    def test_a_reader_that_stalls_and_sends_amid_16_megabytes(self):
         self.assert_whole_after_stall(noise(16 * MEGABYTE), 8 * MEGABYTE, b"x" * 1000)
 
-    def test_one_that_stalls_when_the_kernel_has_the_rest(self):
+    def test_a_reader_that_stalls_when_the_kernel_has_the_rest(self):
         self.assert_whole_after_stall(noise(MEGABYTE), 1000, b"")
 
-    def test_one_that_stalls_and_speaks_when_the_kernel_has_the_rest(self):
+    def test_a_reader_that_stalls_and_sends_when_the_kernel_has_the_rest(self):
         self.assert_whole_after_stall(noise(MEGABYTE), 1000, b"x" * 1000)
 
 

@@ -58,7 +58,7 @@ class LimitsTestCase(daemon.GreetdTestCase):
 
 
 class Held(LimitsTestCase):
-    def test_nobody_is_let_go_while_there_is_room(self):
+    def test_no_client_is_evicted_while_there_is_room(self):
         greetd = self.serve_with("Workers=4\nMaxConnections=64")
         before = greetd.n_descriptors()
         for n in range(1, 41):
@@ -67,7 +67,7 @@ class Held(LimitsTestCase):
         self.stop(greetd)
         self.assertEqual(len(self.connection_lines(greetd)), 40)
 
-    def test_the_newest_are_held_and_no_more_than_allowed(self):
+    def test_the_newest_clients_are_held_and_no_more_than_the_limit(self):
         greetd = self.serve_with("Workers=4\nMaxConnections=64")
         before = greetd.n_descriptors()
         clients = []
@@ -82,7 +82,7 @@ class Held(LimitsTestCase):
         newest = f"Connection from 127.0.0.1:{clients[-1].getsockname()[1]}"
         self.assertNotIn(newest, greetd.lines)
 
-    def test_who_leaves_is_forgotten_at_once(self):
+    def test_the_descriptor_of_a_closed_client_is_closed_at_once(self):
         greetd = self.serve_with("Workers=2")
         before = greetd.n_descriptors()
         staying = [self.greeted_client(greetd.address()) for _ in range(5)]
@@ -92,7 +92,7 @@ class Held(LimitsTestCase):
                 client.close()
             self.wait_descriptors(greetd, before + len(staying))
 
-    def test_who_never_read_and_leaves_is_forgotten_at_once(self):
+    def test_the_descriptor_of_a_client_that_never_read_is_closed_at_once(self):
         greetd = self.serve_with("Workers=2")
         before = greetd.n_descriptors()
         for _ in range(20):
@@ -157,14 +157,14 @@ class Exhausted(LimitsTestCase):
         self.waiting = self.client(self.greetd.address())
         self.greetd.wait_line(".*Too many open files.*")
 
-    def test_waiting_for_a_descriptor_costs_no_processor(self):
+    def test_waiting_for_a_descriptor_costs_no_processor_time(self):
         self.assert_rests(self.greetd, 2, [self.waiting], most=0.01)
 
-    def test_who_waits_is_greeted_when_a_client_goes(self):
+    def test_a_pending_client_is_greeted_when_another_closes(self):
         self.held.pop().close()
         self.assertEqual(read_to_end(self.waiting), BIG)
 
-    def test_who_waits_is_greeted_when_someone_else_frees_a_descriptor(self):
+    def test_a_pending_client_is_greeted_when_a_descriptor_is_free(self):
         # The limit moves, and nothing else that greetd could be told of happens.
         self.greetd.allow_descriptors(1)
         self.assertEqual(read_to_end(self.waiting), BIG)
@@ -188,14 +188,14 @@ class FastOpen(LimitsTestCase):
         self.addCleanup(TCP_FASTOPEN_COOKIES.write_text, before, encoding="ascii")
         TCP_FASTOPEN_COOKIES.write_text("3", encoding="ascii")
 
-    def test_the_second_time_a_client_speaks_in_the_handshake(self):
+    def test_a_client_with_a_cookie_sends_in_the_handshake(self):
         self.allow()
         greetd = self.serve_with("FastOpen=yes", "")
         self.assertFalse(self.greeted_in_the_handshake(greetd.address()), "it has no cookie yet")
         for _ in range(20):
             self.assertTrue(self.greeted_in_the_handshake(greetd.address()))
 
-    def test_not_unless_it_is_wanted(self):
+    def test_fast_open_is_off_by_default(self):
         self.allow()
         greetd = self.serve_with("FastOpen=no", "")
         for _ in range(5):
@@ -203,7 +203,7 @@ class FastOpen(LimitsTestCase):
 
 
 class Connections(LimitsTestCase):
-    def test_lines_of_connections_can_be_left_out_and_no_others(self):
+    def test_only_connection_entries_are_disabled(self):
         file = self.write("big", BIG)
         greetd = self.serve(
             "-l",

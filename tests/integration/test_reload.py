@@ -29,7 +29,7 @@ class Reload(reload.ReloadTestCase):
         self.assert_reloads(greetd, self.message("new"))
         self.assert_greeted(greetd.address(), b"new")
 
-    def test_systemd_is_told_in_order_and_when(self):
+    def test_systemd_is_notified_in_order_with_the_time(self):
         greetd = self.serve_with(self.message("old"))
         before = time.monotonic_ns() // 1000
         self.reload(greetd)
@@ -63,7 +63,7 @@ class Reload(reload.ReloadTestCase):
         self.assertFalse(elsewhere.exists())
         self.assert_greeted(greetd.address(), b"from the command line")
 
-    def test_what_needs_a_restart_is_named_and_stays(self):
+    def test_settings_that_need_a_restart_are_logged_and_stay(self):
         greetd = self.serve_with(self.message("old", "Workers=1\nMaxConnections=10\n"))
         self.assert_reloads(greetd, self.message("new", "Workers=3\nMaxConnections=20\n"))
         greetd.wait_line("Workers= stays at 1 until the next restart")
@@ -71,7 +71,7 @@ class Reload(reload.ReloadTestCase):
         self.assert_greeted(greetd.address(), b"new")
         self.assertEqual(len(workers(greetd.pid)), 1)
 
-    def test_nothing_is_named_that_did_not_change(self):
+    def test_unchanged_settings_are_not_logged(self):
         greetd = self.serve_with(self.message("old", "Workers=1\nMaxConnections=10\n"))
         self.assert_reloads(greetd, self.message("new", "Workers=1\nMaxConnections=10\n"))
         self.assertFalse([line for line in greetd.lines if "stays at" in line])
@@ -83,7 +83,7 @@ class Reload(reload.ReloadTestCase):
         self.stop(greetd)
         self.assertFalse([line for line in greetd.lines if line.startswith("Connection from")])
 
-    def test_a_new_stop_timeout_is_kept_to(self):
+    def test_a_new_stop_timeout_applies(self):
         greetd = self.serve_with(
             self.message_file("big", big(1), "StopTimeoutSec=infinity\n"),
         )
@@ -99,7 +99,7 @@ class Mistakes(reload.ReloadTestCase):
         mistakes = [f"{self.config}:{line}: " for line in (3, 6, 7)]
         return content, mistakes
 
-    def test_all_are_told_and_the_old_one_stays(self):
+    def test_all_errors_are_logged_and_the_old_configuration_stays(self):
         greetd = self.serve_with(self.message("old"))
         content, where = self.mistaken()
         self.reload(greetd, content)
@@ -109,7 +109,7 @@ class Mistakes(reload.ReloadTestCase):
         self.assertNotIn(RELOADED, greetd.lines)
         self.assert_greeted(greetd.address(), b"old")
 
-    def test_no_descriptors_are_no_mistake_in_the_file(self):
+    def test_a_shortage_of_descriptors_is_no_error_in_the_file(self):
         greetd = self.serve_with(self.message("old"))
         soft, hard = resource.prlimit(greetd.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(greetd.pid, resource.RLIMIT_NOFILE, (greetd.n_descriptors(), hard))
@@ -123,7 +123,7 @@ class Mistakes(reload.ReloadTestCase):
         self.assert_reloads(greetd)
         self.assert_greeted(greetd.address(), b"new")
 
-    def test_status_tells_until_a_good_one(self):
+    def test_the_status_has_the_error_until_a_good_reload(self):
         greetd = self.serve_with(self.message("old"))
         content, where = self.mistaken()
         self.reload(greetd, content)
@@ -134,21 +134,21 @@ class Mistakes(reload.ReloadTestCase):
         self.wait_until_all_is_well(greetd)
         self.assert_greeted(greetd.address(), b"new")
 
-    def test_systemd_is_told_that_it_is_over(self):
+    def test_systemd_is_notified_of_the_end(self):
         greetd = self.serve_with(self.message("old"))
         self.reload(greetd, "[Server]\nBacklog=many\n")
         told = greetd.values("READY", "RELOADING")
         self.assertEqual(told, [("READY", "1"), ("RELOADING", "1"), ("READY", "1")])
         self.assertFalse(greetd.values("ERRNO"))
 
-    def test_a_file_that_is_gone(self):
+    def test_a_missing_file(self):
         greetd = self.serve_with(self.message("old"))
         self.config.unlink()
         self.reload(greetd)
         greetd.wait_line(f"{re.escape(str(self.config))}.*: No such file or directory")
         self.assert_greeted(greetd.address(), b"old")
 
-    def test_a_message_file_that_is_gone(self):
+    def test_a_missing_message_file(self):
         greetd = self.serve_with(self.message_file("message", "old"))
         (self.folder / "message").unlink()
         self.reload(greetd)
@@ -157,7 +157,7 @@ class Mistakes(reload.ReloadTestCase):
 
 
 class Clients(reload.ReloadTestCase):
-    def test_one_in_progress_gets_wholly_what_it_began_with(self):
+    def test_a_client_in_progress_gets_all_of_the_greeting_it_began_with(self):
         greetd = self.serve_with(self.message_file("greeting", big(0)))
         clients = [self.slow_reader(greetd.address(), big(0))]
         for version in range(1, 4):
@@ -169,7 +169,7 @@ class Clients(reload.ReloadTestCase):
         for version, client in enumerate(clients):
             self.assertEqual(big(version)[:1000] + read_to_end(client), big(version))
 
-    def test_one_that_lingers_holds_up_nothing(self):
+    def test_a_lingering_client_delays_nothing(self):
         greetd = self.serve_with(self.message("old") + "LingerSec=infinity\n")
         client = self.client(greetd.address())
         self.assertEqual(read_to_end(client), b"old")
@@ -191,7 +191,7 @@ class Clients(reload.ReloadTestCase):
         options = self.environment()["ASAN_OPTIONS"] + ":quarantine_size_mb=0"
         return self.serve_with(content, ASAN_OPTIONS=options)
 
-    def test_the_last_one_frees_what_it_began_with(self):
+    def test_the_last_client_frees_its_greeting(self):
         greetd = self.serve_without_quarantine(self.message("small", "Workers=1\n"))
         self.assert_greeted(greetd.address(), b"small")
         base = self.resident(greetd)
@@ -204,7 +204,7 @@ class Clients(reload.ReloadTestCase):
             client.close()
         self.wait_resident_below(greetd, base + BIG_SIZE // 2)
 
-    def test_what_nobody_began_with_is_freed(self):
+    def test_an_unused_greeting_is_freed(self):
         greetd = self.serve_without_quarantine(self.message_file("big", big(0)))
         base = self.resident(greetd)
         for _ in range(MANY):
@@ -235,7 +235,7 @@ class Activated(reload.ReloadTestCase):
         self.assert_both_greet(b"one 2", b"common 2")
         self.assertFalse(greetd.values("FDSTORE", "FDSTOREREMOVE"))
 
-    def test_sections_come_and_go(self):
+    def test_sections_are_added_and_removed(self):
         greetd = self.serve_activated(self.NAMED.format(1))
         self.assert_reloads(greetd, "[Greeting]\nMessage=all\n[Listener local]\nMessage=local\n")
         self.assert_both_greet(b"all", b"local")
@@ -243,7 +243,7 @@ class Activated(reload.ReloadTestCase):
         self.assert_both_greet(daemon.GREETING, daemon.GREETING)
         greetd.wait_line(r"No socket is named nobody: \[Listener nobody\] is not used")
 
-    def test_an_address_is_for_when_systemd_passes_none(self):
+    def test_an_address_has_no_effect_under_activation(self):
         greetd = self.serve_activated("")
         elsewhere = self.folder / "elsewhere"
         self.assert_reloads(greetd, f"[Server]\nListenStream={elsewhere}\n")

@@ -58,7 +58,7 @@ class ListenCase(reload.ReloadTestCase):
 
 
 class Addresses(ListenCase):
-    def test_one_that_is_added_opens(self):
+    def test_an_added_address_is_opened(self):
         greetd = self.serve_with(self.addresses(FIRST))
         self.assert_refused(SECOND)
         self.assert_reloads(greetd, self.addresses(FIRST, SECOND))
@@ -66,7 +66,7 @@ class Addresses(ListenCase):
         self.assert_greeted(SECOND)
         self.wait_listening(greetd, SECOND)
 
-    def test_one_that_is_removed_is_closed(self):
+    def test_a_removed_address_is_closed(self):
         greetd = self.serve_with(self.addresses(FIRST, SECOND))
         self.assert_greeted(SECOND)
         self.assert_reloads(greetd, self.addresses(FIRST))
@@ -74,7 +74,7 @@ class Addresses(ListenCase):
         self.assert_refused(SECOND)
         self.assert_greeted(FIRST)
 
-    def test_only_what_changes_is_told(self):
+    def test_only_changes_are_logged(self):
         greetd = self.serve_with(self.addresses(FIRST, SECOND))
         self.assert_reloads(greetd, self.addresses(SECOND, THIRD))
         self.wait_closed(greetd, FIRST)
@@ -89,7 +89,7 @@ class Addresses(ListenCase):
             ],
         )
 
-    def test_systemd_keeps_what_is_in_use(self):
+    def test_the_store_has_the_sockets_in_use(self):
         store = self.fd_store()
         greetd = self.serve_with(self.addresses(FIRST, SECOND), store=store)
         self.assert_reloads(greetd, self.addresses(SECOND, THIRD))
@@ -100,7 +100,7 @@ class Addresses(ListenCase):
         kept = [os.fstat(descriptor).st_ino for descriptor in store.descriptors()]
         self.assertEqual(kept, [int(inode_of(address)) for address in (SECOND, THIRD)])
 
-    def test_one_that_is_removed_leaves_another_that_reads_alike_with_systemd(self):
+    def test_a_removed_address_leaves_a_similar_one_in_the_store(self):
         store = self.fd_store()
         greetd = self.serve_with(self.addresses("@a:b", "@a,b"), store=store)
         kept = [os.fstat(descriptor).st_ino for descriptor in store.descriptors()]
@@ -110,7 +110,7 @@ class Addresses(ListenCase):
             [os.fstat(descriptor).st_ino for descriptor in store.descriptors()], kept[:1]
         )
 
-    def test_one_that_systemd_has_no_room_for_is_told_and_kept_when_it_has(self):
+    def test_a_socket_the_store_has_no_room_for_is_logged_and_stored_later(self):
         store = self.fd_store()
         greetd = self.serve_with(self.addresses(FIRST), store=store, FDSTORE="1")
         for _ in range(2):
@@ -124,13 +124,13 @@ class Addresses(ListenCase):
             ["systemd keeps 1 of 2 sockets over a restart: FileDescriptorStoreMax= is too small"],
         )
 
-    def test_one_that_is_removed_is_closed_although_systemd_had_it(self):
+    def test_a_removed_address_is_closed_although_the_store_had_it(self):
         greetd = self.serve_with(self.addresses(FIRST, SECOND), store=self.fd_store())
         self.assert_reloads(greetd, self.addresses(FIRST))
         self.wait_closed(greetd, SECOND)
         self.assert_refused(SECOND)
 
-    def test_who_waits_at_one_that_is_removed_is_greeted(self):
+    def test_pending_clients_of_a_removed_address_are_greeted(self):
         local = str(self.folder / "socket")
         greetd = self.serve_with(self.addresses(FIRST, SECOND, local))
         greetd.signal(signal.SIGSTOP)
@@ -147,21 +147,21 @@ class Addresses(ListenCase):
         self.wait_closed(greetd, SECOND)
         self.wait_closed(greetd, local)
 
-    def test_one_that_overlaps_with_what_is_in_force_takes_a_restart(self):
+    def test_an_address_that_overlaps_one_in_use_needs_a_restart(self):
         greetd = self.serve_with(self.addresses(FIRST))
         self.assert_fails_to_reload(
             greetd, self.addresses(7001), ["Failed to listen on 7001: Address already in use"]
         )
         self.assert_greeted(FIRST)
 
-    def test_one_that_comes_back_at_once(self):
+    def test_an_address_is_removed_and_added_again(self):
         greetd = self.serve_with(self.addresses(FIRST, SECOND))
         for _ in range(20):
             self.assert_reloads(greetd, self.addresses(FIRST))
             self.assert_reloads(greetd, self.addresses(FIRST, SECOND))
             self.assert_greeted(SECOND)
 
-    def test_one_that_comes_back_before_its_queue_is_empty(self):
+    def test_an_address_is_added_again_before_its_queue_is_empty(self):
         more = (
             "Workers=1\nMaxConnections=1\n[Greeting]\nLingerSec=0\n"
             f"MessageFile={self.write('big', BIG)}\n"
@@ -183,7 +183,7 @@ class Addresses(ListenCase):
         self.stop(greetd)
         self.assertEqual(sum("no longer listens" in line for line in greetd.lines), 1)
 
-    def test_one_that_comes_back_before_its_queue_is_empty_has_the_new_greeting(self):
+    def test_an_address_added_again_before_its_queue_is_empty_has_the_new_greeting(self):
         def config(*addresses, message):
             more = (
                 f"Workers=1\nMaxConnections=1\n[Greeting]\nLingerSec=0\nMessage={message}\n"
@@ -213,13 +213,13 @@ class Addresses(ListenCase):
         self.assertEqual(inode_of(address), inode)
         self.assert_greeted(address)
 
-    def test_a_listener_of_its_own_is_added(self):
+    def test_a_listener_with_its_own_address_is_added(self):
         greetd = self.serve_with(self.addresses(FIRST))
         self.assert_reloads(greetd, self.addresses(FIRST, more=OWN_SECOND))
         self.assert_greeted(FIRST)
         self.assert_greeted(SECOND, b"own")
 
-    def test_one_that_moves_to_another_section_stays_open(self):
+    def test_an_address_that_moves_to_another_section_stays_open(self):
         greetd = self.serve_with(self.addresses(FIRST, SECOND))
         inode = inode_of(SECOND)
         self.assert_reloads(greetd, self.addresses(FIRST, more=OWN_SECOND))
@@ -234,7 +234,7 @@ class Failure(ListenCase):
         self.busy = self.taken.getsockname()
         self.mistake = f"Failed to listen on {written(self.busy)}: Address already in use"
 
-    def test_one_that_is_in_use_leaves_everything_as_it_was(self):
+    def test_an_address_in_use_leaves_everything_as_it_was(self):
         local = self.folder / "socket"
         store = self.fd_store()
         greetd = self.serve_with(self.addresses(FIRST, SECOND), store=store)
@@ -251,7 +251,7 @@ class Failure(ListenCase):
         self.stop(greetd)
         self.assertEqual(sum("listen" in line for line in greetd.lines), 3)
 
-    def test_it_opens_once_it_is_free(self):
+    def test_an_address_is_opened_once_it_is_free(self):
         greetd = self.serve_with(self.addresses(FIRST))
         config = self.addresses(FIRST, self.busy)
         self.assert_fails_to_reload(greetd, config, [self.mistake])
@@ -282,26 +282,26 @@ class UnixPath(ListenCase):
         super().setUp()
         self.path = self.folder / "socket"
 
-    def test_the_file_stays_if_the_address_does(self):
+    def test_the_file_stays_with_the_address(self):
         greetd = self.serve_with(self.addresses(self.path))
         before = self.path.stat().st_ino
         self.assert_reloads(greetd, self.addresses(self.path, FIRST))
         self.assertEqual(self.path.stat().st_ino, before)
         self.assert_greeted(str(self.path))
 
-    def test_the_file_goes_if_the_address_does(self):
+    def test_the_file_is_removed_with_the_address(self):
         greetd = self.serve_with(self.addresses(self.path, FIRST))
         self.assert_reloads(greetd, self.addresses(FIRST))
         self.assertFalse(self.path.exists())
         self.wait_closed(greetd, str(self.path))
 
-    def test_a_file_that_someone_has_removed_is_made_again(self):
+    def test_a_removed_file_is_made_again(self):
         greetd = self.serve_with(self.addresses(self.path))
         self.path.unlink()
         self.assert_reloads(greetd)
         self.assert_greeted(str(self.path))
 
-    def test_another_that_took_its_place_is_left_alone(self):
+    def test_a_file_of_another_process_is_left_alone(self):
         greetd = self.serve_with(self.addresses(self.path, FIRST))
         self.path.unlink()
         self.listening_socket(socket.AF_UNIX, str(self.path))
@@ -311,7 +311,7 @@ class UnixPath(ListenCase):
 
 
 class Load(ListenCase, load_client.LoadTestCase):
-    def test_one_that_stays_is_never_closed(self):
+    def test_an_address_that_stays_is_never_closed(self):
         greetd = self.serve_with(self.addresses(FIRST, more="[Log]\nConnections=no\n"))
         client = self.load(FIRST[1], 500, 32, "-u")
         self.wait_progress(client, 500)
@@ -321,7 +321,7 @@ class Load(ListenCase, load_client.LoadTestCase):
             self.assert_reloads(greetd, self.addresses(*other, FIRST, more=more))
         self.assert_none_lost(client, 500)
 
-    def test_nobody_is_lost_who_came_before_it_closed(self):
+    def test_no_client_is_lost_that_connected_before_the_close(self):
         # Who comes later is refused, but nobody in the midst of the greeting.
         greetd = self.serve_with(self.addresses(FIRST, SECOND))
         for _ in range(5):

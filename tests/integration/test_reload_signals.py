@@ -47,7 +47,7 @@ class Signals(reload.ReloadTestCase):
             "READY=1 for each RELOADING=1",
         )
 
-    def test_many_in_a_row(self):
+    def test_many_signals_in_a_row(self):
         greetd = self.serve_with(self.message("0"))
         seen = []
         for version in range(1, MANY):
@@ -75,7 +75,7 @@ class Signals(reload.ReloadTestCase):
             self.assertLess(time.monotonic(), deadline, "the signal is not read")
             select.select([], [], [], 0.01)
 
-    def test_one_while_another_is_under_way(self):
+    def test_a_signal_during_a_reload(self):
         greetd = self.serve_with(self.message("old", "Workers=2\n"))
         with hanging_worker(greetd.pid, 0):
             self.configure(self.message("new", "Workers=2\n"))
@@ -91,7 +91,7 @@ class Signals(reload.ReloadTestCase):
         for _ in range(10):
             self.assert_greeted(greetd.address(), b"newer")
 
-    def test_one_while_it_reads_its_files(self):
+    def test_a_signal_while_greetd_reads_its_files(self):
         large = self.write("large", b"x" * 16 * 1024 * 1024)
         self.configure(f"[Server]\nListenStream=127.0.0.1:0\n[Greeting]\nMessageFile={large}\n")
         opened = Opened(self.config)
@@ -100,7 +100,7 @@ class Signals(reload.ReloadTestCase):
         self.ask(greetd)
         self.wait_told(greetd, "READY", "RELOADING", "READY")
 
-    def test_one_before_it_is_ready(self):
+    def test_a_signal_before_greetd_is_ready(self):
         greetd = self.start_with(self.message("old"))
         greetd.address()
         self.configure(self.message("new"))
@@ -118,7 +118,7 @@ class Signals(reload.ReloadTestCase):
             except ConnectionResetError:
                 pass
 
-    def test_one_during_a_stop_changes_nothing(self):
+    def test_a_signal_during_a_stop_changes_nothing(self):
         greetd = self.serve_with(self.message_file("big", big(0), "StopTimeoutSec=infinity\n"))
         client = self.slow_reader(greetd.address(), big(0))
         greetd.signal(signal.SIGTERM)
@@ -131,7 +131,7 @@ class Signals(reload.ReloadTestCase):
         self.assert_ends(greetd, 0)
         self.assertFalse(greetd.values("RELOADING"))
 
-    def test_a_stop_in_the_midst_of_reloads(self):
+    def test_a_stop_during_reloads(self):
         for _ in range(10):
             greetd = self.serve_with(self.message("old"))
             for _ in range(3):
@@ -140,7 +140,7 @@ class Signals(reload.ReloadTestCase):
             told = greetd.values("RELOADING", "STOPPING")
             self.assertEqual(told[-1], ("STOPPING", "1"))
 
-    def test_both_at_once(self):
+    def test_a_reload_and_a_stop_at_once(self):
         greetd = self.serve_with(self.message("old"))
         address = greetd.address()
         greetd.signal(signal.SIGSTOP)

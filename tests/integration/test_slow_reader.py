@@ -56,7 +56,7 @@ class SlowReader(daemon.GreetdTestCase):
             got += read_to_end(client)
             self.assertEqual(got, BIG)
 
-    def test_a_slow_reader_that_closes_has_done_no_harm(self):
+    def test_others_are_greeted_after_a_slow_reader_closes(self):
         greetd, small, big = self.serve_big()
         for _ in range(20):
             with connect(big, receive_buffer=4096) as client:
@@ -65,7 +65,7 @@ class SlowReader(daemon.GreetdTestCase):
         self.assertEqual(greeted(big), BIG)
         self.stop(greetd)
 
-    def test_no_progress_for_too_long_ends_it(self):
+    def test_no_progress_for_too_long_ends_a_connection(self):
         greetd, _, big = self.serve_big("WriteTimeoutSec=200ms\n")
         client = self.client(big, receive_buffer=4096)
         greetd.wait_line(f"Connection from 127\\.0\\.0\\.1:{client.getsockname()[1]}")

@@ -63,14 +63,14 @@ class SpeakFirst(daemon.GreetdTestCase):
                 client.shutdown(socket.SHUT_WR)
                 self.assertEqual(read_to_end(client), expected)
 
-    def test_a_client_that_speaks_and_half_closes(self):
+    def test_a_client_that_sends_and_half_closes(self):
         for address, expected in ((self.tcp, GREETING), (self.tcp_long, LONG)):
             with self.subTest(address=address), connect(address) as client:
                 client.sendall(b"GET / HTTP/1.0\r\n\r\n")
                 client.shutdown(socket.SHUT_WR)
                 self.assertEqual(read_to_end(client), expected)
 
-    def test_a_client_that_speaks_all_the_time_while_it_reads(self):
+    def test_a_client_that_sends_all_the_time_while_it_reads(self):
         with connect(self.tcp_long, receive_buffer=4096) as client:
             talker = threading.Thread(target=self.talk, args=[client])
             talker.start()
@@ -80,7 +80,7 @@ class SpeakFirst(daemon.GreetdTestCase):
     def talk(self, client):
         client.sendall(b"x" * 1_000_000)
 
-    def test_clients_that_reset_at_once_harm_nobody(self):
+    def test_others_are_greeted_after_resets_at_once(self):
         for address in (self.tcp, self.tcp_long):
             for _ in range(200):
                 client = connect(address)
@@ -90,7 +90,7 @@ class SpeakFirst(daemon.GreetdTestCase):
         self.assert_greeted(self.tcp_long, LONG)
         self.stop(self.greetd)
 
-    def test_clients_that_reset_in_the_middle_harm_nobody(self):
+    def test_others_are_greeted_after_resets_in_the_middle(self):
         for _ in range(50):
             client = connect(self.tcp_long, receive_buffer=4096)
             client.recv(1)
@@ -99,7 +99,7 @@ class SpeakFirst(daemon.GreetdTestCase):
         self.assert_greeted(self.tcp_long, LONG)
         self.stop(self.greetd)
 
-    def test_clients_that_close_without_reading_harm_nobody(self):
+    def test_others_are_greeted_after_clients_that_never_read(self):
         for address in (self.tcp, self.tcp_long, self.unix, self.unix_long):
             for _ in range(50):
                 connect(address).close()
@@ -119,12 +119,12 @@ class Linger(daemon.GreetdTestCase):
         self.assertEqual(read_to_end(client), GREETING)
         return client, f"Connection from 127\\.0\\.0\\.1:{client.getsockname()[1]}"
 
-    def test_a_client_that_never_closes_is_let_go(self):
+    def test_a_client_that_never_closes_is_dropped(self):
         greetd = self.serve_with(LingerSec="100ms")
         _, line = self.held_client(greetd)
         greetd.wait_line(line)
 
-    def test_a_client_is_waited_for_as_long_as_configured(self):
+    def test_a_client_lingers_as_long_as_configured(self):
         greetd = self.serve_with(LingerSec="infinity")
         held, held_line = self.held_client(greetd)
         other, other_line = self.held_client(greetd)
@@ -139,7 +139,7 @@ class Linger(daemon.GreetdTestCase):
         _, line = self.held_client(greetd)
         greetd.wait_line(line)
 
-    def test_listeners_have_their_own_patience(self):
+    def test_listeners_have_their_own_linger_time(self):
         greetd = self.serve(
             config="[Server]\nListenStream=127.0.0.1:0\n[Greeting]\nLingerSec=infinity\n"
             "[Listener short]\nListenStream=127.0.0.2:0\nLingerSec=100ms\n"

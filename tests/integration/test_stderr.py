@@ -45,7 +45,7 @@ class Stderr(daemon.GreetdTestCase):
             self.assert_greeted(path)
         self.stop(greetd)
 
-    def test_a_pipe_that_nobody_reads_any_more(self):
+    def test_a_pipe_without_a_reader(self):
         read_end, write_end = self.pipe()
         greetd = self.serve_to(write_end.fileno())
         write_end.close()
@@ -54,7 +54,7 @@ class Stderr(daemon.GreetdTestCase):
             self.assert_greeted(self.address)
         self.stop(greetd)
 
-    def test_a_full_pipe_holds_up_no_client(self):
+    def test_a_full_pipe_delays_no_client(self):
         read_end, write_end = self.pipe()
         greetd = self.serve_to(write_end.fileno())
         os.set_blocking(read_end.fileno(), False)
@@ -69,14 +69,14 @@ class Stderr(daemon.GreetdTestCase):
             pass
         self.assert_ends(greetd, 0)
 
-    def test_a_full_pipe_does_not_hold_up_the_end(self):
+    def test_a_full_pipe_does_not_delay_the_exit(self):
         read_end, write_end = self.pipe()
         greetd = self.serve_to(write_end.fileno(), config="[Server]\nStopTimeoutSec=1s\n")
         for _ in range(6000):
             self.assertEqual(greeted(self.address), GREETING)
         self.stop(greetd)
 
-    def test_a_client_that_is_gone_sends_no_sigpipe(self):
+    def test_a_closed_client_causes_no_sigpipe(self):
         greetd = self.serve_to(None)
         for _ in range(100):
             connect(self.address).close()

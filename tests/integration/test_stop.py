@@ -43,7 +43,7 @@ class Stop(daemon.GreetdTestCase):
         client.close()
         self.assert_ends(greetd, 0)
 
-    def test_nobody_new_is_taken_while_it_drains(self):
+    def test_no_new_client_is_accepted_while_greetd_drains(self):
         greetd = self.serve_big(StopTimeoutSec="infinity")
         client = self.reading_client(greetd.address())
         greetd.signal(signal.SIGTERM)
@@ -62,7 +62,7 @@ class Stop(daemon.GreetdTestCase):
             except ConnectionResetError:
                 pass
 
-    def test_a_client_that_will_not_read_is_let_go_in_the_end(self):
+    def test_a_client_that_does_not_read_is_dropped_in_the_end(self):
         greetd = self.serve_big(StopTimeoutSec="200ms")
         client = self.reading_client(greetd.address())
         greetd.signal(signal.SIGTERM)
@@ -75,12 +75,12 @@ class Stop(daemon.GreetdTestCase):
             pass
         self.assertLess(received, len(BIG))
 
-    def test_a_zero_stop_timeout_waits_for_nobody(self):
+    def test_a_zero_stop_timeout_drops_clients_at_once(self):
         greetd = self.serve_big(StopTimeoutSec="0")
         self.reading_client(greetd.address())
         self.stop(greetd)
 
-    def test_a_second_signal_ends_it_at_once(self):
+    def test_a_second_signal_ends_greetd_at_once(self):
         for second in (signal.SIGTERM, signal.SIGINT):
             with self.subTest(second):
                 greetd = self.serve_big(StopTimeoutSec="infinity")
@@ -90,7 +90,7 @@ class Stop(daemon.GreetdTestCase):
                 greetd.signal(second)
                 self.assert_ends(greetd, 0)
 
-    def test_clients_that_linger_do_not_hold_it_for_ever(self):
+    def test_lingering_clients_do_not_delay_the_stop_for_ever(self):
         greetd = self.serve(
             "-l", "127.0.0.1:0",
             config="[Server]\nStopTimeoutSec=200ms\n[Greeting]\nLingerSec=infinity\n",
@@ -99,7 +99,7 @@ class Stop(daemon.GreetdTestCase):
         self.assertEqual(read_to_end(client), GREETING)
         self.stop(greetd)
 
-    def test_every_connection_is_told_before_the_end(self):
+    def test_every_connection_is_logged_before_the_end(self):
         greetd = self.serve("-l", "127.0.0.1:0")
         clients = [self.client(greetd.address()) for _ in range(CLIENTS)]
         for client in clients:
@@ -108,7 +108,7 @@ class Stop(daemon.GreetdTestCase):
         self.stop(greetd)
         self.assertEqual(sum("Connection from " in line for line in greetd.lines), CLIENTS)
 
-    def test_alone_it_greets_all_who_wait_in_the_queue(self):
+    def test_without_activation_all_pending_clients_are_greeted(self):
         greetd = self.serve("-l", "127.0.0.1:0", "-l", str(self.folder / "socket"))
         addresses = [greetd.address(0), greetd.address(1)]
         self.freeze(greetd)
@@ -120,7 +120,7 @@ class Stop(daemon.GreetdTestCase):
             client.close()
         self.assert_ends(greetd, 0)
 
-    def test_activated_it_leaves_the_queue_to_the_next(self):
+    def test_under_activation_the_queue_is_left_to_the_next_process(self):
         listener = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
         first = self.serve(config="[Greeting]\nMessage=first\n", sockets=[listener])
         self.freeze(first)

@@ -150,7 +150,7 @@ class Syntax(daemon.GreetdTestCase):
                 self.assertTrue(expected)
                 self.assertEqual(self.by_greetd(file), expected)
 
-    def test_the_same_is_found_in_lines_that_go_on(self):
+    def test_the_same_is_found_in_continued_lines(self):
         for what, file in CONTINUED.items():
             with self.subTest(what):
                 expected = self.by_systemd(file)
@@ -160,7 +160,7 @@ class Syntax(daemon.GreetdTestCase):
                 for (begun, _), (ended, _) in zip(found, expected):
                     self.assertLessEqual(begun, ended)
 
-    def test_it_differs_where_something_would_be_lost(self):
+    def test_greetd_differs_where_something_would_be_lost(self):
         for what, (file, by_systemd, by_greetd) in DIFFERENT.items():
             with self.subTest(what):
                 self.assertEqual(self.by_systemd(file), by_systemd)

@@ -21,25 +21,25 @@ class Variables(daemon.GreetdTestCase):
         greetd = self.serve(config=config)
         return greetd, greetd.address()
 
-    def test_an_ipv4_client_is_told_its_address(self):
+    def test_an_ipv4_client_reads_its_address(self):
         _, address = self.serve_message(r"$remote_addr:$remote_port\n")
         with connect(address) as client:
             host, port = client.getsockname()
             self.assertEqual(read_to_end(client), f"{host}:{port}\n".encode())
 
-    def test_an_ipv6_client_is_told_its_address(self):
+    def test_an_ipv6_client_reads_its_address(self):
         _, address = self.serve_message(r"${remote_addr} ${remote_port}", "[::1]:0")
         with connect(address) as client:
             port = client.getsockname()[1]
             self.assertEqual(read_to_end(client), f"::1 {port}".encode())
 
-    def test_an_ipv4_client_of_an_ipv6_socket_is_told_its_ipv4_address(self):
+    def test_an_ipv4_client_of_an_ipv6_socket_reads_its_ipv4_address(self):
         listener = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
         self.addCleanup(listener.close)
         self.serve("-m", "$remote_addr", sockets=[listener])
         self.assert_greeted(("127.0.0.1", listener.getsockname()[1]), b"127.0.0.1")
 
-    def test_a_unix_client_is_told_what_nginx_tells(self):
+    def test_a_unix_client_reads_what_nginx_sends(self):
         _, address = self.serve_message("[$remote_addr][$remote_port]", f"{self.folder}/socket")
         self.assert_greeted(address, b"[unix:][]")
 
@@ -62,7 +62,7 @@ class Variables(daemon.GreetdTestCase):
         _, address = self.serve_message(r"5$$, \x24connection, $$connection")
         self.assert_greeted(address, b"5$, $connection, $connection")
 
-    def test_nothing_is_expanded_if_not_wanted(self):
+    def test_nothing_is_expanded_with_expand_no(self):
         _, address = self.serve_message("5$ for $nobody", more="Expand=no\n")
         self.assert_greeted(address, b"5$ for $nobody")
 
@@ -72,7 +72,7 @@ class Variables(daemon.GreetdTestCase):
         )
         self.assert_greeted(greetd.address(), b"1$")
 
-    def test_a_reload_brings_other_variables(self):
+    def test_a_reload_changes_the_variables(self):
         greetd, address = self.serve_message("$connection")
         self.assert_greeted(address, b"1")
         path = next(self.folder.glob("config*"))
@@ -99,7 +99,7 @@ class MessageFiles(daemon.GreetdTestCase):
     def expected(self, number):
         return f"Client {number} is at 127.0.0.1.\n".encode() * self.COUNT
 
-    def test_a_file_is_not_expanded_unless_wanted(self):
+    def test_a_file_is_not_expanded_by_default(self):
         _, address = self.serve_file("$nobody 5$\n", more="")
         self.assert_greeted(address, b"$nobody 5$\n")
 
@@ -112,7 +112,7 @@ class MessageFiles(daemon.GreetdTestCase):
         for number in (1, 2):
             self.assertTrue(greeted(address) == self.expected(number))
 
-    def test_slow_readers_get_all_of_what_was_made_up_for_each(self):
+    def test_slow_readers_get_all_of_the_text_rendered_for_each(self):
         _, address = self.serve_file(self.LINE * self.COUNT)
         clients = [self.client(address, receive_buffer=16384) for _ in range(4)]
         received = [bytearray(client.recv(100)) for client in clients]
@@ -123,7 +123,7 @@ class MessageFiles(daemon.GreetdTestCase):
             got += read_to_end(client)
             self.assertTrue(got == self.expected(number))
 
-    def test_slow_readers_that_close_have_done_no_harm(self):
+    def test_others_are_greeted_after_slow_readers_close(self):
         greetd, address = self.serve_file(self.LINE * self.COUNT)
         for _ in range(5):
             with connect(address, receive_buffer=4096) as client:
@@ -144,7 +144,7 @@ class Mistakes(daemon.GreetdTestCase):
         )
         return run.returncode, run.stderr.replace(f"{path}:", "")
 
-    def test_unknown_variables_are_told_with_their_line_and_the_nearest_name(self):
+    def test_unknown_variables_are_reported_with_their_line_and_the_nearest_name(self):
         bad = self.write("bad", "two lines\nand $conection")
         status, told = self.check(
             f"[Greeting]\nMessage=from $remote_adr\n[Listener a]\nMessageFile={bad}\nExpand=yes\n"
@@ -165,7 +165,7 @@ class Mistakes(daemon.GreetdTestCase):
             ],
         )
 
-    def test_all_mistakes_of_a_message_are_told_at_once(self):
+    def test_all_errors_of_a_message_are_reported_at_once(self):
         status, told = self.check("[Greeting]\nMessage=$foo and $bar \\q ${hostnam}\n")
         self.assertEqual(status, EX_CONFIG)
         self.assertEqual(

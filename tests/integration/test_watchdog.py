@@ -34,12 +34,12 @@ class Watchdog(load_client.LoadTestCase):
         while len(greetd.values("STATUS")) < goal:
             self.assertTrue(greeted(self.address))
 
-    def test_it_is_fed_again_and_again(self):
+    def test_pings_are_sent_again_and_again(self):
         greetd = self.serve_watched()
         greetd.wait_more("WATCHDOG", PINGS)
         self.stop(greetd)
 
-    def test_it_is_fed_under_load(self):
+    def test_pings_are_sent_under_load(self):
         greetd = self.serve_watched()
         client = self.load(self.address[1], 500, 128, "-u")
         self.wait_progress(client, 500)
@@ -47,7 +47,7 @@ class Watchdog(load_client.LoadTestCase):
         self.assert_none_lost(client, 500)
         self.stop(greetd)
 
-    def test_it_is_fed_while_stderr_takes_nothing(self):
+    def test_pings_are_sent_while_stderr_is_full(self):
         read_end, write_end = os.pipe()
         self.addCleanup(os.close, read_end)
         os.set_blocking(write_end, False)
@@ -73,7 +73,7 @@ class Watchdog(load_client.LoadTestCase):
             f"line {said!r}",
         )
 
-    def test_a_worker_that_hangs_is_named_and_feeds_it_no_more(self):
+    def test_a_worker_that_hangs_is_named_and_stops_the_pings(self):
         for number in (0, 1):
             with self.subTest(worker=number):
                 greetd = self.serve_watched()
@@ -86,13 +86,13 @@ class Watchdog(load_client.LoadTestCase):
                 greetd.wait_more("WATCHDOG", PINGS)
                 self.stop(greetd)
 
-    def test_the_others_go_on_greeting(self):
+    def test_other_workers_greet_while_one_hangs(self):
         greetd = self.serve_watched()
         with hanging_worker(greetd.pid, 0):
             for _ in range(100):
                 self.assert_greeted(self.address)
 
-    def test_a_second_signal_ends_greetd_without_it(self):
+    def test_a_second_signal_ends_greetd_without_the_hanging_worker(self):
         greetd = self.serve_watched(WATCHDOG_USEC=None)
         with hanging_worker(greetd.pid, 1):
             greetd.signal(signal.SIGTERM)
@@ -101,7 +101,7 @@ class Watchdog(load_client.LoadTestCase):
             greetd.wait_line("A worker does not end: leaving without it")
         self.assert_ends(greetd, 0)
 
-    def test_nobody_is_fed_who_did_not_ask(self):
+    def test_no_ping_is_sent_without_a_watchdog(self):
         for options in ({"WATCHDOG_USEC": None}, {"WATCHDOG_PID": str(os.getpid())}):
             with self.subTest(options):
                 greetd = self.serve_watched(**options)

@@ -41,7 +41,7 @@ class Activation(SystemTest):
         self.systemctl("daemon-reload")
         self.systemctl("start", "greetd-door.socket")
 
-    def test_a_socket_with_a_name_is_greeted_as_its_listener_section_says(self):
+    def test_a_named_socket_has_the_greeting_of_its_listener_section(self):
         self.open_door()
         self.assertEqual(self.greet(self.machine.path("/run/door")), "Knock, knock.")
         self.assertEqual(self.greet(), GREETING)
@@ -64,7 +64,7 @@ class Activation(SystemTest):
                                     "greet", "/run/door")
         self.assertEqual(greeting, "Knock, knock.")
 
-    def test_status_tells_how_many_were_greeted(self):
+    def test_the_status_counts_greeted_clients(self):
         for _ in range(3):
             self.assertEqual(self.greet(), GREETING)
         told = r"Greeting \d+ clients?; 3 greeted, 0 refused; \d+ workers?"

@@ -32,7 +32,7 @@ class Configuration(SystemTest):
         messages = [entry["MESSAGE"] for entry in self.entries()]
         self.assertEqual(sum(text.startswith(f"{CONFIG}:2: ") for text in messages), 1, messages)
 
-    def test_a_client_who_met_a_broken_file_is_greeted_once_it_is_mended(self):
+    def test_a_client_is_greeted_once_a_broken_file_is_mended(self):
         sound = self.machine.path(CONFIG).read_text()
         self.write(CONFIG, BROKEN)
         client = self.start_client("greet", ADDRESS)
@@ -41,11 +41,11 @@ class Configuration(SystemTest):
         self.write(CONFIG, sound)
         self.assertEqual(self.finish_client(client), GREETING)
 
-    def test_a_broken_file_and_a_client_who_waits_do_not_keep_the_machine_busy(self):
+    def test_a_broken_file_and_a_pending_client_do_not_keep_the_machine_busy(self):
         self.write(CONFIG, BROKEN)
         self.assert_pauses_between_failures()
 
-    def test_a_bad_command_line_and_a_client_who_waits_do_not_either(self):
+    def test_a_bad_command_line_and_a_pending_client_do_not_keep_the_machine_busy(self):
         self.write("/etc/systemd/system/greetd.service.d/options.conf", NO_SUCH_OPTION)
         self.systemctl("daemon-reload")
         self.assert_pauses_between_failures()

@@ -40,7 +40,7 @@ class CrashLoop(SystemTest):
             self.machine.path(CONFIG).unlink()
         self.assertEqual(self.greet(), GREETING)
 
-    def test_an_administrator_who_has_mended_the_configuration_can_restart_it(self):
+    def test_a_restart_succeeds_once_the_configuration_is_mended(self):
         self.write(CONFIG, BROKEN)
         with self.clients_who_wait(CLIENTS):
             self.wait_for_failures(1)

@@ -82,5 +82,5 @@ class Hardening(SystemTest):
         self.assertIsNotNone(overall, told)
         return float(overall[1])
 
-    def test_systemd_finds_nothing_to_say_about_the_units(self):
+    def test_systemd_finds_no_error_in_the_units(self):
         self.assertEqual(self.machine.run("systemd-analyze", "verify", "--man=no", *UNITS), "")

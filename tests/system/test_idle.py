@@ -24,7 +24,7 @@ class Idle(SystemTest):
         shown = {"ActiveState": "inactive", "Result": "success", "ExecMainStatus": "0"}
         self.eventually(lambda: self.assertEqual(self.show("greetd.service", *shown), shown))
 
-    def test_leaves_in_peace_and_comes_back_for_the_next_client(self):
+    def test_greetd_exits_and_starts_again_for_the_next_client(self):
         self.exit_after("1s")
         self.assertEqual(self.greet(), GREETING)
         self.assertEqual(self.state("greetd.service"), "active")
@@ -34,7 +34,7 @@ class Idle(SystemTest):
         self.assertEqual(self.greet(), GREETING)
         self.assertEqual(self.state("greetd.service"), "active")
 
-    def test_stays_while_a_client_does(self):
+    def test_greetd_stays_while_a_client_is_held(self):
         self.write("/etc/greeting", "x" * 16_000_000)
         self.write("/etc/greetd.conf.d/50-big.conf", "[Greeting]\nMessageFile=/etc/greeting\n")
         self.exit_after(f"{IDLE_USEC}us")
@@ -48,7 +48,7 @@ class Idle(SystemTest):
         self.finish_client(client)
         self.wait_until_gone()
 
-    def test_loses_no_client_who_comes_at_that_very_moment(self):
+    def test_no_client_is_lost_at_the_moment_of_the_exit(self):
         self.exit_after(f"{IDLE_USEC}us")
         self.drop_in(TRIGGER_LIMIT, "greetd.socket")
         self.systemctl("restart", "greetd.socket")

@@ -13,7 +13,7 @@ class Journal(SystemTest):
                  if not re.fullmatch(pattern, entry.get(name, ""))}
         self.assertEqual(wrong, {})
 
-    def test_says_where_the_server_listens(self):
+    def test_has_an_entry_for_the_address(self):
         self.systemctl("start", "greetd")
         entry = self.wait_for_entry(MESSAGE="Server is listening on 127.0.0.1:12345")
         self.assert_fields(entry, {

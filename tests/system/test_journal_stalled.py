@@ -60,7 +60,7 @@ class StalledJournal(SystemTest):
             self.assertGreater(left_out, 0)
         self.eventually(balance)
 
-    def test_holds_up_no_client_and_no_watchdog(self):
+    def test_delays_no_client_and_no_watchdog(self):
         self.stop_journald()
         with self.load_that_loses_nobody() as outcomes:
             self.wait_for_heartbeats()
@@ -70,7 +70,7 @@ class StalledJournal(SystemTest):
         self.continue_journald()
         self.assert_books_balance(outcomes["greeted"])
 
-    def test_does_not_hold_up_the_stop(self):
+    def test_does_not_delay_the_stop(self):
         self.stop_journald()
         with self.load_that_loses_nobody() as outcomes:
             self.wait_until_many_are_greeted()
@@ -81,7 +81,7 @@ class StalledJournal(SystemTest):
         self.continue_journald()
         self.assert_books_balance(outcomes["greeted"])
 
-    def test_drops_nothing_that_greetd_lets_through(self):
+    def test_drops_nothing_that_greetd_has_logged(self):
         with self.load_that_loses_nobody() as outcomes:
             self.eventually(lambda: self.assertGreater(self.greeted(), 5 * MANY))
         self.systemctl("stop", "greetd.service")

@@ -45,7 +45,7 @@ class MetricsSocket(SystemTest):
         self.assertEqual(self.greet(), GREETING)
         self.wait_for_entry(GREETD_LISTENER="metrics", GREETD_RESULT="delivered")
 
-    def test_as_its_header_says_it_answers_prometheus(self):
+    def test_the_commands_of_its_header_let_prometheus_scrape(self):
         self.assertEqual(self.greet(), GREETING)
         self.machine.run("cp", EXAMPLE, "/etc/greetd.conf.d/")
         self.systemctl("stop", "greetd.service")
@@ -84,7 +84,7 @@ class MetricsSocket(SystemTest):
     def test_a_purge_while_it_is_scraped_leaves_nothing_and_installing_again_works(self):
         self.assert_removal_while_scraped("--purge")
 
-    def test_an_upgrade_while_it_is_scraped_refuses_nobody(self):
+    def test_an_upgrade_while_it_is_scraped_refuses_no_client(self):
         self.enable()
         with self.polled(ADDRESS) as outcomes:
             self.install()

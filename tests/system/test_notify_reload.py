@@ -42,7 +42,7 @@ class NotifyReload(SystemTest):
             self.assertEqual(self.greet(), f"number {number}")
         self.assertEqual(self.main_pid(), self.pid)
 
-    def test_waits_for_a_service_that_does_not_get_round_to_it(self):
+    def test_waits_for_a_service_that_hangs(self):
         self.configure("Closed for today.")
         with self.machine.hanging_thread(self.pid, "greetd"):
             reload = self.machine.start("systemctl", "reload", "greetd")
@@ -53,7 +53,7 @@ class NotifyReload(SystemTest):
         self.assertEqual(reload.wait(PATIENCE_SEC), 0)
         self.assertEqual(self.greet(), "Closed for today.")
 
-    def test_of_a_broken_file_changes_nothing_and_the_status_tells(self):
+    def test_of_a_broken_file_changes_nothing_and_the_status_has_the_error(self):
         self.write(CONFIG, BROKEN)
         self.systemctl("reload", "greetd", check=False)
         self.assert_all_as_it_was()

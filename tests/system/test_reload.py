@@ -51,7 +51,7 @@ class Reload(SystemTest):
         self.assertRegex(told, r"ExecReload=/usr/sbin/greetd --check \(code=exited, status=78")
         self.assertIn(MISTAKE, told)
 
-    def test_by_a_bare_signal_tells_in_the_status_what_is_wrong_until_it_is_mended(self):
+    def test_by_a_bare_signal_reports_an_error_in_the_status_until_it_is_mended(self):
         self.assertEqual(self.greet(), GREETING)
         self.write(DROP_IN, BROKEN)
         self.systemctl("kill", "--signal=HUP", "greetd")
@@ -67,7 +67,7 @@ class Reload(SystemTest):
     def status_text(self):
         return self.show("greetd.service", "StatusText")["StatusText"]
 
-    def test_counts_for_those_who_wait_in_the_queue_too(self):
+    def test_applies_to_clients_in_the_queue_too(self):
         self.machine.path("/etc/greeting").write_bytes(BIG_GREETING)
         self.write(DROP_IN, ONE_AT_A_TIME + BIG)
         accepted = self.hold_client()
@@ -77,7 +77,7 @@ class Reload(SystemTest):
             self.wait_for_entry(MESSAGE=RELOADED)
             self.release_client(accepted)
 
-    def test_tells_what_needs_a_restart(self):
+    def test_names_settings_that_need_a_restart(self):
         self.assertEqual(self.greet(), GREETING)
         self.write(DROP_IN, FIXED_AT_START)
         self.reload()

@@ -20,7 +20,7 @@ class Restart(SystemTest):
             self.systemctl("start", "greetd.service")
             self.assertNotEqual(self.main_pid(), before)
 
-    def test_a_killed_service_comes_back_by_itself(self):
+    def test_a_killed_service_is_restarted(self):
         self.assertEqual(self.greet(), GREETING)
         before = self.main_pid()
         self.systemctl("kill", "--signal=KILL", "greetd")
@@ -35,7 +35,7 @@ class Restart(SystemTest):
             self.systemctl("kill", "--signal=KILL", "greetd")
         self.assertEqual(self.greet(), GREETING)
 
-    def test_no_number_of_failures_makes_systemd_give_the_socket_up(self):
+    def test_no_number_of_failures_makes_systemd_stop_the_socket(self):
         # How soon such a limit is met depends on the machine's speed, so look at the limits.
         self.assertEqual(self.show("greetd.service", "StartLimitIntervalUSec"),
                          {"StartLimitIntervalUSec": "0"})

@@ -32,7 +32,7 @@ class Standalone(StandaloneTest):
         text = self.machine.path(self.EXAMPLE).read_text()
         return re.search(rf"^#{first}.*\n(?:^#\w+=.*\n)*", text, re.MULTILINE)[0].replace("#", "")
 
-    def test_it_greets_without_the_socket_and_comes_with_the_machine(self):
+    def test_greetd_greets_without_the_socket_and_starts_at_boot(self):
         self.assertEqual(self.greet(), GREETING)
         self.assertEqual(self.state("greetd.socket"), "inactive")
         self.assertEqual(self.systemctl("is-enabled", "greetd.service"), "enabled\n")
@@ -40,7 +40,7 @@ class Standalone(StandaloneTest):
         self.assertNotIn("greetd.socket", shown["Requires"])
         self.assertEqual(shown["NFileDescriptorStore"], "1")
 
-    def test_going_back_to_the_socket(self):
+    def test_changing_back_to_the_socket(self):
         self.follow(self.way_back)
         self.assertEqual(self.state("greetd.service"), "inactive")
         self.assertEqual(self.greet(), GREETING)
@@ -50,7 +50,7 @@ class Standalone(StandaloneTest):
         self.configure(self.commented_out("CapabilityBoundingSet="), "ListenStream=127.0.0.1:17\n")
         self.assertEqual(self.greet("127.0.0.1:17"), GREETING)
 
-    def test_a_unix_socket_that_anybody_may_connect_to(self):
+    def test_a_unix_socket_that_any_user_may_connect_to(self):
         self.machine.run("useradd", "--system", "--shell", "/usr/sbin/nologin", "greetd")
         self.configure(self.commented_out("DynamicUser="), "ListenStream=/run/greetd/socket\n")
         self.machine.run("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups",
@@ -60,7 +60,7 @@ class Standalone(StandaloneTest):
         self.assertEqual(self.machine.path("/run/greetd/socket").stat().st_ino, before)
         self.assertEqual(self.greet(self.machine.path("/run/greetd/socket")), GREETING)
 
-    def test_an_interface_that_comes_later(self):
+    def test_an_interface_that_appears_later(self):
         self.write(self.CONFIG, "[Server]\nListenStream=[fe80::1%eth9]:12345\n")
         self.restart_and_fail()
         self.on_network("ip", "address", "add", "fe80::1/64", "dev", "lo", "nodad")
@@ -68,13 +68,13 @@ class Standalone(StandaloneTest):
         self.wait_for_entry(MESSAGE="Server is listening on [fe80::1%lo]:12345")
         self.assertEqual(self.greet("fe80::1%lo:12345"), GREETING)
 
-    def test_a_message_file_that_comes_later(self):
+    def test_a_message_file_that_appears_later(self):
         self.write(self.CONFIG, "[Greeting]\nMessageFile=/etc/greeting\n")
         self.restart_and_fail()
         self.write("/etc/greeting", "there now")
         self.eventually(lambda: self.assertEqual(self.state("greetd.service"), "active"))
         self.assertEqual(self.greet(), "there now")
 
-    def test_systemd_finds_nothing_to_say_about_the_unit(self):
+    def test_systemd_finds_no_error_in_the_unit(self):
         told = self.machine.run("systemd-analyze", "verify", "--man=no", "greetd.service")
         self.assertEqual(told, "")

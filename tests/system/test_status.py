@@ -29,7 +29,7 @@ class Status(SystemTest):
             self.assertGreater(time.monotonic() - began, CHANGES_SEC_MIN)
         self.assertRegex(text, r"Greeting \d+ clients?; \d+ greeted, 0 refused; \d+ workers?")
 
-    def test_tells_in_the_end_how_many_were_greeted(self):
+    def test_counts_every_greeted_client_in_the_end(self):
         with self.load() as outcomes:
             pass
         told = f"Greeting 0 clients; {outcomes['greeted']} greeted, 0 refused;"

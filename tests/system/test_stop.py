@@ -47,7 +47,7 @@ class Stop(SystemTest):
         self.wait_until_stopped()
         self.assertEqual(len(self.entries(MESSAGE=FORCED)), 1)
 
-    def test_waits_as_long_as_it_is_told_to(self):
+    def test_waits_as_long_as_configured(self):
         self.write("/etc/greetd.conf.d/60-stop.conf",
                    f"[Server]\nStopTimeoutSec={STOP_TIMEOUT_SEC}s\n")
         self.hold_client()
@@ -58,7 +58,7 @@ class Stop(SystemTest):
         self.assertGreaterEqual(int(forced["__MONOTONIC_TIMESTAMP"]),
                                 began + STOP_TIMEOUT_SEC * 1_000_000)
 
-    def test_ends_at_once_if_told_a_second_time(self):
+    def test_ends_at_once_at_a_second_signal(self):
         self.write("/etc/greetd.conf.d/60-stop.conf", FOR_EVER)
         self.drop_in(UNLIMITED)
         self.hold_client()

@@ -40,11 +40,11 @@ class Store(StandaloneTest):
             self.show("greetd.service", "NFileDescriptorStore"),
             {"NFileDescriptorStore": str(sockets)}))
 
-    def test_restarts_under_load_refuse_nobody(self):
+    def test_restarts_under_load_refuse_no_client(self):
         self.assert_restarts_lose_nobody(RESTARTS)
         self.assert_kept(1)
 
-    def test_a_killed_service_refuses_nobody_either(self):
+    def test_a_killed_service_refuses_no_client(self):
         with self.load() as outcomes:
             self.systemctl("kill", "--signal=KILL", "greetd")
             self.eventually(lambda: self.assertEqual(
@@ -53,7 +53,7 @@ class Store(StandaloneTest):
         # Those whom it had accepted are lost with it.
         self.assertFalse([outcome for outcome in outcomes if "Refused" in outcome], outcomes)
 
-    def test_a_reload_stores_a_new_address_and_lets_go_of_one_that_is_gone(self):
+    def test_a_reload_stores_a_new_address_and_removes_an_old_one(self):
         self.listen(ADDRESS, SECOND)
         self.systemctl("reload", "greetd")
         self.assert_kept(2)
@@ -67,7 +67,7 @@ class Store(StandaloneTest):
         self.assert_kept(1)
         self.assertEqual(self.greet(SECOND), GREETING)
 
-    def test_who_waits_at_an_address_that_is_gone_is_greeted(self):
+    def test_pending_clients_of_a_removed_address_are_greeted(self):
         self.machine.path("/etc/greeting").write_bytes(BIG_GREETING)
         self.listen(ADDRESS, more=ONE_AT_A_TIME)
         self.systemctl("restart", "greetd")
@@ -81,7 +81,7 @@ class Store(StandaloneTest):
         self.wait_for_entry(MESSAGE=f"Server no longer listens on {ADDRESS}")
         self.assert_refused(ADDRESS)
 
-    def test_a_restart_lets_go_of_an_address_that_is_gone(self):
+    def test_a_restart_removes_an_old_address(self):
         self.listen(ADDRESS, SECOND)
         self.systemctl("restart", "greetd")
         self.assert_kept(2)
@@ -106,7 +106,7 @@ class Store(StandaloneTest):
         self.assert_kept(0)
         self.assert_refused()
 
-    def test_an_address_that_cannot_be_listened_on_is_told_by_the_status(self):
+    def test_an_address_that_cannot_be_listened_on_is_in_the_status(self):
         failure = f"Failed to listen on {NOT_OURS}: Cannot assign requested address"
         self.listen(NOT_OURS)
         with self.assertRaises(CommandError):

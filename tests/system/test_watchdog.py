@@ -28,7 +28,7 @@ class Watchdog(SystemTest):
         self.assertEqual(self.main_pid(), self.first_pid)
         self.assertEqual(self.show("greetd.service", "NRestarts"), {"NRestarts": "0"})
 
-    def test_a_worker_that_hangs_is_named_and_the_service_comes_back(self):
+    def test_a_worker_that_hangs_is_named_and_the_service_is_restarted(self):
         with self.machine.hanging_thread(self.first_pid, "greetd-1"):
             self.wait_for_entry(UNIT_RESULT="watchdog")
         self.eventually(lambda: self.assertNotIn(self.main_pid(), (0, self.first_pid)))
@@ -38,7 +38,7 @@ class Watchdog(SystemTest):
         self.assertLess(named, find(messages, "greetd.service: Watchdog timeout"), messages)
         self.assertEqual(self.show("greetd.service", "NRestarts"), {"NRestarts": "1"})
 
-    def test_a_service_with_little_processor_time_is_not_taken_for_dead(self):
+    def test_a_service_with_little_processor_time_is_not_restarted(self):
         # The machine's own systemd can limit it only where the host lets it.
         self.drop_in(f"{WATCHDOG}CPUQuota=10%\n")
         throttled = self.machine.limit_processor_time(self.first_pid, 10)
@@ -47,7 +47,7 @@ class Watchdog(SystemTest):
         self.assertGreater(throttled(), PERIODS)
         self.assert_never_restarted()
 
-    def test_a_journal_that_stands_still_holds_nobody_up(self):
+    def test_a_stalled_journal_delays_no_client(self):
         with self.load_that_loses_nobody(), self.journal_standing_still():
             self.live_through_some_periods()
             self.assertEqual(self.greet(), GREETING)
