@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 
-/* A load client for the integration tests: makes a number of connections, so many at a time, checks
- * every byte of every greeting and its end of stream, and says how many were lost.
+/* A load client for the integration tests: makes CONNECTIONS, at most AT_ONCE of them at a time,
+ * checks every byte of each greeting and its end of stream, and counts the results. It has no code
+ * in common with greetd or greet, so that its checks are independent of both.
  *
  *     test-load [-n CONNECTIONS] [-c AT_ONCE] [-s BYTES] [-u] PORT EXPECTED_FILE...
  *
  * It connects to PORT of 127.0.0.1. With several files, none of which begins with another, each
- * greeting has to be one of them as a whole. With -s each client sends so many bytes before it
- * reads. With -u it goes on after CONNECTIONS until its standard input ends. A line with the number
- * finished so far is printed now and then, for tests that do something meanwhile; the last line
- * tells all.
+ * greeting has to be equal to one of them. With -s each client sends BYTES before it reads. With -u
+ * the load continues after CONNECTIONS until standard input ends. Every 500 connections a line has
+ * their number, for tests that act meanwhile. The last line has all counts.
  */
 
 #include <errno.h>
@@ -23,36 +23,34 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "greetd/base/cleanup.h"
-
 #define EVENTS        256
 #define PROGRESS_STEP 500
-#define STALL_MSEC    60000 /* nothing happens for so long: all who wait are lost */
+#define STALL_MSEC    60000 /* after this time without an event, all clients are lost */
 #define EXPECTED_MAX  ((size_t)64 * 1024 * 1024)
 #define INPUT_EVENT   UINT32_MAX
 
-/* Why a connection was lost; FINE is the one that was not. */
+/* The result of a connection: FINE, or why it was lost. */
 enum outcome { FINE, REFUSED, RESET, WRONG, SHORT, STALLED, OUTCOMES };
 
 /* A greeting that is right. */
 struct version {
     char *text;
     size_t size;
-    bool heard; /* by any client */
+    bool received; /* by any client */
 };
 
 struct client {
     int fd;
-    size_t said;
-    size_t heard;
-    size_t version; /* the first one that is what has been heard so far */
+    size_t sent;
+    size_t received;
+    size_t version; /* the first version that begins with the received bytes */
 };
 
 struct load {
     unsigned long connections, started, finished;
     unsigned long outcomes[OUTCOMES];
     unsigned at_once;
-    size_t say;
+    size_t to_send;
     bool until_end_of_input;
     struct sockaddr_in address;
     struct version *versions;
@@ -61,9 +59,9 @@ struct load {
     struct client *clients;
 };
 
-static _Noreturn void fail(const char *what)
+static _Noreturn void fail(const char *subject)
 {
-    perror(what);
+    perror(subject);
     exit(2);
 }
 
@@ -110,7 +108,7 @@ static void finish(struct load *load, unsigned index, enum outcome outcome)
     }
 }
 
-/* Begins connection after connection in this place until one is under way. */
+/* Begins connections in the place INDEX until one is in progress. */
 static void start(struct load *load, unsigned index)
 {
     struct client *client = &load->clients[index];
@@ -132,16 +130,16 @@ static void start(struct load *load, unsigned index)
     }
 }
 
-/* Says what there is still to be said; false if it has to wait for that or has failed. */
-static bool speak(struct load *load, unsigned index)
+/* Sends the rest of the bytes; false if the client has to wait or has failed. */
+static bool send_rest(struct load *load, unsigned index)
 {
-    static const char said[16 * 1024];
+    static const char bytes[16 * 1024];
     struct client *client = &load->clients[index];
 
-    while (client->said < load->say) {
-        size_t left = load->say - client->said;
-        size_t size = left < sizeof(said) ? left : sizeof(said);
-        ssize_t n = send(client->fd, said, size, MSG_NOSIGNAL);
+    while (client->sent < load->to_send) {
+        size_t left = load->to_send - client->sent;
+        size_t size = left < sizeof(bytes) ? left : sizeof(bytes);
+        ssize_t n = send(client->fd, bytes, size, MSG_NOSIGNAL);
 
         if (n < 0 && errno == EAGAIN)
             return false;
@@ -149,29 +147,30 @@ static bool speak(struct load *load, unsigned index)
             finish(load, index, RESET);
             return false;
         }
-        client->said += (size_t)n;
+        client->sent += (size_t)n;
     }
     return true;
 }
 
-/* Whether a version begins with what CLIENT has heard, which BEFORE does, and N bytes more. */
-static bool goes_on(const struct version *version, const struct version *before,
-                    const struct client *client, const char *more, size_t n)
+/* Whether VERSION begins with the bytes that CLIENT has received, which BEFORE begins with too, and
+ * the N bytes of MORE. */
+static bool continues(const struct version *version, const struct version *before,
+                      const struct client *client, const char *more, size_t n)
 {
-    return client->heard <= version->size && n <= version->size - client->heard &&
-           memcmp(version->text + client->heard, more, n) == 0 &&
-           (version == before || memcmp(version->text, before->text, client->heard) == 0);
+    return client->received <= version->size && n <= version->size - client->received &&
+           memcmp(version->text + client->received, more, n) == 0 &&
+           (version == before || memcmp(version->text, before->text, client->received) == 0);
 }
 
-/* Takes N bytes MORE; false if they are not what any version goes on with. */
-static bool take(struct load *load, struct client *client, const char *more, size_t n)
+/* Adds the N bytes of MORE; false if no version continues with them. */
+static bool add(struct load *load, struct client *client, const char *more, size_t n)
 {
     const struct version *before = &load->versions[client->version];
 
-    while (!goes_on(&load->versions[client->version], before, client, more, n))
+    while (!continues(&load->versions[client->version], before, client, more, n))
         if (++client->version == load->n_versions)
             return false;
-    client->heard += n;
+    client->received += n;
     return true;
 }
 
@@ -179,13 +178,13 @@ static enum outcome check_end(struct load *load, const struct client *client)
 {
     struct version *version = &load->versions[client->version];
 
-    if (client->heard != version->size)
+    if (client->received != version->size)
         return SHORT;
-    version->heard = true;
+    version->received = true;
     return FINE;
 }
 
-static void hear(struct load *load, unsigned index)
+static void receive(struct load *load, unsigned index)
 {
     struct client *client = &load->clients[index];
     char buffer[16 * 1024];
@@ -199,14 +198,14 @@ static void hear(struct load *load, unsigned index)
             finish(load, index, n < 0 ? RESET : check_end(load, client));
             return;
         }
-        if (!take(load, client, buffer, (size_t)n)) {
+        if (!add(load, client, buffer, (size_t)n)) {
             finish(load, index, WRONG);
             return;
         }
     }
 }
 
-/* What became of connect(2): a positive errno, or 0. */
+/* The result of connect(2): a positive errno, or 0. */
 static int connect_error(const struct client *client)
 {
     int error = 0;
@@ -225,8 +224,8 @@ static void step(struct load *load, unsigned index, uint32_t events)
     if (error != 0)
         finish(load, index, error == ECONNREFUSED ? REFUSED : RESET);
     else if (!(events & EPOLLOUT))
-        hear(load, index);
-    else if (speak(load, index))
+        receive(load, index);
+    else if (send_rest(load, index))
         watch(load, EPOLL_CTL_MOD, index, EPOLLIN);
 
     if (client->fd < 0)
@@ -312,7 +311,7 @@ static void read_arguments(struct load *load, int argc, char *argv[])
         else if (option == 'c')
             load->at_once = (unsigned)number(optarg);
         else if (option == 's')
-            load->say = number(optarg);
+            load->to_send = number(optarg);
         else if (option == 'u')
             load->until_end_of_input = true;
         else
@@ -328,14 +327,14 @@ static void read_arguments(struct load *load, int argc, char *argv[])
 
 static void print_counts(const struct load *load)
 {
-    size_t n_heard = 0;
+    size_t n_received = 0;
 
     for (size_t i = 0; i < load->n_versions; i++)
-        n_heard += load->versions[i].heard;
+        n_received += load->versions[i].received;
     printf("connections=%lu fine=%lu refused=%lu reset=%lu wrong=%lu short=%lu stalled=%lu "
            "versions=%zu\n",
            load->finished, load->outcomes[FINE], load->outcomes[REFUSED], load->outcomes[RESET],
-           load->outcomes[WRONG], load->outcomes[SHORT], load->outcomes[STALLED], n_heard);
+           load->outcomes[WRONG], load->outcomes[SHORT], load->outcomes[STALLED], n_received);
 }
 
 int main(int argc, char *argv[])
