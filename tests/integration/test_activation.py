@@ -11,7 +11,7 @@ from support.daemon import EX_USAGE, GREETING
 
 NAMED = """
 [Greeting]
-Message=the rest
+Message=common
 [Listener four]
 Message=by IPv4
 [Listener six]
@@ -63,10 +63,10 @@ class Activation(daemon.GreetdTestCase):
         client.close()
         self.assert_greeted(local.getsockname())
         self.stop(greetd)
-        told = [line for line in greetd.lines if line.startswith("Connection from ")]
-        self.assertEqual(len(told), 2)
-        self.assertRegex(told[0] + told[1], r"Connection from \[::1\]:\d+")
-        self.assertRegex(told[0] + told[1], f"Connection from unix:pid={os.getpid()},uid=0")
+        lines = [line for line in greetd.lines if line.startswith("Connection from ")]
+        self.assertEqual(len(lines), 2)
+        self.assertRegex(lines[0] + lines[1], r"Connection from \[::1\]:\d+")
+        self.assertRegex(lines[0] + lines[1], f"Connection from unix:pid={os.getpid()},uid=0")
 
     def test_a_seqpacket_socket(self):
         local = self.unix(socket.SOCK_SEQPACKET)
@@ -82,7 +82,7 @@ class Activation(daemon.GreetdTestCase):
     def test_a_name_without_a_section_gets_the_common_greeting(self):
         listener = self.inet()
         self.serve(config=NAMED, sockets=[listener], names=["another"])
-        self.assert_greeted(listener.getsockname(), b"the rest")
+        self.assert_greeted(listener.getsockname(), b"common")
 
     def test_several_sockets_of_one_name(self):
         sockets = [self.inet(), self.inet()]
@@ -115,7 +115,11 @@ class Activation(daemon.GreetdTestCase):
         self.stop(greetd)
         why = "has no effect: systemd passed the sockets"
         self.assertEqual(
-            [line.rpartition("/config")[2].partition(":")[2] for line in greetd.lines if why in line],
+            [
+                line.rpartition("/config")[2].partition(":")[2]
+                for line in greetd.lines
+                if why in line
+            ],
             [
                 f"2: Backlog= {why}",
                 f"3: ListenStream=80 {why}",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Files, drop-ins, mistakes and the command line."""
+"""Files, drop-ins, errors in them and the command line."""
 
 import errno
 import re
@@ -8,7 +8,7 @@ import unittest
 from support import daemon, namespaces
 from support.daemon import EX_CONFIG, EX_OSERR, EX_USAGE
 
-FIVE_MISTAKES = """\
+FIVE_ERRORS = """\
 # a comment
 [Server]
 Backlog=many
@@ -34,7 +34,7 @@ class Config(daemon.GreetdTestCase):
         return self.finish("--check", "-c", path, *args, config=None), path
 
     def settings(self, *args):
-        """What --show-config prints but for the comments, and all of it."""
+        """The output of --show-config: its lines without comments, and the whole text."""
         shown = self.finish("--show-config", *args, config=None)
         self.assertEqual((shown.status, shown.lines), (0, []))
         text = shown.stdout()
@@ -42,13 +42,13 @@ class Config(daemon.GreetdTestCase):
         return lines, text
 
     def test_five_errors_are_five_lines(self):
-        greetd, path = self.check(FIVE_MISTAKES)
+        greetd, path = self.check(FIVE_ERRORS)
         self.assert_ends(greetd, EX_CONFIG)
         numbers = [re.match(rf"{re.escape(path)}:(\d+): \S", line) for line in greetd.lines]
         self.assertEqual([m and int(m[1]) for m in numbers], [3, 4, 9, 10, 11], greetd.lines)
 
     def test_an_error_keeps_greetd_from_starting(self):
-        greetd = self.finish(config=FIVE_MISTAKES)
+        greetd = self.finish(config=FIVE_ERRORS)
         self.assert_ends(greetd, EX_CONFIG)
         self.assertEqual(len(greetd.lines), 5, greetd.lines)
 
@@ -95,12 +95,12 @@ class Config(daemon.GreetdTestCase):
         path = self.write("greetd.conf", "[Server]\nListenStream=127.0.0.1:1\n")
         self.write("greetd.conf.d/1.conf", "[Server]\nListenStream=127.0.0.1:2\n")
         lines, _ = self.settings("-c", path)
-        told = [line for line in lines if line.startswith("ListenStream=")]
-        self.assertEqual(told, ["ListenStream=127.0.0.1:1", "ListenStream=127.0.0.1:2"])
+        addresses = [line for line in lines if line.startswith("ListenStream=")]
+        self.assertEqual(addresses, ["ListenStream=127.0.0.1:1", "ListenStream=127.0.0.1:2"])
         self.write("greetd.conf.d/2.conf", "[Server]\nListenStream=\nListenStream=127.0.0.1:3\n")
         lines, _ = self.settings("-c", path)
-        told = [line for line in lines if line.startswith("ListenStream=")]
-        self.assertEqual(told, ["ListenStream=127.0.0.1:3"])
+        addresses = [line for line in lines if line.startswith("ListenStream=")]
+        self.assertEqual(addresses, ["ListenStream=127.0.0.1:3"])
 
     def test_an_error_in_a_drop_in_names_the_drop_in(self):
         self.write("greetd.conf.d/10-bad.conf", "[Server]\n\nBacklog=-1\n")
@@ -145,12 +145,12 @@ class Config(daemon.GreetdTestCase):
 
     def test_the_command_line_overrides_the_file(self):
         path = self.write("greetd.conf", "[Server]\nListenStream=1\n[Greeting]\nMessage=file\n")
-        lines, text = self.settings("-c", path, "-l", "2", "-l", "@x", "-m", "said")
+        lines, text = self.settings("-c", path, "-l", "2", "-l", "@x", "-m", "typed")
         self.assertEqual(
             [line for line in lines if line.startswith(("ListenStream=", "Message="))],
-            ["ListenStream=2", "ListenStream=@x", "Message=said"],
+            ["ListenStream=2", "ListenStream=@x", "Message=typed"],
         )
-        self.assertIn("# command line\nMessage=said\n", text)
+        self.assertIn("# command line\nMessage=typed\n", text)
 
     def test_a_long_value_is_not_cut(self):
         message = "not a ; comment # either " + "x" * 100_000
@@ -224,8 +224,7 @@ class CommandLine(daemon.GreetdTestCase):
         self.assertIn("argument", self.assert_misused("stray"))
 
     def test_a_malformed_address(self):
-        said = self.assert_misused("-l", "127.0.0.1:http")
-        self.assertIn("127.0.0.1:http", said)
+        self.assertIn("127.0.0.1:http", self.assert_misused("-l", "127.0.0.1:http"))
 
     def test_help_is_written_to_stdout(self):
         for option in ("--help", "-h"):

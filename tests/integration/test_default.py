@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""With no configuration at all greetd does what the ten lines of Python did."""
+"""Without any configuration, greetd works as the ten lines of Python do."""
 
 import signal
 import unittest

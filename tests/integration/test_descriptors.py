@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Descriptors that nobody can accept from are refused by number and by what they are."""
+"""Inherited descriptors from which greetd can't accept are refused with their number and kind."""
 
 import os
 import socket
@@ -14,13 +14,13 @@ def setUpModule():
 
 
 class BadDescriptors(daemon.GreetdTestCase):
-    def assert_refused(self, bad, what):
-        """Passed as the second of two, BAD is number 4; the good one does not help."""
+    def assert_refused(self, bad, kind):
+        """BAD is the second of two sockets, which is number 4; the first one is good."""
         good = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
         greetd = self.finish(sockets=[good, bad])
         self.assert_ends(greetd, EX_CONFIG)
         self.assertEqual(len(greetd.lines), 1, greetd.lines)
-        self.assertRegex(greetd.lines[0], rf"^Descriptor 4 .* it is .*\b({what})\b")
+        self.assertRegex(greetd.lines[0], rf"^Descriptor 4 .* it is .*\b({kind})\b")
         self.assertFalse(any("READY" in message for message in greetd.messages))
 
     def socket(self, *args):

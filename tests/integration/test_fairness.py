@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""At the limit of connections or descriptors a newcomer waits only if no worker can serve it, and
-every listener has its turn."""
+"""At the limit of connections or descriptors, a new client waits only if no worker can serve it,
+and every listener has its turn."""
 
 import select
 import socket
@@ -9,12 +9,12 @@ import unittest
 from support import daemon, namespaces, threads
 from support.daemon import GREETING, read_to_end
 
-BIG = bytes(range(256)) * 32768  # more than the socket buffers of both ends take
-PROMPT = 10  # seconds; a newcomer that waits for a lingering client waits for ever
+BIG = bytes(range(256)) * 32768  # more than the socket buffers of both ends hold
+PROMPT = 10  # seconds; a new client that waits for a lingering one waits for ever
 ROUNDS = 20
 PLACES = 4
 QUEUED = 24
-TURNS = 8  # of QUEUED; two listeners in turn need no more than 2
+TURNS = 8  # clients of QUEUED; two listeners in turn need at most 2
 
 
 def setUpModule():
@@ -40,7 +40,7 @@ class Workers(daemon.GreetdTestCase):
         return client
 
     def close(self, greetd, client):
-        """Returns when a worker has room for another."""
+        """Closes CLIENT, and returns when a worker has room for another."""
         line = f"Connection from 127\\.0\\.0\\.1:{client.getsockname()[1]}"
         client.close()
         greetd.wait_line(line)
@@ -48,12 +48,12 @@ class Workers(daemon.GreetdTestCase):
     def test_a_client_is_greeted_while_either_worker_has_room(self):
         greetd = self.serve_with("MaxConnections=2")
         held = [self.lingering_client(greetd) for _ in range(2)]
-        for leaving in (0, 1) * ROUNDS:
-            self.close(greetd, held.pop(leaving))
+        for closed in (0, 1) * ROUNDS:
+            self.close(greetd, held.pop(closed))
             held.append(self.lingering_client(greetd))
 
     def test_a_client_is_greeted_while_either_worker_has_a_client_to_evict(self):
-        # The kernel has a preference for one of them, unknown to the test and the same for a while.
+        # The kernel prefers one worker for a while, and the test does not know which.
         for idle in (0, 1) * 4:
             with self.subTest(idle=idle):
                 greetd = self.serve_with("")
@@ -66,11 +66,11 @@ class Workers(daemon.GreetdTestCase):
 
 
 class Listeners(daemon.GreetdTestCase):
-    """Slow readers have all places, and more of them are queued than a test lets through."""
+    """Slow readers have all places, and more of them are queued than a test serves."""
 
     def serve_with(self, server, first):
-        """A listener for slow readers and one for metrics, the one named FIRST before the other;
-        returns their addresses behind the process."""
+        """A listener for slow readers and one for metrics, FIRST passed before the other. Returns
+        the process and their addresses."""
         sockets = {
             name: self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
             for name in ("web", "metrics")
@@ -88,21 +88,21 @@ class Listeners(daemon.GreetdTestCase):
     def slow_readers(self, address, n):
         return [self.client(address, receive_buffer=8192) for _ in range(n)]
 
-    def assert_has_its_turn(self, held, queued, asking):
-        """Lets one client of HELD finish after the other, until ASKING is greeted."""
-        waiting = [asking, *queued]
+    def assert_has_its_turn(self, held, queued, other):
+        """Finishes one client of HELD after the other, until OTHER is greeted."""
+        waiting = [other, *queued]
         for turn in range(1, TURNS + 1):
             with held.pop() as client:
                 self.assertEqual(read_to_end(client), BIG[1:])
             (begun, *_), _, _ = select.select(waiting, [], [], daemon.TIMEOUT)
-            if begun is asking:
-                self.assertEqual(read_to_end(asking), b"metrics")
+            if begun is other:
+                self.assertEqual(read_to_end(other), b"metrics")
                 print(f"  greeted in turn {turn}", flush=True)
                 return
             waiting.remove(begun)
             held.append(begun)
             self.assertEqual(begun.recv(1), BIG[:1])
-        self.fail(f"{TURNS} slow readers had their turn, and the client of another listener had none")
+        self.fail(f"{TURNS} slow readers had a turn, and the client of the other listener had none")
 
     def assert_listeners_take_turns(self, server, short_of=lambda greetd: None):
         for first in ("web", "metrics"):
@@ -113,9 +113,9 @@ class Listeners(daemon.GreetdTestCase):
                 for client in held:
                     self.assertEqual(client.recv(1), BIG[:1])
                 queued = self.slow_readers(web, QUEUED)
-                asking = self.client(metrics)
-                asking.sendall(b"?")
-                self.assert_has_its_turn(held, queued, asking)
+                other = self.client(metrics)
+                other.sendall(b"?")
+                self.assert_has_its_turn(held, queued, other)
                 for client in (*held, *queued):
                     client.close()
                 self.stop(greetd)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""FastOpen=yes: a client is greeted before its handshake is over, but has nothing before that."""
+"""FastOpen=yes: greetd sends before the handshake ends, and the client acknowledges after it."""
 
 import contextlib
 import ctypes
@@ -12,7 +12,7 @@ from support import daemon, fake_journal
 from support.daemon import GREETING, read_to_end
 
 FAST_OPEN = pathlib.Path("/proc/sys/net/ipv4/tcp_fastopen")
-# Clients and servers, neither with a cookie: the first connection will do (ip-sysctl.rst).
+# For clients and servers, without a cookie, so from the first connection on (ip-sysctl.rst).
 WITHOUT_COOKIES = 0x1 | 0x2 | 0x4 | 0x200
 
 SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27  # asm-generic/socket.h
@@ -24,8 +24,8 @@ def setUpModule():
     FAST_OPEN.write_text(str(WITHOUT_COOKIES), encoding="ascii")
 
 
-def deafen(client):
-    """Every packet for CLIENT is dropped: the answer to its SYN never arrives."""
+def drop_packets(client):
+    """Drops every packet for CLIENT: the answer to its SYN never arrives."""
     drop_all = ctypes.create_string_buffer(struct.pack("HBBI", BPF_RET, 0, 0, 0))
     program = struct.pack("HL", 1, ctypes.addressof(drop_all))
     client.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
@@ -37,11 +37,11 @@ class FastOpen(fake_journal.JournalTestCase):
             config=f"[Server]\nWorkers=1\nFastOpen=yes\n[Greeting]\n{greeting}"
         )
 
-    def deaf_client(self):
-        """One that has spoken in its SYN, and does not hear the answer."""
+    def client_without_answer(self):
+        """A client that has sent data in its SYN, and does not receive the answer."""
         client = socket.socket()
         self.addCleanup(client.close)
-        deafen(client)
+        drop_packets(client)
         client.setblocking(False)
         with contextlib.suppress(BlockingIOError):
             client.sendto(b"hello", socket.MSG_FASTOPEN, self.address)
@@ -53,12 +53,12 @@ class FastOpen(fake_journal.JournalTestCase):
 
     def test_a_greeting_sent_in_the_handshake_is_not_acknowledged(self):
         self.serve_fast_open("LingerSec=1ms\nWriteTimeoutSec=50ms\n")
-        client = self.deaf_client()
+        client = self.client_without_answer()
         self.assertEqual(self.connection(client), ("unconfirmed", str(len(GREETING)), "0"))
 
     def test_a_greeting_is_acknowledged_once_the_handshake_is_over(self):
         self.serve_fast_open("LingerSec=infinity\n")
-        client = self.deaf_client()
+        client = self.client_without_answer()
         client.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
         client.settimeout(daemon.TIMEOUT)
         self.assertEqual(read_to_end(client), GREETING)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Sockets that greetd opened itself outlive it in systemd's file descriptor store, which the test
-plays: FDSTORE=1 in sd_notify(3), handed back as in sd_listen_fds(3)."""
+"""Sockets that greetd opened itself outlive it in the descriptor store of systemd, whose place the
+test takes: FDSTORE=1 in sd_notify(3), passed again as in sd_listen_fds(3)."""
 
 import os
 import signal
@@ -11,15 +11,15 @@ from support import daemon, load_client, namespaces
 from support.daemon import GREETING, connect, read_to_end
 from support.fdstore import FdStore
 
-# The module has a network of its own, so every port is free.
+# The module has its own network, so every port is free.
 FIRST, SECOND = ("127.0.0.1", 7001), ("127.0.0.1", 7002)
 LISTEN_BOTH = "[Server]\nListenStream=127.0.0.1:7001\nListenStream=127.0.0.1:7002\n"
 LISTEN_SECOND = "[Server]\nListenStream=127.0.0.1:7002\n"
 AT_ONCE = 64
 RESTARTS = 20
-WAITING = 3000  # more than the workers can take before they hear of the signal
+WAITING = 3000  # more clients than the workers can accept before they receive the stop
 UNKEPT = "systemd keeps 1 of 2 sockets over a restart: FileDescriptorStoreMax= is too small"
-KEEPS = {"FDSTORE": "64"}  # told by systemd from version 254 on, and by the unit before
+WITH_STORE = {"FDSTORE": "64"}  # set by systemd from version 254 on, and by the unit before
 
 
 def setUpModule():
@@ -39,31 +39,27 @@ class StoreCase(daemon.GreetdTestCase):
         return self.serve_stored(config, *args, **options)
 
     def kept(self):
-        """Which sockets are in the store."""
+        """The inodes of the sockets in the store."""
         return [os.fstat(descriptor).st_ino for descriptor in self.store.descriptors()]
 
-    def asked(self, greetd):
+    def store_messages(self, greetd):
         return greetd.values("FDSTORE", "FDSTOREREMOVE")
 
-    def freeze(self, greetd):
-        greetd.signal(signal.SIGSTOP)
-        greetd.wait_stopped()
 
-
-class TakenBack(StoreCase):
+class UsedAgain(StoreCase):
     def test_a_socket_that_is_still_configured_is_used_again(self):
         greetd = self.serve_stored(LISTEN_BOTH)
-        self.assertEqual(self.asked(greetd), [("FDSTORE", "1")] * 2)
+        self.assertEqual(self.store_messages(greetd), [("FDSTORE", "1")] * 2)
         before = self.kept()
         greetd = self.restart(greetd, LISTEN_BOTH)
-        self.assertEqual(self.asked(greetd), [])
+        self.assertEqual(self.store_messages(greetd), [])
         self.assertEqual(self.kept(), before)
         self.assert_greeted(FIRST)
         self.assert_greeted(SECOND)
 
     def test_a_socket_that_is_not_configured_any_more_is_closed(self):
         greetd = self.restart(self.serve_stored(LISTEN_BOTH), LISTEN_SECOND)
-        self.assertEqual(self.asked(greetd), [("FDSTOREREMOVE", "1")])
+        self.assertEqual(self.store_messages(greetd), [("FDSTOREREMOVE", "1")])
         self.assertEqual(self.store.addresses(), [SECOND])
         self.assert_greeted(SECOND)
         with self.assertRaises(ConnectionRefusedError):
@@ -71,7 +67,7 @@ class TakenBack(StoreCase):
 
     def test_a_further_address_is_opened(self):
         greetd = self.restart(self.serve_stored(LISTEN_SECOND), LISTEN_BOTH)
-        self.assertEqual(self.asked(greetd), [("FDSTORE", "1")])
+        self.assertEqual(self.store_messages(greetd), [("FDSTORE", "1")])
         self.assert_greeted(FIRST)
         self.assert_greeted(SECOND)
 
@@ -80,21 +76,22 @@ class TakenBack(StoreCase):
         for before, after in zip(steps, steps[1:]):
             with self.subTest(before=before, after=after):
                 self.stop(self.serve_stored(f"[Server]\nListenStream={before}\n"))
-                # systemd closes its own in a while.
+                # systemd closes its descriptors a moment later.
                 slow = [os.dup(descriptor) for descriptor in self.store.descriptors()]
                 greetd = self.serve_stored(f"[Server]\nListenStream={after}\n")
-                self.assertEqual(self.asked(greetd), [("FDSTOREREMOVE", "1"), ("FDSTORE", "1")])
+                messages = self.store_messages(greetd)
+                self.assertEqual(messages, [("FDSTOREREMOVE", "1"), ("FDSTORE", "1")])
                 self.assert_greeted(FIRST)
                 self.stop(greetd)
                 for descriptor in slow:
                     os.close(descriptor)
 
     def test_the_address_decides_and_not_the_name(self):
-        # Names as earlier versions gave them.
+        # The names are those of earlier versions.
         self.stop(self.serve_stored(LISTEN_BOTH))
         names = ["opened@127.0.0.1,7002", "opened@whatever"]
         greetd = self.serve(config=LISTEN_BOTH, sockets=self.store.descriptors(), names=names)
-        self.assertEqual(self.asked(greetd), [])
+        self.assertEqual(self.store_messages(greetd), [])
         self.assert_greeted(FIRST)
         self.assert_greeted(SECOND)
 
@@ -104,18 +101,18 @@ class TakenBack(StoreCase):
             kept.shutdown(socket.SHUT_RDWR)
         greetd = self.serve_stored(LISTEN_BOTH)
         greetd.wait_line(r"Descriptor 3 \(opened@\d+\) kept by systemd .*: it is a socket that .*")
-        self.assertEqual(self.asked(greetd), [("FDSTOREREMOVE", "1"), ("FDSTORE", "1")])
+        self.assertEqual(self.store_messages(greetd), [("FDSTOREREMOVE", "1"), ("FDSTORE", "1")])
         self.assertEqual(sorted(self.store.addresses()), [FIRST, SECOND])
         self.assert_greeted(FIRST)
         self.assert_greeted(SECOND)
 
     def test_a_socket_is_used_again_after_a_kill(self):
-        greetd = self.serve_stored(LISTEN_SECOND, **KEEPS)
-        self.freeze(greetd)
+        greetd = self.serve_stored(LISTEN_SECOND, **WITH_STORE)
+        greetd.freeze()
         client = self.client(SECOND)
         greetd.signal(signal.SIGKILL)
         self.assertEqual(greetd.wait(), -signal.SIGKILL)
-        self.serve_stored(LISTEN_SECOND, **KEEPS)
+        self.serve_stored(LISTEN_SECOND, **WITH_STORE)
         self.assertEqual(read_to_end(client), GREETING)
 
     def test_a_port_that_the_kernel_chose_is_closed(self):
@@ -123,7 +120,7 @@ class TakenBack(StoreCase):
         greetd = self.serve_stored(config)
         before = self.kept()
         greetd = self.restart(greetd, config)
-        self.assertEqual(self.asked(greetd), [("FDSTOREREMOVE", "1"), ("FDSTORE", "1")])
+        self.assertEqual(self.store_messages(greetd), [("FDSTOREREMOVE", "1"), ("FDSTORE", "1")])
         self.assertNotEqual(self.kept(), before)
         self.assertEqual(self.store.addresses(), [greetd.address()])
 
@@ -188,11 +185,11 @@ class UnixPath(StoreCase):
         self.listen = f"[Server]\nListenStream={self.path}\n"
 
     def test_the_file_stays_where_the_socket_is_kept(self):
-        greetd = self.serve_stored(self.listen, **KEEPS)
+        greetd = self.serve_stored(self.listen, **WITH_STORE)
         before = self.path.stat().st_ino
         self.stop(greetd)
         client = self.client(str(self.path))
-        self.serve_stored(self.listen, **KEEPS)
+        self.serve_stored(self.listen, **WITH_STORE)
         self.assertEqual(read_to_end(client), GREETING)
         self.assertEqual(self.path.stat().st_ino, before)
         self.assert_greeted(str(self.path))
@@ -206,8 +203,8 @@ class UnixPath(StoreCase):
         self.assert_greeted(str(self.path))
 
     def test_the_file_is_removed_with_the_address(self):
-        greetd = self.serve_stored(self.listen, **KEEPS)
-        self.restart(greetd, LISTEN_SECOND, **KEEPS)
+        greetd = self.serve_stored(self.listen, **WITH_STORE)
+        self.restart(greetd, LISTEN_SECOND, **WITH_STORE)
         self.assertFalse(self.path.exists())
         self.assertEqual(self.store.addresses(), [SECOND])
 
@@ -221,8 +218,8 @@ class Queue(StoreCase):
         return greetd
 
     def stop_with_a_queue(self, greetd):
-        """Asks it to stop while many wait; returns the clients."""
-        self.freeze(greetd)
+        """Begins a stop while many clients are pending; returns the clients."""
+        greetd.freeze()
         clients = [self.client(SECOND) for _ in range(WAITING)]
         greetd.signal(signal.SIGTERM)
         greetd.signal(signal.SIGCONT)
@@ -234,15 +231,15 @@ class Queue(StoreCase):
             client.close()
 
     def test_is_left_to_the_next_process_if_systemd_keeps_the_socket(self):
-        greetd = self.begin(**KEEPS)
+        greetd = self.begin(**WITH_STORE)
         clients = self.stop_with_a_queue(greetd)
         self.assert_ends(greetd, 0)
-        self.serve_stored(LISTEN_SECOND + "[Greeting]\nMessage=second\n", **KEEPS)
+        self.serve_stored(LISTEN_SECOND + "[Greeting]\nMessage=second\n", **WITH_STORE)
         by = [read_to_end(client) for client in clients]
         self.assertEqual(by.count(b"first") + by.count(b"second"), WAITING)
         self.assertGreater(by.count(b"second"), 0)
 
-    def test_is_emptied_without_a_descriptor_store(self):
+    def test_is_emptied_if_systemd_announces_no_store(self):
         greetd = self.begin()
         self.assert_all_greeted(self.stop_with_a_queue(greetd))
         self.assert_ends(greetd, 0)
@@ -267,7 +264,7 @@ class Queue(StoreCase):
         self.assert_greeted(SECOND, b"first")
 
     def test_is_emptied_without_a_notify_socket(self):
-        greetd = self.begin(NOTIFY_SOCKET=None, **KEEPS)
+        greetd = self.begin(NOTIFY_SOCKET=None, **WITH_STORE)
         self.assert_all_greeted(self.stop_with_a_queue(greetd))
         self.assert_ends(greetd, 0)
 
@@ -276,11 +273,11 @@ class Load(StoreCase, load_client.LoadTestCase):
     def test_a_restart_refuses_and_loses_no_client(self):
         connections = load_client.connections() // 2
         config = LISTEN_SECOND + "[Log]\nConnections=no\n"
-        greetd = self.serve_stored(config, **KEEPS)
+        greetd = self.serve_stored(config, **WITH_STORE)
         client = self.load(SECOND[1], connections, AT_ONCE, "-u")
         for _ in range(RESTARTS):
             self.wait_progress(client, connections // (RESTARTS + 1))
-            greetd = self.restart(greetd, config, **KEEPS)
+            greetd = self.restart(greetd, config, **WITH_STORE)
         self.assert_none_lost(client, connections)
         self.assertEqual(len(self.kept()), 1)
         self.stop(greetd)

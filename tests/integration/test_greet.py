@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""greet as a client and as a probe: what it prints, what it says, and its exit status."""
+"""greet as a client and as a probe: its output, its messages, and its exit status."""
 
 import os
 import pathlib
@@ -18,12 +18,12 @@ from support.greet import (
     UNABLE,
     WRONG,
     reset,
-    say,
-    say_and_reset,
-    say_more,
-    say_nothing,
-    say_short,
-    say_wrong,
+    send_and_reset,
+    send_greeting,
+    send_more,
+    send_nothing,
+    send_short,
+    send_wrong,
     text_of,
 )
 
@@ -36,32 +36,32 @@ def setUpModule():
 
 class Greeting(greet.GreetTestCase):
     def test_a_greeting_is_copied_to_standard_output(self):
-        _, address = self.server(say)
+        _, address = self.server(send_greeting)
         self.assert_result(self.greet(address), OK, GREETING)
 
     def test_the_address_may_be_left_out(self):
-        self.server(say, listener=self.listen(port=12345))
+        self.server(send_greeting, listener=self.listen(port=12345))
         self.assert_result(self.greet(), OK, GREETING)
 
     def test_an_empty_greeting_is_a_greeting(self):
-        _, address = self.server(lambda client: say(client, b""))
+        _, address = self.server(lambda client: send_greeting(client, b""))
         self.assert_result(self.greet(address), OK)
 
     def test_every_byte_of_a_long_greeting_is_copied(self):
         greeting = os.urandom(3_000_000)
-        _, address = self.server(lambda client: say(client, greeting))
+        _, address = self.server(lambda client: send_greeting(client, greeting))
         path = self.write("greeting", greeting)
         self.assert_result(self.greet(address, "--expect-file", path), OK, greeting)
 
     def test_unix_sockets(self):
         for name in (str(self.folder / "socket"), "\0greet-test"):
             listener = self.listening_socket(socket.AF_UNIX, name)
-            _, address = self.server(say, listener=listener)
+            _, address = self.server(send_greeting, listener=listener)
             self.assertEqual(address, name.replace("\0", "@"))
             self.assert_result(self.greet(address), OK, GREETING)
 
     def test_ipv6(self):
-        _, address = self.server(say, listener=self.listen("::1"))
+        _, address = self.server(send_greeting, listener=self.listen("::1"))
         self.assert_result(self.greet(address), OK, GREETING)
 
     def test_the_greeting_of_greetd_is_the_expected_one(self):
@@ -73,27 +73,27 @@ class Greeting(greet.GreetTestCase):
 class Expected(greet.GreetTestCase):
     def check(self, behaviour, status, why="", printed=GREETING):
         _, address = self.server(behaviour)
-        said = why and f"{address}: not the greeting expected: {why}"
-        self.assert_result(self.greet(address, *EXPECT), status, printed, said)
-        self.assert_result(self.greet(address, *EXPECT, "--quiet"), status, b"", said)
+        stderr = why and f"{address}: not the greeting expected: {why}"
+        self.assert_result(self.greet(address, *EXPECT), status, printed, stderr)
+        self.assert_result(self.greet(address, *EXPECT, "--quiet"), status, b"", stderr)
         path = self.write("expected", GREETING)
-        self.assert_result(self.greet(address, "--expect-file", path, "-q"), status, b"", said)
+        self.assert_result(self.greet(address, "--expect-file", path, "-q"), status, b"", stderr)
 
     def test_the_expected_greeting(self):
-        self.check(say, OK)
+        self.check(send_greeting, OK)
 
     def test_another_byte(self):
         why = "it differs at byte 12: \\x53 instead of \\x73"
-        self.check(say_wrong, WRONG, why, b"Hello from Server!")
+        self.check(send_wrong, WRONG, why, b"Hello from Server!")
 
     def test_too_short(self):
-        self.check(say_short, WRONG, "it ends after 5 bytes of 18", b"Hello")
+        self.check(send_short, WRONG, "it ends after 5 bytes of 18", b"Hello")
 
     def test_too_long(self):
-        self.check(say_more, WRONG, "it goes on after 18 bytes", GREETING + b"!")
+        self.check(send_more, WRONG, "it goes on after 18 bytes", GREETING + b"!")
 
     def test_escapes_are_those_of_the_configuration(self):
-        _, address = self.server(lambda client: say(client, b"a\r\n\t\\\0\xff"))
+        _, address = self.server(lambda client: send_greeting(client, b"a\r\n\t\\\0\xff"))
         self.assert_result(self.greet("-q", address, "-e", r"a\r\n\t\\\x00\xFF"), OK)
 
     def test_a_bad_escape_is_a_usage_error(self):
@@ -128,11 +128,11 @@ class Lost(greet.GreetTestCase):
         self.check(address, "Connection reset by peer")
 
     def test_reset_within_the_greeting(self):
-        _, address = self.server(say_and_reset)
+        _, address = self.server(send_and_reset)
         self.check(address, "Connection reset by peer, after 5 bytes", "-s", "x", printed=b"Hello")
 
     def test_no_end_of_stream(self):
-        _, address = self.server(say_nothing)
+        _, address = self.server(send_nothing)
         self.check(address, "no end of stream within 200ms", "--timeout", "200ms")
 
     def test_no_end_of_stream_after_the_greeting(self):
@@ -167,24 +167,24 @@ class Lost(greet.GreetTestCase):
 
 
 class Timeout(greet.GreetTestCase):
-    """It is kept however long the output takes; without it none of these would end."""
+    """--timeout holds however slow the output is. Without it none of these runs would end."""
 
     def endless(self):
-        def say_on(client):
+        def send_endlessly(client):
             while True:
                 client.sendall(bytes(65536))
 
-        return self.server(say_on)[1]
+        return self.server(send_endlessly)[1]
 
     def pipe(self):
-        """The end to write to of a pipe that nobody reads."""
+        """The write end of a pipe without a reader."""
         read_end, write_end = os.pipe()
         self.addCleanup(os.close, read_end)
         self.addCleanup(os.close, write_end)
         return write_end
 
     def terminal(self):
-        """One that hangs: nobody reads what is written to it."""
+        """A terminal that hangs, since nothing reads from it."""
         ours, theirs = pty.openpty()
         self.addCleanup(os.close, ours)
         self.addCleanup(os.close, theirs)
@@ -192,11 +192,11 @@ class Timeout(greet.GreetTestCase):
 
     def end(self, *args, **streams):
         process = self.begin("-t", "300ms", *args, **streams)
-        _, said = process.communicate(timeout=daemon.TIMEOUT)
-        return process.returncode, said
+        _, stderr = process.communicate(timeout=daemon.TIMEOUT)
+        return process.returncode, stderr
 
     def test_a_slow_standard_output(self):
-        """The next bytes have always come by the time that the last ones are written."""
+        """The next bytes have always arrived when the last ones are written."""
         read_end, write_end = os.pipe()
         process = self.begin("-t", "300ms", self.endless(), stdout=write_end)
         os.close(write_end)
@@ -212,9 +212,9 @@ class Timeout(greet.GreetTestCase):
         non_blocking = self.pipe()
         os.set_blocking(non_blocking, False)
         for stdout in (self.pipe(), non_blocking, self.terminal()):
-            status, said = self.end(address, stdout=stdout)
+            status, stderr = self.end(address, stdout=stdout)
             why = b"greet: Failed to write to standard output within 300ms\n"
-            self.assertEqual((status, said), (UNABLE, why))
+            self.assertEqual((status, stderr), (UNABLE, why))
 
     def fill(self, stuck):
         os.set_blocking(stuck, False)
@@ -240,14 +240,14 @@ class Timeout(greet.GreetTestCase):
 
 
 class Names(greet.GreetTestCase):
-    """Every address is tried, in the order of the resolver: IPv6 first."""
+    """greet tries every address in the order of the resolver, IPv6 first."""
 
     def setUp(self):
         super().setUp()
         self.own_hosts("::1 both.test\n127.0.0.1 both.test\n")
 
     def test_the_next_address_is_tried(self):
-        _, address = self.server(say)
+        _, address = self.server(send_greeting)
         port = address.rpartition(":")[2]
         result = self.greet("--explain", f"both.test:{port}")
         self.assertEqual((result.returncode, result.stdout), (OK, GREETING))
@@ -255,38 +255,39 @@ class Names(greet.GreetTestCase):
         self.assertEqual(tried, [f"[::1]:{port}", f"127.0.0.1:{port}"])
 
     def test_the_first_address_that_answers_is_used(self):
-        _, address = self.server(lambda client: say(client, b"six"), listener=self.listen("::1"))
+        listener = self.listen("::1")
+        _, address = self.server(lambda client: send_greeting(client, b"six"), listener=listener)
         port = address.rpartition(":")[2]
-        self.server(say, listener=self.listen(port=int(port)))
+        self.server(send_greeting, listener=self.listen(port=int(port)))
         self.assert_result(self.greet(f"both.test:{port}"), OK, b"six")
 
     def test_every_address_is_reported_if_none_answers(self):
         listener = self.listen()
         port = listener.getsockname()[1]
         listener.close()
-        said = f"[::1]:{port}: Connection refused\n127.0.0.1:{port}: Connection refused"
-        self.assert_result(self.greet(f"both.test:{port}"), LOST, b"", said)
+        stderr = f"[::1]:{port}: Connection refused\n127.0.0.1:{port}: Connection refused"
+        self.assert_result(self.greet(f"both.test:{port}"), LOST, b"", stderr)
 
     def test_each_address_has_the_whole_timeout(self):
         full = self.full_listener("::1")
         port = full.getsockname()[1]
-        self.server(say, listener=self.listen(port=port))
+        self.server(send_greeting, listener=self.listen(port=port))
         self.assert_result(self.greet("-t", "1s", f"both.test:{port}"), OK, GREETING)
 
     def test_a_bare_port_is_a_port_of_this_machine(self):
         for host in ("::1", "127.0.0.1"):
-            _, address = self.server(say, listener=self.listen(host))
+            _, address = self.server(send_greeting, listener=self.listen(host))
             self.assert_result(self.greet(address.rpartition(":")[2]), OK, GREETING)
 
 
 class Explained(greet.GreetTestCase):
     def steps(self, *args):
-        """What is explained, with all times but for their form left out."""
+        """The lines of --explain, with T in place of each time."""
         lines = self.greet("--explain", *args).stderr.decode().splitlines()
         return [re.sub(r" after \d+\.\d ms$", " after T", line) for line in lines]
 
     def test_each_step(self):
-        _, address = self.server(say)
+        _, address = self.server(send_greeting)
         steps = [
             f"connecting to {address}",
             "connected after T",
@@ -298,7 +299,7 @@ class Explained(greet.GreetTestCase):
     def test_bytes_sent(self):
         def answer(client):
             client.recv(3, socket.MSG_WAITALL)
-            say(client)
+            send_greeting(client)
 
         _, address = self.server(answer)
         self.assertIn("sent 3 bytes after T", self.steps(address, "--send", "a\\nb"))
@@ -315,12 +316,12 @@ class Explained(greet.GreetTestCase):
         self.assertEqual(self.steps(address), steps)
 
     def test_a_timeout(self):
-        _, address = self.server(say_nothing)
+        _, address = self.server(send_nothing)
         self.assertIn("giving up after T", self.steps(address, "-t", "100ms"))
 
     def test_a_look_up(self):
         self.own_hosts("127.0.0.1 here.test\n")
-        _, address = self.server(say)
+        _, address = self.server(send_greeting)
         port = address.rpartition(":")[2]
         self.assertEqual(self.steps(f"here.test:{port}")[0], f"looking up here.test:{port}")
 
@@ -331,7 +332,7 @@ class Sent(greet.GreetTestCase):
 
         def answer(client):
             got.append(client.recv(18, socket.MSG_WAITALL))
-            say(client)
+            send_greeting(client)
 
         _, address = self.server(answer)
         result = self.greet("-s", r"GET / HTTP/1.0\r\n\r\n", address)
@@ -345,13 +346,13 @@ class Sent(greet.GreetTestCase):
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.sendall(greeting)
             client.recv(len(text), socket.MSG_WAITALL)
-            say(client, b"")
+            send_greeting(client, b"")
 
         _, address = self.server(answer)
         self.assert_result(self.greet("-s", text, address), OK, greeting)
 
     def test_a_bad_escape_is_a_usage_error(self):
-        _, address = self.server(say)
+        _, address = self.server(send_greeting)
         why = "--send: bad escape at byte 1; \\x must be followed by two hexadecimal digits"
         self.assert_result(self.greet("-s", "\\x1", address), UNABLE, b"", why)
 
@@ -382,25 +383,25 @@ class CommandLine(greet.GreetTestCase):
         self.assertEqual((result.returncode, result.stderr), (OK, b""))
 
     def test_output_that_can_not_be_written_is_an_error(self):
-        _, address = self.server(say)
+        _, address = self.server(send_greeting)
         for args in ([address], ["--help"], ["--load", "-n", "1", "--json", address]):
             with open("/dev/full", "wb") as full:
                 result = self.greet(*args, stdout=full)
-            said = b"greet: Failed to write to standard output: No space left on device\n"
-            self.assertEqual((result.returncode, result.stderr), (UNABLE, said), args)
+            stderr = b"greet: Failed to write to standard output: No space left on device\n"
+            self.assertEqual((result.returncode, result.stderr), (UNABLE, stderr), args)
 
     def test_a_closed_pipe_is_an_error_and_not_a_signal(self):
-        _, address = self.server(say)
+        _, address = self.server(send_greeting)
         read_end, write_end = os.pipe()
         os.close(read_end)
         result = self.greet(address, stdout=write_end)
         os.close(write_end)
-        said = b"greet: Failed to write to standard output: Broken pipe\n"
-        self.assertEqual((result.returncode, result.stderr), (UNABLE, said))
+        stderr = b"greet: Failed to write to standard output: Broken pipe\n"
+        self.assertEqual((result.returncode, result.stderr), (UNABLE, stderr))
 
     def test_standard_output_may_be_non_blocking(self):
         greeting = b"z" * 1_000_000
-        _, address = self.server(lambda client: say(client, greeting))
+        _, address = self.server(lambda client: send_greeting(client, greeting))
         read_end, write_end = os.pipe()
         os.set_blocking(write_end, False)
         process = self.begin(address, stderr=subprocess.DEVNULL, stdout=write_end)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""GreetOn=data: clients speak first, and who never does keeps nobody out."""
+"""GreetOn=data: clients send first, and clients that never send block no others."""
 
 import shutil
 import signal
@@ -17,8 +17,8 @@ def setUpModule():
     namespaces.isolate()
 
 
-def asked(address, request=b"?", **options):
-    """What one client is told that says REQUEST."""
+def greeted_after_request(address, request=b"?", **options):
+    """The bytes that one client reads after it has sent REQUEST."""
     with connect(address, **options) as client:
         client.sendall(request)
         return read_to_end(client)
@@ -32,7 +32,7 @@ class GreetOnData(daemon.GreetdTestCase):
         )
         return greetd, greetd.address()
 
-    def assert_told_nothing(self, client):
+    def assert_nothing_to_read(self, client):
         client.setblocking(False)
         with self.assertRaises(BlockingIOError):
             client.recv(1)
@@ -46,15 +46,15 @@ class GreetOnData(daemon.GreetdTestCase):
             with self.subTest(listen=listen):
                 greetd, address = self.serve_with(listen=[listen])
                 for request in (b"?", b"x" * 100_000):
-                    self.assertEqual(asked(address, request), GREETING)
+                    self.assertEqual(greeted_after_request(address, request), GREETING)
                 self.stop(greetd)
 
     def test_a_client_is_not_greeted_before_it_sends(self):
         _, address = self.serve_with("DataTimeoutSec=infinity\n")
         silent = self.client(address)
         for _ in range(20):
-            self.assertEqual(asked(address), GREETING)
-        self.assert_told_nothing(silent)
+            self.assertEqual(greeted_after_request(address), GREETING)
+        self.assert_nothing_to_read(silent)
         silent.sendall(b"?")
         self.assertEqual(read_to_end(silent), GREETING)
 
@@ -88,7 +88,7 @@ class GreetOnData(daemon.GreetdTestCase):
         with connect(address) as client:
             self.assertEqual(read_to_end(client), b"")
             greetd.wait_line(self.line_of(client))
-        self.assertEqual(asked(address), GREETING)
+        self.assertEqual(greeted_after_request(address), GREETING)
 
     def test_silent_clients_do_not_keep_others_out(self):
         for workers in (1, 2):
@@ -97,8 +97,8 @@ class GreetOnData(daemon.GreetdTestCase):
             )
             silent = [self.client(address) for _ in range(40)]
             for _ in range(50):
-                self.assertEqual(asked(address), GREETING)
-            if workers == 1:  # several do not let go in one order
+                self.assertEqual(greeted_after_request(address), GREETING)
+            if workers == 1:  # several workers do not evict in one order
                 self.assertEqual(read_to_end(silent[0]), b"")
             self.stop_at_once(greetd)
 
@@ -107,7 +107,7 @@ class GreetOnData(daemon.GreetdTestCase):
         greetd.limit_descriptors(8)
         silent = [self.client(address) for _ in range(30)]
         for _ in range(20):
-            self.assertEqual(asked(address), GREETING)
+            self.assertEqual(greeted_after_request(address), GREETING)
         self.assertEqual(read_to_end(silent[0]), b"")
         self.stop_at_once(greetd)
 
@@ -124,13 +124,15 @@ class GreetOnData(daemon.GreetdTestCase):
             self.assertEqual(read_to_end(other), GREETING)
             greetd.signal(signal.SIGTERM)
             greetd.wait_message("STOPPING", "1")
-            self.assert_told_nothing(client)
+            self.assert_nothing_to_read(client)
             client.sendall(b"?")
             self.assertEqual(read_to_end(client), GREETING)
         self.assert_ends(greetd, 0)
 
     def test_a_silent_client_delays_a_stop_until_its_timeout(self):
-        greetd, address = self.serve_with("DataTimeoutSec=200ms\n", server="StopTimeoutSec=infinity\n")
+        greetd, address = self.serve_with(
+            "DataTimeoutSec=200ms\n", server="StopTimeoutSec=infinity\n"
+        )
         with connect(address) as client:
             self.stop(greetd)
             self.assertEqual(read_to_end(client), b"")
@@ -146,15 +148,16 @@ class GreetOnData(daemon.GreetdTestCase):
     def test_listeners_differ(self):
         greetd = self.serve(
             config="[Server]\nListenStream=127.0.0.1:0\n[Listener data]\nGreetOn=data\n"
-            f"ListenStream={self.folder}/data\nMessage=asked\n"
+            f"ListenStream={self.folder}/data\nMessage=answer\n"
         )
         self.assertEqual(greeted(greetd.address()), GREETING)
-        self.assertEqual(asked(f"{self.folder}/data"), b"asked")
+        self.assertEqual(greeted_after_request(f"{self.folder}/data"), b"answer")
 
     def test_a_big_greeting_follows_a_request(self):
         path = self.write("big", b"0123456789" * 500_000)
         _, address = self.serve_with(f"MessageFile={path}\n")
-        self.assertTrue(asked(address, receive_buffer=4096) == b"0123456789" * 500_000)
+        received = greeted_after_request(address, receive_buffer=4096)
+        self.assertTrue(received == b"0123456789" * 500_000)
 
 
 class Http(daemon.GreetdTestCase):
@@ -163,12 +166,14 @@ class Http(daemon.GreetdTestCase):
         self.curl = shutil.which("curl")
         if not self.curl:
             self.skipTest("curl is not installed")
-        self.greetd = self.serve("-l", "127.0.0.1:0", "-m", HTTP, config="[Greeting]\nGreetOn=data\n")
+        self.greetd = self.serve(
+            "-l", "127.0.0.1:0", "-m", HTTP, config="[Greeting]\nGreetOn=data\n"
+        )
 
     def fetch(self, *args):
-        host, port = self.greetd.address()
+        url = "http://%s:%d/" % self.greetd.address()
         return subprocess.run(
-            [self.curl, "--silent", "--show-error", "--noproxy", "*", *args, f"http://{host}:{port}/"],
+            [self.curl, "--silent", "--show-error", "--noproxy", "*", *args, url],
             capture_output=True,
             text=True,
             check=False,

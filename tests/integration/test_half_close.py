@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A client that half-closes first, as nc -N does, is served, counted and logged like any other until
-it has acknowledged its greeting or timed out."""
+"""A client that half-closes first, as nc -N does, is served, counted and logged like any other,
+until it has acknowledged its greeting or has timed out."""
 
 import pathlib
 import select
@@ -10,11 +10,11 @@ import unittest
 from support import daemon, fake_journal, held_path, metrics
 from support.daemon import GREETING, read_to_end
 
-DELAY = 0.15  # seconds, of an acknowledgement
-MEGABYTE = bytes(range(256)) * 4096  # the kernel takes it at once, a client that reads slowly does not
+DELAY = 0.15  # seconds by which an acknowledgement is delayed
+MEGABYTE = bytes(range(256)) * 4096  # fits into the send buffer, but not into a receive buffer
 PLACES = 2
 CROWD = 20
-REST = 1  # seconds in which nothing may happen
+QUIET_SEC = 1  # nothing may happen in this time
 
 
 def setUpModule():
@@ -26,8 +26,8 @@ def half_close(client):
 
 
 def orphans(port):
-    """Connections of this local PORT that no process has any more and whose data the kernel keeps: how
-    many bytes of each. (What waits in a queue has no process either, but no data.)"""
+    """The unsent bytes of each connection of the local PORT that no process has open any more. (A
+    pending connection is open in no process either, but has no data.)"""
     table = pathlib.Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
     rows = [line.split() for line in table]
     left = [int(row[4].partition(":")[0], 16) for row in rows
@@ -36,7 +36,7 @@ def orphans(port):
 
 
 class Delivery(fake_journal.JournalTestCase):
-    """An acknowledgement is delayed, which is all that tells a distant client from a near one."""
+    """A delayed acknowledgement is the only difference between a distant client and a near one."""
 
     @classmethod
     def setUpClass(cls):
@@ -45,7 +45,7 @@ class Delivery(fake_journal.JournalTestCase):
     def assert_delivered_to(self, prepare, end):
         self.addCleanup(self.path.release)
         self.listen_at(held_path.NEAR)
-        # It waits in the queue until greetd starts.
+        # The client is pending until greetd starts.
         client = self.client((held_path.FAR, self.address[1]))
         prepare(client)
         select.select([self.listener], [], [])
@@ -57,8 +57,8 @@ class Delivery(fake_journal.JournalTestCase):
         end(client)
         self.path.release()
         entry = self.entry(f"Connection from {held_path.FAR}:{port}")
-        told = [entry[f"GREETD_{key}"] for key in ("RESULT", "BYTES", "BYTES_ACKED")]
-        self.assertEqual(told, ["delivered", "18", "18"], entry)
+        fields = [entry[f"GREETD_{key}"] for key in ("RESULT", "BYTES", "BYTES_ACKED")]
+        self.assertEqual(fields, ["delivered", "18", "18"], entry)
 
     def test_a_client_that_closes_when_it_has_read_everything(self):
         self.assert_delivered_to(lambda client: None, socket.socket.close)
@@ -85,7 +85,7 @@ class Places(daemon.GreetdTestCase):
     def test_clients_that_do_not_read_have_the_places_until_they_read(self):
         greetd = self.serve_megabyte(f"MaxConnections={PLACES}")
         clients = [self.half_closed_client(greetd.address()) for _ in range(CROWD)]
-        select.select([], [], [], REST)
+        select.select([], [], [], QUIET_SEC)
         began, _, _ = select.select(clients, [], [], 0)
         left = orphans(greetd.address()[1])
         print(f"  {len(began)} clients, {len(left)} orphans with {sum(left)} bytes", flush=True)
@@ -118,9 +118,9 @@ class Metrics(metrics.MetricsTestCase):
             client = self.client(web.getsockname(), receive_buffer=8192)
             half_close(client)
             client.recv(1)
-        select.select([], [], [], REST)
+        select.select([], [], [], QUIET_SEC)
         samples = metrics.parse(self.scrape())
-        self.assertEqual(samples["greetd_connections_active", None], 2 + 1, "and the one that asks")
+        self.assertEqual(samples["greetd_connections_active", None], 2 + 1, "and the scrape")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A client whose handshake is under way when its socket is closed is greeted: connect(2) succeeded."""
+"""A client is greeted if connect(2) succeeds, even when greetd closes the listening socket before
+the handshake ends."""
 
 import pathlib
 import signal
@@ -10,12 +11,12 @@ from support import held_path, namespaces, reload
 from support.daemon import GREETING, read_to_end
 
 PORT, OTHER_PORT = 7001, 7002
-WATCHDOG_USEC = 40_000  # which has a ping every 10 ms
+WATCHDOG_USEC = 40_000  # greetd sends a ping every 10 ms
 NEAR, FAR = f"{held_path.NEAR}:{PORT}", (held_path.FAR, PORT)
 NEAR6, FAR6 = f"[{held_path.NEAR6}]:{PORT}", (held_path.FAR6, PORT)
 OTHER = f"{held_path.NEAR}:{OTHER_PORT}"
 FAST_OPEN = pathlib.Path("/proc/sys/net/ipv4/tcp_fastopen")
-# Clients and servers, neither with a cookie: the first connection will do (ip-sysctl.rst).
+# For clients and servers, without a cookie, so from the first connection on (ip-sysctl.rst).
 WITHOUT_COOKIES = 0x1 | 0x2 | 0x4 | 0x200
 
 
@@ -33,7 +34,7 @@ class Handshake(reload.ReloadTestCase):
         self.addCleanup(self.path.release)
 
     def half_connected(self, address):
-        """A client that is connected, of which the server has not heard."""
+        """A client that is connected, while the handshake has not ended for the server."""
         self.path.hold_acknowledgements()
         client = self.client(address)
         self.path.wait_held(1)
@@ -43,7 +44,7 @@ class Handshake(reload.ReloadTestCase):
         return super().start(*args, WATCHDOG_USEC=str(WATCHDOG_USEC), **options)
 
     def wait_rounds(self, greetd):
-        """Until all threads have gone round their loops, and so done what they had to do."""
+        """Waits until each thread has run through its event loop, and has no work left."""
         greetd.wait_more("WATCHDOG", 3)
 
     def begin_stop(self, greetd):
@@ -53,12 +54,12 @@ class Handshake(reload.ReloadTestCase):
 
     def begin_reload(self, greetd, content):
         self.configure(content)
-        self.ask(greetd)
+        self.request_reload(greetd)
         greetd.wait_message("RELOADING", "1")
         self.wait_rounds(greetd)
 
     def assert_finished(self, greetd, client, greeting=GREETING):
-        """CLIENT is greeted once its handshake is over, and then GREETD ends."""
+        """CLIENT is greeted once its handshake has ended, and then GREETD ends."""
         self.path.release()
         self.assertEqual(read_to_end(client), greeting)
         client.close()
@@ -148,7 +149,7 @@ class Handshake(reload.ReloadTestCase):
         greetd = self.serve_with(self.configuration(NEAR, message="old"))
         client = self.half_connected(FAR)
         self.begin_reload(greetd, self.configuration(OTHER, message="new"))
-        # What the reload opens listens before it is in force.
+        # A socket that the reload opens listens before the configuration is in force.
         late = self.client((held_path.NEAR, OTHER_PORT))
         self.begin_stop(greetd)
         self.path.release()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""IdleExitSec=: under socket activation greetd leaves when nobody comes, and nobody notices."""
+"""IdleExitSec=: under socket activation greetd exits after some time without a client, and loses
+none."""
 
 import itertools
 import os
@@ -14,12 +15,12 @@ from support import daemon, namespaces
 from support.daemon import GREETING, connect, read_to_end
 
 WATCHED = {"WATCHDOG_USEC": "400000"}
-STAY = 0.2  # seconds: never sooner after its start, see src/control/idle_exit.c
-BIG = bytes(range(256)) * 32768  # more than the socket buffers of both ends take
+STAY = 0.2  # seconds from the start to the first possible exit, see src/control/idle_exit.c
+BIG = bytes(range(256)) * 32768  # more than the socket buffers of both ends hold
 ROUNDS = 20
-AIMED = 10  # connections of one round, around the moment when it leaves
-AROUND = 0.003  # seconds
-STEP = 0.004  # seconds: how much earlier or later the next round aims
+AIMED = 10  # connections of one round, around the moment of the exit
+AROUND = 0.003  # seconds before and after that moment
+STEP = 0.004  # seconds by which the next round aims earlier or later
 
 
 def setUpModule():
@@ -37,7 +38,7 @@ class IdleExit(daemon.GreetdTestCase):
         return self.start(config=config, sockets=[self.listener], **options)
 
     def pass_time(self, greetd):
-        """Until it has fed its watchdog some times more, a quarter of WATCHDOG_USEC each."""
+        """Waits for some further pings, one per quarter of WATCHDOG_USEC."""
         greetd.wait_more("WATCHDOG", 8)
 
     def test_greetd_exits_after_the_time_without_a_client(self):
@@ -87,8 +88,8 @@ class IdleExit(daemon.GreetdTestCase):
         greetd.wait_message("READY")
         greetd.allow_descriptors(0)
         client = self.client(self.address)
-        self.assertEqual(select.select([client], [], [], 1)[0], [], "until it is due")
-        self.assert_rests(greetd, 2, [client])
+        self.assertEqual(select.select([client], [], [], 1)[0], [], "until the exit is due")
+        self.assert_does_not_spin(greetd, 2, [client])
         greetd.allow_descriptors(1)
         self.assertEqual(read_to_end(client), GREETING)
         client.close()
@@ -120,7 +121,7 @@ class IdleExit(daemon.GreetdTestCase):
         self.stop(greetd)
 
     def aim(self, moment):
-        """Connects so many seconds from now: where it aims, not what it waits for."""
+        """Connects MOMENT seconds from now: a time to aim at, not a synchronisation."""
         time.sleep(moment)
         with connect(self.address) as client:
             self.received.append(read_to_end(client))
@@ -137,8 +138,8 @@ class IdleExit(daemon.GreetdTestCase):
         os.eventfd_write(over, 1)
 
     def serve_while_wanted(self, process, over):
-        """As systemd does it: whenever PROCESS has left and someone waits in the queue, another is
-        started, until there is something to read from OVER. Returns how many there were."""
+        """Starts another process, as systemd does, whenever PROCESS has exited and a client is
+        pending, until OVER is readable. Returns the number of processes."""
         poll = select.poll()
         poll.register(self.listener, select.POLLIN)
         poll.register(over, select.POLLIN)
@@ -161,7 +162,7 @@ class IdleExit(daemon.GreetdTestCase):
             processes.append(self.serve_while_wanted(process, over))
             clients.join()
             os.eventfd_read(over)
-            # One process: they came while it was there. Two: some came when it was leaving.
+            # With one process the clients were too early. With two, some connected during the exit.
             moment += STEP if processes[-1] == 1 else -STEP
         self.assertEqual(self.received, [GREETING] * (ROUNDS * AIMED))
         self.assertGreater(sum(processes), ROUNDS)

@@ -33,7 +33,7 @@ ALWAYS = {
 
 class Journal(fake_journal.JournalTestCase):
     def connection(self, client=None, port=r"\d+"):
-        """The entry for a connection over TCP, which has all the fields, whatever its result."""
+        """The entry for a TCP connection. It has every field, whatever its result."""
         port = client.getsockname()[1] if client else port
         entry = self.entry(f"Connection from 127\\.0\\.0\\.1:{port}")
         self.assertEqual({name for name in entry if name.startswith("GREETD_")}, ALWAYS)
@@ -56,12 +56,12 @@ class Journal(fake_journal.JournalTestCase):
             port = client.getsockname()[1]
             self.assertEqual(read_to_end(client), GREETING)
         entry = self.entry("Connection from .*")
-        told = {name: value for name, value in entry.items() if name.startswith("GREETD_")}
-        self.assertRegex(told.pop("GREETD_DURATION_USEC"), r"^[1-9]\d*$")
-        self.assertRegex(told.pop("GREETD_CONNECTION"), r"^\d+$")
-        self.assertRegex(told.pop("GREETD_TIMESTAMP"), r"^\d+$")
+        fields = {name: value for name, value in entry.items() if name.startswith("GREETD_")}
+        self.assertRegex(fields.pop("GREETD_DURATION_USEC"), r"^[1-9]\d*$")
+        self.assertRegex(fields.pop("GREETD_CONNECTION"), r"^\d+$")
+        self.assertRegex(fields.pop("GREETD_TIMESTAMP"), r"^\d+$")
         self.assertEqual(
-            told,
+            fields,
             {
                 "GREETD_LISTENER": "web",
                 "GREETD_REMOTE_ADDR": "127.0.0.1",
@@ -144,7 +144,7 @@ class Journal(fake_journal.JournalTestCase):
         self.assertEqual(self.connection(client)["GREETD_RESULT"], "delivered")
 
     def test_a_client_that_does_not_acknowledge(self):
-        # A greeting that the server's kernel takes whole, and the client's does not.
+        # The greeting fits into the server's send buffer, but not into the client's receive buffer.
         message = bytes(100_000)
         self.serve_big("LingerSec=200ms\nWriteTimeoutSec=200ms\n", message=message)
         client = self.client(self.address, receive_buffer=4096)
@@ -178,12 +178,12 @@ class Journal(fake_journal.JournalTestCase):
         for _ in range(3000):
             self.assertEqual(greeted(self.address), GREETING)
         greetd.wait_message("STATUS", ".*; 3000 greeted, .*")
-        told = 0
-        while told < 3000:
+        accounted = 0
+        while accounted < 3000:
             entry = self.entry("Connection from .*|.* left out.*")
-            left_out = re.match(r"(\d+) .*left out", entry["MESSAGE"])
-            told += int(left_out[1]) if left_out else 1
-        self.assertEqual(told, 3000)
+            dropped = re.match(r"(\d+) .*left out", entry["MESSAGE"])
+            accounted += int(dropped[1]) if dropped else 1
+        self.assertEqual(accounted, 3000)
         self.stop(greetd)
 
     def test_a_delayed_entry_has_the_time_of_its_event(self):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Entries for connections and what was left out of them add up to the clients, exactly."""
+"""The entries for connections and the reported numbers of dropped ones add up to the clients,
+exactly."""
 
 import os
 import re
@@ -14,41 +15,41 @@ from support.daemon import GREETING, greeted
 
 setUpModule = fake_journal.isolate
 
-LEFT_OUT = re.compile(r"(\d+) connection entries left out")
+DROPPED = re.compile(r"(\d+) connection entries left out")
 LOST = re.compile(
     r"(\d+) connection entries left out: the journal did not take them before the end"
 )
-# Announced every second, so that no test has to wait long.
+# Dropped entries are reported every second, so that no test has to wait long.
 EVERY_SECOND = "RateLimitIntervalSec=1s\n"
 NO_LIMIT = EVERY_SECOND + "RateLimitBurst=infinity\n"
-# More than a worker's ring and the sockets or pipes behind it hold.
+# More than the ring of a worker and the sockets or pipes behind it hold.
 MANY = 12000
 
 
-class Books:
-    """What messages say of connections."""
+class Account:
+    """The connections that messages account for, with an entry or as dropped."""
 
     def __init__(self):
         self.entries = 0
-        self.left_out = 0
+        self.dropped = 0
 
     def add(self, message):
         if message.startswith("Connection from "):
             self.entries += 1
-        elif match := LEFT_OUT.fullmatch(message):
+        elif match := DROPPED.fullmatch(message):
             assert int(match[1]) > 0, message
-            self.left_out += int(match[1])
+            self.dropped += int(match[1])
         elif "left out" in message:
             raise AssertionError(message)
 
     def total(self):
-        return self.entries + self.left_out
+        return self.entries + self.dropped
 
 
-class JournalBooks(fake_journal.JournalTestCase):
+class JournalDropped(fake_journal.JournalTestCase):
     def setUp(self):
         super().setUp()
-        self.books = Books()
+        self.account = Account()
 
     def serve_with(self, log, *args, **options):
         config = f"[Server]\nWorkers=1\n[Log]\n{log}"
@@ -59,7 +60,7 @@ class JournalBooks(fake_journal.JournalTestCase):
             self.assertEqual(greeted(self.address), GREETING)
 
     def greet_many(self):
-        """MANY clients; each must be greeted."""
+        """Greets MANY clients."""
         expected = self.write("expected", GREETING)
         load = [load_client.program(), "-n", str(MANY), "-c", "64"]
         subprocess.run(
@@ -70,127 +71,128 @@ class JournalBooks(fake_journal.JournalTestCase):
         )
 
     def wait_greeted(self, greetd, n):
-        """Until N clients were greeted and all are gone, so that each is in the books or is not."""
+        """Waits until N clients were greeted and have closed, so that each is logged or dropped."""
         greetd.wait_message("STATUS", f"Greeting 0 clients; {n} greeted, .*")
 
-    def read_books(self, n):
+    def read_account(self, n):
         """Reads entries until N connections are accounted for."""
-        while self.books.total() < n:
-            self.books.add(self.entry(".*")["MESSAGE"])
-        self.assertEqual(self.books.total(), n)
+        while self.account.total() < n:
+            self.account.add(self.entry(".*")["MESSAGE"])
+        self.assertEqual(self.account.total(), n)
 
     def read_rest(self):
-        """Reads what is in the journal's socket by now."""
+        """Reads the entries that are in the socket of the journal now."""
         while select.select([self.journal], [], [], 0)[0]:
-            self.books.add(self.entry(".*")["MESSAGE"])
+            self.account.add(self.entry(".*")["MESSAGE"])
 
     def test_dropped_entries_are_reported_at_the_end(self):
         greetd = self.serve_with("RateLimitIntervalSec=1h\nRateLimitBurst=20\n")
         self.greet(100)
         self.stop(greetd)
         self.read_rest()
-        self.assertEqual(self.books.entries, 20)
-        self.assertEqual(self.books.left_out, 80)
+        self.assertEqual(self.account.entries, 20)
+        self.assertEqual(self.account.dropped, 80)
 
     def test_dropped_entries_are_reported_without_further_clients(self):
         greetd = self.serve_with(EVERY_SECOND + "RateLimitBurst=20\n")
         self.greet(100)
-        self.read_books(100)
-        self.assertGreater(self.books.left_out, 0)
-        entry_count = self.books.total()
+        self.read_account(100)
+        self.assertGreater(self.account.dropped, 0)
+        entry_count = self.account.total()
         self.stop(greetd)
         self.read_rest()
-        self.assertEqual(self.books.total(), entry_count)
+        self.assertEqual(self.account.total(), entry_count)
 
     def test_a_new_interval_passes_entries_again(self):
         greetd = self.serve_with(EVERY_SECOND + "RateLimitBurst=1\n")
         self.greet(2)
         greeted_so_far = 2
-        while self.books.entries < 3:
+        while self.account.entries < 3:
             self.greet(1)
             greeted_so_far += 1
             self.read_rest()
         self.stop(greetd)
         self.read_rest()
-        self.assertEqual(self.books.total(), greeted_so_far)
+        self.assertEqual(self.account.total(), greeted_so_far)
 
     def test_a_report_of_dropped_entries_is_a_notice_with_its_own_id(self):
         greetd = self.serve_with(EVERY_SECOND + "RateLimitBurst=1\n")
         self.greet(5)
         connection = self.entry("Connection from .*")
-        entry = self.entry(LEFT_OUT.pattern)
+        entry = self.entry(DROPPED.pattern)
         self.assertEqual(entry["PRIORITY"], "5")
         self.assertNotEqual(entry["MESSAGE_ID"], connection["MESSAGE_ID"])
-        left_out = re.fullmatch(LEFT_OUT, entry["MESSAGE"])[1]
-        self.assertEqual(entry["GREETD_LEFT_OUT"], left_out)
+        dropped = re.fullmatch(DROPPED, entry["MESSAGE"])[1]
+        self.assertEqual(entry["GREETD_LEFT_OUT"], dropped)
         self.stop(greetd)
 
     def test_a_journal_that_stalls_and_resumes(self):
         greetd = self.serve_with(NO_LIMIT)
         self.greet_many()
         self.wait_greeted(greetd, MANY)
-        self.read_books(MANY)
-        self.assertGreater(self.books.left_out, 0)
+        self.read_account(MANY)
+        self.assertGreater(self.account.dropped, 0)
         self.stop(greetd)
 
     def test_a_journal_that_stalls_under_a_limit(self):
         greetd = self.serve_with("RateLimitIntervalSec=1h\nRateLimitBurst=2000\n")
         self.greet_many()
         self.wait_greeted(greetd, MANY)
-        # A full ring has left out some, and the limit the others.
-        while self.books.entries < 2000:
-            self.books.add(self.entry(".*")["MESSAGE"])
+        # A full ring has dropped some entries, and the limit the others.
+        while self.account.entries < 2000:
+            self.account.add(self.entry(".*")["MESSAGE"])
         self.stop(greetd)
         self.read_rest()
-        self.assertEqual(self.books.entries, 2000)
-        self.assertEqual(self.books.total(), MANY)
+        self.assertEqual(self.account.entries, 2000)
+        self.assertEqual(self.account.total(), MANY)
 
     def test_a_journal_that_stalls_to_the_end(self):
         greetd = self.serve_with(NO_LIMIT)
         self.greet_many()
         self.stop(greetd)
         self.read_rest()
-        said = self.stream.recv(4096).decode()
-        lost = LOST.fullmatch(said.removeprefix("<5>").removesuffix("\n"))
-        self.assertTrue(lost, said)
-        self.assertEqual(self.books.total() + int(lost[1]), MANY)
+        line = self.stream.recv(4096).decode()
+        lost = LOST.fullmatch(line.removeprefix("<5>").removesuffix("\n"))
+        self.assertTrue(lost, line)
+        self.assertEqual(self.account.total() + int(lost[1]), MANY)
 
     def test_a_closed_journal_to_the_end(self):
         greetd = self.serve_with("RateLimitIntervalSec=1h\nRateLimitBurst=infinity\n")
         self.greet(1)
-        self.read_books(1)
-        self.journal.close()  # what is left of it refuses connections
+        self.read_account(1)
+        self.journal.close()  # the file of the socket refuses connections
         self.greet(100)
         self.wait_greeted(greetd, 101)
         self.stop(greetd)
-        said = self.stream.recv(4096).decode()
-        lost = LOST.fullmatch(said.removeprefix("<5>").removesuffix("\n"))
-        self.assertTrue(lost, said)
+        line = self.stream.recv(4096).decode()
+        lost = LOST.fullmatch(line.removeprefix("<5>").removesuffix("\n"))
+        self.assertTrue(lost, line)
         self.assertEqual(int(lost[1]), 100)
 
-    def greet_until_left_out(self, n):
-        """Greets with metrics until these count N entries left out. Returns how many it greeted."""
-        greeted_so_far = left_out = 0
-        while left_out < n:
+    def greet_until_dropped(self, n):
+        """Greets with metrics until these count N dropped entries. Returns the number of
+        clients."""
+        greeted_so_far = dropped = 0
+        while dropped < n:
             metrics = greeted(self.address).decode()
             greeted_so_far += 1
-            left_out = int(re.search(r"^greetd_log_suppressed_total (\d+)$", metrics, re.M)[1])
+            dropped = int(re.search(r"^greetd_log_suppressed_total (\d+)$", metrics, re.M)[1])
         return greeted_so_far
 
     def test_a_closed_journal_that_is_opened_again(self):
         config = f"[Greeting]\nMessage=$metrics\n[Log]\n{NO_LIMIT}"
         greetd = self.serve_journal(config=config)
         self.journal.close()
-        n = self.greet_until_left_out(100)
+        n = self.greet_until_dropped(100)
         self.journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.addCleanup(self.journal.close)
         self.journal.settimeout(daemon.TIMEOUT)
-        # At no moment there is no socket at all, which sd_journal_sendv(3) does not tell of.
+        # sd_journal_sendv(3) reports no error while the file is missing, so replace it by rename.
         again = fake_journal.JOURNAL.with_suffix(".again")
         self.journal.bind(str(again))
         again.rename(fake_journal.JOURNAL)
-        self.read_books(n)
-        self.assertGreaterEqual(self.books.left_out, 100)
+        self.read_account(n)
+        self.assertGreaterEqual(self.account.dropped, 100)
         self.stop(greetd)
 
     def test_a_stderr_that_takes_nothing(self):
@@ -200,7 +202,7 @@ class JournalBooks(fake_journal.JournalTestCase):
                 config=f"[Greeting]\nMessage=$metrics\n[Log]\n{NO_LIMIT}",
                 stderr=full.fileno(),
             )
-        self.greet_until_left_out(100)
+        self.greet_until_dropped(100)
         self.stop(greetd)
 
     def test_a_full_pipe_that_is_read_again(self):
@@ -214,18 +216,19 @@ class JournalBooks(fake_journal.JournalTestCase):
             )
         self.greet_many()
         self.wait_greeted(greetd, MANY)
-        while self.books.total() < MANY:
-            self.books.add(read_end.readline().decode().rstrip())
-        self.assertEqual(self.books.total(), MANY)
-        self.assertGreater(self.books.left_out, 0)
+        while self.account.total() < MANY:
+            self.account.add(read_end.readline().decode().rstrip())
+        self.assertEqual(self.account.total(), MANY)
+        self.assertGreater(self.account.dropped, 0)
         self.stop(greetd)
 
     def reload(self, greetd, log):
         self.write("greetd.conf", f"[Server]\nWorkers=1\n[Log]\n{log}")
-        told = len(greetd.messages)
+        before = len(greetd.messages)
         greetd.signal(signal.SIGHUP)
         greetd.wait_until(
-            lambda: any("READY" in message for message in greetd.messages[told:]), "end of a reload"
+            lambda: any("READY" in message for message in greetd.messages[before:]),
+            "end of a reload",
         )
 
     def test_across_reloads(self):
@@ -245,8 +248,8 @@ class JournalBooks(fake_journal.JournalTestCase):
         self.wait_greeted(greetd, 135)
         self.stop(greetd)
         self.read_rest()
-        self.assertEqual(self.books.entries, 10 + 25)
-        self.assertEqual(self.books.left_out, 40)
+        self.assertEqual(self.account.entries, 10 + 25)
+        self.assertEqual(self.account.dropped, 40)
 
     def test_entries_less_urgent_than_the_level_are_dropped(self):
         greetd = self.serve_with("Level=notice\n")
@@ -259,7 +262,7 @@ class JournalBooks(fake_journal.JournalTestCase):
         self.greet(50)
         self.stop(greetd)
         self.read_rest()
-        self.assertEqual(self.books.total(), 0)
+        self.assertEqual(self.account.total(), 0)
 
 
 if __name__ == "__main__":

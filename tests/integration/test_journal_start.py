@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A start that fails reports why, and ends though the journal stands still."""
+"""A start that fails reports the error, and ends even while the journal stalls."""
 
 import os
 import unittest
@@ -10,16 +10,16 @@ from support.daemon import EX_CONFIG, EX_OSERR
 
 setUpModule = fake_journal.isolate
 
-MISTAKE = "[Server]\nWorkers=none\n"
+CONFIG_ERROR = "[Server]\nWorkers=none\n"
 WORKERS = "[Server]\nWorkers=10\n"
-# Numbers of descriptors with which the configuration can't be read, a socket not be opened, the log's
-# thread, the event loop or one of the workers not be started.
+# Limits of descriptors below the need of, in turn, the configuration, a socket, the log thread, the
+# event loop and each worker.
 LIMITS = range(4, 20)
 
 
 class JournalStart(fake_journal.JournalTestCase):
     def taken(self):
-        """The address of the test's own socket, as for --listen=."""
+        """The address on which the test listens itself, for --listen=."""
         return f"127.0.0.1:{self.address[1]}"
 
     def test_configuration_errors_are_entries(self):
@@ -32,13 +32,13 @@ class JournalStart(fake_journal.JournalTestCase):
 
     def test_a_configuration_error_while_the_journal_stalls(self):
         self.fill_journal()
-        greetd = self.finish(config=MISTAKE, **self.to_journal())
+        greetd = self.finish(config=CONFIG_ERROR, **self.to_journal())
         self.assert_ends(greetd, EX_CONFIG)
         greetd.wait_message("STATUS", ".*Workers=none.*")
 
     def test_a_configuration_error_while_the_journal_stalls_and_systemd_passed_a_socket(self):
         self.fill_journal()
-        greetd = self.finish(config=MISTAKE, sockets=[self.listener], **self.to_journal())
+        greetd = self.finish(config=CONFIG_ERROR, sockets=[self.listener], **self.to_journal())
         self.assert_ends(greetd, EX_CONFIG)
 
     def test_an_address_in_use_while_the_journal_stalls(self):
@@ -55,7 +55,7 @@ class JournalStart(fake_journal.JournalTestCase):
             while write_end.raw.write(bytes(4096)):
                 pass
             os.set_blocking(write_end.fileno(), True)
-            greetd = self.finish(config=MISTAKE, stderr=write_end.fileno())
+            greetd = self.finish(config=CONFIG_ERROR, stderr=write_end.fileno())
         self.assert_ends(greetd, EX_CONFIG)
 
     def start_with_descriptors(self, limit):
@@ -66,7 +66,7 @@ class JournalStart(fake_journal.JournalTestCase):
     def test_any_shortage_of_descriptors_while_the_journal_stalls(self):
         self.fill_journal()
         for greetd in [self.start_with_descriptors(limit) for limit in LIMITS]:
-            self.assertIn(greetd.wait(), (EX_OSERR, EX_CONFIG), greetd.said())
+            self.assertIn(greetd.wait(), (EX_OSERR, EX_CONFIG), greetd.output())
 
 
 if __name__ == "__main__":

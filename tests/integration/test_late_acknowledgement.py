@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A client that acknowledges late is waited for; once it has acknowledged everything it lingers as
-long as any other, and makes room for the next."""
+"""greetd waits for a client that acknowledges late. Once that has acknowledged everything, it
+lingers as long as any other, and can be evicted."""
 
 import select
 import unittest
@@ -8,8 +8,8 @@ import unittest
 from support import fake_journal, held_path
 from support.daemon import GREETING, read_to_end
 
-MEGABYTE = bytes(range(256)) * 4096  # the kernel takes it at once, a client that does not read does not
-LATE = 1  # seconds, ten times LingerSec=
+MEGABYTE = bytes(range(256)) * 4096  # fits into the send buffer, but not into a receive buffer
+LATE = 1  # seconds; ten times LingerSec=
 PROMPT = 10  # seconds; WriteTimeoutSec= is much longer
 
 
@@ -28,7 +28,7 @@ class LateAcknowledgement(fake_journal.JournalTestCase):
         self.serve_with(server, f"MessageFile={self.write('greeting', MEGABYTE)}")
 
     def late_reader(self):
-        """A client that has read and acknowledged everything, but late, and does not close."""
+        """A client that has read and acknowledged everything late, and does not close."""
         client = self.client(self.address, receive_buffer=8192)
         received = client.recv(1)
         select.select([], [], [], LATE)
@@ -39,8 +39,8 @@ class LateAcknowledgement(fake_journal.JournalTestCase):
         self.journal.settimeout(PROMPT)
         host, port = client.getpeername()[0], client.getsockname()[1]
         entry = self.entry(f"Connection from {host}:{port}")
-        told = [entry[f"GREETD_{key}"] for key in ("RESULT", "BYTES", "BYTES_ACKED")]
-        self.assertEqual(told, ["delivered", str(size), str(size)])
+        fields = [entry[f"GREETD_{key}"] for key in ("RESULT", "BYTES", "BYTES_ACKED")]
+        self.assertEqual(fields, ["delivered", str(size), str(size)])
         self.assertGreaterEqual(int(entry["GREETD_DURATION_USEC"]), LATE * 1_000_000)
 
     def test_a_client_that_has_read_late_is_dropped_after_lingering(self):
@@ -50,7 +50,7 @@ class LateAcknowledgement(fake_journal.JournalTestCase):
     def test_a_client_whose_acknowledgement_is_late_is_dropped_after_lingering(self):
         slow = held_path.HeldPath()
         self.listen_at(held_path.NEAR)
-        # It waits in the queue until greetd starts.
+        # The client is pending until greetd starts.
         client = self.client((held_path.FAR, self.address[1]))
         select.select([self.listener], [], [])
         slow.hold_to(self.address[1])
@@ -63,9 +63,9 @@ class LateAcknowledgement(fake_journal.JournalTestCase):
     def test_a_client_that_has_read_late_makes_room_for_the_next(self):
         self.serve_megabyte("MaxConnections=1")
         self.late_reader()
-        newcomer = self.client(self.address)
-        newcomer.settimeout(PROMPT)
-        self.assertEqual(read_to_end(newcomer), MEGABYTE)
+        client = self.client(self.address)
+        client.settimeout(PROMPT)
+        self.assertEqual(read_to_end(client), MEGABYTE)
 
 
 if __name__ == "__main__":

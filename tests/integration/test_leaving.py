@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""However clients leave, and whenever, none is held when they have gone."""
+"""greetd holds no client that has closed, however and whenever it closes."""
 
 import contextlib
 import random
@@ -12,7 +12,7 @@ import unittest
 from support import daemon, namespaces
 from support.daemon import connect
 
-LARGE = bytes(range(256)) * 1200  # the kernel takes it at once, a client that does not read does not
+LARGE = bytes(range(256)) * 1200  # fits into the send buffer, but not into a receive buffer
 AT_ONCE, CREWS = 20, 60
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER in socket(7)
 
@@ -46,18 +46,18 @@ def will_reset(client, _):
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
 
-DEEDS = (send_some, read_some, pause, pause, half_close, half_close, read_all, will_reset)
+ACTIONS = (send_some, read_some, pause, pause, half_close, half_close, read_all, will_reset)
 
 
-def live(address, seed):
-    """One client that does this and that, and closes."""
+def run_client(address, seed):
+    """One client that takes some random actions, and closes."""
     chance = random.Random(seed)
     with connect(address) as client, contextlib.suppress(OSError):
         for _ in range(chance.randrange(1, 8)):
-            chance.choice(DEEDS)(client, chance)
+            chance.choice(ACTIONS)(client, chance)
 
 
-class Leaving(daemon.GreetdTestCase):
+class Closing(daemon.GreetdTestCase):
     def test_no_client_is_left(self):
         path = f"{self.folder}/socket"
         greetd = self.serve(
@@ -71,12 +71,15 @@ class Leaving(daemon.GreetdTestCase):
         addresses = (greetd.address(), path)
         for crew in range(CREWS):
             seeds = range(crew * AT_ONCE, (crew + 1) * AT_ONCE)
-            clients = [threading.Thread(target=live, args=[addresses[seed % 2], seed]) for seed in seeds]
+            clients = [
+                threading.Thread(target=run_client, args=[addresses[seed % 2], seed])
+                for seed in seeds
+            ]
             for client in clients:
                 client.start()
             for client in clients:
                 client.join()
-        # A client that is still held keeps greetd from ending before its time is over.
+        # A client that greetd still holds would delay its end until the stop times out.
         self.stop(greetd)
         self.assertEqual([line for line in greetd.lines if "did not finish" in line], [])
 

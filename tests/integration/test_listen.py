@@ -69,7 +69,7 @@ class Listen(daemon.GreetdTestCase):
         self.assert_greeted(greetd.address())
 
     def set_sysctl(self, name, value):
-        """Changes a setting of this test's network until the test ends."""
+        """Changes a setting of the network of this module until the test ends."""
         path = pathlib.Path("/proc/sys/net") / name
         self.addCleanup(path.write_text, path.read_text())
         path.write_text(value)
@@ -121,9 +121,8 @@ class Listen(daemon.GreetdTestCase):
     def test_the_backlog_is_as_configured(self):
         greetd = self.serve("-l", "127.0.0.1:0", config="[Server]\nBacklog=7\n")
         address = greetd.address()
-        greetd.signal(signal.SIGSTOP)
-        greetd.wait_stopped()
-        # The kernel takes one more than the backlog, and drops what comes after it.
+        greetd.freeze()
+        # The kernel queues one client more than the backlog, and drops the SYN of later ones.
         for _ in range(8):
             self.client(address)
         with socket.socket() as one_too_many:
@@ -147,10 +146,10 @@ class Listen(daemon.GreetdTestCase):
                 ListenStream=127.0.0.3:0
             """.replace("    ", "")
         )
-        told = [greetd.address(index) for index in range(3)]
-        said = {address[0]: greeted(address) for address in told}
+        addresses = [greetd.address(index) for index in range(3)]
+        greetings = {address[0]: greeted(address) for address in addresses}
         self.assertEqual(
-            said, {"127.0.0.1": b"common", "127.0.0.2": b"own", "127.0.0.3": b"common"}
+            greetings, {"127.0.0.1": b"common", "127.0.0.2": b"own", "127.0.0.3": b"common"}
         )
 
 
@@ -244,7 +243,7 @@ class Vsock(daemon.GreetdTestCase):
 
 
 def vsock_loops_back():
-    """Whether a vsock client of this host can reach it; no packet is sent to find out."""
+    """Whether this kernel has a vsock loopback; finds out without sending a packet."""
     with socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM) as probe:
         try:
             probe.bind((VMADDR_CID_LOCAL, socket.VMADDR_PORT_ANY))

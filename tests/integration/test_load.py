@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Many connections, none lost."""
+"""greetd loses none of many connections."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from support import load_client, namespaces
 
 AT_ONCE = 128
 RESTARTS = 20
-SPOKEN = 4096
+SENT_BYTES = 4096
 
 
 def setUpModule():
@@ -24,7 +24,7 @@ class Load(load_client.LoadTestCase):
         return self.serve(sockets=[listener], stderr=self.log_file())
 
     def held_connections(self, greetd, listener):
-        """The TCP sockets that it has open besides the one it listens on."""
+        """The TCP sockets that greetd has open besides the listening one."""
         table = pathlib.Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
         inodes = {line.split()[9] for line in table} - {str(os.fstat(listener.fileno()).st_ino)}
         held = []
@@ -48,7 +48,7 @@ class Load(load_client.LoadTestCase):
         self.run_load()
 
     def test_none_is_lost_that_sends_first(self):
-        self.run_load("-s", str(SPOKEN))
+        self.run_load("-s", str(SENT_BYTES))
 
     def run_load_under_restarts(self, connections, at_once, *options):
         listener = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
@@ -66,7 +66,7 @@ class Load(load_client.LoadTestCase):
         self.run_load_under_restarts(load_client.connections(), AT_ONCE)
 
     def test_none_is_lost_that_sends_first_under_restarts(self):
-        self.run_load_under_restarts(load_client.connections(), AT_ONCE, "-s", str(SPOKEN))
+        self.run_load_under_restarts(load_client.connections(), AT_ONCE, "-s", str(SENT_BYTES))
 
     def test_none_of_a_few_clients_is_lost_under_restarts(self):
         self.run_load_under_restarts(load_client.connections() // 5, 8)

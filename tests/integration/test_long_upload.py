@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A client may send as much as it likes, for as long as it likes, before it reads its greeting; what
-it sends after that is read for a while, unless another client needs the place."""
+"""A client may send any number of bytes, for any time, before it reads its greeting. After that
+greetd reads its input for a limited time, unless another client needs the place."""
 
 import http.client
 import threading
@@ -16,7 +16,7 @@ MEGABYTE = 1024 * 1024
 BIG = bytes(range(256)) * (16 * MEGABYTE // 256)
 STEP = 0.1  # seconds between two pieces of a slow upload
 UPLOAD_SEC = 6  # three times LingerSec=
-LINGERING_TIME_SEC = 30  # how long input is read after a greeting, however much comes
+LINGERING_TIME_SEC = 30  # greetd reads input after a greeting for at most this time
 PROMPT = 10  # seconds
 
 
@@ -25,7 +25,7 @@ def setUpModule():
 
 
 def slowly(seconds):
-    """The pieces of an upload that takes so long."""
+    """The pieces of an upload that takes SECONDS."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         yield b"x" * 1000
@@ -42,17 +42,18 @@ class LongUpload(daemon.GreetdTestCase):
         return greetd, greetd.address()
 
     def post(self, address, seconds):
-        """What Python's own client makes of the answer."""
+        """The status and the body that the client of Python reads."""
         host, port = address
         connection = http.client.HTTPConnection(host, port, timeout=daemon.TIMEOUT)
         self.addCleanup(connection.close)
-        connection.request("POST", "/", body=slowly(seconds), headers={"Content-Length": str(MEGABYTE)})
+        headers = {"Content-Length": str(MEGABYTE)}
+        connection.request("POST", "/", body=slowly(seconds), headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.read()
 
 
 class BeforeAcknowledgement(LongUpload):
-    """Nothing but WriteTimeoutSec= without progress in reading bounds these clients."""
+    """Only WriteTimeoutSec=, without progress in reading, limits these clients."""
 
     def test_a_client_that_sends_40_megabytes_first_reads_all_of_16(self):
         _, address = self.serve_with(f"MessageFile={self.write('greeting', BIG)}")
@@ -81,9 +82,9 @@ class AfterAcknowledgement(LongUpload):
         with connect(address) as client:
             flood = threading.Thread(target=self.send_until_closed, args=[client])
             flood.start()
-            with connect(address) as newcomer:
-                newcomer.settimeout(PROMPT)
-                self.assertEqual(read_to_end(newcomer), GREETING)
+            with connect(address) as other:
+                other.settimeout(PROMPT)
+                self.assertEqual(read_to_end(other), GREETING)
             flood.join()
 
     def test_a_client_that_keeps_sending_is_dropped_in_the_end(self):

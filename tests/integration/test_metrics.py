@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""$metrics, as packaging/greetd-metrics.conf has it answered to Prometheus."""
+"""$metrics, as packaging/greetd-metrics.conf sends it to Prometheus."""
 
 import signal
 import socket
@@ -46,7 +46,7 @@ class Metrics(metrics.MetricsTestCase):
         self.assertGreaterEqual(samples["greetd_greeting_seconds_count", None], 20)
         self.assertGreater(samples["greetd_greeting_seconds_sum", None], 0)
         self.assertEqual(samples["greetd_workers", None], 2)
-        # Who asks is there.
+        # The scrape itself is active.
         self.assertGreaterEqual(samples["greetd_connections_active", None], 1)
 
     def test_an_earlier_scrape_is_counted_for_its_listener(self):
@@ -72,7 +72,7 @@ class Metrics(metrics.MetricsTestCase):
         self.scrape_until(lambda s: s["greetd_log_suppressed_total", None] >= 4)
 
     def assert_agrees(self, samples, before):
-        """No number contradicts another one of the same answer, and none goes back."""
+        """The numbers of one scrape agree, and no counter is lower than BEFORE."""
         buckets = [value for (name, _), value in samples.items() if name == BUCKET]
         self.assertEqual(buckets, sorted(buckets))
         self.assertEqual(buckets[-1], samples["greetd_greeting_seconds_count", None])
@@ -88,11 +88,11 @@ class Metrics(metrics.MetricsTestCase):
         over = threading.Event()
         greeted = []
 
-        def come_and_go():
+        def connect_and_close():
             while not over.is_set():
                 greeted.append(daemon.greeted(self.server.getsockname()))
 
-        clients = [threading.Thread(target=come_and_go) for _ in range(4)]
+        clients = [threading.Thread(target=connect_and_close) for _ in range(4)]
         for client in clients:
             client.start()
         before = {}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Four times as many clients as MaxConnections=, of all kinds: none waits while a place is free or a
-client can be evicted, and while none can be served greetd rests.
+"""Four times as many clients as MaxConnections=, of all kinds: none waits while a place is free or
+a client can be evicted, and greetd does not spin while none can be served.
 
-tests/soak runs this for longer, and judges the waits by what is promised.
+tests/soak runs this for longer, with the limits that greetd promises.
 """
 
 import os
@@ -12,15 +12,15 @@ import unittest
 from support import load_client, metrics, mixed_load, namespaces
 from support.daemon import GREETING, read_to_end
 from support.mixed_load import (
-    asking, half_closing, lingering, plain, resetting, silent, slow, speaking, staying,
+    requesting, half_closing, lingering, plain, resetting, silent, slow, sending, staying,
     uploading,
 )  # fmt: skip
 
 SOAK_SEC = float(os.environ.get("GREETD_SOAK_SECONDS", "0"))
 LOAD_SEC = SOAK_SEC or 3 * (mixed_load.BUSY_SEC + mixed_load.CALM_SEC)
-# Without a soak the machine may be busy with other tests; LingerSec= is far away from both.
+# Without a soak, other tests may keep the machine busy. LingerSec= is far longer than both limits.
 WAIT_MAX_SEC = 0.1 if SOAK_SEC else 3
-REST_SEC, REST_SHARE = (30, 0.01) if SOAK_SEC else (3, 0.05)
+QUIET_SEC, QUIET_SHARE = (30, 0.01) if SOAK_SEC else (3, 0.05)
 PLACES = 64
 FEW = 32  # descriptors
 WAITING = 100
@@ -31,15 +31,15 @@ SEND_BUFFER = 64 << 10  # so that the kernel takes only a part of it
 # The slow readers, which can't be evicted, are more than a worker's share of the places.
 MIXTURE = {
     "server": {
-        plain: 40, half_closing: 24, speaking: 24, lingering: 32, resetting: 8, uploading: 8,
+        plain: 40, half_closing: 24, sending: 24, lingering: 32, resetting: 8, uploading: 8,
     },
     "server6": {plain: 16, half_closing: 8, lingering: 8},
     "big": {slow: 40, plain: 4, half_closing: 2, resetting: 2},
-    "metrics": {asking: 16, silent: 16, uploading: 8},
+    "metrics": {requesting: 16, silent: 16, uploading: 8},
 }  # fmt: skip
 SINGLE = (
     *(("server", staying), ("server6", staying)) * 2,
-    *(("server", plain), ("metrics", asking), ("server6", half_closing)),
+    *(("server", plain), ("metrics", requesting), ("server6", half_closing)),
 )
 
 
@@ -92,7 +92,9 @@ class MixedLoad(load_client.LoadTestCase):
             name: mixed_load.Listener(name, self.address(name), IS_WHOLE[name]) for name in MIXTURE
         }
         mixture = {
-            (listeners[name], kind): n for name, kinds in MIXTURE.items() for kind, n in kinds.items()
+            (listeners[name], kind): n
+            for name, kinds in MIXTURE.items()
+            for kind, n in kinds.items()
         }
         self.assertEqual(sum(mixture.values()), 4 * PLACES)
         load = mixed_load.Load()
@@ -113,13 +115,13 @@ class MixedLoad(load_client.LoadTestCase):
         print(f"  {load.connections} connections, lost: {dict(load.lost)}", flush=True)
         return too_long
 
-    def assert_rests_while_none_can_be_served(self, holding):
-        """HOLDING clients have what there is, and those that wait are served as soon as they go."""
+    def assert_does_not_spin_while_none_can_be_served(self, holding):
+        """HOLDING clients have all places, and pending clients are served as soon as they close."""
         held = self.clients("big", holding, receive_buffer=16384)
         for client in held:
             self.assertEqual(client.recv(1), BIG[:1])
         waiting = self.clients("big", WAITING)
-        self.assert_rests(self.greetd, REST_SEC, waiting, REST_SHARE)
+        self.assert_does_not_spin(self.greetd, QUIET_SEC, waiting, QUIET_SHARE)
         for client in held:
             self.assertEqual(read_to_end(client), BIG[1:])
             client.close()
@@ -128,7 +130,7 @@ class MixedLoad(load_client.LoadTestCase):
             client.close()
 
     def assert_all_are_logged(self):
-        """Accepted clients, which are all, have an entry or were left out of the log."""
+        """Every client was accepted, and has an entry or was counted as dropped."""
         self.stop(self.greetd)
         self.assertEqual(self.logged_connections(), self.connections)
 
@@ -142,12 +144,12 @@ class MixedLoad(load_client.LoadTestCase):
         self.assert_all_are_logged()
 
     def test_greetd_does_not_spin_while_slow_readers_have_all_places(self):
-        self.assert_rests_while_none_can_be_served(PLACES - KEPT)
+        self.assert_does_not_spin_while_none_can_be_served(PLACES - KEPT)
         self.assert_all_are_logged()
 
     def test_greetd_does_not_spin_while_slow_readers_have_all_descriptors(self):
         self.greetd.allow_descriptors(FEW)
-        self.assert_rests_while_none_can_be_served(FEW)
+        self.assert_does_not_spin_while_none_can_be_served(FEW)
         self.assert_all_are_logged()
 
 

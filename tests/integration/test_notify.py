@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What greetd tells systemd: sd_notify(3), daemon(7)."""
+"""The messages of greetd to systemd: sd_notify(3), daemon(7)."""
 
 import contextlib
 import errno
@@ -26,7 +26,7 @@ def epolls_that_watch(pid, inode):
     found = []
     for path in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir():
         entry = re.compile(rf"^tfd: .* events:\s*([0-9a-f]+) .* ino:{inode:x} ", re.MULTILINE)
-        # One that is open for a moment only is none of a worker's.
+        # A descriptor that is open only for a moment is not an epoll instance of a worker.
         with contextlib.suppress(FileNotFoundError):
             found += [int(events, 16) for events in entry.findall(path.read_text())]
     return found
@@ -67,8 +67,8 @@ class Notify(daemon.GreetdTestCase):
         for _ in range(1000):
             self.assert_greeted(greetd.address())
         greetd.wait_message("STATUS", r"Greeting 0 clients; 1000 greeted, 0 refused; \d+ workers?")
-        told = sum("STATUS" in message for message in greetd.messages)
-        self.assertLessEqual(told, time.monotonic() - began + 2)
+        sent = sum("STATUS" in message for message in greetd.messages)
+        self.assertLessEqual(sent, time.monotonic() - began + 2)
 
     def test_stopping_is_sent_once_after_ready(self):
         greetd = self.serve("-l", "127.0.0.1:0")
@@ -77,18 +77,18 @@ class Notify(daemon.GreetdTestCase):
         self.assertEqual(states, ["READY", "STOPPING"])
 
     def test_a_stop_extends_the_timeout(self):
-        # With what threads and the log may take at the end.
-        for timeout, asked in (("7s", 10_000_000), ("infinity", None)):
+        # The time for threads and the log at the end is included.
+        for timeout, extension in (("7s", 10_000_000), ("infinity", None)):
             with self.subTest(timeout):
                 greetd = self.serve(
                     config=f"[Server]\nListenStream=127.0.0.1:0\nStopTimeoutSec={timeout}\n"
                 )
                 self.stop(greetd)
-                told = [message for message in greetd.messages if "STOPPING" in message]
+                sent = [message for message in greetd.messages if "STOPPING" in message]
                 expected = {"STOPPING": "1"}
-                if asked:
-                    expected["EXTEND_TIMEOUT_USEC"] = str(asked)
-                self.assertEqual(told, [expected])
+                if extension:
+                    expected["EXTEND_TIMEOUT_USEC"] = str(extension)
+                self.assertEqual(sent, [expected])
 
     def test_a_failure_is_reported_with_its_errno(self):
         taken = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""At the limit of connections or descriptors newcomers wait; nobody is turned away for it."""
+"""At the limit of connections or descriptors new clients wait; none is refused."""
 
 import os
 import pathlib
@@ -13,7 +13,7 @@ from support.daemon import GREETING, connect, read_to_end
 
 SECCOMP_DENY = pathlib.Path(__file__).with_name("support") / "seccomp_deny.py"
 PROMPT = 10  # seconds
-BIG = bytes(range(256)) * 32768  # more than the socket buffers of both ends take
+BIG = bytes(range(256)) * 32768  # more than the socket buffers of both ends hold
 
 
 def setUpModule():
@@ -43,7 +43,7 @@ class Pressure(daemon.GreetdTestCase):
         greetd.wait_line(self.line_of(held[1]))
         self.assertEqual(len(greetd.lines), 3)
 
-    def test_each_worker_evicts_its_own_clients(self):
+    def test_a_client_is_evicted_whichever_worker_holds_it(self):
         greetd = self.serve_with("MaxConnections=4\nWorkers=4", "LingerSec=infinity")
         for _ in range(50):
             self.greeted_client(greetd.address())
@@ -55,7 +55,7 @@ class Pressure(daemon.GreetdTestCase):
         for client in held:
             self.assertEqual(client.recv(1000), BIG[:1000])
         waiting = self.client(greetd.address())
-        self.assert_rests(greetd, 1, [waiting])
+        self.assert_does_not_spin(greetd, 1, [waiting])
         for client in held:
             self.assertEqual(read_to_end(client), BIG[1000:])
             client.close()
@@ -89,7 +89,7 @@ class Pressure(daemon.GreetdTestCase):
             self.assertEqual(client.recv(1000), BIG[:1000])
         waiting = [self.client(greetd.address()) for _ in range(5)]
         greetd.wait_line(".*Too many open files.*")
-        self.assert_rests(greetd, 1, waiting)
+        self.assert_does_not_spin(greetd, 1, waiting)
         for client in held:
             self.assertEqual(read_to_end(client), BIG[1000:])
             client.close()
@@ -97,8 +97,8 @@ class Pressure(daemon.GreetdTestCase):
             self.assertEqual(read_to_end(client), BIG)
             client.close()
         self.stop(greetd)
-        told = [line for line in greetd.lines if "Too many open files" in line]
-        self.assertIn(len(told), (1, 2), "one entry per episode")
+        lines = [line for line in greetd.lines if "Too many open files" in line]
+        self.assertIn(len(lines), (1, 2), "one entry per episode")
 
     def test_a_socket_denied_by_a_security_module_does_not_block_another(self):
         denied, allowed = (
@@ -111,9 +111,9 @@ class Pressure(daemon.GreetdTestCase):
         for _ in range(5):
             waiting = self.client(denied.getsockname())
             client = self.client(allowed.getsockname())
-            self.assertTrue(select.select([client], [], [], PROMPT)[0], greetd.said())
+            self.assertTrue(select.select([client], [], [], PROMPT)[0], greetd.output())
             self.assertEqual(read_to_end(client), GREETING)
-        self.assert_rests(greetd, 1, [waiting])
+        self.assert_does_not_spin(greetd, 1, [waiting])
         self.assert_greeted(allowed.getsockname())
         self.stop(greetd)
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The metrics as the package ships them, read by curl and a real Prometheus, and compared with what
-greet has counted."""
+"""The metrics as the package ships them, read by curl and a real Prometheus, and compared with the
+counts of greet."""
 
 import json
 import socket
@@ -31,7 +31,7 @@ class LoadedTestCase(metrics.MetricsTestCase):
         self.address, self.metrics_address = self.greetd.address(0), self.greetd.address(1)
 
     def load(self, n):
-        """Has N clients greeted, and returns what greet counted."""
+        """Greets N clients, and returns the figures of greet."""
         result = self.greet("--load", "--json", "-n", str(n), "-c", "32", "--expect",
                             daemon.GREETING.decode(), "%s:%d" % self.address)
         self.assertEqual(result.returncode, greet.OK, result.stderr)
@@ -59,7 +59,8 @@ class Numbers(LoadedTestCase):
 
 class RealPrometheus(LoadedTestCase):
     def prometheus(self):
-        """Starts one that scrapes greetd ten times a second, and returns its address."""
+        """Starts a Prometheus that scrapes greetd ten times a second; returns it and its
+        address."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             address = "127.0.0.1:%d" % free.getsockname()[1]
         config = self.write("prometheus.yml", "\n".join([
@@ -78,14 +79,14 @@ class RealPrometheus(LoadedTestCase):
         return process, address
 
     def query(self, prometheus, expression):
-        """The value of EXPRESSION; None if there is none yet."""
+        """The value of EXPRESSION, or None before the first sample."""
         process, address = prometheus
         url = f"http://{address}/api/v1/query?" + urllib.parse.urlencode({"query": expression})
         self.assertIsNone(process.poll(), (self.folder / "prometheus.log").read_text())
         try:
             with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
                 result = json.load(answer)["data"]["result"]
-        except OSError:  # it is not up yet
+        except OSError:  # it does not listen yet
             return None
         return float(result[0]["value"][1]) if result else None
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The whole greeting and the end of stream, however much a client says and however slowly it reads;
-and nobody else waits for it."""
+"""A client gets the whole greeting and the end of stream, however much it sends and however slowly
+it reads, and no other client waits for it."""
 
 import random
 import re
@@ -12,7 +12,7 @@ from support import daemon, namespaces
 from support.daemon import GREETING, connect, read_to_end
 
 MEGABYTE = 1024 * 1024
-FLOOD = 64 * MEGABYTE  # more than the two ends' buffers hold
+FLOOD = 64 * MEGABYTE  # more than the socket buffers of both ends hold
 
 
 def setUpModule():
@@ -23,8 +23,8 @@ def noise(size):
     return random.Random(size).randbytes(size)
 
 
-class Talker(threading.Thread):
-    """Sends on and on, at most LIMIT bytes, until it is told to end or the connection breaks."""
+class Sender(threading.Thread):
+    """Sends at most LIMIT bytes, until end() or until the connection breaks."""
 
     def __init__(self, client, limit, piece=1000):
         super().__init__(daemon=True)
@@ -49,7 +49,7 @@ class Talker(threading.Thread):
 class PromisesTestCase(daemon.GreetdTestCase):
     def serve_two(self, greeting, settings="", server="Workers=1"):
         """A listener with the usual greeting, and one with GREETING, also as a Unix socket. Clients
-        of the second come from another address, so that their lines are told apart."""
+        of the second have another address, so that the lines of the two differ."""
         file = self.write("greeting", greeting)
         greetd = self.serve(
             config=f"[Server]\n{server}\nListenStream=127.0.0.1:0\n[Listener special]\n"
@@ -59,7 +59,7 @@ class PromisesTestCase(daemon.GreetdTestCase):
         return greetd, *map(greetd.address, range(3))
 
     def greet_others(self, address, seconds):
-        """Passes the time with clients that get their greeting."""
+        """Greets other clients for SECONDS."""
         until = time.monotonic() + seconds
         others = 0
         while time.monotonic() < until:
@@ -71,12 +71,12 @@ class PromisesTestCase(daemon.GreetdTestCase):
         return f"Connection from [::1]:{client.getsockname()[1]}"
 
 
-class Speakers(PromisesTestCase):
-    def assert_greeted_after(self, greeting, said):
+class Senders(PromisesTestCase):
+    def assert_greeted_after(self, greeting, sent):
         _, usual, tcp, unix = self.serve_two(greeting)
         for address in (tcp, unix):
             with self.subTest(address=address), connect(address) as client:
-                client.sendall(said)
+                client.sendall(sent)
                 self.assert_greeted(usual)
                 self.assertEqual(read_to_end(client), greeting)
 
@@ -86,34 +86,34 @@ class Speakers(PromisesTestCase):
     def test_3_megabytes_before_a_long_greeting(self):
         self.assert_greeted_after(noise(8 * MEGABYTE), noise(3 * MEGABYTE))
 
-    def assert_greeted_while_speaking(self, greeting, piece):
+    def assert_greeted_while_sending(self, greeting, piece):
         limit = 8 * MEGABYTE
         _, _, tcp, unix = self.serve_two(greeting, "LingerSec=1min\n")
         for address in (tcp, unix) * 5:
             with self.subTest(address=address), connect(address, receive_buffer=16384) as client:
-                talker = Talker(client, limit)
+                sender = Sender(client, limit)
                 received = read_to_end(client, piece)
-                talker.end()
+                sender.end()
                 self.assertEqual(received, greeting)
-                self.assertIsNone(talker.error)
-                self.assertGreater(talker.sent, 0)
+                self.assertIsNone(sender.error)
+                self.assertGreater(sender.sent, 0)
 
     def test_sending_all_the_time_during_a_short_greeting(self):
-        self.assert_greeted_while_speaking(GREETING, 1)
+        self.assert_greeted_while_sending(GREETING, 1)
 
     def test_sending_all_the_time_during_a_long_greeting(self):
-        self.assert_greeted_while_speaking(noise(256 * 1024), 4096)
+        self.assert_greeted_while_sending(noise(256 * 1024), 4096)
 
     def test_others_are_greeted_during_a_flood(self):
-        # The end of LingerSec= is never the reason.
+        # LingerSec= never ends the connection.
         _, usual, special, _ = self.serve_two(GREETING, "LingerSec=infinity\n")
         with connect(special) as client:
             self.assertEqual(read_to_end(client), GREETING)
-            talker = Talker(client, 10**12, 65536)
-            while talker.sent < FLOOD and talker.is_alive():
+            sender = Sender(client, 10**12, 65536)
+            while sender.sent < FLOOD and sender.is_alive():
                 self.assert_greeted(usual)
-            self.assertIsNone(talker.error)
-            talker.end()
+            self.assertIsNone(sender.error)
+            sender.end()
 
     def test_sending_does_not_count_as_reading(self):
         greetd, usual, tcp, _ = self.serve_two(noise(12 * MEGABYTE), "WriteTimeoutSec=1s\n")
@@ -127,18 +127,18 @@ class Speakers(PromisesTestCase):
 
 
 class SlowReaders(PromisesTestCase):
-    def read_steadily(self, client, usual, piece, seconds, speak):
-        """Reads PIECE bytes, says SPEAK, and takes its time while others are greeted."""
+    def read_steadily(self, client, usual, piece, seconds, reply):
+        """Reads PIECE bytes, sends REPLY, and waits SECONDS while others are greeted."""
         received = bytearray()
         while chunk := client.recv(piece):
             received += chunk
-            if speak:
-                client.sendall(speak)
+            if reply:
+                client.sendall(reply)
             self.greet_others(usual, seconds)
         return received
 
     def test_a_reader_that_sends_now_and_then(self):
-        # Slower than LingerSec=: the kernel has all of it long before the client has.
+        # The client is slower than LingerSec=: the kernel has everything long before it.
         greeting = noise(5 * MEGABYTE)
         greetd, usual, tcp, _ = self.serve_two(greeting, "LingerSec=1s\n")
         with connect(tcp) as client:
@@ -146,15 +146,15 @@ class SlowReaders(PromisesTestCase):
         self.assertEqual(received, greeting)
         self.stop(greetd)
 
-    def assert_whole_after_stall(self, greeting, first, speak):
+    def assert_whole_after_stall(self, greeting, first, reply):
         greetd, usual, tcp, _ = self.serve_two(greeting, "LingerSec=200ms\nWriteTimeoutSec=30s\n")
         with connect(tcp, receive_buffer=16384) as client:
             received = bytearray()
             while len(received) < first:
                 received += client.recv(first - len(received))
             self.greet_others(usual, 2)
-            self.assertFalse(self.line_of(client) in greetd.lines, "let go amid its greeting")
-            client.sendall(speak)
+            self.assertFalse(self.line_of(client) in greetd.lines, "dropped amid its greeting")
+            client.sendall(reply)
             received += read_to_end(client)
         self.assertEqual(received, greeting)
         self.stop(greetd)

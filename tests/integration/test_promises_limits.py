@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What it may take: at most MaxConnections= clients, little memory for each, no processor for those
-who only wait; and who is let go for it."""
+"""greetd holds at most MaxConnections= clients, with little memory for each and no processor time
+for waiting ones, and evicts the right client."""
 
 import pathlib
 import re
@@ -13,7 +13,7 @@ import unittest
 from support import daemon, namespaces
 from support.daemon import GREETING, connect, greeted, instrumented, read_to_end
 
-BIG = bytes(range(256)) * 32768  # more than the socket buffers of both ends take
+BIG = bytes(range(256)) * 32768  # more than the socket buffers of both ends hold
 CROWD = 9000
 CROWD_MAX = 8192
 TCP_FASTOPEN_COOKIES = pathlib.Path("/proc/sys/net/ipv4/tcp_fastopen")
@@ -25,7 +25,8 @@ def setUpModule():
 
 
 def raise_descriptor_limit(wanted):
-    """Lets this process open WANTED descriptors, or as many as it may. Returns how many that is."""
+    """Raises the soft limit of this process to WANTED, or to the hard limit. Returns the new
+    limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
@@ -41,8 +42,7 @@ class LimitsTestCase(daemon.GreetdTestCase):
         )
 
     def wait_descriptors(self, greetd, expected):
-        """There is nothing to wait at for another process to have closed something, so this looks
-        again and again."""
+        """Polls, since no event reports that another process has closed a descriptor."""
         until = time.monotonic() + daemon.TIMEOUT
         while (n := greetd.n_descriptors()) != expected:
             self.assertLess(time.monotonic(), until, f"{n} descriptors instead of {expected}")
@@ -73,7 +73,7 @@ class Held(LimitsTestCase):
         clients = []
         for _ in range(200):
             clients.append(self.greeted_client(greetd.address()))
-            # A worker takes the next before it lets the oldest go, for a moment.
+            # For a moment, a worker holds the next client before it evicts the oldest.
             self.assertLessEqual(greetd.n_descriptors(), before + 64 + 4)
         greetd.wait_until(lambda: len(self.connection_lines(greetd)) >= 200 - 64, "136 lines")
         self.assertLessEqual(greetd.n_descriptors(), before + 64)
@@ -87,8 +87,8 @@ class Held(LimitsTestCase):
         before = greetd.n_descriptors()
         staying = [self.greeted_client(greetd.address()) for _ in range(5)]
         for _ in range(20):
-            leaving = [self.greeted_client(greetd.address()) for _ in range(10)]
-            for client in leaving:
+            closing = [self.greeted_client(greetd.address()) for _ in range(10)]
+            for client in closing:
                 client.close()
             self.wait_descriptors(greetd, before + len(staying))
 
@@ -121,7 +121,7 @@ class Crowd(LimitsTestCase):
         resident = self.resident(greetd)
         for n in range(crowd):
             self.client(greetd.address())
-            if n % 500 == 0:  # who comes last is greeted last, so the queue never overflows
+            if n % 500 == 0:  # the last client is greeted last, so the queue never overflows
                 self.assert_greeted(greetd.address())
         for _ in range(20):
             self.assert_greeted(greetd.address())
@@ -130,7 +130,7 @@ class Crowd(LimitsTestCase):
         self.stop(greetd)
 
     def wait_held(self, greetd, before, limit):
-        """All of a crowd have been accepted by now."""
+        """greetd holds nearly LIMIT clients of a crowd that it has accepted."""
         greetd.wait_message("STATUS", r"Greeting \d+ clients; .*")
         self.assertLessEqual(greetd.n_descriptors(), before + limit)
         self.assertGreater(greetd.n_descriptors(), before + limit * 9 // 10)
@@ -138,13 +138,13 @@ class Crowd(LimitsTestCase):
     def assert_small(self, grown, crowd):
         print(f"  {crowd} clients took {grown / crowd:.0f} bytes each", flush=True)
         if why := instrumented():
-            print(f"  memory is not judged: {why}", flush=True)
+            print(f"  memory is not checked: {why}", flush=True)
             return
         self.assertLess(grown / crowd, 300)
 
 
 class Exhausted(LimitsTestCase):
-    """Out of descriptors, and those that there are belong to clients that can't be let go."""
+    """All descriptors belong to clients that can't be evicted."""
 
     def setUp(self):
         super().setUp()
@@ -158,14 +158,14 @@ class Exhausted(LimitsTestCase):
         self.greetd.wait_line(".*Too many open files.*")
 
     def test_waiting_for_a_descriptor_costs_no_processor_time(self):
-        self.assert_rests(self.greetd, 2, [self.waiting], most=0.01)
+        self.assert_does_not_spin(self.greetd, 2, [self.waiting], most=0.01)
 
     def test_a_pending_client_is_greeted_when_another_closes(self):
         self.held.pop().close()
         self.assertEqual(read_to_end(self.waiting), BIG)
 
     def test_a_pending_client_is_greeted_when_a_descriptor_is_free(self):
-        # The limit moves, and nothing else that greetd could be told of happens.
+        # Only the limit changes, and no event reports that to greetd.
         self.greetd.allow_descriptors(1)
         self.assertEqual(read_to_end(self.waiting), BIG)
         for client in self.held:
@@ -174,7 +174,7 @@ class Exhausted(LimitsTestCase):
 
 class FastOpen(LimitsTestCase):
     def greeted_in_the_handshake(self, address):
-        """Speaks in its first packet. Returns whether the server's kernel took it from there."""
+        """Sends data in the SYN. Returns whether the kernel of the server accepted it."""
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
             client.sendto(b"hello", socket.MSG_FASTOPEN, address)
             client.settimeout(daemon.TIMEOUT)
@@ -183,7 +183,7 @@ class FastOpen(LimitsTestCase):
         return bool(info[TCP_INFO_OPTIONS] & TCPI_OPT_SYN_DATA)
 
     def allow(self):
-        """For clients and servers, in this network."""
+        """Allows Fast Open for clients and servers of this network."""
         before = TCP_FASTOPEN_COOKIES.read_text(encoding="ascii")
         self.addCleanup(TCP_FASTOPEN_COOKIES.write_text, before, encoding="ascii")
         TCP_FASTOPEN_COOKIES.write_text("3", encoding="ascii")
@@ -195,7 +195,7 @@ class FastOpen(LimitsTestCase):
         for _ in range(20):
             self.assertTrue(self.greeted_in_the_handshake(greetd.address()))
 
-    def test_fast_open_is_off_by_default(self):
+    def test_fast_open_no_turns_it_off(self):
         self.allow()
         greetd = self.serve_with("FastOpen=no", "")
         for _ in range(5):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""SIGHUP: another configuration comes into force as a whole or not at all, and clients notice
-nothing but the greeting."""
+"""SIGHUP: another configuration is in force as a whole or not at all, and clients notice only the
+greeting."""
 
 import contextlib
 import re
@@ -34,8 +34,8 @@ class Reload(reload.ReloadTestCase):
         before = time.monotonic_ns() // 1000
         self.reload(greetd)
         after = time.monotonic_ns() // 1000
-        told = greetd.values("READY", "RELOADING", "STOPPING")
-        self.assertEqual(told, [("READY", "1"), ("RELOADING", "1"), ("READY", "1")])
+        states = greetd.values("READY", "RELOADING", "STOPPING")
+        self.assertEqual(states, [("READY", "1"), ("RELOADING", "1"), ("READY", "1")])
         (message,) = (message for message in greetd.messages if "RELOADING" in message)
         self.assertLessEqual(before, int(message["MONOTONIC_USEC"]))
         self.assertLessEqual(int(message["MONOTONIC_USEC"]), after)
@@ -92,16 +92,16 @@ class Reload(reload.ReloadTestCase):
         self.stop(greetd)
 
 
-class Mistakes(reload.ReloadTestCase):
-    def mistaken(self):
-        """A file with three mistakes, and where they are."""
+class Errors(reload.ReloadTestCase):
+    def erroneous(self):
+        """A file with three errors, and their places."""
         content = self.message("new", "Backlog=many\n") + "LigerSec=5s\n[Lisener x]\n"
-        mistakes = [f"{self.config}:{line}: " for line in (3, 6, 7)]
-        return content, mistakes
+        errors = [f"{self.config}:{line}: " for line in (3, 6, 7)]
+        return content, errors
 
     def test_all_errors_are_logged_and_the_old_configuration_stays(self):
         greetd = self.serve_with(self.message("old"))
-        content, where = self.mistaken()
+        content, where = self.erroneous()
         self.reload(greetd, content)
         greetd.wait_line(reload.KEPT)
         for place in where:
@@ -114,7 +114,7 @@ class Mistakes(reload.ReloadTestCase):
         soft, hard = resource.prlimit(greetd.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(greetd.pid, resource.RLIMIT_NOFILE, (greetd.n_descriptors(), hard))
         self.configure(self.message("new"))
-        self.ask(greetd)
+        self.request_reload(greetd)
         greetd.wait_line(reload.KEPT)
         why = r"Too many open files \(no mistake in the file\)"
         greetd.wait_line(f"Failed to read {self.config}: {why}")
@@ -125,20 +125,20 @@ class Mistakes(reload.ReloadTestCase):
 
     def test_the_status_has_the_error_until_a_good_reload(self):
         greetd = self.serve_with(self.message("old"))
-        content, where = self.mistaken()
+        content, where = self.erroneous()
         self.reload(greetd, content)
         greetd.wait_message("STATUS", f"Greeting .*; last reload failed: {re.escape(where[0])}.*")
         self.assert_greeted(greetd.address(), b"old")
         greetd.wait_message("STATUS", "Greeting .* 1 greeted, .*; last reload failed: .*")
         self.assert_reloads(greetd, self.message("new"))
-        self.wait_until_all_is_well(greetd)
+        self.wait_until_status_is_clean(greetd)
         self.assert_greeted(greetd.address(), b"new")
 
     def test_systemd_is_notified_of_the_end(self):
         greetd = self.serve_with(self.message("old"))
         self.reload(greetd, "[Server]\nBacklog=many\n")
-        told = greetd.values("READY", "RELOADING")
-        self.assertEqual(told, [("READY", "1"), ("RELOADING", "1"), ("READY", "1")])
+        states = greetd.values("READY", "RELOADING")
+        self.assertEqual(states, [("READY", "1"), ("RELOADING", "1"), ("READY", "1")])
         self.assertFalse(greetd.values("ERRNO"))
 
     def test_a_missing_file(self):
@@ -180,14 +180,14 @@ class Clients(reload.ReloadTestCase):
         return int(self.status_of(greetd, "RssAnon")) << 10
 
     def wait_resident_below(self, greetd, limit):
-        """There is no event to wait for when memory is given back."""
+        """Polls, since no event reports that memory is freed."""
         deadline = time.monotonic() + daemon.TIMEOUT
         while self.resident(greetd) >= limit:
-            self.assertLess(time.monotonic(), deadline, "memory is not given back")
+            self.assertLess(time.monotonic(), deadline, "memory is not freed")
             select.select([], [], [], 0.01)
 
     def serve_without_quarantine(self, content):
-        """Under ASan too, what is freed is given back."""
+        """Without a quarantine, ASan frees memory at once."""
         options = self.environment()["ASAN_OPTIONS"] + ":quarantine_size_mb=0"
         return self.serve_with(content, ASAN_OPTIONS=options)
 
@@ -209,7 +209,7 @@ class Clients(reload.ReloadTestCase):
         base = self.resident(greetd)
         for _ in range(MANY):
             self.assert_reloads(greetd)
-        # The allocators of sanitizers keep some of it for the next time.
+        # The allocators of sanitizers keep some memory for later.
         self.wait_resident_below(greetd, base + MANY * BIG_SIZE // 3)
 
 

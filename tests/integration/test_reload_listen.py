@@ -12,12 +12,12 @@ import unittest
 from support import load_client, namespaces, reload
 from support.daemon import GREETING, connect, read_to_end
 
-# The module has a network of its own, so every port is free.
+# The module has its own network, so every port is free.
 FIRST, SECOND, THIRD = (("127.0.0.1", port) for port in (7001, 7002, 7003))
 OWN_SECOND = "[Listener own]\nListenStream=127.0.0.1:7002\nMessage=own\n"
-BIG = bytes(range(256)) * 32768  # more than the socket buffers of both ends take
+BIG = bytes(range(256)) * 32768  # more than the socket buffers of both ends hold
 WAITING = 500
-NEWCOMERS = 40
+CLIENTS = 40
 RELOADS = 100
 
 
@@ -26,12 +26,12 @@ def setUpModule():
 
 
 def written(address):
-    """As in ListenStream= and in the log."""
+    """ADDRESS as ListenStream= and the log have it."""
     return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)
 
 
 def inode_of(address):
-    """Of the socket that listens on it."""
+    """The inode of the socket that listens on ADDRESS."""
     table = pathlib.Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
     (inode,) = (
         line.split()[9]
@@ -133,13 +133,12 @@ class Addresses(ListenCase):
     def test_pending_clients_of_a_removed_address_are_greeted(self):
         local = str(self.folder / "socket")
         greetd = self.serve_with(self.addresses(FIRST, SECOND, local))
-        greetd.signal(signal.SIGSTOP)
-        greetd.wait_stopped()
+        greetd.freeze()
         clients = [
             self.client(address) for _ in range(WAITING) for address in (FIRST, SECOND, local)
         ]
         self.configure(self.addresses(FIRST))
-        self.ask(greetd)
+        self.request_reload(greetd)
         greetd.signal(signal.SIGCONT)
         for client in clients:
             self.assertEqual(read_to_end(client), GREETING)
@@ -173,9 +172,9 @@ class Addresses(ListenCase):
         waiting = self.client(SECOND)
         self.assert_reloads(greetd, self.addresses(FIRST, more=more))
         self.assert_reloads(greetd, self.addresses(FIRST, SECOND, more=more))
-        newcomer = self.client(SECOND)
+        added = self.client(SECOND)
         self.assertEqual(inode_of(SECOND), inode)
-        for client, left in ((held, BIG[1000:]), (waiting, BIG), (newcomer, BIG)):
+        for client, left in ((held, BIG[1000:]), (waiting, BIG), (added, BIG)):
             self.assertEqual(read_to_end(client), left)
             client.close()
         self.assert_reloads(greetd, self.addresses(FIRST, more=more))
@@ -198,11 +197,11 @@ class Addresses(ListenCase):
         self.client(SECOND)
         self.assert_reloads(greetd, config(FIRST, message="between"))
         self.assert_reloads(greetd, config(FIRST, SECOND, message="after"))
-        newcomers = [self.client(SECOND) for _ in range(NEWCOMERS)]
+        clients = [self.client(SECOND) for _ in range(CLIENTS)]
         self.assertEqual(read_to_end(held), BIG[1000:])
         held.close()
-        greetings = collections.Counter(map(read_to_end, newcomers))
-        self.assertEqual(greetings, {b"after": NEWCOMERS})
+        greetings = collections.Counter(map(read_to_end, clients))
+        self.assertEqual(greetings, {b"after": CLIENTS})
 
     def test_a_port_that_the_kernel_chose_stays(self):
         config = self.addresses(("127.0.0.1", 0))
@@ -232,7 +231,7 @@ class Failure(ListenCase):
         super().setUp()
         self.taken = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
         self.busy = self.taken.getsockname()
-        self.mistake = f"Failed to listen on {written(self.busy)}: Address already in use"
+        self.failure = f"Failed to listen on {written(self.busy)}: Address already in use"
 
     def test_an_address_in_use_leaves_everything_as_it_was(self):
         local = self.folder / "socket"
@@ -242,7 +241,7 @@ class Failure(ListenCase):
         self.assert_fails_to_reload(
             greetd,
             self.addresses(FIRST, local, self.busy, more="[Greeting]\nMessage=new\n"),
-            [self.mistake],
+            [self.failure],
         )
         self.assert_greeted(FIRST)
         self.assert_greeted(SECOND)
@@ -254,11 +253,11 @@ class Failure(ListenCase):
     def test_an_address_is_opened_once_it_is_free(self):
         greetd = self.serve_with(self.addresses(FIRST))
         config = self.addresses(FIRST, self.busy)
-        self.assert_fails_to_reload(greetd, config, [self.mistake])
+        self.assert_fails_to_reload(greetd, config, [self.failure])
         self.taken.close()
         self.assert_reloads(greetd, config)
         self.assert_greeted(self.busy)
-        self.wait_until_all_is_well(greetd)
+        self.wait_until_status_is_clean(greetd)
 
     def test_no_descriptor_is_lost(self):
         greetd = self.serve_with(self.addresses(FIRST))
@@ -322,7 +321,7 @@ class Load(ListenCase, load_client.LoadTestCase):
         self.assert_none_lost(client, 500)
 
     def test_no_client_is_lost_that_connected_before_the_close(self):
-        # Who comes later is refused, but nobody in the midst of the greeting.
+        # Later clients are refused, but none amid its greeting.
         greetd = self.serve_with(self.addresses(FIRST, SECOND))
         for _ in range(5):
             client = self.load(SECOND[1], 500, 32, "-u")

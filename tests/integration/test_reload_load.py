@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reloads while many clients come: each is greeted wholly by one version."""
+"""Reloads under load: each client gets the greeting of one version."""
 
 import socket
 import unittest
@@ -19,7 +19,7 @@ def setUpModule():
 
 class ReloadLoad(reload.ReloadTestCase, load_client.LoadTestCase):
     def versions(self):
-        """Files with a greeting for each reload, no two of one size or alike in any line."""
+        """Files with a greeting for each reload. No two have the same size or a line in common."""
         return [
             self.write(f"greeting-{i}", (b"%07d\n" % i) * (GREETING_SIZE // 8 + i))
             for i in range(RELOADS)

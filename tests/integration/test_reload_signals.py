@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""SIGHUP at any time: while greetd starts, reloads or stops, and many in a row."""
+"""SIGHUP while greetd starts, reloads or stops, and many signals in a row."""
 
 import ctypes
 import os
@@ -17,7 +17,7 @@ MANY = 50
 
 
 class Opened:
-    """Tells when a file is opened (inotify(7))."""
+    """Waits until a file is opened (inotify(7))."""
 
     IN_OPEN = 0x20
 
@@ -36,14 +36,14 @@ def setUpModule():
 
 
 class Signals(reload.ReloadTestCase):
-    def wait_told_in_pairs(self, greetd):
-        """Until the last reload is over, each having been so before the next."""
+    def wait_states_in_pairs(self, greetd):
+        """Waits until the last reload has ended, each before the next began."""
 
-        def told():
+        def states():
             return [k for m in greetd.messages for k in m if k in ("READY", "RELOADING")]
 
         greetd.wait_until(
-            lambda: told() == ["READY"] + ["RELOADING", "READY"] * (len(told()) // 2),
+            lambda: states() == ["READY"] + ["RELOADING", "READY"] * (len(states()) // 2),
             "READY=1 for each RELOADING=1",
         )
 
@@ -52,16 +52,16 @@ class Signals(reload.ReloadTestCase):
         seen = []
         for version in range(1, MANY):
             self.configure(self.message(str(version)))
-            self.ask(greetd)
+            self.request_reload(greetd)
             seen.append(int(greeted(greetd.address())))
         self.assertEqual(seen, sorted(seen))
-        # That the last one has been heard is all there is to wait for.
+        # Several signals may cause one reload, so wait for the effect of the last.
         deadline = time.monotonic() + daemon.TIMEOUT
         while greeted(greetd.address()) != str(MANY - 1).encode():
-            self.assertLess(time.monotonic(), deadline, "the last signal was not heeded")
-        self.wait_told_in_pairs(greetd)
+            self.assertLess(time.monotonic(), deadline, "the last signal had no effect")
+        self.wait_states_in_pairs(greetd)
 
-    def wait_told(self, greetd, *keys):
+    def wait_states(self, greetd, *keys):
         greetd.wait_until(
             lambda: [k for m in greetd.messages for k in m if k in ("READY", "RELOADING")]
             == list(keys),
@@ -69,7 +69,7 @@ class Signals(reload.ReloadTestCase):
         )
 
     def wait_signal_read(self, greetd):
-        """Until SIGHUP is not pending any more; there is no event to wait for."""
+        """Polls until SIGHUP is not pending any more, since no event reports that."""
         deadline = time.monotonic() + daemon.TIMEOUT
         while int(self.status_of(greetd, "ShdPnd"), 16) >> (signal.SIGHUP - 1) & 1:
             self.assertLess(time.monotonic(), deadline, "the signal is not read")
@@ -79,15 +79,15 @@ class Signals(reload.ReloadTestCase):
         greetd = self.serve_with(self.message("old", "Workers=2\n"))
         with hanging_worker(greetd.pid, 0):
             self.configure(self.message("new", "Workers=2\n"))
-            self.ask(greetd)
-            self.wait_told(greetd, "READY", "RELOADING")
+            self.request_reload(greetd)
+            self.wait_states(greetd, "READY", "RELOADING")
             self.configure(self.message("newer", "Workers=2\n"))
-            self.ask(greetd)
+            self.request_reload(greetd)
             self.wait_signal_read(greetd)
-            # Not before all workers have it, and one after the other.
-            self.wait_told(greetd, "READY", "RELOADING")
+            # The second reload begins when all workers have the first.
+            self.wait_states(greetd, "READY", "RELOADING")
             self.assertNotIn(RELOADED, greetd.lines)
-        self.wait_told(greetd, "READY", "RELOADING", "READY", "RELOADING", "READY")
+        self.wait_states(greetd, "READY", "RELOADING", "READY", "RELOADING", "READY")
         for _ in range(10):
             self.assert_greeted(greetd.address(), b"newer")
 
@@ -97,19 +97,19 @@ class Signals(reload.ReloadTestCase):
         opened = Opened(self.config)
         greetd = self.start("-c", str(self.config), config=None)
         opened.wait()
-        self.ask(greetd)
-        self.wait_told(greetd, "READY", "RELOADING", "READY")
+        self.request_reload(greetd)
+        self.wait_states(greetd, "READY", "RELOADING", "READY")
 
     def test_a_signal_before_greetd_is_ready(self):
         greetd = self.start_with(self.message("old"))
         greetd.address()
         self.configure(self.message("new"))
-        self.ask(greetd)
-        self.wait_told(greetd, "READY", "RELOADING", "READY")
+        self.request_reload(greetd)
+        self.wait_states(greetd, "READY", "RELOADING", "READY")
         self.assert_greeted(greetd.address(), b"new")
 
     def wait_refused(self, address):
-        """Until nobody listens any more, and so every worker has heard of the stop."""
+        """Connects until greetd does not listen any more, so every worker has received the stop."""
         while True:
             try:
                 connect(address).close()
@@ -124,7 +124,7 @@ class Signals(reload.ReloadTestCase):
         greetd.signal(signal.SIGTERM)
         self.wait_refused(greetd.address())
         self.configure(self.message("new"))
-        self.ask(greetd)
+        self.request_reload(greetd)
         self.wait_signal_read(greetd)
         self.assertEqual(read_to_end(client), big(0)[1000:])
         client.close()
@@ -135,19 +135,18 @@ class Signals(reload.ReloadTestCase):
         for _ in range(10):
             greetd = self.serve_with(self.message("old"))
             for _ in range(3):
-                self.ask(greetd)
+                self.request_reload(greetd)
             self.stop(greetd)
-            told = greetd.values("RELOADING", "STOPPING")
-            self.assertEqual(told[-1], ("STOPPING", "1"))
+            states = greetd.values("RELOADING", "STOPPING")
+            self.assertEqual(states[-1], ("STOPPING", "1"))
 
     def test_a_reload_and_a_stop_at_once(self):
         greetd = self.serve_with(self.message("old"))
         address = greetd.address()
-        greetd.signal(signal.SIGSTOP)
-        greetd.wait_stopped()
+        greetd.freeze()
         client = self.client(address)
         self.configure(self.message("new"))
-        self.ask(greetd)
+        self.request_reload(greetd)
         greetd.signal(signal.SIGTERM)
         greetd.signal(signal.SIGCONT)
         self.assertIn(read_to_end(client), (b"old", b"new"))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Whatever a client does first, it gets the whole greeting and then the end of stream; no reset
-overtakes it (tcp(7): closing with unread input sends one)."""
+"""A client that sends first gets the whole greeting and the end of stream. No reset overtakes them
+(tcp(7): closing with unread input sends one)."""
 
 import socket
 import struct
@@ -18,7 +18,7 @@ def setUpModule():
     namespaces.isolate()
 
 
-class SpeakFirst(daemon.GreetdTestCase):
+class SendFirst(daemon.GreetdTestCase):
     def setUp(self):
         super().setUp()
         file = self.write("long", LONG)
@@ -29,8 +29,8 @@ class SpeakFirst(daemon.GreetdTestCase):
         )
         self.tcp, self.unix, self.tcp_long, self.unix_long = map(self.greetd.address, range(4))
 
-    def assert_greeted_after(self, said, repeats=20):
-        """Clients say all of SAID before they read a byte."""
+    def assert_greeted_after(self, data, repeats=20):
+        """Clients send all of DATA before they read a byte."""
         for address, expected in (
             (self.tcp, GREETING),
             (self.tcp_long, LONG),
@@ -39,7 +39,7 @@ class SpeakFirst(daemon.GreetdTestCase):
         ):
             for _ in range(repeats):
                 with self.subTest(address=address), connect(address) as client:
-                    client.sendall(said)
+                    client.sendall(data)
                     self.assertEqual(read_to_end(client), expected)
 
     def test_one_byte(self):
@@ -72,12 +72,12 @@ class SpeakFirst(daemon.GreetdTestCase):
 
     def test_a_client_that_sends_all_the_time_while_it_reads(self):
         with connect(self.tcp_long, receive_buffer=4096) as client:
-            talker = threading.Thread(target=self.talk, args=[client])
-            talker.start()
+            sender = threading.Thread(target=self.send, args=[client])
+            sender.start()
             self.assertEqual(read_to_end(client, 999), LONG)
-            talker.join()
+            sender.join()
 
-    def talk(self, client):
+    def send(self, client):
         client.sendall(b"x" * 1_000_000)
 
     def test_others_are_greeted_after_resets_at_once(self):
@@ -108,7 +108,7 @@ class SpeakFirst(daemon.GreetdTestCase):
 
 
 class Linger(daemon.GreetdTestCase):
-    """A connection is told when it ends, so its line tells when it was let go."""
+    """A connection is logged when it ends, so its line shows when it was dropped."""
 
     def serve_with(self, **settings):
         lines = "".join(f"{key}={value}\n" for key, value in settings.items())
@@ -144,10 +144,10 @@ class Linger(daemon.GreetdTestCase):
             config="[Server]\nListenStream=127.0.0.1:0\n[Greeting]\nLingerSec=infinity\n"
             "[Listener short]\nListenStream=127.0.0.2:0\nLingerSec=100ms\n"
         )
-        told = sorted(greetd.address(index) for index in range(2))
-        patient = self.client(told[0])
+        addresses = sorted(greetd.address(index) for index in range(2))
+        patient = self.client(addresses[0])
         self.assertEqual(read_to_end(patient), GREETING)
-        self.assertEqual(read_to_end(self.client(told[1])), GREETING)
+        self.assertEqual(read_to_end(self.client(addresses[1])), GREETING)
         greetd.wait_line(r"Connection from 127\.0\.0\.1:\d+")
         self.assertEqual(len(greetd.lines), 3)
         self.assertNotIn(f"Connection from 127.0.0.1:{patient.getsockname()[1]}", greetd.lines)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A client that reads slowly gets all of a big greeting, and keeps nobody waiting."""
+"""A client that reads slowly gets all of a big greeting, and no other client waits for it."""
 
 import random
 import time
@@ -79,8 +79,8 @@ class SlowReader(daemon.GreetdTestCase):
         self.assertEqual(received, BIG[: len(received)])
 
     def test_a_slow_reader_makes_progress_past_the_time_limit(self):
-        # So slowly that the kernel's buffer, once full, has no room for more within the limit: what
-        # the client acknowledges is all that tells it from one that stands still.
+        # The client is so slow that a full send buffer has no room for more within the limit. Only
+        # its acknowledgements distinguish it from a client that stalls.
         greetd, small, big = self.serve_big("WriteTimeoutSec=2s\n")
         with connect(big, receive_buffer=4096) as client:
             began = time.monotonic()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whatever is behind stderr, clients are greeted."""
+"""greetd greets clients whatever its stderr is."""
 
 import os
 import pty
@@ -60,7 +60,7 @@ class Stderr(daemon.GreetdTestCase):
         os.set_blocking(read_end.fileno(), False)
         for _ in range(6000):
             self.assertEqual(greeted(self.address), GREETING)
-        # What fits is there; when it has been read, greetd ends as always.
+        # The pipe is full. Once it has been read, greetd ends as usual.
         write_end.close()
         self.assertIn(b"Connection from 127.0.0.1:", read_end.read(65536))
         os.set_blocking(read_end.fileno(), True)
@@ -91,9 +91,9 @@ class Stderr(daemon.GreetdTestCase):
         self.assert_greeted(self.address)
         self.stop(greetd)
         with open(controller, "rb", closefd=False, buffering=0) as file:
-            said = file.read(65536).decode().splitlines()
-        self.assertTrue(said)
-        for line in said:
+            lines = file.read(65536).decode().splitlines()
+        self.assertTrue(lines)
+        for line in lines:
             self.assertTrue(re.match(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d\S* \S", line), line)
 
     def test_a_pipe_gets_none(self):

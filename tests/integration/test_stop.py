@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""SIGTERM drains: the queue, then the clients in progress, then exit 0."""
+"""SIGTERM: greetd drains the queue, finishes the clients in progress, and exits with 0."""
 
 import signal
 import socket
@@ -8,9 +8,9 @@ import unittest
 from support import daemon, namespaces
 from support.daemon import GREETING, connect, read_to_end
 
-BIG = bytes(range(256)) * 32768  # more than the socket buffers of both ends take
+BIG = bytes(range(256)) * 32768  # more than the socket buffers of both ends hold
 CLIENTS = 50
-WAITING = 3000  # more than the workers can take before they hear of the signal
+WAITING = 3000  # more clients than the workers can accept before they receive the stop
 
 
 def setUpModule():
@@ -25,14 +25,10 @@ class Stop(daemon.GreetdTestCase):
         return self.serve("-l", "127.0.0.1:0", config=config)
 
     def reading_client(self, address):
-        """A client that has read some of a big greeting, so that it is surely in progress."""
+        """A client in progress: it has read the beginning of a big greeting."""
         client = self.client(address, receive_buffer=8192)
         self.assertEqual(client.recv(1000, socket.MSG_WAITALL), BIG[:1000])
         return client
-
-    def freeze(self, greetd):
-        greetd.signal(signal.SIGSTOP)
-        greetd.wait_stopped()
 
     def test_a_client_in_progress_is_finished(self):
         greetd = self.serve_big(StopTimeoutSec="infinity")
@@ -51,8 +47,8 @@ class Stop(daemon.GreetdTestCase):
         self.assertEqual(read_to_end(client), BIG[1000:])
 
     def wait_refused(self, address):
-        """Connects until nobody listens; each try waits for the kernel's answer or for the end
-        of the queue it joined."""
+        """Connects until greetd does not listen any more. Each attempt waits for a refusal or for
+        its end of stream."""
         while True:
             try:
                 with connect(address, receive_buffer=8192) as late:
@@ -111,7 +107,7 @@ class Stop(daemon.GreetdTestCase):
     def test_without_activation_all_pending_clients_are_greeted(self):
         greetd = self.serve("-l", "127.0.0.1:0", "-l", str(self.folder / "socket"))
         addresses = [greetd.address(0), greetd.address(1)]
-        self.freeze(greetd)
+        greetd.freeze()
         clients = [self.client(address) for _ in range(WAITING // 2) for address in addresses]
         greetd.signal(signal.SIGTERM)
         greetd.signal(signal.SIGCONT)
@@ -123,7 +119,7 @@ class Stop(daemon.GreetdTestCase):
     def test_under_activation_the_queue_is_left_to_the_next_process(self):
         listener = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
         first = self.serve(config="[Greeting]\nMessage=first\n", sockets=[listener])
-        self.freeze(first)
+        first.freeze()
         clients = [self.client(listener.getsockname()) for _ in range(WAITING)]
         first.signal(signal.SIGTERM)
         first.signal(signal.SIGCONT)

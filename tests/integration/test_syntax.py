@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Odd files, read by systemd and by greetd: what both find in them is the same.
+"""systemd and greetd read odd files, and find the same in them.
 
 systemd-analyze(1) and `greetd --check` name each line that is wrong and the value in it. In every
-file here [S] stands for a section and K for a boolean of it that both know, so a value that is no
-boolean tells how it was read.
+file here [S] stands for a section and K for a boolean setting of it that both know. An error for a
+value that is no boolean shows how the value was read.
 """
 
 import re
@@ -59,8 +59,8 @@ CONTINUED = {
     "a blank before CR LF": "[S]\r\nK=a\\ \r\nK=b\\\r\n",
 }
 
-# Where greetd takes nothing in silence, or goes on to find all mistakes in one run: the file, what
-# systemd finds, and what greetd does.
+# Files in which systemd skips text silently, or stops at an error, and greetd does not: the file,
+# the findings of systemd, and those of greetd.
 DIFFERENT = {
     "a header that is none ends systemd's reading": (
         "[S] # a\nK=a\n[S]\nK=b\n",
@@ -94,7 +94,7 @@ DIFFERENT = {
     ),
 }
 
-# What follows PATH:LINE: in the messages of both, and how it is written down here.
+# Patterns of the text behind PATH:LINE: in the messages of both, and the finding for each.
 FOUND_BY_SYSTEMD = (
     (r"Unknown key(?: name)? '(.*)' in section .*", r"\1"),
     (r"Unknown section '(.*)'\. Ignoring\.", r"[\1]"),
@@ -114,7 +114,7 @@ def setUpModule():
 
 
 def entries(output, path, patterns):
-    """The line and what is wrong with it, for each message that begins with PATH."""
+    """The line and the finding of each message that begins with PATH."""
     found = []
     for line, text in re.findall(rf"^{re.escape(path)}:(\d+): (.*)$", output, re.MULTILINE):
         text = re.sub(r"\\x([0-9a-f]{2})", lambda code: chr(int(code[1], 16)), text)
@@ -134,25 +134,25 @@ class Syntax(daemon.GreetdTestCase):
         path = self.write("odd.service", text)
         command = ["systemd-analyze", "verify", "--man=no", path]
         options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "check": False}
-        said = subprocess.run(command, **options).stderr.decode()
-        return entries(said, path, FOUND_BY_SYSTEMD)
+        output = subprocess.run(command, **options).stderr.decode()
+        return entries(output, path, FOUND_BY_SYSTEMD)
 
     def by_greetd(self, file):
         text = file.replace("[S", "[Server").replace("K", "FastOpen")
         path = self.write("odd.conf", text)
-        said = "\n".join(self.finish("--check", "-c", path, config=None).lines)
-        return entries(said, path, FOUND_BY_GREETD)
+        output = "\n".join(self.finish("--check", "-c", path, config=None).lines)
+        return entries(output, path, FOUND_BY_GREETD)
 
     def test_the_same_is_found_in_the_same_lines(self):
-        for what, file in SAME.items():
-            with self.subTest(what):
+        for case, file in SAME.items():
+            with self.subTest(case):
                 expected = self.by_systemd(file)
                 self.assertTrue(expected)
                 self.assertEqual(self.by_greetd(file), expected)
 
     def test_the_same_is_found_in_continued_lines(self):
-        for what, file in CONTINUED.items():
-            with self.subTest(what):
+        for case, file in CONTINUED.items():
+            with self.subTest(case):
                 expected = self.by_systemd(file)
                 found = self.by_greetd(file)
                 self.assertTrue(expected)
@@ -161,8 +161,8 @@ class Syntax(daemon.GreetdTestCase):
                     self.assertLessEqual(begun, ended)
 
     def test_greetd_differs_where_something_would_be_lost(self):
-        for what, (file, by_systemd, by_greetd) in DIFFERENT.items():
-            with self.subTest(what):
+        for case, (file, by_systemd, by_greetd) in DIFFERENT.items():
+            with self.subTest(case):
                 self.assertEqual(self.by_systemd(file), by_systemd)
                 self.assertEqual(self.by_greetd(file), by_greetd)
 

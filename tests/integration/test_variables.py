@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Variables in messages: what each client is told of itself, whoever it is and however it reads."""
+"""Variables in messages: each client reads its own values, however slowly."""
 
 import signal
 import socket
@@ -85,15 +85,14 @@ class Variables(daemon.GreetdTestCase):
 
 
 class MessageFiles(daemon.GreetdTestCase):
-    # Several MB, more than the kernel takes for a client that does not read.
+    # Several MB, more than the kernel buffers for a client that does not read.
     LINE = "Client $connection is at ${remote_addr}.\n"
     COUNT = 250_000
 
     def serve_file(self, content, more="Expand=yes\n"):
         path = self.write("message", content)
-        greetd = self.serve(
-            "-l", "127.0.0.1:0", config=f"[Server]\nWorkers=1\n[Greeting]\nMessageFile={path}\n{more}"
-        )
+        config = f"[Server]\nWorkers=1\n[Greeting]\nMessageFile={path}\n{more}"
+        greetd = self.serve("-l", "127.0.0.1:0", config=config)
         return greetd, greetd.address()
 
     def expected(self, number):
@@ -132,7 +131,7 @@ class MessageFiles(daemon.GreetdTestCase):
         self.stop(greetd)
 
 
-class Mistakes(daemon.GreetdTestCase):
+class Errors(daemon.GreetdTestCase):
     def check(self, config, *args):
         path = self.write("greetd.conf", config)
         run = subprocess.run(
@@ -146,14 +145,14 @@ class Mistakes(daemon.GreetdTestCase):
 
     def test_unknown_variables_are_reported_with_their_line_and_the_nearest_name(self):
         bad = self.write("bad", "two lines\nand $conection")
-        status, told = self.check(
+        status, output = self.check(
             f"[Greeting]\nMessage=from $remote_adr\n[Listener a]\nMessageFile={bad}\nExpand=yes\n"
             "[Listener b]\nMessage=costs 5$\n[Listener c]\nMessage=${hostname\n"
             "[Listener d]\nMessage=$request_uri\n"
         )
         self.assertEqual(status, EX_CONFIG)
         self.assertEqual(
-            told.splitlines(),
+            output.splitlines(),
             [
                 "2: Message=: unknown variable $remote_adr at byte 6; did you mean $remote_addr?",
                 f"4: MessageFile={bad}:2: unknown variable $conection at byte 5; "
@@ -166,10 +165,10 @@ class Mistakes(daemon.GreetdTestCase):
         )
 
     def test_all_errors_of_a_message_are_reported_at_once(self):
-        status, told = self.check("[Greeting]\nMessage=$foo and $bar \\q ${hostnam}\n")
+        status, output = self.check("[Greeting]\nMessage=$foo and $bar \\q ${hostnam}\n")
         self.assertEqual(status, EX_CONFIG)
         self.assertEqual(
-            told.splitlines(),
+            output.splitlines(),
             [
                 "2: Message=: bad escape \\q at byte 15; the escapes are \\n, \\r, \\t, \\\\ and \\xHH",
                 "2: Message=: unknown variable $foo at byte 1",
@@ -179,10 +178,10 @@ class Mistakes(daemon.GreetdTestCase):
         )
 
     def test_the_command_line_is_checked_too(self):
-        status, told = self.check("", "-m", "$hostnam")
+        status, output = self.check("", "-m", "$hostnam")
         self.assertEqual(status, EX_CONFIG)
         self.assertEqual(
-            told,
+            output,
             "command line: --message=: unknown variable $hostnam at byte 1; "
             "did you mean $hostname?\n",
         )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The watchdog is fed only while every worker goes round its loop: sd_watchdog_enabled(3)."""
+"""greetd sends pings only while every worker runs through its event loop:
+sd_watchdog_enabled(3)."""
 
 import contextlib
 import os
@@ -13,6 +14,7 @@ from support.threads import hanging_worker
 
 TIMEOUT_USEC = 800_000
 PINGS = 6
+
 
 def setUpModule():
     namespaces.isolate()
@@ -29,7 +31,7 @@ class Watchdog(load_client.LoadTestCase):
         return self.serve(config="[Server]\nWorkers=2\n", sockets=[self.listener], **options)
 
     def pass_time(self, greetd):
-        """Greets until the status has been told twice more, which takes more than a second."""
+        """Greets until two further STATUS= messages, which takes more than a second."""
         goal = len(greetd.values("STATUS")) + 2
         while len(greetd.values("STATUS")) < goal:
             self.assertTrue(greeted(self.address))
@@ -61,16 +63,17 @@ class Watchdog(load_client.LoadTestCase):
             self.assert_greeted(self.address)
         greetd.wait_more("WATCHDOG", PINGS)
 
-    def wait_complaint(self, greetd, number):
-        said = f"Worker {number} has not gone round its loop for "
-        told = len(greetd.lines)  # on a busy machine, one may have been slow before
+    def wait_warning(self, greetd, number):
+        sentence = f"Worker {number} has not gone round its loop for "
+        before = len(greetd.lines)  # on a busy machine, a worker may have been slow earlier
         greetd.wait_until(
             lambda: [
                 line
-                for line in greetd.lines[told:]
-                if line.startswith(said) and line.endswith(": systemd is going to restart greetd")
+                for line in greetd.lines[before:]
+                if line.startswith(sentence)
+                and line.endswith(": systemd is going to restart greetd")
             ],
-            f"line {said!r}",
+            f"line {sentence!r}",
         )
 
     def test_a_worker_that_hangs_is_named_and_stops_the_pings(self):
@@ -79,10 +82,10 @@ class Watchdog(load_client.LoadTestCase):
                 greetd = self.serve_watched()
                 greetd.wait_more("WATCHDOG", 1)
                 with hanging_worker(greetd.pid, number):
-                    self.wait_complaint(greetd, number)
-                    fed = len(greetd.values("WATCHDOG"))
+                    self.wait_warning(greetd, number)
+                    pings = len(greetd.values("WATCHDOG"))
                     self.pass_time(greetd)
-                    self.assertEqual(len(greetd.values("WATCHDOG")), fed)
+                    self.assertEqual(len(greetd.values("WATCHDOG")), pings)
                 greetd.wait_more("WATCHDOG", PINGS)
                 self.stop(greetd)
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What the integration tests share: greetd as a real process, and clients for it.
+"""greetd as a real process, its test case, and clients for it.
 
-A test waits for what greetd says or does and never sleeps; TIMEOUT only bounds how long a test that
-fails takes to say so.
+A test waits for output or an effect of greetd and never sleeps. TIMEOUT only bounds how long a test
+takes to fail.
 """
 
 import os
@@ -38,7 +38,7 @@ def program():
 
 
 def instrumented():
-    """Why figures of the processor and of memory say nothing of greetd itself, or None."""
+    """The reason why processor time and memory are not those of greetd itself, or None."""
     if os.environ.get("GREETD_WRAPPER"):
         return f"greetd runs under {os.environ['GREETD_WRAPPER']}"
     code = pathlib.Path(program()).read_bytes()
@@ -68,7 +68,7 @@ def connect(address, kind=socket.SOCK_STREAM, receive_buffer=None):
 
 
 def read_to_end(client, piece=65536):
-    """All bytes up to the end of stream. A reset is an exception, so it is never taken for it."""
+    """All bytes up to the end of stream. A reset raises an exception."""
     received = bytearray()
     while chunk := client.recv(piece):
         received += chunk
@@ -76,13 +76,13 @@ def read_to_end(client, piece=65536):
 
 
 def greeted(address, kind=socket.SOCK_STREAM):
-    """What one client is told, from connect to end of stream."""
+    """The bytes that one client reads, from connect to end of stream."""
     with connect(address, kind) as client:
         return read_to_end(client)
 
 
 class GreetdTestCase(unittest.TestCase):
-    """A test with a folder of its own, whose processes end with it."""
+    """A test with a temporary folder. Its processes end with the test."""
 
     def setUp(self):
         self._names = 0
@@ -162,10 +162,11 @@ class GreetdTestCase(unittest.TestCase):
         """Starts greetd with ARGS and a configuration file that holds CONFIG (None: no -c).
 
         SOCKETS (sockets or descriptors, None for a number that is closed) are passed as systemd
-        passes them, with NAMES. STDERR is a descriptor (or CLOSED) instead of the pipe that .lines
-        comes from, STDOUT a file instead of one that .stdout() reads. STORE (see fd_store()) is
-        handed over behind SOCKETS, and keeps what it is given; without one nothing is kept. WRAPPER
-        is a command that ends by executing greetd. ENVIRONMENT is added; None removes. Does not wait.
+        passes them, with NAMES. STDERR is a descriptor (or CLOSED) in place of the pipe of .lines,
+        STDOUT a file in place of the one that .stdout() reads. The sockets of STORE (see
+        fd_store()) are passed behind SOCKETS, and it keeps the sockets that greetd stores; without
+        STORE none are kept. WRAPPER is a command that ends by executing greetd. ENVIRONMENT is
+        added; None removes a variable. Does not wait.
         """
         store = store or FdStore(0)
         sockets, names = self._with_stored(sockets, names, store)
@@ -212,24 +213,24 @@ class GreetdTestCase(unittest.TestCase):
         return thing.fileno() if isinstance(thing, socket.socket) else thing
 
     def serve(self, *args, **options):
-        """start(), and wait until it says that it is ready."""
+        """start(), and wait for READY=1."""
         process = self.start(*args, **options)
         process.wait_message("READY", "1")
         return process
 
     def finish(self, *args, **options):
-        """start(), and wait for its end; for runs that end by themselves."""
+        """start(), and wait for the end of a run that ends by itself."""
         process = self.start(*args, **options)
         process.wait()
         return process
 
     def stop(self, process, number=signal.SIGTERM):
-        """Asks it to stop, and asserts that it does so cleanly and with nothing on stdout."""
+        """Sends a signal, and asserts a clean exit with an empty stdout."""
         process.signal(number)
         self.assert_ends(process, 0)
 
     def assert_ends(self, process, status):
-        self.assertEqual(process.wait(), status, process.said())
+        self.assertEqual(process.wait(), status, process.output())
         self.assertEqual(process.stdout(), "")
 
     def listening_socket(self, family, address, kind=socket.SOCK_STREAM, backlog=4096):
@@ -251,14 +252,14 @@ class GreetdTestCase(unittest.TestCase):
     def assert_greeted(self, address, expected=GREETING, **options):
         self.assertEqual(greeted(address, **options), expected)
 
-    def assert_rests(self, greetd, seconds, waiting, most=0.05):
-        """For so long, in which no client of WAITING hears anything, greetd uses less than MOST of a
-        processor; one that spins uses nearly all of it."""
+    def assert_does_not_spin(self, greetd, seconds, waiting, most=0.05):
+        """In SECONDS, greetd uses less than MOST of a processor and no client of WAITING receives
+        anything. A greetd that spins uses nearly a whole processor."""
         began, before = time.monotonic(), greetd.processor_seconds()
         self.assertEqual(select.select(waiting, [], [], seconds)[0], [])
         share = (greetd.processor_seconds() - before) / (time.monotonic() - began)
-        print(f"  {share:.2%} of a processor while it rests", flush=True)
+        print(f"  {share:.2%} of a processor while clients wait", flush=True)
         if why := instrumented():
-            print(f"  the processor is not judged: {why}", flush=True)
+            print(f"  processor time is not checked: {why}", flush=True)
         else:
             self.assertLess(share, most)

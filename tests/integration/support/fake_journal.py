@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A journal that is the test's own socket, for entries in the native protocol.
+"""A socket in the place of journald, for entries in the native protocol.
 
 $JOURNAL_STREAM is described in systemd.exec(5), the protocol at
 https://systemd.io/JOURNAL_NATIVE_PROTOCOL.
@@ -18,14 +18,14 @@ OTHER = "An entry of another program"
 
 
 def isolate():
-    """For setUpModule: a network and a journal of this module's own."""
+    """For setUpModule: a network and a journal for this test module alone."""
     namespaces.isolate()
     namespaces.mount("tmpfs", "/run", "tmpfs")
     JOURNAL.parent.mkdir(parents=True)
 
 
 def parse(datagram):
-    """One entry's fields; a value with newlines comes with its size instead of after a "="."""
+    """The fields of one entry. A value with newlines follows its size instead of a "="."""
     fields = {}
     while datagram:
         line, _, datagram = datagram.partition(b"\n")
@@ -55,7 +55,7 @@ class JournalTestCase(daemon.GreetdTestCase):
         self.address = self.listener.getsockname()
 
     def to_journal(self):
-        """What start() needs besides, for a greetd whose stderr is connected to this journal."""
+        """Options of start() for a greetd whose stderr is connected to this journal."""
         stat = os.fstat(self.stream_end.fileno())
         return {
             "stderr": self.stream_end.fileno(),
@@ -68,15 +68,15 @@ class JournalTestCase(daemon.GreetdTestCase):
         )
 
     def fill_journal(self):
-        """As when journald stands still: its socket takes no further entry."""
+        """Fills the queue of the socket, as a stalled journald does."""
         with contextlib.suppress(BlockingIOError):
-            while True:  # each from a sender of its own, whose send buffer is not the limit
+            while True:  # each from a new sender, so that no send buffer is the limit
                 with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
                     other.setblocking(False)
                     other.sendto(f"MESSAGE={OTHER}\n".encode(), str(JOURNAL))
 
     def entry(self, message):
-        """The next entry whose MESSAGE= matches, and has what every entry has."""
+        """The next entry whose MESSAGE= matches. Each entry must have the common fields."""
         while True:
             datagram, descriptors, _, _ = socket.recv_fds(self.journal, 1 << 20, 1)
             self.assertEqual(descriptors, [])

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""systemd's side of the file descriptor store, FileDescriptorStoreMax= in systemd.service(5)."""
+"""The descriptor store of systemd, FileDescriptorStoreMax= in systemd.service(5)."""
 
 import os
 import socket
 
 
 class FdStore:
-    """What one service's processes have given into keeping, with FDSTORE=1 of sd_notify(3); up to
-    MAXIMUM descriptors, and what is more is closed."""
+    """The sockets that the processes of one service store with FDSTORE=1 of sd_notify(3).
+    Descriptors beyond MAXIMUM are closed."""
 
     def __init__(self, maximum):
         self._maximum = maximum
@@ -17,28 +17,28 @@ class FdStore:
         return [name for name, _ in self._kept]
 
     def addresses(self):
-        """Where the sockets listen."""
+        """The addresses on which the sockets listen."""
         return [address_of(descriptor) for descriptor in self.descriptors()]
 
     def descriptors(self):
         return [descriptor for _, descriptor in self._kept]
 
-    def take(self, message, descriptors):
-        """Does what a notify MESSAGE asks for, with the DESCRIPTORS that came with it."""
+    def handle(self, message, descriptors):
+        """Stores the DESCRIPTORS of a notify MESSAGE, or removes those that it names."""
         for descriptor in descriptors:
             if "FDSTORE" in message and len(self._kept) < self._maximum:
-                # As received it would be open in every process that is started from now on.
+                # A received descriptor is inheritable: every later process would have it.
                 os.set_inheritable(descriptor, False)
                 self._kept.append((message["FDNAME"], descriptor))
             else:
                 os.close(descriptor)
         if "FDSTOREREMOVE" in message:
-            self._let_go(lambda name: name == message["FDNAME"])
+            self._close_if(lambda name: name == message["FDNAME"])
 
     def close(self):
-        self._let_go(lambda name: True)
+        self._close_if(lambda name: True)
 
-    def _let_go(self, condition):
+    def _close_if(self, condition):
         for name, descriptor in self._kept:
             if condition(name):
                 os.close(descriptor)

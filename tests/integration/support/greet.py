@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the tests of greet share: the program, and small servers that do as they are told."""
+"""The program greet, its test case, and small servers with a given behaviour."""
 
 import os
 import pathlib
@@ -23,47 +23,47 @@ def program():
     return os.path.abspath(path)
 
 
-# What a server may do with a client
+# Behaviours of a server towards a client
 
 
-def say(client, what=GREETING):
-    """As a good server: all of it, the end of stream, and closed only when the client has."""
-    client.sendall(what)
+def send_greeting(client, greeting=GREETING):
+    """Sends all of GREETING and the end of stream, and returns when the client has closed."""
+    client.sendall(greeting)
     client.shutdown(socket.SHUT_WR)
     while client.recv(65536):
         pass
 
 
-def say_short(client):
-    say(client, GREETING[:5])
+def send_short(client):
+    send_greeting(client, GREETING[:5])
 
 
-def say_wrong(client):
-    say(client, GREETING.replace(b"s", b"S"))
+def send_wrong(client):
+    send_greeting(client, GREETING.replace(b"s", b"S"))
 
 
-def say_more(client):
-    say(client, GREETING + b"!")
+def send_more(client):
+    send_greeting(client, GREETING + b"!")
 
 
 def reset(client):
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def say_and_reset(client):
-    """Breaks off in the middle, when the client has spoken."""
+def send_and_reset(client):
+    """Resets within the greeting, once the client has sent a byte."""
     client.sendall(GREETING[:5])
     client.recv(1)
     reset(client)
 
 
-def say_nothing(client):
+def send_nothing(client):
     while client.recv(65536):
         pass
 
 
 class Server:
-    """Listens, and treats client number N as BEHAVIOUR(N) says, each in a thread of its own."""
+    """Accepts clients. Client number N has the behaviour BEHAVIOUR(N), in a new thread."""
 
     def __init__(self, listener, behaviour):
         self._listener = listener
@@ -73,28 +73,28 @@ class Server:
         self.accepted = 0
         self.peers = set()
         self.errors = []
-        self._end, self._ended = os.pipe()
+        self._stop_read, self._stop_write = os.pipe()
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
     def _accept(self):
-        while self._end not in select.select([self._listener, self._end], [], [])[0]:
+        while self._stop_read not in select.select([self._listener, self._stop_read], [], [])[0]:
             client, peer = self._listener.accept()
             with self._changed:
                 behaviour = self._behaviour(self.accepted)
                 self.accepted += 1
                 self.peers.add(peer[0] if isinstance(peer, tuple) else peer)
                 self._changed.notify_all()
-            thread = threading.Thread(target=self._treat, args=(client, behaviour), daemon=True)
+            thread = threading.Thread(target=self._serve, args=(client, behaviour), daemon=True)
             self._clients.append((thread, client))
             thread.start()
 
-    def _treat(self, client, behaviour):
+    def _serve(self, client, behaviour):
         with client:
             try:
                 behaviour(client)
             except ConnectionError:
-                pass  # the client has closed before it had all
+                pass  # the client has closed before it had read everything
             except Exception as error:
                 self.errors.append(error)
 
@@ -104,12 +104,12 @@ class Server:
                 raise AssertionError(f"{self.accepted} clients instead of {number}")
 
     def stop(self):
-        """Ends it, with all clients that are still there."""
+        """Stops the server, and shuts its open connections down."""
         if not self._thread.is_alive():
             return
-        os.close(self._ended)
+        os.close(self._stop_write)
         self._thread.join(TIMEOUT)
-        os.close(self._end)
+        os.close(self._stop_read)
         for thread, client in self._clients:
             if thread.is_alive():
                 try:
@@ -123,7 +123,7 @@ class Server:
 
 
 def text_of(address):
-    """An address as it is written for greet."""
+    """ADDRESS as an argument of greet."""
     if isinstance(address, bytes):
         return "@" + address[1:].decode()
     if isinstance(address, str):
@@ -137,14 +137,14 @@ class GreetTestCase(daemon.GreetdTestCase):
         return self.listening_socket(family, (host, port), backlog=backlog)
 
     def server(self, *behaviours, listener=None):
-        """A server that treats its clients in turn as told; returns it and its address as text."""
+        """A server whose clients have BEHAVIOURS in turn; returns it and its address as text."""
         listener = listener or self.listen()
         server = Server(listener, lambda number: behaviours[number % len(behaviours)])
         self.addCleanup(server.stop)
         return server, text_of(listener.getsockname())
 
     def full_listener(self, host="127.0.0.1", port=0):
-        """One whose queue is full, so that the kernel drops what newcomers send to it."""
+        """A listener whose queue is full, so that the kernel drops the SYN of new clients."""
         listener = self.listen(host, port, backlog=0)
         self.client(listener.getsockname()[:2])
         return listener
@@ -162,7 +162,7 @@ class GreetTestCase(daemon.GreetdTestCase):
         )
 
     def begin(self, *args, stdout=subprocess.PIPE, stderr=subprocess.PIPE):
-        """A greet that the test does not wait for yet."""
+        """A running greet; the test waits for it later."""
         process = subprocess.Popen(
             [program(), *args],
             stdin=subprocess.DEVNULL,
@@ -178,14 +178,14 @@ class GreetTestCase(daemon.GreetdTestCase):
         process.communicate()
 
     def assert_result(self, result, status, stdout=b"", stderr=""):
-        """STDERR is what is said there, all of it, with `greet: ` before each line."""
-        said = "".join(f"greet: {line}\n" for line in stderr.splitlines())
+        """STDERR is the whole of stderr without the `greet: ` before each line."""
+        lines = "".join(f"greet: {line}\n" for line in stderr.splitlines())
         self.assertEqual(
-            (result.returncode, result.stdout, result.stderr.decode()), (status, stdout, said)
+            (result.returncode, result.stdout, result.stderr.decode()), (status, stdout, lines)
         )
 
     def own_hosts(self, text, services="files"):
-        """An /etc with these hosts, and where the resolver is to look for names."""
+        """An /etc with TEXT as its hosts, in which the resolver uses SERVICES."""
         self.own_etc()
         pathlib.Path("/etc/hosts").write_text(text)
         pathlib.Path("/etc/nsswitch.conf").write_text(f"hosts: {services}\n")

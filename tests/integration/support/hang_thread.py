@@ -3,8 +3,8 @@
 
     hang_thread.py TID
 
-Prints `hanging` once the thread has stopped, and waits for the thread's end. The thread runs on when
-this program ends first.
+Prints `hanging` once the thread has stopped, and waits for the thread's end. The thread runs on
+when this program ends first.
 """
 
 import ctypes

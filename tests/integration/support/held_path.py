@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""A network path that is in the test's hands: packets wait until it lets them pass.
+"""A network path that can hold packets until the test releases them.
 
 The path is a TUN device (https://docs.kernel.org/networking/tuntap.html) that sends every packet
-back with source and destination exchanged, which leaves all checksums right. So a client that connects
-to FAR reaches what listens on NEAR, and is seen there as coming from FAR.
+back with source and destination exchanged, which leaves all checksums right. A client that connects
+to FAR reaches the listener on NEAR, and the listener sees it with the address FAR.
 """
 
 import fcntl
@@ -40,14 +40,14 @@ def _configure():
 
 
 def _exchanged(packet):
-    """With source and destination exchanged; an IPv4 or IPv6 header has them one behind the other."""
+    """PACKET with source and destination exchanged. In IPv4 and IPv6 they follow each other."""
     start, size = (12, 4) if packet[0] >> 4 == 4 else (8, 16)
     middle, end = start + size, start + 2 * size
     return packet[:start] + packet[middle:end] + packet[start:middle] + packet[end:]
 
 
 def _tcp_header(packet):
-    """The port that a TCP packet goes to and its flags, 0 and 0 of another."""
+    """The destination port and the flags of a TCP packet; 0 and 0 for other protocols."""
     if packet[0] >> 4 == 4:
         header, protocol = (packet[0] & 0xF) * 4, packet[9]
     else:
@@ -58,7 +58,7 @@ def _tcp_header(packet):
 
 
 class HeldPath:
-    """For one test module, in a network of its own. Packets pass but for those that are held."""
+    """The path of one test module, which has its own network. All packets pass except held ones."""
 
     def __init__(self):
         self._fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
@@ -80,23 +80,23 @@ class HeldPath:
             os.write(self._fd, _exchanged(packet))
 
     def hold_acknowledgements(self):
-        """From now on all packets with ACK wait but for the server's answer to a SYN: connect(2) of a
-        client succeeds, and the server does not learn of that."""
+        """Holds all packets with ACK except the server's answer to a SYN: connect(2) of a client
+        succeeds, and the server's handshake does not end."""
         with self._changed:
             self._holds = lambda _, flags: flags & ACK and not flags & SYN
 
     def hold_to(self, port):
-        """From now on all packets to this PORT wait: a server there learns nothing of its clients."""
+        """Holds all packets to PORT: a server there receives nothing from its clients."""
         with self._changed:
             self._holds = lambda to, _: to == port
 
     def wait_held(self, n):
-        """Until N packets wait."""
+        """Waits until N packets are held."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self._held) >= n, 60), self._held
 
     def release(self):
-        """All packets that wait pass, in their order, and none waits from now on."""
+        """Sends all held packets, in their order, and holds no further ones."""
         with self._changed:
             self._holds = None
             for packet in self._held:

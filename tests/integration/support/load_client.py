@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Many connections at a time: every byte and every end of stream is checked by load.c."""
+"""Many connections at a time. load.c checks every byte and every end of stream."""
 
 import os
 import re
@@ -15,7 +15,7 @@ def connections():
 
 
 def program():
-    """The path of the small load client, built from load.c."""
+    """The path of the load client, built from load.c."""
     path = os.environ.get("GREETD_LOAD")
     if not path:
         raise RuntimeError("set GREETD_LOAD to the path of the program test-load")
@@ -24,22 +24,22 @@ def program():
 
 class LoadTestCase(daemon.GreetdTestCase):
     def log_file(self):
-        """A file for stderr: a line per connection is quicker written than read."""
+        """A file for stderr, since a line per connection is written faster than read."""
         log = open(self.folder / "log", "wb")
         self.addCleanup(log.close)
         return log.fileno()
 
     def logged_connections(self):
-        """How many entries there are in that file, and were left out of it."""
+        """The number of connection entries in that file, dropped ones included."""
         lines = (self.folder / "log").read_text(encoding="ascii").splitlines()
-        left_out = [re.match(r"(\d+) connection entries left out", line) for line in lines]
+        dropped = [re.match(r"(\d+) connection entries left out", line) for line in lines]
         return sum(line.startswith("Connection from ") for line in lines) + sum(
-            int(match[1]) for match in left_out if match
+            int(match[1]) for match in dropped if match
         )
 
     def load(self, port, connections, at_once, *options, expected=()):
-        """A running load client; with -u, its standard input keeps it going. EXPECTED are files
-        with the greetings that are right."""
+        """A running load client. With -u it runs until its standard input ends. EXPECTED are files
+        with the right greetings."""
         command = [program(), "-n", str(connections), "-c", str(at_once)]
         expected = expected or [self.write("expected", GREETING)]
         command += [*options, str(port), *expected]
@@ -54,7 +54,7 @@ class LoadTestCase(daemon.GreetdTestCase):
         client.communicate()
 
     def assert_none_lost(self, client, connections):
-        """Waits for its end, and returns what it counted."""
+        """Waits for the end of CLIENT, and returns its counts."""
         counts = self.counts(client)
         self.assertEqual(client.returncode, 0, counts)
         self.assertEqual(counts["fine"], counts["connections"], counts)
@@ -62,13 +62,13 @@ class LoadTestCase(daemon.GreetdTestCase):
         return counts
 
     def counts(self, client):
-        """What it has counted at its end, which -u delays until now."""
-        said = client.communicate()[0].splitlines()[-1]
-        print(f"  {said}", flush=True)
-        return {name: int(n) for name, n in re.findall(r"(\w+)=(\d+)", said)}
+        """Ends the input of CLIENT, waits for its end, and returns its counts."""
+        line = client.communicate()[0].splitlines()[-1]
+        print(f"  {line}", flush=True)
+        return {name: int(n) for name, n in re.findall(r"(\w+)=(\d+)", line)}
 
     def wait_progress(self, client, more):
-        """Until MORE connections have finished since the last call."""
+        """Waits until MORE connections have ended since the last call."""
         for _ in range(0, more, 500):
             line = client.stdout.readline()
             self.assertRegex(line, r"^\d+\n$", "the load ended early")

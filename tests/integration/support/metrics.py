@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Asks greetd for its metrics as Prometheus does, and reads the answer."""
+"""Scrapes the metrics of greetd as Prometheus does, and parses them."""
 
 import pathlib
 import re
@@ -16,7 +16,7 @@ SAMPLE = re.compile(r"([a-z_]+)(?:\{(.*)\})? (\S+)")
 
 
 def parse(text):
-    """The samples: numbers by name and labels as they are written, in their order."""
+    """The samples of TEXT: numbers by name and labels as written, in their order."""
     samples = {}
     for line in text.splitlines():
         if not line.startswith("#"):
@@ -27,18 +27,18 @@ def parse(text):
 
 
 def total(samples, name, *parts):
-    """The sum of what is called NAME with all PARTS in its labels."""
+    """The sum of the samples NAME that have all PARTS in their labels."""
     return sum(value for (of, labels), value in samples.items()
                if of == name and all(part in labels for part in parts))
 
 
 def ended(samples, *parts):
-    """The clients who came to the listener `server` and have gone."""
+    """The number of ended connections of the listener `server`."""
     return total(samples, "greetd_connections_total", 'listener="server"', *parts)
 
 
 class MetricsTestCase(greet.GreetTestCase):
-    """A test whose greetd has the metrics at self.metrics_address."""
+    """A test whose greetd serves its metrics at self.metrics_address."""
 
     metrics_address = None
 
@@ -53,7 +53,7 @@ class MetricsTestCase(greet.GreetTestCase):
             return answer.read().decode()
 
     def scrape_until(self, is_enough):
-        """A client is counted when it has gone, which is a moment after it has read everything."""
+        """A connection is counted when it ends, a moment after the client has read everything."""
         deadline = time.monotonic() + TIMEOUT
         while True:
             samples = parse(self.scrape())

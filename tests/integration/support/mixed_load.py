@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Clients of all kinds at once, in one thread, and how long each waits for its greeting.
+"""Clients of all kinds at once, in one thread, and the time that each waits for its greeting.
 
-A client is a generator that yields what it waits for. Its wait for the greeting is the time from
-connect(2) until its kernel has the first byte (SO_TIMESTAMPNS in socket(7)), so that it does not
-matter when this program reads it.
+A client is a generator that yields the events it waits for. Its wait for the greeting is the time
+from connect(2) until its kernel has the first byte (SO_TIMESTAMPNS in socket(7)), so the moment
+when this program reads the byte does not matter.
 
-Busy times and calm ones take turns. In a busy time a client that a worker has overlooked is found
-with the next one, soon. In a calm time all clients stay as they are, with the places that they have,
-and single ones come, the next when the one before has been greeted. Some stay, and leave at random.
+Busy and calm times alternate. In a busy time the next client soon wakes a worker that has missed
+one. In a calm time all clients keep their places, and single clients connect one after the other.
+Some of them stay, and close at random.
 """
 
 import array
@@ -22,30 +22,30 @@ import time
 
 SO_TIMESTAMPNS = 35  # asm-generic/socket.h
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-GIVE_UP_SEC = 60  # a client that waits for so long is lost
+GIVE_UP_SEC = 60  # a client that waits this long is lost
 BUSY_SEC, CALM_SEC = 2, 6
-FILL = 64  # clients that come and stay at the beginning of a calm time
-STAY = 8  # the last so many of those that stay have not been evicted yet
-HOLD_SEC = 4  # a client that lingers or says nothing stays for up to this, and a calm time
+FILL = 64  # clients that connect and stay at the beginning of a calm time
+STAY = 8  # the last clients that stay; they have not been evicted yet
+HOLD_SEC = 4  # the longest time that a lingering or silent client stays, besides a calm time
 THINK_SEC = 0.2  # between two clients, at most
 SLOW_SEC = 0.05  # between two pieces that a slow reader reads
 UPLOAD_PIECES, UPLOAD_SEC = 30, 0.1  # and the time between two of them
 PIECE = 65536
 
-# NAME as in the configuration; IS_WHOLE tells whether what a client has read is right.
+# NAME as in the configuration; IS_WHOLE(bytes) is whether a client has read the right greeting.
 Listener = collections.namedtuple("Listener", "name address is_whole")
-# The events to wait for, and for how long; without a socket only time is waited for.
+# Events to wait for, and for how long; without a socket the wait is for time alone.
 Wait = collections.namedtuple("Wait", "socket events seconds")
 
 
 class Lost(Exception):
-    """A client has not read what it should have."""
+    """A client has not read its greeting."""
 
 
 class Client:
-    """One connection. WAIT is how long it waited for its first byte, in seconds, once it has that."""
+    """One connection. WAIT is the time until its first byte in seconds, or None before that."""
 
-    def __init__(self, listener, receive_buffer=None, asks=False):
+    def __init__(self, listener, receive_buffer=None, sends_request=False):
         self.wait = None
         self.stays = False
         self._listener = listener
@@ -55,9 +55,9 @@ class Client:
         self.socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        if asks:
-            # The end of the handshake is sent with the request, so that the server has both or none,
-            # and no client is silent for a moment.
+        if sends_request:
+            # The request is in the last packet of the handshake, so that the server never sees a
+            # client that is silent for a moment.
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
         self._began_nsec = time.time_ns()
         self.socket.connect(listener.address)
@@ -71,14 +71,14 @@ class Client:
 
     @staticmethod
     def _arrived_nsec(ancillary):
-        """The kernel begins with time stamps a moment after they are asked for."""
+        """The kernel begins to add time stamps a moment after the option is set."""
         if not ancillary:
             return time.time_ns()
         seconds, nsec = struct.unpack("ll", ancillary[0][2])
         return seconds * 10**9 + nsec
 
     def read(self):
-        """What there is to read next; nothing at the end of stream."""
+        """The next bytes; none at the end of stream."""
         while True:
             try:
                 return self._receive()
@@ -87,14 +87,14 @@ class Client:
                     raise Lost("stalled") from None
 
     def greeting(self, pause_sec=0):
-        """Reads all of it, with a pause after each piece."""
+        """Reads the greeting, with a pause after each piece."""
         try:
             while chunk := (yield from self.read()):
                 self._received += chunk
                 if pause_sec:
                     yield Wait(None, 0, pause_sec)
         except ConnectionResetError:
-            # One that is still sending when it is evicted has its greeting all the same.
+            # A client that still sends when it is evicted has its greeting nevertheless.
             pass
         if not self._listener.is_whole(self._received):
             raise Lost(f"not whole after {len(self._received)} bytes")
@@ -112,7 +112,7 @@ def half_closing(client):
     yield from client.greeting()
 
 
-def speaking(client):
+def sending(client):
     client.socket.send(bytes(4096))
     yield from client.greeting()
 
@@ -123,7 +123,7 @@ def lingering(client):
 
 
 def staying(client):
-    """For a calm time."""
+    """Stays for a calm time."""
     yield from client.greeting()
     client.stays = True
 
@@ -138,13 +138,13 @@ def resetting(client):
     client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
 
 
-def asking(client):
+def requesting(client):
     client.socket.send(b"GET /metrics HTTP/1.0\r\n\r\n")
     yield from client.greeting()
 
 
 def uploading(client):
-    """A POST whose sender reads the answer when it has sent everything, or can send no more."""
+    """A POST whose sender reads the answer after it has sent everything, or can't send more."""
     try:
         client.socket.send(b"POST / HTTP/1.0\r\nContent-Length: 30000\r\n\r\n")
         for _ in range(UPLOAD_PIECES):
@@ -156,41 +156,45 @@ def uploading(client):
 
 
 def silent(client):
-    """Says nothing where it is expected to; it may be evicted, and must not be greeted."""
+    """Sends nothing where greetd waits for data; it may be evicted and must not be greeted."""
     ready = yield Wait(client.socket, select.EPOLLIN, random.uniform(0, HOLD_SEC))
     if ready and client.socket.recv(1):
-        raise Lost("greeted before it spoke")
+        raise Lost("greeted before it sent anything")
 
 
-OPTIONS = {slow: {"receive_buffer": 16384}, asking: {"asks": True}, uploading: {"asks": True}}
+OPTIONS = {
+    slow: {"receive_buffer": 16384},
+    requesting: {"sends_request": True},
+    uploading: {"sends_request": True},
+}
 
 
 class _Task:
-    """A generator, whether it goes on in a calm time, and which of its waits is the present one."""
+    """A generator, whether it runs in a calm time, and the number of its current wait."""
 
     def __init__(self, generator, in_calm=False):
         self.generator, self.in_calm, self.number = generator, in_calm, 0
-        self.rests = False  # it waits for time alone
+        self.only_pauses = False  # it waits for time alone
 
 
 class Load:
-    """Runs clients, and keeps what became of them: CONNECTIONS made, WAITS in seconds by names of
-    listener and kind, LOST by these and the reason."""
+    """Runs clients, and counts their results: CONNECTIONS made, WAITS in seconds by names of
+    listener and kind, LOST by these names and the reason."""
 
     def __init__(self):
         self.connections = 0
         self.waits = collections.defaultdict(lambda: array.array("d"))
         self.lost = collections.Counter()
         self._epoll = select.epoll()
-        self._staying = []  # clients, the last that came at the end
+        self._staying = []  # clients, the newest at the end
         self._waiting = {}  # tasks by descriptor
-        self._timers = []  # of time, a number that orders, task, number of its wait
+        self._timers = []  # tuples of time, tie-breaker, task, number of its wait
         self._order = itertools.count()
         self._n_tasks = 0
 
     def run(self, mixture, single, seconds):
-        """For so long keeps as many clients as MIXTURE has for a listener and a kind, and in calm
-        times has those of SINGLE come in turn. Then waits for the last of them."""
+        """For SECONDS keeps as many clients as MIXTURE has for each listener and kind, and in calm
+        times connects those of SINGLE in turn. Then waits for the last of them."""
         self._began = time.monotonic()
         self._until = self._began + seconds
         for (listener, kind), n in mixture.items():
@@ -198,7 +202,7 @@ class Load:
                 self._start(_Task(self._repeat(listener, kind)))
         self._start(_Task(self._take_turns(single), in_calm=True))
         while self._n_tasks > 0:
-            self._go_round()
+            self._poll()
         self._epoll.close()
 
     def _start(self, task):
@@ -206,7 +210,7 @@ class Load:
         self._resume(task, None)
 
     def _calm_seconds(self):
-        """How much of a calm time is left; negative in a busy time, until the next calm one."""
+        """The rest of a calm time; negative in a busy time, the time until the next calm one."""
         now = time.monotonic()
         if now >= self._until:
             return 0
@@ -233,7 +237,7 @@ class Load:
         self._end_stay()
 
     def _fill(self, listener):
-        """As many clients come and stay as there may be places."""
+        """Connects as many clients that stay as there may be places."""
         for _ in range(FILL):
             yield from self._serve_one(listener, staying, "single")
 
@@ -247,9 +251,9 @@ class Load:
         self.connections += 1
         try:
             yield from kind(client)
-        except (Lost, ConnectionResetError) as why:
-            self.lost[listener.name, name, str(why)] += 1
-            if client.wait is None and str(why) == "stalled":
+        except (Lost, ConnectionResetError) as error:
+            self.lost[listener.name, name, str(error)] += 1
+            if client.wait is None and str(error) == "stalled":
                 client.wait = GIVE_UP_SEC
         if client.stays:
             self._staying.append(client)
@@ -266,7 +270,7 @@ class Load:
             self._n_tasks -= 1
             return
         self._set_timer(task, wait.seconds)
-        task.rests = not wait.socket
+        task.only_pauses = not wait.socket
         if wait.socket:
             self._watch(wait.socket.fileno(), wait.events | select.EPOLLONESHOT)
             self._waiting[wait.socket.fileno()] = task
@@ -281,14 +285,14 @@ class Load:
         except FileNotFoundError:
             self._epoll.register(descriptor, events)
 
-    def _go_round(self):
+    def _poll(self):
         seconds = self._timers[0][0] - time.monotonic() if self._timers else -1
         for descriptor, _ in self._epoll.poll(max(seconds, 0)):
             if task := self._waiting.pop(descriptor, None):
                 self._resume(task, True)
         while self._timers and self._timers[0][0] <= time.monotonic():
             _, _, task, number = heapq.heappop(self._timers)
-            calm_seconds = 0 if task.in_calm or not task.rests else self._calm_seconds()
+            calm_seconds = 0 if task.in_calm or not task.only_pauses else self._calm_seconds()
             if task.number != number:
                 continue
             if calm_seconds > 0:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A test module's own network and mounts: every port, the journal's socket and /etc belong to it, and
-nothing that it does outlives it or meets what else runs on the machine."""
+"""A network and mounts for one test module: it has every port, the journal's socket and /etc for
+itself. All of its changes end with it, and other processes of the machine do not see them."""
 
 import ctypes
 import fcntl
@@ -25,13 +25,13 @@ def _check(result):
 
 
 def mount(source, target, fstype=None, flags=0, options=None):
-    """mount(2); seen by this test module and the processes it starts, and by nobody else."""
+    """mount(2), for this test module and the processes that it starts."""
     text = [None if s is None else os.fsencode(s) for s in (source, target, fstype)]
     _check(_libc.mount(*text, ctypes.c_ulong(flags), options and options.encode()))
 
 
 def _become_root():
-    """A user namespace in which an ordinary user may make the others."""
+    """Enters a user namespace, in which an ordinary user may make the other namespaces."""
     uid, gid = os.getuid(), os.getgid()
     _check(_libc.unshare(CLONE_NEWUSER))
     pathlib.Path("/proc/self/setgroups").write_text("deny")
@@ -47,7 +47,7 @@ def _loopback_up():
 
 
 def add_address(address):
-    """Gives lo an IPv6 address."""
+    """Adds an IPv6 ADDRESS to lo."""
     request = struct.pack("=16sIi", socket.inet_pton(socket.AF_INET6, address), 64,
                           socket.if_nametoindex("lo"))
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
@@ -55,14 +55,14 @@ def add_address(address):
 
 
 def _inherit_nothing():
-    """Closes on exec what whoever runs the tests left open."""
+    """Sets close-on-exec on descriptors that the tests have inherited."""
     for name in os.listdir("/proc/self/fd"):
         if int(name) > 2 and os.path.exists(f"/proc/self/fd/{name}"):
             os.set_inheritable(int(name), False)
 
 
 def isolate():
-    """A network with nothing but lo, mounts that end with this process, no stray descriptors."""
+    """Enters a network with lo alone and mounts that end with this process."""
     global _isolated
     if _isolated:
         return
@@ -77,5 +77,5 @@ def isolate():
 
 
 def unmount(target):
-    """umount2(2), also of what is still in use."""
+    """umount2(2), also of a file system that is still in use."""
     _check(_libc.umount2(os.fsencode(target), MNT_DETACH))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""greetd as a process that is waited for by what it says: a line on stderr, a message to its notify
-socket, its end."""
+"""greetd as a process. A test waits for a line on its stderr, a message to its notify socket, or
+its end."""
 
 import contextlib
 import fcntl
@@ -21,16 +21,16 @@ def _spawn(argv, environment, descriptors):
     """Starts ARGV with exactly DESCRIPTORS, a dict of number in the child to number here (None:
     closed there), and default signals. It dies with the test."""
     argv = [shutil.which("setpriv"), "--pdeathsig", "KILL", "--", *argv]
-    for number, what_it_is_for in (("LISTEN_PID", "LISTEN_FDS"), ("WATCHDOG_PID", "WATCHDOG_USEC")):
-        if what_it_is_for in environment and number not in environment:
-            # Only the process itself knows its number before it runs; exec keeps it.
+    for number, purpose in (("LISTEN_PID", "LISTEN_FDS"), ("WATCHDOG_PID", "WATCHDOG_USEC")):
+        if purpose in environment and number not in environment:
+            # Only the process itself knows its PID before it runs; exec keeps it.
             argv = ["/bin/sh", "-c", f'export {number}=$$; exec "$@"', "sh", *argv]
-    out_of_the_way = {
+    moved = {
         target: fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, 100)
         for target, source in descriptors.items()
         if source is not None
     }
-    actions = [(os.POSIX_SPAWN_DUP2, moved, target) for target, moved in out_of_the_way.items()]
+    actions = [(os.POSIX_SPAWN_DUP2, copy, target) for target, copy in moved.items()]
     actions += [(os.POSIX_SPAWN_CLOSE, t) for t, source in descriptors.items() if source is None]
     try:
         return os.posix_spawn(
@@ -42,16 +42,16 @@ def _spawn(argv, environment, descriptors):
             setsigdef=[signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT],
         )
     finally:
-        for moved in out_of_the_way.values():
-            os.close(moved)
+        for copy in moved.values():
+            os.close(copy)
 
 
 class Process:
-    """One greetd. Made by GreetdTestCase.start(), which also sees to its end."""
+    """One greetd, started and ended by GreetdTestCase.start()."""
 
     def __init__(self, argv, environment, descriptors, stderr, notify, stdout, store):
-        self.lines = []  # of stderr, without newlines
-        self.messages = []  # to the notify socket, each a dict
+        self.lines = []  # lines of stderr, without newlines
+        self.messages = []  # messages to the notify socket, each a dict
         self.status = None  # exit status once waited for; negative for a signal
         self._stderr, self._notify, self._stdout = stderr, notify, stdout
         self._store = store
@@ -66,53 +66,53 @@ class Process:
         self._reader.start()
 
     def _read(self):
-        """Collects what the process says until it has ended and all of it is read."""
-        takers = {self._pidfd: lambda: False}
+        """Collects the output of the process until it has ended and everything is read."""
+        readers = {self._pidfd: lambda: False}
         if self._stderr is not None:
-            takers[self._stderr] = self._take_stderr
-        unfinished = set(takers)
+            readers[self._stderr] = self._read_stderr
+        unfinished = set(readers)
         if self._notify:
-            takers[self._notify.fileno()] = self._take_message
+            readers[self._notify.fileno()] = self._read_message
         poll = select.poll()
-        for fd in takers:
+        for fd in readers:
             poll.register(fd, select.POLLIN)
         while unfinished:
             for fd, _ in poll.poll():
                 with self._changed:
-                    if not takers[fd]():
+                    if not readers[fd]():
                         poll.unregister(fd)
                         unfinished.discard(fd)
                     self._changed.notify_all()
         with self._changed:
-            while self._notify and self._take_message():
+            while self._notify and self._read_message():
                 pass
             self._ended = True
             self._changed.notify_all()
 
-    def _take_stderr(self):
+    def _read_stderr(self):
         data = os.read(self._stderr, 65536)
         *whole, self._partial = (self._partial + data).split(b"\n")
         self.lines += [line.decode(errors="surrogateescape") for line in whole]
         return bool(data)
 
-    def _take_message(self):
+    def _read_message(self):
         try:
             data, descriptors, _, _ = socket.recv_fds(self._notify, 65536, 16)
         except BlockingIOError:
             return False
         message = dict(line.split("=", 1) for line in data.decode().splitlines())
-        self._store.take(message, descriptors)
+        self._store.handle(message, descriptors)
         self.messages.append(message)
         return True
 
     def wait_until(self, predicate, what):
-        """Waits until PREDICATE of what the process has said gives something, and returns it."""
+        """Waits until PREDICATE() of the output is true, and returns its value."""
         with self._changed:
             self._changed.wait_for(lambda: predicate() or self._ended, TIMEOUT)
             found = predicate()
             if not found:
                 state = "ended" if self._ended else "runs"
-                raise AssertionError(f"no {what}; the process {state}; {self.said()}")
+                raise AssertionError(f"no {what}; the process {state}; {self.output()}")
             return found
 
     def wait_line(self, pattern):
@@ -134,23 +134,24 @@ class Process:
         )
 
     def values(self, *keys):
-        """What it has told of KEYS, one after the other: a list of key and value."""
+        """The pairs of key and value sent to the notify socket for KEYS, in their order."""
         with self._changed:
             return [(k, v) for message in self.messages for k, v in message.items() if k in keys]
 
     def wait_more(self, key, more):
-        """Waits until it has told KEY so many times more than it has by now."""
+        """Waits until KEY has been sent MORE times from now on."""
         goal = len(self.values(key)) + more
         self.wait_until(
             lambda: sum(key in message for message in self.messages) >= goal, f"{more} more {key}="
         )
 
-    def wait_stopped(self):
-        """Until SIGSTOP has taken hold."""
+    def freeze(self):
+        """Stops all threads with SIGSTOP; SIGCONT continues them."""
+        self.signal(signal.SIGSTOP)
         os.waitid(os.P_PID, self.pid, os.WSTOPPED)
 
     def n_descriptors(self):
-        """How many it has open, without the socket on which it sometimes tells its status."""
+        """The number of open descriptors, without the socket that is open during a notification."""
         tables = (pathlib.Path(f"/proc/net/{name}").read_text("ascii") for name in ("tcp", "tcp6"))
         lines = (line for table in tables for line in table.splitlines()[1:])
         tcp = {f"socket:[{line.split()[9]}]" for line in lines}
@@ -162,32 +163,34 @@ class Process:
         return n
 
     def limit_descriptors(self, more):
-        """Lets it open only so many more than it has open now."""
+        """Limits the process to MORE descriptors than it has open now."""
         limit = self.n_descriptors() + more
         resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (limit, limit))
 
     def allow_descriptors(self, more):
-        """The same, but only the soft limit, which can be raised again without a privilege."""
+        """The same for the soft limit alone, which can be raised again without a privilege."""
         _, hard = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (self.n_descriptors() + more, hard))
 
     def processor_seconds(self):
-        """Of all threads, to the nanosecond (proc_pid_schedstat in the kernel's documentation)."""
+        """The processor time of all threads (proc_pid_schedstat in the kernel's documentation)."""
         spent = 0
         for thread in pathlib.Path(f"/proc/{self.pid}/task").iterdir():
             spent += int((thread / "schedstat").read_text(encoding="ascii").split()[0])
         return spent / 1e9
 
-    def said(self):
-        """The end of what it has said, for those who wonder why a test has failed."""
+    def output(self):
+        """The end of its output, for the message of a test that fails."""
         return f"stderr {self.lines[-50:]}, notify {self.messages[-50:]}"
 
     def address(self, index=0):
-        """Where it listens, as a client needs it: the INDEXth line that tells an address."""
-        said = "Server is listening on "
+        """The address in line INDEX of the lines `Server is listening on ...`, for connect()."""
+        sentence = "Server is listening on "
         text = self.wait_until(
-            lambda: [line[len(said) :] for line in self.lines if line.startswith(said)][index:],
-            f"line {index + 1} of where it listens",
+            lambda: [
+                line[len(sentence) :] for line in self.lines if line.startswith(sentence)
+            ][index:],
+            f"line {index + 1} with an address",
         )[0]
         if text.startswith("/"):
             return text
@@ -201,12 +204,13 @@ class Process:
         signal.pidfd_send_signal(self._pidfd, number)
 
     def wait(self):
-        """Its exit status, negative for the signal that ended it. All lines are read by then."""
+        """The exit status, negative for the signal that ended it. Reads all lines before it
+        returns."""
         if self.status is None:
             ended = select.poll()
             ended.register(self._pidfd, select.POLLIN)
             if not ended.poll(TIMEOUT * 1000):
-                raise AssertionError(f"greetd does not end; {self.said()}")
+                raise AssertionError(f"greetd does not end; {self.output()}")
             self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
             self._reader.join(TIMEOUT)
             if self._partial:
@@ -218,7 +222,7 @@ class Process:
         return self._stdout.read().decode()
 
     def dispose(self):
-        """Ends it if it still runs, and gives back everything but what it said."""
+        """Kills the process if it still runs, and frees everything except the collected output."""
         if self.status is None:
             self.signal(signal.SIGKILL)
             self.wait()

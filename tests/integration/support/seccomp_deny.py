@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Runs a program for which the kernel denies accept4(2) on one descriptor, as a security module does
-with a socket that its policy does not allow.
+"""Executes a program to which the kernel denies accept4(2) on one descriptor, as a security module
+does for a socket that its policy does not allow.
 
     seccomp_deny.py DESCRIPTOR PROGRAM ARGUMENT...
 """
@@ -32,11 +32,11 @@ def deny_accept(descriptor):
     buffer = ctypes.create_string_buffer(code)
     program = ctypes.create_string_buffer(struct.pack("HL", 6, ctypes.addressof(buffer)))
     libc = ctypes.CDLL(None, use_errno=True)
-    for what in (
+    for arguments in (
         (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
         (PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(program), 0, 0),
     ):
-        if libc.prctl(*map(ctypes.c_ulong, what)) < 0:
+        if libc.prctl(*map(ctypes.c_ulong, arguments)) < 0:
             sys.exit(f"prctl: {os.strerror(ctypes.get_errno())}")
 
 
