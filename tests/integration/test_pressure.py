@@ -8,7 +8,7 @@ import socket
 import sys
 import unittest
 
-from support import daemon, namespaces
+from support import daemon, namespaces, threads
 from support.daemon import GREETING, connect, read_to_end
 
 SECCOMP_DENY = pathlib.Path(__file__).with_name("support") / "seccomp_deny.py"
@@ -72,6 +72,12 @@ class Pressure(daemon.GreetdTestCase):
         greetd = self.serve_with("MaxConnections=1\nWorkers=4", "LingerSec=infinity")
         for _ in range(50):
             self.greeted_client(greetd.address())
+
+    def test_there_are_no_more_workers_than_connections(self):
+        greetd = self.serve_with("Workers=8\nMaxConnections=3", "")
+        greetd.wait_message("STATUS", "Greeting 0 clients; 0 greeted, 0 refused; 3 workers")
+        self.assertEqual(sorted(threads.workers(greetd.pid)), [0, 1, 2])
+        self.assert_greeted(greetd.address())
 
     def test_out_of_descriptors_the_oldest_lingering_client_is_evicted(self):
         greetd = self.serve_with("Workers=1", "LingerSec=infinity")
