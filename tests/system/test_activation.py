@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The socket, the service, and who starts whom."""
+"""The socket, the service, and the start of one by the other."""
 
 from support.case import GREETING, SystemTest
 
@@ -67,6 +67,6 @@ class Activation(SystemTest):
     def test_the_status_counts_greeted_clients(self):
         for _ in range(3):
             self.assertEqual(self.greet(), GREETING)
-        told = r"Greeting \d+ clients?; 3 greeted, 0 refused; \d+ workers?"
+        status = r"Greeting \d+ clients?; 3 greeted, 0 refused; \d+ workers?"
         self.eventually(
-            lambda: self.assertRegex(self.systemctl("status", "greetd"), f'Status: "{told}"'))
+            lambda: self.assertRegex(self.systemctl("status", "greetd"), f'Status: "{status}"'))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the administrator writes, right or wrong."""
+"""Right and wrong configuration files."""
 
 from support.case import ADDRESS, GREETING, SystemTest
 
@@ -8,10 +8,10 @@ CLOSED = "[Greeting]\nMessage=Closed for today.\\n\n"
 BROKEN = "[Server]\nNonsense=1\n"
 NO_SUCH_OPTION = "[Service]\nExecStart=\nExecStart=/usr/sbin/greetd --nonsense\n"
 
-# Times that the service fails to start while a client waits.
+# Failed starts of the service while a client waits.
 SEVERAL = 3
 
-# Between two of them, a second; the journal's clocks may differ a little.
+# At least a second passes between two of them; the clocks of the journal may differ a little.
 PAUSE_USEC = 950_000
 
 

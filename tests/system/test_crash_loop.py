@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A service that can't be started never costs the socket: clients wait until it can."""
+"""The socket stays open while the service fails to start, and clients wait until it starts."""
 
 from support.case import GREETING, SystemTest
 
@@ -9,7 +9,7 @@ DIES_AT_START = "[Service]\nExecStartPre=+/bin/false\n"
 CLIENTS = 20
 SEVERAL = 10
 
-# With its second of rest before it exits, a broken configuration takes longer.
+# A broken configuration takes longer, since greetd pauses for a second before it exits.
 A_FEW = 3
 
 
@@ -25,7 +25,7 @@ class CrashLoop(SystemTest):
 
     def test_clients_wait_while_the_service_dies_at_every_start(self):
         drop_in = self.drop_in(DIES_AT_START)
-        with self.clients_who_wait(CLIENTS):
+        with self.pending_clients(CLIENTS):
             self.wait_for_failures(SEVERAL)
             self.assert_socket_stays()
             self.machine.path(drop_in).unlink()
@@ -34,7 +34,7 @@ class CrashLoop(SystemTest):
 
     def test_clients_wait_while_the_configuration_is_broken(self):
         self.write(CONFIG, BROKEN)
-        with self.clients_who_wait(CLIENTS):
+        with self.pending_clients(CLIENTS):
             self.wait_for_failures(A_FEW)
             self.eventually(self.assert_socket_stays)
             self.machine.path(CONFIG).unlink()
@@ -42,10 +42,10 @@ class CrashLoop(SystemTest):
 
     def test_a_restart_succeeds_once_the_configuration_is_mended(self):
         self.write(CONFIG, BROKEN)
-        with self.clients_who_wait(CLIENTS):
+        with self.pending_clients(CLIENTS):
             self.wait_for_failures(1)
             self.machine.path(CONFIG).unlink()
-            # A mere start would be content with the attempt that is on its way out.
+            # systemd would take an attempt that is about to fail for the start.
             self.systemctl("restart", "greetd")
             self.assertEqual(self.state("greetd.service"), "active")
 
@@ -53,6 +53,6 @@ class CrashLoop(SystemTest):
         self.write(CONFIG, BROKEN)
         self.systemctl("start", "greetd", check=False)
         text = f"{CONFIG}:2: Unknown setting Nonsense= in [Server]"
-        told = self.systemctl("status", "greetd", "--no-pager", "--lines=0", check=False)
-        self.assertIn(f'Status: "{text}', told)
-        self.assertIn("status=78", told)
+        status = self.systemctl("status", "greetd", "--no-pager", "--lines=0", check=False)
+        self.assertIn(f'Status: "{text}', status)
+        self.assertIn("status=78", status)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The unit keeps what it promises about the service's powers, while the service greets."""
+"""The sandbox of the unit holds while the service greets."""
 
 import errno
 import re
@@ -38,9 +38,9 @@ class Hardening(SystemTest):
 
     def test_the_file_system_is_read_only_to_it(self):
         for path in ("etc/greetd.conf", "usr/bin/env", "var/lib/dpkg/status"):
-            with self.assertRaises(OSError) as refusal:
+            with self.assertRaises(OSError) as error:
                 (self.process / "root" / path).open("a")
-            self.assertEqual(refusal.exception.errno, errno.EROFS, path)
+            self.assertEqual(error.exception.errno, errno.EROFS, path)
 
     def test_another_program_cannot_be_run(self):
         with self.assertRaisesRegex(CommandError, "Permission denied"):
@@ -52,8 +52,8 @@ class Hardening(SystemTest):
         self.write(OF_ITS_OWN, re.sub(r"^.*=greetd\.socket\n", "", unit, flags=re.MULTILINE))
         self.systemctl("daemon-reload")
         self.systemctl("start", "greetd", check=False)
-        refusal = "Address family not supported by protocol"
-        self.wait_for_entry(MESSAGE=f"Failed to listen on {ADDRESS}: {refusal}")
+        error = "Address family not supported by protocol"
+        self.wait_for_entry(MESSAGE=f"Failed to listen on {ADDRESS}: {error}")
 
     def test_its_exposure_is_low(self):
         self.assertLessEqual(self.exposure("greetd.service"), EXPOSURE_MAX)
@@ -76,10 +76,10 @@ class Hardening(SystemTest):
         self.assertEqual(self.greet(), GREETING)
 
     def exposure(self, *of):
-        """What systemd-analyze thinks of the service, from 0.0 to 10.0."""
-        told = self.machine.run("systemd-analyze", "security", "--no-pager", *of)
-        overall = re.search(r"Overall exposure level for greetd\.service: (\d+\.\d)", told)
-        self.assertIsNotNone(overall, told)
+        """The exposure level that systemd-analyze gives the service, from 0.0 to 10.0."""
+        output = self.machine.run("systemd-analyze", "security", "--no-pager", *of)
+        overall = re.search(r"Overall exposure level for greetd\.service: (\d+\.\d)", output)
+        self.assertIsNotNone(overall, output)
         return float(overall[1])
 
     def test_systemd_finds_no_error_in_the_units(self):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""IdleExitSec=: greetd leaves when nobody comes, and nobody notices."""
+"""IdleExitSec=: greetd exits after some time without a client, and loses none."""
 
 import re
 
@@ -9,10 +9,10 @@ CONFIG = "/etc/greetd.conf.d/50-idle.conf"
 AIMED = 200
 IDLE_USEC = 200_000
 
-# So many of the clients at least have to find that greetd has left, or nearly, or the aim was bad.
+# The least number of clients that have to connect during or after an exit, or the aim was bad.
 STARTS_MIN = AIMED // 4
 
-# What systemd has by default; a service that leaves too often would lose its socket to it.
+# The default of systemd, which would stop the socket of a service that exits too often.
 TRIGGER_LIMIT = "[Socket]\nTriggerLimitIntervalSec=2s\nTriggerLimitBurst=20\n"
 
 
@@ -20,7 +20,7 @@ class Idle(SystemTest):
     def exit_after(self, time):
         self.write(CONFIG, f"[Server]\nIdleExitSec={time}\n")
 
-    def wait_until_gone(self):
+    def wait_for_exit(self):
         shown = {"ActiveState": "inactive", "Result": "success", "ExecMainStatus": "0"}
         self.eventually(lambda: self.assertEqual(self.show("greetd.service", *shown), shown))
 
@@ -28,7 +28,7 @@ class Idle(SystemTest):
         self.exit_after("1s")
         self.assertEqual(self.greet(), GREETING)
         self.assertEqual(self.state("greetd.service"), "active")
-        self.wait_until_gone()
+        self.wait_for_exit()
         self.assertTrue(self.entries(MESSAGE="No client for 1s: exiting until the next one comes"))
         self.assertEqual(self.state("greetd.socket"), "active")
         self.assertEqual(self.greet(), GREETING)
@@ -42,11 +42,11 @@ class Idle(SystemTest):
         client = self.start_client("hold", ADDRESS)
         self.assertEqual(client.stdout.readline(), "connected\n")
         before = self.main_pid()
-        # The watchdog's pings tell of the time that has passed for greetd.
+        # The pings for the watchdog show that time has passed for greetd.
         self.wait_for_pings(5 * IDLE_USEC)
         self.assertEqual(self.main_pid(), before)
         self.finish_client(client)
-        self.wait_until_gone()
+        self.wait_for_exit()
 
     def test_no_client_is_lost_at_the_moment_of_the_exit(self):
         self.exit_after(f"{IDLE_USEC}us")
@@ -55,5 +55,5 @@ class Idle(SystemTest):
         client = self.start_client("aim", ADDRESS, AIMED, IDLE_USEC)
         self.assertEqual(self.outcomes(client, 10 * AIMED), {"greeted": AIMED})
         self.assertEqual(self.state("greetd.socket"), "active")
-        left = [entry for entry in self.entries() if re.match("No client for", entry["MESSAGE"])]
-        self.assertGreaterEqual(len(left), STARTS_MIN)
+        exits = [entry for entry in self.entries() if re.match("No client for", entry["MESSAGE"])]
+        self.assertGreaterEqual(len(exits), STARTS_MIN)

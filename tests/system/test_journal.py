@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What `journalctl -u greetd` has."""
+"""The entries of `journalctl -u greetd`."""
 
 import re
 
@@ -8,7 +8,7 @@ from support.case import GREETING, SystemTest
 
 class Journal(SystemTest):
     def assert_fields(self, entry, patterns):
-        """PATTERNS has a regular expression for each field; all of its value must match."""
+        """PATTERNS has a regular expression for the whole value of each field."""
         wrong = {name: entry.get(name, "no such field") for name, pattern in patterns.items()
                  if not re.fullmatch(pattern, entry.get(name, ""))}
         self.assertEqual(wrong, {})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the tests rely on to see a failure."""
+"""The fixtures by which other tests see a failure."""
 
 import unittest
 
@@ -20,8 +20,8 @@ class Hanging(SystemTest):
         self.assertEqual(self.greet(), GREETING)
 
     def test_a_missing_thread_is_named(self):
-        with self.assertRaisesRegex(ProcessLookupError, "no thread nobody in process"):
-            with self.machine.hanging_thread(self.main_pid(), "nobody"):
+        with self.assertRaisesRegex(ProcessLookupError, "no thread missing in process"):
+            with self.machine.hanging_thread(self.main_pid(), "missing"):
                 self.fail("nothing hangs")
 
 
@@ -35,7 +35,7 @@ class Cgroup(SystemTest):
 
 
 class Accounts(unittest.TestCase):
-    """What the kernel tells of a process in a hierarchy that this host may not have."""
+    """The files of the kernel about a process, for hierarchies that this host may lack."""
 
     def test_its_cgroup_is_found_whether_or_not_there_are_older_hierarchies(self):
         [unified] = {machine.unified_cgroup(f"{older}0::/greetd-1/greetd.service\n").parent.parent

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""greetd-metrics.socket: there for who wants it."""
+"""greetd-metrics.socket, which the package ships disabled."""
 
 import sys
 
@@ -51,9 +51,9 @@ class MetricsSocket(SystemTest):
         self.systemctl("stop", "greetd.service")
         self.systemctl("enable", "--now", SOCKET)
         self.assertEqual(self.greet(), GREETING)
-        told = self.finish_client(self.machine.start_on_network(sys.executable, "-c", SCRAPE))
-        self.assertIn('\ngreetd_connections_total{listener="server",result="delivered"} ', told)
-        self.assertIn("\ngreetd_greeting_seconds_count 1\n", told)
+        metrics = self.finish_client(self.machine.start_on_network(sys.executable, "-c", SCRAPE))
+        self.assertIn('\ngreetd_connections_total{listener="server",result="delivered"} ', metrics)
+        self.assertIn("\ngreetd_greeting_seconds_count 1\n", metrics)
 
     def test_an_upgrade_leaves_it_alone_and_removal_ends_it(self):
         self.enable()

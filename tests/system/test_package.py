@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The Debian package comes, is renewed, and goes."""
+"""The Debian package is installed, upgraded and removed."""
 
 import gzip
 
@@ -38,11 +38,11 @@ class Package(SystemTest):
     def test_the_journal_explains_its_entries(self):
         self.assertEqual(self.greet(source_port=54321), GREETING)
         self.wait_for_entry(MESSAGE="Connection from 127.0.0.1:54321")
-        told = self.machine.run("journalctl", "--no-pager", "--catalog", "--unit=greetd")
+        output = self.machine.run("journalctl", "--no-pager", "--catalog", "--unit=greetd")
         for explanation in ("Subject: Clients are accepted", "[Listener server]",
                             "Subject: A connection has ended: delivered",
                             "The client at 127.0.0.1 had connected", "took 18 bytes"):
-            self.assertIn(explanation, told)
+            self.assertIn(explanation, output)
 
     def test_the_units_and_the_man_pages_lead_to_each_other(self):
         for unit in ("greetd.service", "greetd.socket", "greetd-metrics.socket"):
@@ -52,12 +52,13 @@ class Package(SystemTest):
             self.assertIn(b".SH NAME", text)
 
     def test_removal_takes_the_explanations_away(self):
-        self.assertIn(" greetd: ", self.machine.run("journalctl", "--no-pager", "--list-catalog"))
+        catalog = ("journalctl", "--no-pager", "--list-catalog")
+        self.assertIn(" greetd: ", self.machine.run(*catalog))
         self.machine.run("dpkg", "--remove", "greeting-daemon")
-        self.assertNotIn(" greetd: ", self.machine.run("journalctl", "--no-pager", "--list-catalog"))
+        self.assertNotIn(" greetd: ", self.machine.run(*catalog))
 
     def test_an_upgrade_under_load_restarts_the_service_and_loses_no_client(self):
-        with self.load_that_loses_nobody():
+        with self.load_without_loss():
             service, socket = self.main_pid(), self.show("greetd.socket", "InvocationID")
             self.install()
             self.assertNotEqual(self.main_pid(), service)
@@ -100,6 +101,6 @@ class Package(SystemTest):
     def test_the_login_manager_called_greetd_cannot_be_installed_beside_it(self):
         self.write("/root/other/DEBIAN/control", OTHER_GREETD)
         self.machine.run("dpkg-deb", "--build", "/root/other", "/root/other.deb")
-        told = self.machine.run("dpkg", "--install", "/root/other.deb", check=False)
-        self.assertIn("greeting-daemon conflicts with greetd", told)
+        output = self.machine.run("dpkg", "--install", "/root/other.deb", check=False)
+        self.assertIn("greeting-daemon conflicts with greetd", output)
         self.assertEqual(self.greet(), GREETING)

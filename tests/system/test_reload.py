@@ -8,7 +8,7 @@ from support.machine import CommandError
 DROP_IN = "/etc/greetd.conf.d/50-test.conf"
 CLOSED = "[Greeting]\nMessage=Closed for today.\n"
 BROKEN = "[Greeting]\n\nMesage=Closed for today.\n"
-MISTAKE = f"{DROP_IN}:3: Unknown setting Mesage= in [Greeting]; did you mean Message=?"
+ERROR = f"{DROP_IN}:3: Unknown setting Mesage= in [Greeting]; did you mean Message=?"
 FIXED_AT_START = "[Server]\nWorkers=7\nMaxConnections=99\n"
 ONE_AT_A_TIME = "[Server]\nWorkers=1\nMaxConnections=1\n"
 BIG = "[Greeting]\nMessageFile=/etc/greeting\n"
@@ -46,22 +46,22 @@ class Reload(SystemTest):
         self.assertEqual(self.greet(), GREETING)
         self.assertEqual(self.main_pid(), before)
         self.assertEqual(self.state("greetd.service"), "active")
-        self.assertTrue(self.entries(MESSAGE=MISTAKE))
-        told = self.systemctl("status", "greetd", "--no-pager")
-        self.assertRegex(told, r"ExecReload=/usr/sbin/greetd --check \(code=exited, status=78")
-        self.assertIn(MISTAKE, told)
+        self.assertTrue(self.entries(MESSAGE=ERROR))
+        status = self.systemctl("status", "greetd", "--no-pager")
+        self.assertRegex(status, r"ExecReload=/usr/sbin/greetd --check \(code=exited, status=78")
+        self.assertIn(ERROR, status)
 
     def test_by_a_bare_signal_reports_an_error_in_the_status_until_it_is_mended(self):
         self.assertEqual(self.greet(), GREETING)
         self.write(DROP_IN, BROKEN)
         self.systemctl("kill", "--signal=HUP", "greetd")
         self.wait_for_entry(MESSAGE="Reload failed, the configuration in force stays")
-        self.assertTrue(self.entries(MESSAGE=MISTAKE))
-        self.eventually(lambda: self.assertIn(MISTAKE, self.status_text()))
+        self.assertTrue(self.entries(MESSAGE=ERROR))
+        self.eventually(lambda: self.assertIn(ERROR, self.status_text()))
         self.assertEqual(self.greet(), GREETING)
         self.write(DROP_IN, CLOSED)
         self.reload()
-        self.eventually(lambda: self.assertNotIn(MISTAKE, self.status_text()))
+        self.eventually(lambda: self.assertNotIn(ERROR, self.status_text()))
         self.assertEqual(self.greet(), "Closed for today.")
 
     def status_text(self):
@@ -71,7 +71,7 @@ class Reload(SystemTest):
         self.machine.path("/etc/greeting").write_bytes(BIG_GREETING)
         self.write(DROP_IN, ONE_AT_A_TIME + BIG)
         accepted = self.hold_client()
-        with self.clients_who_wait(CLIENTS):
+        with self.pending_clients(CLIENTS):
             self.write(DROP_IN, ONE_AT_A_TIME)
             self.reload()
             self.wait_for_entry(MESSAGE=RELOADED)
@@ -81,8 +81,8 @@ class Reload(SystemTest):
         self.assertEqual(self.greet(), GREETING)
         self.write(DROP_IN, FIXED_AT_START)
         self.reload()
-        for what in ("Workers= stays at auto", "MaxConnections= stays at 16384"):
-            self.wait_for_entry(MESSAGE=f"{what} until the next restart", PRIORITY="5")
+        for setting in ("Workers= stays at auto", "MaxConnections= stays at 16384"):
+            self.wait_for_entry(MESSAGE=f"{setting} until the next restart", PRIORITY="5")
         self.assertNotIn("; 7 workers", self.status_text())
         self.systemctl("restart", "greetd")
         self.eventually(lambda: self.assertIn("; 7 workers", self.status_text()))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The service comes and goes; its clients are greeted all the same."""
+"""The service stops and starts, and all clients are greeted."""
 
 from support.case import GREETING, SystemTest
 
@@ -9,13 +9,13 @@ KILLS = 25
 
 class Restart(SystemTest):
     def test_restarts_under_load_lose_no_client(self):
-        self.assert_restarts_lose_nobody(RESTARTS)
+        self.assert_restarts_lose_no_client(RESTARTS)
         self.assertEqual(self.show("greetd.service", "Result"), {"Result": "success"})
 
     def test_stopping_and_starting_under_load_loses_no_client(self):
-        with self.load_that_loses_nobody():
+        with self.load_without_loss():
             before = self.main_pid()
-            # Clients who come meanwhile start it again at once.
+            # Clients that connect meanwhile start it again at once.
             self.systemctl("stop", "greetd.service")
             self.systemctl("start", "greetd.service")
             self.assertNotEqual(self.main_pid(), before)

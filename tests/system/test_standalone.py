@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""greetd without a socket unit, as greetd-standalone.conf says how to come to it."""
+"""greetd without a socket unit, set up as greetd-standalone.conf describes."""
 
 import re
 
@@ -11,7 +11,7 @@ DROP_IN = "/etc/systemd/system/greetd.service.d/60-test.conf"
 
 class Standalone(StandaloneTest):
     def configure(self, drop_in, config):
-        """Uncomments parts of the example, that is, and restarts."""
+        """Uncomments parts of the example, adds CONFIG, and restarts."""
         self.write(DROP_IN, "[Service]\n" + drop_in)
         self.write(self.CONFIG, "[Server]\n" + config)
         self.systemctl("daemon-reload")
@@ -28,7 +28,7 @@ class Standalone(StandaloneTest):
         self.finish_client(self.machine.start_on_network(*command))
 
     def commented_out(self, first):
-        """The directives of the example that follow each other from FIRST on, without their #."""
+        """The block of directives in the example that begins with FIRST, without their #."""
         text = self.machine.path(self.EXAMPLE).read_text()
         return re.search(rf"^#{first}.*\n(?:^#\w+=.*\n)*", text, re.MULTILINE)[0].replace("#", "")
 
@@ -41,7 +41,7 @@ class Standalone(StandaloneTest):
         self.assertEqual(shown["NFileDescriptorStore"], "1")
 
     def test_changing_back_to_the_socket(self):
-        self.follow(self.way_back)
+        self.run_commands(self.change_back)
         self.assertEqual(self.state("greetd.service"), "inactive")
         self.assertEqual(self.greet(), GREETING)
         self.assertEqual(self.state("greetd.socket"), "active")
@@ -76,5 +76,5 @@ class Standalone(StandaloneTest):
         self.assertEqual(self.greet(), "there now")
 
     def test_systemd_finds_no_error_in_the_unit(self):
-        told = self.machine.run("systemd-analyze", "verify", "--man=no", "greetd.service")
-        self.assertEqual(told, "")
+        output = self.machine.run("systemd-analyze", "verify", "--man=no", "greetd.service")
+        self.assertEqual(output, "")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A stop lets the last clients finish, for as long as StopTimeoutSec= says."""
+"""A stop finishes the last clients, for at most StopTimeoutSec=."""
 
 import re
 
@@ -7,7 +7,7 @@ from support.case import BIG_GREETING, SystemTest
 
 CONFIG = "[Greeting]\nMessageFile=/etc/greeting\n"
 
-# More than greetd has by default, less than systemd has.
+# Longer than the default of greetd, shorter than that of systemd.
 STOP_TIMEOUT_SEC = 7
 
 FOR_EVER = "[Server]\nStopTimeoutSec=infinity\n[Greeting]\nWriteTimeoutSec=infinity\n"
@@ -23,7 +23,7 @@ class Stop(SystemTest):
         self.write("/etc/greetd.conf.d/50-test.conf", CONFIG)
 
     def wait_until_stopped(self):
-        """The service has ended by itself, systemd's patience was not at its end."""
+        """The service has ended by itself, before the timeout of systemd."""
         shown = {"ActiveState": "inactive", "Result": "success", "ExecMainStatus": "0"}
         self.eventually(lambda: self.assertEqual(self.show("greetd.service", *shown), shown))
 
@@ -67,6 +67,6 @@ class Stop(SystemTest):
         self.wait_until_stopped()
 
     def uptime_usec(self):
-        """Now, as the journal's monotonic time."""
+        """The current monotonic time, as in the journal."""
         uptime = self.machine.path("/proc/uptime").read_text()
         return int(float(re.match(r"\S+", uptime)[0]) * 1_000_000)

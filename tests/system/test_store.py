@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Without a socket unit, systemd keeps the sockets that greetd has opened itself."""
+"""Without a socket unit, systemd keeps the sockets that greetd has opened."""
 
 import errno
 import re
@@ -11,7 +11,7 @@ SECOND = "127.0.0.1:12346"
 RESTARTS = 20
 CLIENTS = 20
 
-# While it has a client of SECOND, those of ADDRESS wait.
+# While greetd holds a client of SECOND, clients of ADDRESS wait.
 ONE_AT_A_TIME = f"""\
 Workers=1
 MaxConnections=1
@@ -20,7 +20,7 @@ ListenStream={SECOND}
 MessageFile=/etc/greeting
 """
 
-# No interface of the machine's has it (RFC 5737).
+# No interface of the machine has this address (RFC 5737).
 NOT_OURS = "192.0.2.1:12345"
 
 
@@ -35,13 +35,13 @@ class Store(StandaloneTest):
         self.write(self.CONFIG, f"[Server]\nListenStream=\n{settings}{more}")
 
     def assert_kept(self, sockets):
-        """systemd keeps so many sockets for the service."""
+        """systemd keeps SOCKETS sockets for the service."""
         self.eventually(lambda: self.assertEqual(
             self.show("greetd.service", "NFileDescriptorStore"),
             {"NFileDescriptorStore": str(sockets)}))
 
     def test_restarts_under_load_refuse_no_client(self):
-        self.assert_restarts_lose_nobody(RESTARTS)
+        self.assert_restarts_lose_no_client(RESTARTS)
         self.assert_kept(1)
 
     def test_a_killed_service_refuses_no_client(self):
@@ -50,7 +50,7 @@ class Store(StandaloneTest):
             self.eventually(lambda: self.assertEqual(
                 self.show("greetd.service", "NRestarts", "SubState"),
                 {"NRestarts": "1", "SubState": "running"}))
-        # Those whom it had accepted are lost with it.
+        # Accepted clients are lost with the process.
         self.assertFalse([outcome for outcome in outcomes if "Refused" in outcome], outcomes)
 
     def test_a_reload_stores_a_new_address_and_removes_an_old_one(self):
@@ -72,7 +72,7 @@ class Store(StandaloneTest):
         self.listen(ADDRESS, more=ONE_AT_A_TIME)
         self.systemctl("restart", "greetd")
         accepted = self.hold_client(SECOND)
-        with self.clients_who_wait(CLIENTS):
+        with self.pending_clients(CLIENTS):
             self.listen(SECOND)
             self.systemctl("reload", "greetd")
             self.wait_for_entry(MESSAGE="Reloaded the configuration")

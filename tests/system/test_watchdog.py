@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The watchdog sees a worker that hangs, and is not fooled by a machine that is merely slow."""
+"""The watchdog ends a service with a worker that hangs, and no service that is only slow."""
 
 import contextlib
 
@@ -9,7 +9,7 @@ WATCHDOG = "[Service]\nWatchdogSec=4s\nLogRateLimitBurst=100000000\n"
 WATCHDOG_USEC = 4_000_000
 WORKERS = "[Server]\nWorkers=2\n"
 
-# Of WatchdogSec=, to be lived through.
+# Periods of WatchdogSec= that the service has to survive.
 PERIODS = 3
 
 
@@ -21,7 +21,7 @@ class Watchdog(SystemTest):
         self.assertEqual(self.greet(), GREETING)
         self.first_pid = self.main_pid()
 
-    def live_through_some_periods(self):
+    def wait_through_some_periods(self):
         self.wait_for_pings(WATCHDOG_USEC * PERIODS)
 
     def assert_never_restarted(self):
@@ -39,24 +39,24 @@ class Watchdog(SystemTest):
         self.assertEqual(self.show("greetd.service", "NRestarts"), {"NRestarts": "1"})
 
     def test_a_service_with_little_processor_time_is_not_restarted(self):
-        # The machine's own systemd can limit it only where the host lets it.
+        # The systemd in the machine can limit the service only if the host permits it.
         self.drop_in(f"{WATCHDOG}CPUQuota=10%\n")
         throttled = self.machine.limit_processor_time(self.first_pid, 10)
-        with self.load_that_loses_nobody():
-            self.live_through_some_periods()
+        with self.load_without_loss():
+            self.wait_through_some_periods()
         self.assertGreater(throttled(), PERIODS)
         self.assert_never_restarted()
 
     def test_a_stalled_journal_delays_no_client(self):
-        with self.load_that_loses_nobody(), self.journal_standing_still():
-            self.live_through_some_periods()
+        with self.load_without_loss(), self.stalled_journal():
+            self.wait_through_some_periods()
             self.assertEqual(self.greet(), GREETING)
         self.assert_never_restarted()
         self.systemctl("reload", "greetd")
         self.wait_for_entry(MESSAGE="Reloaded the configuration")
 
     @contextlib.contextmanager
-    def journal_standing_still(self):
+    def stalled_journal(self):
         self.systemctl("kill", "--signal=STOP", "systemd-journald")
         try:
             yield
@@ -65,5 +65,5 @@ class Watchdog(SystemTest):
 
 
 def find(messages, beginning):
-    """Where the first message with this BEGINNING stands."""
+    """The index of the first message with this BEGINNING."""
     return [message.startswith(beginning) for message in messages].index(True)

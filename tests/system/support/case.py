@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the tests share: a machine with the package installed, and ways to look at it."""
+"""The test case: a machine with the package installed, and its service, clients and journal."""
 
 import contextlib
 import hashlib
@@ -17,7 +17,7 @@ from .client import PATIENCE_SEC
 
 ADDRESS = "127.0.0.1:12345"
 GREETING = GREETING_BYTES.decode()
-# Fits into no buffer.
+# It is larger than the socket buffers of both ends.
 BIG_GREETING = bytes(range(256)) * 64 * 1024
 CLIENT = pathlib.Path(__file__).with_name("client.py")
 
@@ -71,39 +71,39 @@ class SystemTest(unittest.TestCase):
         return client
 
     def finish_client(self, client, patience_sec=2 * PATIENCE_SEC):
-        """What the client printed; it must not have failed."""
-        printed, complaint = client.communicate(timeout=patience_sec)
-        self.assertEqual(client.returncode, 0, complaint)
-        return printed
+        """Waits for the end of a client, which must succeed, and returns its output."""
+        output, error = client.communicate(timeout=patience_sec)
+        self.assertEqual(client.returncode, 0, error)
+        return output
 
     def greet(self, address=ADDRESS, source_port=0):
-        """What a client is sent, up to the end of the stream."""
+        """The text that a client reads, up to the end of stream."""
         return self.finish_client(self.start_client("greet", address, source_port))
 
     def assert_refused(self, address=ADDRESS):
         client = self.start_client("greet", address)
-        _, complaint = client.communicate(timeout=PATIENCE_SEC)
-        self.assertIn("ConnectionRefusedError", complaint)
+        _, error = client.communicate(timeout=PATIENCE_SEC)
+        self.assertIn("ConnectionRefusedError", error)
 
     def hold_client(self, address=ADDRESS):
-        """A client who has begun to take BIG_GREETING."""
+        """A client that has begun to read BIG_GREETING."""
         client = self.start_client("hold", address)
         self.assertEqual(client.stdout.readline(), "connected\n")
         return client
 
     def release_client(self, client):
-        """Has such a client take the rest; nothing of it may be lost."""
+        """Lets CLIENT of hold_client() read the rest, of which no byte may be lost."""
         digest = hashlib.sha256(BIG_GREETING).hexdigest()
         self.assertEqual(self.finish_client(client), f"{digest}\n")
 
     def outcomes(self, client, patience_sec=2 * PATIENCE_SEC):
-        """What became of a client's connections: so many of each kind."""
+        """The number of connections of CLIENT with each outcome."""
         return json.loads(self.finish_client(client, patience_sec))
 
     @contextlib.contextmanager
     def load(self, clients=8):
-        """Clients on loopback, coming again and again for as long as the block runs. Yields a
-        dictionary that in the end tells what became of all."""
+        """Clients on loopback that connect again and again while the block runs. Yields a
+        dictionary that has their outcomes in the end."""
         load, outcomes = self.start_client("load", ADDRESS, clients), {}
         self.assertEqual(load.stdout.readline(), "started\n")
         yield outcomes
@@ -111,16 +111,16 @@ class SystemTest(unittest.TestCase):
         self.assertGreater(outcomes["greeted"], clients)
 
     @contextlib.contextmanager
-    def load_that_loses_nobody(self):
-        """The same; all must be greeted."""
+    def load_without_loss(self):
+        """load(), of which every client must be greeted."""
         with self.load() as outcomes:
             yield outcomes
         self.assertEqual(list(outcomes), ["greeted"], outcomes)
 
-    def assert_restarts_lose_nobody(self, restarts):
-        """So many under load, each of which is another process."""
+    def assert_restarts_lose_no_client(self, restarts):
+        """Restarts the service under load, each time with another process."""
         pids = set()
-        with self.load_that_loses_nobody():
+        with self.load_without_loss():
             for _ in range(restarts):
                 self.systemctl("restart", "greetd")
                 pids.add(self.main_pid())
@@ -128,17 +128,17 @@ class SystemTest(unittest.TestCase):
 
     @contextlib.contextmanager
     def polled(self, address):
-        """A client of ADDRESS every 20 ms while the block runs. Yields a dictionary that in the end
-        tells what became of them."""
+        """A client of ADDRESS every 20 ms while the block runs. Yields a dictionary that has their
+        outcomes in the end."""
         poller, outcomes = self.start_client("poll", address), {}
         self.assertEqual(poller.stdout.readline(), "started\n")
         yield outcomes
         outcomes.update(self.outcomes(poller))
 
     @contextlib.contextmanager
-    def clients_who_wait(self, clients):
-        """So many clients in the queue of the socket while the block runs; all must be greeted
-        in the end."""
+    def pending_clients(self, clients):
+        """CLIENTS clients in the queue of the socket while the block runs. All must be greeted in
+        the end."""
         crowd = self.start_client("crowd", ADDRESS, clients)
         self.assertEqual(crowd.stdout.readline(), "connected\n")
         yield
@@ -151,7 +151,7 @@ class SystemTest(unittest.TestCase):
         return [entry for entry in map(json.loads, lines) if has_fields(entry, fields)]
 
     def wait_for_entry(self, **fields):
-        """The first of the service's journal entries with these fields, waited for if need be."""
+        """Waits for the first journal entry of the service that has these fields."""
         journal = self.machine.start(
             "timeout", PATIENCE_SEC, "journalctl", "--unit=greetd", "--follow", "--lines=all",
             "--output=json")
@@ -162,8 +162,8 @@ class SystemTest(unittest.TestCase):
         self.fail(f"no entry with {fields} within {PATIENCE_SEC} s")
 
     def wait_for_pings(self, usec):
-        """Waits until the service has told systemd that it lives (WATCHDOG=1 in sd_notify(3)) so
-        long after it had done so last."""
+        """Waits for a ping (WATCHDOG=1 in sd_notify(3)) of the service at least USEC after its
+        last one."""
         first = self.last_ping_usec()
         self.eventually(lambda: self.assertGreaterEqual(self.last_ping_usec(), first + usec))
 
@@ -172,7 +172,7 @@ class SystemTest(unittest.TestCase):
         return int(self.show("greetd.service", name)[name])
 
     def eventually(self, assertion):
-        """Waits for what can only be asked for again and again: until ASSERTION holds."""
+        """Polls until ASSERTION holds, where no event reports that."""
         deadline = time.monotonic() + PATIENCE_SEC
         while True:
             try:
@@ -183,7 +183,7 @@ class SystemTest(unittest.TestCase):
             time.sleep(0.05)
 
     def diagnosis(self):
-        """What to look at when a test has failed."""
+        """The status and the journal, for a test that has failed."""
         if not self.machine:
             return ""
         return "".join(
@@ -193,23 +193,23 @@ class SystemTest(unittest.TestCase):
 
 
 class StandaloneTest(SystemTest):
-    """A test of greetd without a socket unit, as an example that comes with it says how."""
+    """A test of greetd without a socket unit, set up as its example describes."""
 
     EXAMPLE = "/usr/share/doc/greeting-daemon/examples/greetd-standalone.conf"
     CONFIG = "/etc/greetd.conf.d/50-listen.conf"
 
     def setUp(self):
         super().setUp()
-        there, self.way_back = self.commands()
-        self.follow(there)
+        change_over, self.change_back = self.commands()
+        self.run_commands(change_over)
 
     def commands(self):
-        """What the header of the example says to run: to change over, and to change back."""
+        """The commands in the header of the example: to change over, and to change back."""
         text = self.machine.path(self.EXAMPLE).read_text()
         blocks = re.findall(r"(?:^#     .*\n)+", text[:text.index("[Unit]")], re.MULTILINE)
         return [re.sub("^#     ", "", block, flags=re.MULTILINE) for block in blocks]
 
-    def follow(self, commands):
+    def run_commands(self, commands):
         self.machine.run("sh", "-e", "-c", commands)
 
 

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: MIT
 """Clients of greetd, for a network that only programs of the host can join.
 
-    client.py greet ADDRESS [PORT]            one client (coming from PORT); prints what it was sent
-    client.py hold ADDRESS                    one that takes a little, then nothing until standard
-                                              input ends, then the rest; prints its SHA-256
-    client.py crowd ADDRESS CLIENTS           so many at once
-    client.py load ADDRESS CLIENTS            so many at a time, until standard input ends
+    client.py greet ADDRESS [PORT]            one client (from the local PORT); prints the greeting
+    client.py hold ADDRESS                    one that reads a byte, and the rest when standard input
+                                              ends; prints the SHA-256
+    client.py crowd ADDRESS CLIENTS           CLIENTS at once
+    client.py load ADDRESS CLIENTS            CLIENTS at a time, until standard input ends
     client.py versions ADDRESS CLIENTS TIMES  the same, at least TIMES connections in all
     client.py poll ADDRESS                    one every 20 ms that closes at once, until standard
                                               input ends
-    client.py aim ADDRESS TIMES USEC          one after the other, each just when the service leaves
-                                              since nobody has come, for about USEC
+    client.py aim ADDRESS TIMES USEC          one after the other, each just when the service exits
+                                              after about USEC without a client
 
-ADDRESS is HOST:PORT or the path of a Unix socket. All but the first two say at the end what became
-of all connections, as JSON. `load` prints `started` when every client has been greeted once, `poll`
-after its first client; `hold` and `crowd` print `connected`. `versions` takes any greeting of version() and prints the newest
-number it has met, each time there is a newer one, and what became of a client who was not greeted,
-at once.
+ADDRESS is HOST:PORT or the path of a Unix socket. All but the first two print the outcomes of all
+connections at the end, as JSON. `load` prints `started` when every client has been greeted once,
+`poll` after its first client; `hold` and `crowd` print `connected`. `versions` accepts any greeting
+of version(). It prints the number of each newer one, and at once the outcome of a client that was
+not greeted.
 """
 
 import collections
@@ -38,8 +38,8 @@ POLL_SEC = 0.02
 NUMBER_BYTES = 16
 VERSION_BYTES = 256 * 1024
 
-# How `aim` finds the moment at which the service leaves: a little later each time that it was there
-# still, a little earlier each time that it had to be started, which takes at least so long.
+# `aim` searches the moment at which the service exits: it aims a step later each time the service
+# still ran, and a step earlier each time it had to be started, which takes at least START_SEC.
 AIM_STEP_USEC = 1_000
 START_SEC = 0.025
 
@@ -55,7 +55,7 @@ def connect(address, source_port=0):
 
 
 def receive(client):
-    """Everything that is sent until the end of the stream."""
+    """All bytes up to the end of stream."""
     return b"".join(iter(lambda: client.recv(65536), b""))
 
 
@@ -65,20 +65,20 @@ def greet(address, source_port=0):
 
 
 def version(number):
-    """A big greeting of which every part tells its number."""
+    """A big greeting. Each of its lines has NUMBER."""
     return b"%0*d\n" % (NUMBER_BYTES - 1, number) * (VERSION_BYTES // NUMBER_BYTES)
 
 
-def outcome_of(take_greeting):
-    """What became of one connection, in words."""
+def outcome_of(receive_greeting):
+    """The outcome of one connection, in words."""
     try:
-        received = take_greeting()
+        received = receive_greeting()
     except OSError as error:
         return f"{type(error).__name__}: {error}"
     return "greeted" if received == GREETING else f"received {received!r}"
 
 
-def tell(outcomes):
+def print_outcomes(outcomes):
     print(json.dumps(outcomes), flush=True)
 
 
@@ -101,7 +101,7 @@ class Load:
                 break
             self.count(self.greet())
         if not self.is_over():
-            self.count("gave up before it was told to")
+            self.count("gave up before the end of standard input")
 
     def is_over(self):
         return self.stopping.is_set() and self.outcomes.total() >= self.times
@@ -117,14 +117,14 @@ class Load:
         for thread in self.threads:
             thread.start()
         self.first_round.wait()
-        self.tell_started()
+        self.print_started()
         sys.stdin.read()
         self.stopping.set()
         for thread in self.threads:
             thread.join()
-        tell(self.outcomes)
+        print_outcomes(self.outcomes)
 
-    def tell_started(self):
+    def print_started(self):
         print("started", flush=True)
 
 
@@ -132,7 +132,7 @@ class VersionLoad(Load):
     newest = -1
 
     def greet(self):
-        # One more byte, to notice if there is too much.
+        # One more byte shows a greeting that is too long.
         buffer = bytearray(VERSION_BYTES + 1)
         try:
             with connect(self.address) as client:
@@ -143,10 +143,10 @@ class VersionLoad(Load):
             return f"received {size} bytes"
         if buffer[:size] != buffer[:NUMBER_BYTES] * (VERSION_BYTES // NUMBER_BYTES):
             return "received a mixture"
-        self.tell_if_newer(int(buffer[:NUMBER_BYTES]))
+        self.print_if_newer(int(buffer[:NUMBER_BYTES]))
         return "greeted"
 
-    def tell_if_newer(self, number):
+    def print_if_newer(self, number):
         with self.lock:
             if number > self.newest:
                 self.newest = number
@@ -157,12 +157,12 @@ class VersionLoad(Load):
         if outcome != "greeted":
             print(outcome, flush=True)
 
-    def tell_started(self):
+    def print_started(self):
         pass
 
 
 def fill(client, buffer):
-    """Receives until the end of the stream or of BUFFER, and returns how much."""
+    """Receives until the end of stream or of BUFFER, and returns the number of bytes."""
     view, size = memoryview(buffer), 0
     while received := client.recv_into(view[size:]):
         size += received
@@ -180,7 +180,8 @@ def hold(address):
 def crowd(address, clients):
     sockets = [connect(address) for _ in range(clients)]
     print("connected", flush=True)
-    tell(collections.Counter(outcome_of(lambda c=client: receive(c)) for client in sockets))
+    outcomes = (outcome_of(lambda c=client: receive(c)) for client in sockets)
+    print_outcomes(collections.Counter(outcomes))
 
 
 def poll(address):
@@ -193,31 +194,31 @@ def poll(address):
             outcomes[type(error).__name__] += 1
         if outcomes.total() == 1:
             print("started", flush=True)
-    tell(outcomes)
+    print_outcomes(outcomes)
 
 
 def aim(address, times, usec):
     outcomes = collections.Counter()
     for _ in range(times):
-        came = time.monotonic()
+        began = time.monotonic()
         outcomes[outcome_of(lambda: greet(address))] += 1
-        # Who has to wait for a service to start has come too late, all others too early.
-        took = time.monotonic() - came
+        # A client that had to wait for a start was too late, and any other too early.
+        took = time.monotonic() - began
         usec += -AIM_STEP_USEC if took > START_SEC else AIM_STEP_USEC
         time.sleep(usec / 1e6)
-    tell(outcomes)
+    print_outcomes(outcomes)
 
 
-def main(what, address, *arguments):
+def main(command, address, *arguments):
     numbers = list(map(int, arguments))
-    if what == "greet":
+    if command == "greet":
         sys.stdout.buffer.write(greet(address, *numbers))
-    elif what == "load":
+    elif command == "load":
         Load(address, *numbers).run()
-    elif what == "versions":
+    elif command == "versions":
         VersionLoad(address, *numbers).run()
     else:
-        {"hold": hold, "crowd": crowd, "poll": poll, "aim": aim}[what](address, *numbers)
+        {"hold": hold, "crowd": crowd, "poll": poll, "aim": aim}[command](address, *numbers)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A small machine with a systemd and a journald of its own, in a container.
+"""A small machine with its own systemd and journald, in a container.
 
-Its root is an overlay on a base tree that stays as it is. Its network is a loopback interface that
-nobody else has. Nothing of it is registered with the host.
+Its root is an overlay on a base tree that does not change. Its network is a loopback interface for
+itself alone. It is not registered with the host.
 """
 
 import contextlib
@@ -19,10 +19,10 @@ import time
 
 from integration.support.threads import hanging_thread
 
-# Where the host divides processors, if that is not in the one hierarchy for all.
+# The hierarchy in which the host divides processors, if that is not the unified one.
 CPU_HIERARCHY = pathlib.Path("/sys/fs/cgroup/cpu")
 
-# Where cgroup v2 is: beside the older hierarchies on a hybrid host, else alone.
+# The places of cgroup v2: beside the older hierarchies on a hybrid host, or else alone.
 UNIFIED_HIERARCHIES = (pathlib.Path("/sys/fs/cgroup/unified"), pathlib.Path("/sys/fs/cgroup"))
 
 BOOT_TIMEOUT_SEC = 60
@@ -31,33 +31,33 @@ ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TE
 
 
 class BootError(Exception):
-    """The machine did not come up; the text has its console."""
+    """The machine did not boot; the text has its console."""
 
 
 class ProcessorTimeError(Exception):
-    """Processor time is not divided where it has to be; the text has the numbers."""
+    """Processor time is not divided in the cgroup; the text has its numbers."""
 
 
 class CommandError(Exception):
-    """A command inside failed; the text has what it printed."""
+    """A command inside failed; the text has its output."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Host:
-    """Where machines are made."""
+    """The places from which machines are made."""
 
     base: pathlib.Path
     """The tree that every machine's root starts from."""
     scratch: pathlib.Path
     """A folder for overlays, sockets and consoles."""
     cgroups: list
-    """A cgroup in each hierarchy where systemd looks, to make the machine's own in."""
+    """A cgroup in each hierarchy that systemd uses, for the cgroups of machines."""
 
     def systemd_version(self):
-        """Of the machines' systemd."""
-        told = subprocess.run(["chroot", self.base, "systemctl", "--version"], env=ENVIRONMENT,
+        """The version of systemd in the machines."""
+        output = subprocess.run(["chroot", self.base, "systemctl", "--version"], env=ENVIRONMENT,
                               check=True, stdout=subprocess.PIPE, text=True).stdout
-        return int(re.match(r"systemd (\d+)", told)[1])
+        return int(re.match(r"systemd (\d+)", output)[1])
 
 
 class Machine:
@@ -110,7 +110,7 @@ class Machine:
                 raise BootError(f"{error}\n{self._console.read_text(errors='replace')}") from error
 
     def _start_nspawn(self, console):
-        # --notify-ready: nspawn tells us when the machine has come up. bpf: systemd-analyze and
+        # --notify-ready: nspawn notifies when the machine has booted. bpf: systemd-analyze and
         # IPAddressDeny= need it inside.
         return subprocess.Popen(
             ["systemd-nspawn", "--quiet", "--boot", f"--directory={self._root}",
@@ -141,7 +141,7 @@ class Machine:
         self.run("systemctl", "is-system-running", "--wait")
 
     def run(self, *command, check=True):
-        """Runs COMMAND inside and returns what it printed, errors included."""
+        """Runs COMMAND inside and returns its output, errors included."""
         done = subprocess.run(self._joined("--all", command), env=ENVIRONMENT, text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, timeout=COMMAND_TIMEOUT_SEC)
@@ -156,12 +156,12 @@ class Machine:
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
 
     def start_on_network(self, *command):
-        """Starts COMMAND of the host's, joined to the machine's network alone, with pipes."""
+        """Starts a COMMAND of the host in the network of the machine, with pipes."""
         return subprocess.Popen(self._joined("--net", command), text=True, stdin=subprocess.PIPE,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def path(self, path):
-        """The host's path of PATH inside, through what the machine has mounted there."""
+        """The path of the host for PATH inside, through the mounts of the machine."""
         return pathlib.Path(f"/proc/{self._leader}/root") / str(path).lstrip("/")
 
     def hanging_thread(self, pid, name):
@@ -169,7 +169,7 @@ class Machine:
         return hanging_thread(self._thread(pid, name))
 
     def _thread(self, pid, name):
-        """What the host calls the thread NAME of the process that is PID inside."""
+        """The number on the host of the thread NAME of the process PID inside."""
         files = pathlib.Path(f"/proc/{self._host_pid(pid)}/task").glob("*/comm")
         threads = {file.read_text().strip(): file.parent.name for file in files}
         if name not in threads:
@@ -177,9 +177,9 @@ class Machine:
         return threads[name]
 
     def limit_processor_time(self, pid, percent):
-        """Limits the process PID inside to so much of one processor, if processors are divided in a
-        hierarchy that the machine can't write to. Returns a function that tells how often the
-        process had to wait for its share, whoever has limited it."""
+        """Limits the process PID inside to PERCENT of one processor, if processors are divided in a
+        hierarchy that the machine can't write to. Returns a function for the number of times that
+        the process was throttled."""
         if CPU_HIERARCHY in [cgroup.parents[1] for cgroup in self._cgroups]:
             cgroup = CPU_HIERARCHY / self._cgroups[0].parent.name / self.name / "limited"
             cgroup.mkdir()
@@ -195,7 +195,7 @@ class Machine:
         return unified_cgroup(pathlib.Path(f"/proc/{self._host_pid(pid)}/cgroup").read_text())
 
     def _host_pid(self, pid):
-        """What the host calls the process that is PID inside."""
+        """The number on the host of the process PID inside."""
         namespace = os.readlink(f"/proc/{self._leader}/ns/pid")
         for process in pathlib.Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
@@ -209,7 +209,7 @@ class Machine:
 
 
 def unified_cgroup(memberships):
-    """Where the cgroup (v2) is that MEMBERSHIPS, the text of a /proc/PID/cgroup, has; see
+    """The path of the cgroup (v2) in MEMBERSHIPS, the text of a /proc/PID/cgroup; see
     cgroups(7)."""
     path = re.search(r"^0::/(.*)$", memberships, re.MULTILINE)[1]
     unified = next(root for root in UNIFIED_HIERARCHIES if (root / "cgroup.procs").exists())
@@ -217,10 +217,10 @@ def unified_cgroup(memberships):
 
 
 def times_throttled(stat):
-    """How often the members of a cgroup had to wait for their share; STAT is its cpu.stat."""
+    """The number of times that a cgroup was throttled; STAT is its cpu.stat."""
     counted = re.search(r"^nr_throttled (\d+)$", stat, re.MULTILINE)
     if not counted:
-        raise ProcessorTimeError(f"this cgroup has no share of its own to wait for:\n{stat}")
+        raise ProcessorTimeError(f"this cgroup has no share of processor time:\n{stat}")
     return int(counted[1])
 
 

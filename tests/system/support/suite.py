@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Runs the tests of this folder, each in a machine of its own, and tells how each went.
+"""Runs the system tests, each in a new machine, and prints the result of each.
 
-Started by `run` with namespaces and cgroups made for it.
+`run` starts it with namespaces and cgroups made for it.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from . import case, machine
 
 
 class Result(unittest.TestResult):
-    """One line for each test; for one that failed, why, and the end of its machine's journal."""
+    """Prints one line for each test. A failed test adds the error and the end of its journal."""
 
     def startTest(self, test):
         super().startTest(test)
@@ -28,21 +28,21 @@ class Result(unittest.TestResult):
 
     def addError(self, test, err):
         super().addError(test, err)
-        self.tell_failure(test, self.errors[-1][1])
+        self.print_failure(test, self.errors[-1][1])
         if issubclass(err[0], machine.BootError):
             self.stop()
 
     def addFailure(self, test, err):
         super().addFailure(test, err)
-        self.tell_failure(test, self.failures[-1][1])
+        self.print_failure(test, self.failures[-1][1])
 
     def addSubTest(self, test, subtest, err):
         super().addSubTest(test, subtest, err)
         if err:
             is_failure = issubclass(err[0], test.failureException)
-            self.tell_failure(test, (self.failures if is_failure else self.errors)[-1][1])
+            self.print_failure(test, (self.failures if is_failure else self.errors)[-1][1])
 
-    def tell_failure(self, test, traceback):
+    def print_failure(self, test, traceback):
         self.passed_before = False
         print(traceback, flush=True)
         if isinstance(test, case.SystemTest):
