@@ -2,12 +2,14 @@
 """A network and mounts for one test module: it has every port, the journal's socket and /etc for
 itself. All of its changes end with it, and other processes of the machine do not see them."""
 
+import contextlib
 import ctypes
 import fcntl
 import os
 import pathlib
 import socket
 import struct
+import time
 
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
 MS_REC, MS_PRIVATE, MNT_DETACH = 0x4000, 0x40000, 0x2
@@ -47,11 +49,17 @@ def _loopback_up():
 
 
 def add_address(address):
-    """Adds an IPv6 ADDRESS to lo."""
+    """Adds an IPv6 ADDRESS to lo, and waits until it can be bound: the kernel does so in a moment."""
     request = struct.pack("=16sIi", socket.inet_pton(socket.AF_INET6, address), 64,
                           socket.if_nametoindex("lo"))
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
         fcntl.ioctl(s, SIOCSIFADDR, request)  # struct in6_ifreq
+        for _ in range(1000):
+            with contextlib.suppress(OSError):
+                s.bind((address, 0, 0, socket.if_nametoindex("lo")))
+                return
+            time.sleep(0.01)
+    raise AssertionError(f"{address} can't be bound")
 
 
 def _inherit_nothing():
