@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The command line and the exit status. HACKING.md follows a client from here through control/ and
- * worker/. */
+/* The command line and the exit status. HACKING.md follows a start, a reload and a stop. */
 
 #include <errno.h>
 #include <fcntl.h>

@@ -182,7 +182,7 @@ static void close_removed_sockets(struct control *control)
     char address[ADDRESS_TEXT_MAX];
 
     while (control->reload.state != RELOAD_PREPARED &&
-           sockets_close_left(&control->sockets, address))
+           sockets_close_leaving(&control->sockets, address))
         announce_closed(control->logger, address);
 }
 

@@ -177,7 +177,7 @@ int sockets_activate(struct sockets *sockets, struct snapshot *snapshot)
     return renew_all(snapshot);
 }
 
-bool sockets_close_left(struct sockets *sockets, char *address)
+bool sockets_close_leaving(struct sockets *sockets, char *address)
 {
     for (size_t i = 0; i < sockets->leaving.n; i++) {
         if (listener_in_use(sockets->leaving.at[i]))

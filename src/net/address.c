@@ -340,7 +340,7 @@ bool address_equal(const struct address *a, const struct address *b)
            !leaves_port(&p);
 }
 
-bool address_leaves_port(const struct address *address)
+bool address_has_dynamic_port(const struct address *address)
 {
     struct peer peer = peer_from_sockaddr(&address->sa, address->length);
 

@@ -246,7 +246,7 @@ bool listener_serves(const struct listener *listener, const struct address *addr
     if (listener->inherited || listener->fd < 0 || !is_reachable(listener))
         return false;
     return address_equal(&listener->address, address) ||
-           (listener->chose_port && address_leaves_port(address) &&
+           (listener->chose_port && address_has_dynamic_port(address) &&
             address_equal_host(&listener->address, address));
 }
 

@@ -30,7 +30,7 @@ static struct conn *take_place(struct clients *clients)
         conn = conn_of_entry(clients->vacant);
         clients->vacant = clients->vacant->next;
     } else {
-        conn = &clients->table[clients->touched++];
+        conn = &clients->table[clients->n_used++];
     }
     clients->n++;
     return conn;
@@ -295,7 +295,7 @@ uint64_t clients_next_deadline(const struct clients *clients)
 
 void clients_close_all(struct clients *clients, uint64_t now_usec)
 {
-    for (size_t i = 0; i < clients->touched; i++)
+    for (size_t i = 0; i < clients->n_used; i++)
         if (clients->table[i].state != CONN_FREE)
             close_client(clients, &clients->table[i], now_usec);
 }

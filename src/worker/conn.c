@@ -204,7 +204,7 @@ static bool discard_input(struct conn *conn)
     return result != SOCKET_DISCARD_FAILED;
 }
 
-/* Whether fewer bytes are OUTSTANDING than at the last look for progress. */
+/* Whether fewer bytes are OUTSTANDING than when progress was last checked. */
 static bool has_acknowledged_more(struct conn *conn, int64_t outstanding)
 {
     if (outstanding < 0 || outstanding >= conn->unacknowledged)

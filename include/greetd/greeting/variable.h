@@ -2,7 +2,8 @@
 #pragma once
 
 /* The variables of greetings, each a row of a constant table. Names and values are those of nginx
- * (ngx_stream_core_module), so that a `return` line can be copied from there. Pure. */
+ * (ngx_stream_core_module), so that a `return` line can be copied from there; `$metrics` is
+ * greetd's own. */
 
 #include <limits.h>
 #include <stdbool.h>

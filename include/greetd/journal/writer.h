@@ -50,8 +50,8 @@ struct logger {
     struct waker waker;
     int ended_fd; /* an eventfd, written when the thread has written everything */
     atomic_bool stop;
-    /* Relaxed: each stands for itself. A mixture of an old and a new limit is a limit too, and in
-     * force for one round of the thread at most. */
+    /* Relaxed: no order between them is needed. A mixture of an old and a new limit is a limit too,
+     * and in force for one round of the thread at most. */
     atomic_bool connections; /* entries for connections are wanted */
     atomic_int level;
     atomic_uint_fast64_t interval_usec, burst;

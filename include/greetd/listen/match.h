@@ -19,7 +19,7 @@ struct match_address {
 };
 
 struct match {
-    struct snapshot *snapshot;       /* a reference; bindings without a listener are missing */
+    struct snapshot *snapshot; /* a reference; a binding with a NULL listener is to be opened */
     struct match_address *addresses; /* owned: of each binding; NULL if sockets were INHERITED */
 };
 

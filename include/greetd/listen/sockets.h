@@ -16,7 +16,7 @@
 struct sockets {
     struct snapshot *snapshot;   /* a reference: the one in force */
     struct listener_set leaving; /* not in the snapshot any more, but workers may still use them */
-    size_t n_not_kept;           /* of the snapshot, that systemd has no room for */
+    size_t n_not_kept;           /* of the snapshot: beyond FileDescriptorStoreMax= */
     bool inherited;              /* systemd has passed all of them, else greetd has opened them */
 };
 
@@ -36,13 +36,13 @@ int sockets_prepare(struct snapshot **ret, const struct sockets *sockets, struct
                     struct diagnostics *diagnostics);
 
 /* Puts SNAPSHOT of sockets_prepare() in force. Sockets that it does not have drop new handshakes;
- * sockets_close_left() closes them. Returns 0, or a negative errno of setsockopt(2) if FastOpen=yes
- * could not be set, without which the snapshot is in force all the same. */
+ * sockets_close_leaving() closes them. Returns 0, or a negative errno of setsockopt(2) if
+ * FastOpen=yes could not be set, without which the snapshot is in force all the same. */
 int sockets_activate(struct sockets *sockets, struct snapshot *snapshot);
 
 /* Closes one leaving socket that no worker uses any more, and writes its address to ADDRESS
  * (ADDRESS_TEXT_MAX bytes). Returns false if there is none. */
-bool sockets_close_left(struct sockets *sockets, char *address);
+bool sockets_close_leaving(struct sockets *sockets, char *address);
 
 /* Drops new handshakes at the sockets in force that AFTER, of sockets_prepare(), does not have, and
  * removes them from the descriptor store. With NULL: at all sockets that the next process does not

@@ -12,8 +12,8 @@
 #include "greetd/metrics/result.h"
 #include "greetd/net/accept_error.h"
 
-/* The one declaration of each counter. metrics_sum() reads them in this order, so that no
- * connection seems to have ended before it was accepted. */
+/* The one declaration of each counter. metrics_sum() reads `ended` before `accepted`, so that their
+ * difference is never negative. */
 #define METRICS_COUNTERS(X)                                                                        \
     X(ended)         /* accepted connections that are closed again */                              \
     X(accepted)      /* clients taken from the kernel's queue */                                   \
@@ -35,7 +35,8 @@ struct metrics_counters {
         atomic_uint_fast64_t
         greeting_times[METRICS_TIMES]; /* greeted clients, by the time it took */
     atomic_uint_fast64_t accept_errors[ACCEPT_ERRORS_N];
-    atomic_uint_fast64_t log_dropped; /* connection entries that found no room or no limit left */
+    atomic_uint_fast64_t
+        log_dropped; /* connection entries: the ring was full or the limit exceeded */
 };
 
 /* The sums over all workers. */
@@ -46,7 +47,8 @@ struct metrics_sums {
 };
 
 /* Adds to a counter that only the calling thread writes, with a load and a store instead of a
- * locked instruction. Release: a thread that sees the new value sees earlier ones of others. */
+ * locked instruction. Release: a thread that sees the new value also sees
+ * all that was counted before it. */
 static inline void metrics_add(atomic_uint_fast64_t *counter, uint64_t n)
 {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,

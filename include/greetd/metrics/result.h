@@ -16,7 +16,8 @@ enum result {
     RESULT_N,           /* how many there are */
 };
 
-/* GREETD_REASON= in the log, and the label of greetd_refused_total. */
+/* GREETD_REASON= in the log, and the label of greetd_refused_total. Reserved: there are no settings
+ * yet that refuse clients, so all counts are 0. */
 enum refusal {
     REFUSAL_NETWORK,     /* Allow=, Deny= */
     REFUSAL_CONNECTIONS, /* MaxConnectionsPerSource= */

@@ -9,7 +9,7 @@ enum accept_error_class {
     ACCEPT_QUEUE_EMPTY,   /* no client is waiting: wait for epoll */
     ACCEPT_CLIENT_GONE,   /* this client is gone already; the next one may be there */
     ACCEPT_DENIED,        /* a security module forbids it: pause, then try again */
-    ACCEPT_NO_RESOURCES,  /* out of descriptors or memory: pause, then try again */
+    ACCEPT_NO_RESOURCES,  /* out of descriptors or memory: evict a client, or else pause */
     ACCEPT_SOCKET_BROKEN, /* the socket itself is of no more use */
 };
 

@@ -56,7 +56,7 @@ const char *address_format(const struct address *address, char *buffer);
 bool address_equal(const struct address *a, const struct address *b);
 
 /* Whether the kernel chooses the port. */
-bool address_leaves_port(const struct address *address);
+bool address_has_dynamic_port(const struct address *address);
 
 /* The same as address_equal(), but ignores the ports. */
 bool address_equal_host(const struct address *a, const struct address *b);

@@ -2,8 +2,8 @@
 #pragma once
 
 /* Listening sockets: those that greetd opens itself, and those that systemd passes. Workers share a
- * listener; its last reference frees it, from any thread. Only the main thread changes anything but
- * USERS, and only while no worker accepts from the socket or can see the difference. */
+ * listener; its last reference frees it, from any thread. Workers only read FD and TYPE, which do
+ * not change while they accept; the rest is the main thread's. */
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -23,7 +23,7 @@ struct listener {
     struct address address; /* the bound one */
     bool inherited;         /* from a .socket unit; else opened by greetd */
     char *stored_as;        /* owned: its name in the descriptor store, or NULL */
-    bool handed_on;         /* the next process has it too, with its queue and its file */
+    bool handed_on;         /* inherited or stored: its queue and file outlive the process */
     bool chose_port;        /* ListenStream= has port 0, and the kernel chose one in this process */
     /* The file of a Unix socket that bind(2) has made, so that no other file is unlinked. */
     dev_t path_device;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* System calls on sockets, with the names of what a server wants of them. Pure but for the socket.
+/* System calls on sockets, named for what a server wants of them.
  */
 
 #include <stdbool.h>

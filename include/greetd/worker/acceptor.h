@@ -18,7 +18,7 @@ struct acceptor {
     struct worker_context *context; /* borrowed */
     struct clients *clients;        /* borrowed; its generations have the listeners */
     bool held;                      /* by acceptor_hold() */
-    bool left_epoll;                /* a socket did since the last write to look_fd */
+    bool left_epoll;                /* a socket has, since the last write to look_fd */
     uint64_t resume_usec;           /* when to try paused sockets again; USEC_INFINITY: none is */
     uint64_t n_ended_at_pause;      /* clients->n_ended, to see whether a place became free */
     size_t turn;                    /* the first listener to accept from */
@@ -45,8 +45,8 @@ void acceptor_resume(struct acceptor *acceptor);
 /* Notes that epoll has reported clients at the listener INDEX of the newest generation. */
 void acceptor_mark_ready(struct acceptor *acceptor, size_t index);
 
-/* Has the next acceptor_run() look into every queue, also of paused sockets: another worker can't
- * take a client that epoll has reported only to that worker. */
+/* Has the next acceptor_run() try every queue, paused or not. Another worker asks for that if it
+ * can't take a client that epoll has reported to it alone. */
 void acceptor_look_again(struct acceptor *acceptor);
 
 /* Accepts and greets a few of the waiting clients, and resumes paused sockets when possible. Call

@@ -17,7 +17,7 @@ struct clients {
     struct worker_context *context; /* borrowed */
     struct generation *newest;      /* owned, and the older ones behind it */
     struct conn *table;             /* owned */
-    size_t capacity, touched;       /* places in the table, and how many were ever used */
+    size_t capacity, n_used;        /* places in the table, and how many were ever used */
     struct timeout_entry *vacant;   /* places that were used and are free again */
     struct timeout_queue soon;      /* clients to poll after CONN_SOON_USEC */
     size_t n;                       /* connected clients */

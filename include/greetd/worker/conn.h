@@ -3,14 +3,14 @@
 
 /* The life of one client, from accept(2) to close(2):
  *
- *     [expecting ──▶] writing ──▶ greeted ──▶ acknowledged ──▶ closed
+ *     [expecting ──▶] writing ──▶ acknowledging ──▶ lingering ──▶ closed
  *
  * With GreetOn=data the connection waits for the client's first data, at most DataTimeoutSec=; like
  * all input they are discarded. A client that closes instead is not greeted. While writing, the
- * kernel is given the greeting; the end of stream follows its last byte (shutdown(2)). A greeted
- * client has WriteTimeoutSec= to acknowledge a further part of the greeting. A client that has
- * acknowledged all of it is expected to close; all that it sends gives it LingerSec= again, up to
- * CONN_LINGER_MAX_USEC. Only then is the socket closed: closing with unread input would make the
+ * kernel is given the greeting; the end of stream follows its last byte (shutdown(2)). While
+ * acknowledging, the client has WriteTimeoutSec= for each further part. A client that has
+ * acknowledged everything lingers until it closes; all that it sends gives it LingerSec= again, up
+ * to CONN_LINGER_MAX_USEC. Only then is the socket closed: closing with unread input would make the
  * kernel send a reset, and a reset may overtake the greeting (RFC 1122, 4.2.2.13).
  *
  * A step does what is possible without waiting and returns what to wait for. Epoll, queues and
@@ -39,7 +39,7 @@
  * or after LingerSec= if that is longer (lingering_time of nginx). */
 #define CONN_LINGER_MAX_USEC ((uint64_t)30 * 1000000)
 
-/* What to do next with a client; the one switch over it is in clients. */
+/* What to do next with a client; apply() in clients.c has the one switch over it. */
 enum conn_next {
     CONN_WAIT_DATA,  /* wait until it sends data, at most DataTimeoutSec= */
     CONN_WAIT_WRITE, /* wait until it takes more or sends data, at most WriteTimeoutSec= */
@@ -53,12 +53,12 @@ enum conn_state {
     CONN_FREE, /* a place in the table without a client */
     CONN_EXPECTING,
     CONN_WRITING,
-    CONN_GREETED,
+    CONN_GREETED, /* acknowledging or, if acknowledged, lingering */
 };
 
 /* The unsent part of a greeting that was rendered for one client. */
 struct conn_unsent {
-    uint64_t number;     /* that of the client, which shares its place with the pointer here */
+    uint64_t number;     /* that of the client, whose union holds the pointer to this struct */
     uint32_t begin, end; /* the bytes of the greeting that are here */
     char bytes[];
 };
@@ -75,13 +75,13 @@ struct conn {
     uint32_t data_msec;       /* since accepted_usec: its first data, with GreetOn=data */
     uint32_t progress_msec;   /* since accepted_usec: the last write, or the last acknowledgement */
     uint32_t sent;            /* bytes of the greeting given to the kernel */
-    uint32_t unacknowledged;  /* of those, at the last look for progress */
+    uint32_t unacknowledged;  /* of those, when progress was last checked */
     int fd;                   /* owned */
     unsigned state : 2;       /* enum conn_state */
     unsigned outcome : 3;     /* enum result, as far as it is known before the end */
     unsigned input_ended : 1; /* the client has sent its end of stream */
     unsigned more_input : 1;  /* the last step left input unread */
-    unsigned progressed : 1;  /* since clients has started the timeout, and cleared this */
+    unsigned progressed : 1;  /* since clients.c last started the timeout, which clears it */
     unsigned all_sent : 1;    /* the kernel has the whole greeting */
     unsigned acknowledged : 1; /* and so has the client */
     unsigned has_unsent : 1;

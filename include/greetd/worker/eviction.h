@@ -10,10 +10,15 @@
 #include "greetd/worker/conn.h"
 #include "greetd/worker/generation.h"
 
-/* Returns the client of the generations from NEWEST on that has lingered longest. If none lingers,
- * returns the oldest of those in SOON, which were just greeted, and of those expected to send data;
- * or else the oldest that has at most 64 KiB of its greeting to acknowledge, or has acknowledged
- * nothing for LingerSec=. Returns NULL if there is none of these either: a client in the middle of
- * its greeting is never evicted. NOW is CLOCK_MONOTONIC in microseconds. */
+/* Returns the first of these that the generations from NEWEST on, and SOON, have:
+ *
+ *   1. the client that has lingered longest;
+ *   2. the oldest of the clients in SOON, which were just greeted, and of those expected to send
+ * data;
+ *   3. the oldest client that has at most 64 KiB of its greeting to acknowledge, or has
+ * acknowledged nothing for LingerSec=.
+ *
+ * Returns NULL without any: a client in the middle of its greeting is never evicted. NOW is
+ * CLOCK_MONOTONIC in microseconds. */
 struct conn *eviction_candidate(const struct generation *newest, const struct timeout_queue *soon,
                                 uint64_t now_usec);

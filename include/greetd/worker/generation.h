@@ -16,10 +16,10 @@
 /* One listening socket in one worker, with the clients accepted from it. They have the same
  * timeouts, so each queue is in the order of its deadlines. */
 struct worker_listener {
-    struct generation *generation;              /* it belongs to */
-    struct listener *listener;                  /* borrowed from the snapshot */
-    const struct config_listener *config;       /* borrowed: the greeting, its settings */
-    const char *name;                           /* borrowed from the metrics, as the log needs */
+    struct generation *generation;        /* it belongs to */
+    struct listener *listener;            /* borrowed from the snapshot */
+    const struct config_listener *config; /* borrowed: the greeting, its settings */
+    const char *name; /* borrowed from the metrics, since records outlive the generation */
     struct metrics_listener_counters *counters; /* borrowed: this worker's */
     bool fast_open; /* a client may be accepted before its handshake is over */
     /* Written by clients. */

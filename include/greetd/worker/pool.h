@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* The fixed pool of workers, and the only door of the control plane to them: started together, sent
- * messages together, stopped in two phases (first no new clients, then no clients) and joined. Only
- * for the main thread. */
+/* The fixed pool of workers, and the only interface of the control plane to them: started together,
+ * sent messages together, stopped in two phases (first no new clients, then no clients) and joined.
+ * Only for the main thread. */
 
 #include <stdbool.h>
 #include <stdint.h>

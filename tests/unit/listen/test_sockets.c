@@ -123,11 +123,11 @@ Test(sockets, a_change_keeps_configured_sockets_and_opens_the_rest)
     cr_assert_eq(sockets_fixture_listener(&fixture, 1), port, "the kernel chose its port");
     cr_assert_str_eq(binding_name(&fixture.sockets.snapshot->bindings[1]), "motd");
 
-    cr_assert_not(sockets_close_left(&fixture.sockets, address), "a worker uses it");
+    cr_assert_not(sockets_close_leaving(&fixture.sockets, address), "a worker uses it");
     cr_assert(listener_release(removed));
-    cr_assert(sockets_close_left(&fixture.sockets, address));
+    cr_assert(sockets_close_leaving(&fixture.sockets, address));
     cr_assert(strstr(address, "-a"), "%s", address);
-    cr_assert_not(sockets_close_left(&fixture.sockets, address));
+    cr_assert_not(sockets_close_leaving(&fixture.sockets, address));
     sockets_fixture_close(&fixture);
 }
 
@@ -180,9 +180,9 @@ Test(sockets, a_closing_socket_is_kept_if_configured_again)
     sockets_fixture_change(&fixture, "[Server]\nListenStream=@a\n");
     cr_assert_eq(sockets_fixture_listener(&fixture, 0), listener);
     cr_assert(listener_release(listener));
-    cr_assert(sockets_close_left(&fixture.sockets, address));
+    cr_assert(sockets_close_leaving(&fixture.sockets, address));
     cr_assert(strstr(address, "-b"), "%s", address);
-    cr_assert_not(sockets_close_left(&fixture.sockets, address));
+    cr_assert_not(sockets_close_leaving(&fixture.sockets, address));
     sockets_fixture_close(&fixture);
 }
 

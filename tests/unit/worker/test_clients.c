@@ -286,7 +286,7 @@ Test(clients, fills_its_table_and_reuses_free_places)
         while (fixture.clients.n > 0)
             step_ready_clients(&fixture.clients, now + SNAPSHOT_FIXTURE_SECOND);
     }
-    cr_assert_eq(fixture.clients.touched, 3);
+    cr_assert_eq(fixture.clients.n_used, 3);
     cr_assert_eq(fixture.clients.n_ended, 30);
     cr_assert_eq(fake_logger.n, 30);
     close_fixture(&fixture);
