@@ -138,11 +138,11 @@ static void write_connection(struct logger *logger, unsigned worker,
 /* Returns how many records it took. */
 static unsigned drain_worker(struct logger *logger, unsigned worker)
 {
-    struct log_producer *outlet = &logger->workers[worker];
+    struct log_producer *producer = &logger->workers[worker];
     struct log_record record;
     unsigned n = 0;
 
-    while (n < WRITER_BATCH && ring_pop(&outlet->ring, &record)) {
+    while (n < WRITER_BATCH && ring_pop(&producer->ring, &record)) {
         switch (record.kind) {
         case LOG_RECORD_CONNECTION:
             write_connection(logger, worker, &record.connection);

@@ -125,7 +125,7 @@ static bool have_ended(const struct pool *pool)
 }
 
 /* Not pthread_clockjoin_np(3), which ThreadSanitizer does not know. */
-static bool await_acknowledgement_or_close(const struct pool *pool, uint64_t deadline_usec)
+static bool await_workers(const struct pool *pool, uint64_t deadline_usec)
 {
     int changed_fd = pool->shared.changed_fd;
     eventfd_t n;
@@ -141,7 +141,7 @@ static bool await_acknowledgement_or_close(const struct pool *pool, uint64_t dea
 int pool_end(struct pool *pool, uint64_t deadline_usec)
 {
     pool_post(pool, WORKER_QUIT);
-    if (!await_acknowledgement_or_close(pool, deadline_usec)) {
+    if (!await_workers(pool, deadline_usec)) {
         for (unsigned i = 0; i < pool->n_started; i++)
             pthread_detach(pool->workers[i].thread);
         return -ETIMEDOUT;

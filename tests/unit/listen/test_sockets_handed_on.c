@@ -83,7 +83,7 @@ Test(sockets_handed_on, of_two_stored_sockets_with_one_path_clients_can_reach_th
     char text[256];
 
     temp_dir_init(&temp_dir);
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", temp_dir_path(&temp_dir, "socket"));
+    strcpy(address.sun_path, temp_dir_path(&temp_dir, "socket"));
     int fds[] = {listen_at(&address), listen_at(&address)};
     snprintf(text, sizeof(text), "[Server]\nListenStream=%s\n", address.sun_path);
     sockets_fixture_load(&fixture, text);
