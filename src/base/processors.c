@@ -8,13 +8,6 @@
 
 #include "greetd/base/cleanup.h"
 
-static void fclosep(FILE **file)
-{
-    if (*file)
-        fclose(*file);
-}
-#define _cleanup_fclose_ _cleanup_(fclosep)
-
 /* The quota of the one group with this directory, 0 if it has none. */
 static unsigned quota_of_group(const char *directory)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "greetd/config/ini.h"
 
-#include <errno.h>
-#include <stdlib.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 #define BYTE_ORDER_MARK "\xef\xbb\xbf"
@@ -83,14 +83,13 @@ static bool is_continued(struct line line)
 
 static int append(struct ini *ini, struct line line)
 {
-    char *joined = realloc(ini->joined, ini->size + line.length + 1);
-    if (!joined)
-        return -ENOMEM;
+    struct buffer *joined = &ini->joined;
+    int r = buffer_reserve(joined, line.length + 1, SIZE_MAX);
 
-    memcpy(joined + ini->size, line.text, line.length);
-    ini->joined = joined;
-    ini->size += line.length;
-    joined[ini->size] = '\0';
+    if (r < 0)
+        return r;
+    (void)buffer_append(joined, line.text, line.length, SIZE_MAX);
+    joined->bytes[joined->size] = '\0';
     return 0;
 }
 
@@ -102,7 +101,7 @@ static int join_lines(struct ini *ini, size_t *ret_line, size_t *ret_nul_line)
     size_t first = 0, nul_line = 0;
     bool continued = true;
 
-    ini->size = 0;
+    ini->joined.size = 0;
     while (continued && next_line(ini, &line)) {
         bool has_nul = memchr(line.text, '\0', line.length);
         if (has_nul && nul_line == 0)
@@ -119,7 +118,7 @@ static int join_lines(struct ini *ini, size_t *ret_line, size_t *ret_nul_line)
             return r;
         continued = is_continued(line) && !is_comment(line);
         if (continued)
-            ini->joined[ini->size - 1] = ' ';
+            ini->joined.bytes[ini->joined.size - 1] = ' ';
     }
 
     *ret_line = first;
@@ -193,7 +192,7 @@ int ini_next(struct ini *ini, struct ini_entry *ret)
 
     while ((r = join_lines(ini, &line, &nul_line)) > 0) {
         struct ini_entry entry = {.line = line};
-        char *text = strip_string(ini->joined);
+        char *text = strip_string(ini->joined.bytes);
 
         if (text[0] == '\0' && nul_line == 0)
             continue;
@@ -208,6 +207,6 @@ int ini_next(struct ini *ini, struct ini_entry *ret)
 
 void ini_deinit(struct ini *ini)
 {
-    free(ini->joined);
+    buffer_deinit(&ini->joined);
     *ini = (struct ini){0};
 }

@@ -46,11 +46,10 @@ static bool table_has(const char *table, const struct snapshot *before,
 {
     bool pending = false;
     char line[512];
-    FILE *stream;
 
     if (!port_leaves(before, after, family, ANY_PORT))
         return false;
-    stream = fopen(table, "re");
+    _cleanup_fclose_ FILE *stream = fopen(table, "re");
     if (!stream)
         return true;
     while (!pending && fgets(line, sizeof(line), stream)) {
@@ -59,7 +58,6 @@ static bool table_has(const char *table, const struct snapshot *before,
         pending = sscanf(line, " %*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x", &port, &state) == 2 &&
                   state == TCP_SYN_RECV && port_leaves(before, after, family, port);
     }
-    fclose(stream);
     return pending;
 }
 

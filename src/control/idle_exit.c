@@ -12,9 +12,7 @@
 /* Returns when to check again while there are clients. */
 static uint64_t next_check_usec(const struct idle_exit *idle_exit, uint64_t now_usec)
 {
-    return usec_add(now_usec, idle_exit->timeout_usec > IDLE_EXIT_STAY_USEC
-                                  ? idle_exit->timeout_usec
-                                  : IDLE_EXIT_STAY_USEC);
+    return usec_add(now_usec, usec_max(idle_exit->timeout_usec, IDLE_EXIT_STAY_USEC));
 }
 
 /* Returns when to exit without a further client, or when to check again while there are clients. */
@@ -25,15 +23,14 @@ static uint64_t due_usec(const struct idle_exit *idle_exit, uint64_t now_usec)
 
     if (since_usec == USEC_INFINITY)
         return next_check_usec(idle_exit, now_usec);
-    uint64_t due = usec_add(since_usec, idle_exit->timeout_usec);
-    return due > least_usec ? due : least_usec;
+    return usec_max(usec_add(since_usec, idle_exit->timeout_usec), least_usec);
 }
 
 static void arm_not_before(struct idle_exit *idle_exit, uint64_t least_usec)
 {
-    uint64_t due = due_usec(idle_exit, clock_now());
+    uint64_t due = usec_max(due_usec(idle_exit, clock_now()), least_usec);
 
-    (void)sd_event_source_set_time(idle_exit->timer, due > least_usec ? due : least_usec);
+    (void)sd_event_source_set_time(idle_exit->timer, due);
     (void)sd_event_source_set_enabled(idle_exit->timer, idle_exit->timeout_usec == USEC_INFINITY
                                                             ? SD_EVENT_OFF
                                                             : SD_EVENT_ONESHOT);

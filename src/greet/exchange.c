@@ -2,13 +2,12 @@
 #include "greet/exchange.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "greetd/base/cleanup.h"
-#include "greetd/base/clock.h"
+#include "greetd/net/socket.h"
 
 #define PORT_RANGE_PATH  "/proc/sys/net/ipv4/ip_local_port_range"
 #define PORT_RANGE_FIRST 32768 /* the kernel's default, see ip(7) */
@@ -112,14 +111,12 @@ enum exit_status exchange_exit_status(int error)
 static uint64_t count_local_ports(void)
 {
     unsigned first = PORT_RANGE_FIRST, last = PORT_RANGE_LAST;
-    FILE *file = fopen(PORT_RANGE_PATH, "re");
+    _cleanup_fclose_ FILE *file = fopen(PORT_RANGE_PATH, "re");
 
     if (file && fscanf(file, "%u %u", &first, &last) != 2) {
         first = PORT_RANGE_FIRST;
         last = PORT_RANGE_LAST;
     }
-    if (file)
-        fclose(file);
     return last >= first ? last - first + 1 : 1;
 }
 
@@ -153,18 +150,6 @@ ssize_t exchange_send(int fd, const char *bytes, size_t size)
         n = send(fd, bytes, size, MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
     return n < 0 ? -errno : n;
-}
-
-int exchange_wait_msec(uint64_t due_usec, uint64_t now_usec)
-{
-    uint64_t msec;
-
-    if (due_usec == USEC_INFINITY)
-        return -1;
-    if (due_usec <= now_usec)
-        return 0;
-    msec = (due_usec - now_usec - 1) / 1000 + 1;
-    return msec < INT_MAX ? (int)msec : INT_MAX;
 }
 
 static size_t count_equal(const char *a, const char *b, size_t size)
@@ -234,12 +219,10 @@ static enum outcome send_all(struct exchange *exchange, size_t send_size)
 /* Maps the errno of recv(2). With vsock(7), only SO_ERROR has the reason of a failed connect. */
 static enum outcome receive_failed(int fd, int error)
 {
-    socklen_t size = sizeof(error);
-
     if (error == EAGAIN || error == EINTR)
         return EXCHANGE_PENDING;
     if (error == ENOTCONN)
-        getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+        error = socket_error(fd);
     return outcome_from_error(-error);
 }
 

@@ -73,10 +73,6 @@ in_addr_t exchange_source(unsigned index);
  * -EPIPE: the server closed after its end of stream; recv(2) still returns the whole greeting. */
 ssize_t exchange_send(int fd, const char *bytes, size_t size);
 
-/* Returns how many milliseconds poll(2) or epoll_wait(2) may wait for DUE_USEC, rounded up; -1 for
- * USEC_INFINITY. */
-int exchange_wait_msec(uint64_t due_usec, uint64_t now_usec);
-
 /* Compares a stream of bytes with a greeting, piece by piece. */
 struct comparison {
     const struct greeting *expected; /* borrowed */

@@ -13,6 +13,7 @@
 #include "greetd/base/cleanup.h"
 #include "greetd/base/clock.h"
 #include "greetd/base/parse.h"
+#include "greetd/net/socket.h"
 
 /* The pause before another connect(2) when the queue of a Unix socket is full. */
 #define RETRY_MSEC 1
@@ -59,7 +60,7 @@ static int wait_for(const struct fetch *fetch, short events)
 
         if (now >= fetch->due_usec)
             return -ETIMEDOUT;
-        n = poll(&poll_fd, 1, events ? exchange_wait_msec(fetch->due_usec, now) : RETRY_MSEC);
+        n = poll(&poll_fd, 1, events ? usec_wait_msec(fetch->due_usec, now) : RETRY_MSEC);
         if (n < 0 && errno != EINTR)
             return -errno;
         if (n > 0 || !events)
@@ -102,15 +103,9 @@ static int start_connect(struct fetch *fetch)
 
 static int finish_connect(struct fetch *fetch)
 {
-    socklen_t size = sizeof(int);
-    int error = 0;
-
     int r = wait_for(fetch, POLLOUT);
-    if (r < 0)
-        return r;
-    if (getsockopt(fetch->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
-        return -errno;
-    return -error;
+
+    return r < 0 ? r : -socket_error(fetch->fd);
 }
 
 static int try_address(struct fetch *fetch)

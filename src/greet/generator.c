@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
@@ -233,7 +232,7 @@ static int wait_msec(const struct generator *g, uint64_t now)
         due = usec_min(due, g->retry_usec);
     due = usec_min(due, timeout_queue_deadline(&g->working, g->options->timeout_usec));
     due = usec_min(due, timeout_queue_deadline(&g->holding, g->options->hold_usec));
-    return exchange_wait_msec(due, now);
+    return usec_wait_msec(due, now);
 }
 
 /* The milliseconds of epoll_wait(2) are too coarse for starts: a late start would count as latency

@@ -11,8 +11,9 @@
 #include "greet/fetch.h"
 #include "greet/generator.h"
 #include "greet/output.h"
+#include "greetd/base/buffer.h"
 
-#define SAMPLE_SIZE_MIN ((size_t)4096)
+#define SAMPLE_READ_MIN ((size_t)4096)
 
 /* Raises the limit of open files, and the hard limit too if permitted (getrlimit(2)). */
 static int raise_open_files(uint32_t concurrent)
@@ -36,30 +37,26 @@ static int raise_open_files(uint32_t concurrent)
 /* Reads to the end of stream. On success *RET has the bytes and is the caller's. */
 static int receive_sample(struct greeting **ret, struct fetch *fetch)
 {
-    _cleanup_(greeting_freep) struct greeting *sample = calloc(1, sizeof(*sample));
-    size_t room = 0;
+    _cleanup_(buffer_deinit) struct buffer received = BUFFER_NULL;
+    ssize_t n;
 
-    for (;;) {
-        ssize_t n;
-
-        if (!sample)
-            return -ENOMEM;
-        if (sample->size == room) {
-            char *grown = realloc(sample->bytes, room = room > 0 ? 2 * room : SAMPLE_SIZE_MIN);
-            if (!grown)
-                return -ENOMEM;
-            sample->bytes = grown;
-        }
-        n = fetch_read(fetch, sample->bytes + sample->size, room - sample->size);
+    do {
+        int r = buffer_reserve(&received, SAMPLE_READ_MIN, SIZE_MAX);
+        if (r < 0)
+            return r;
+        n = fetch_read(fetch, received.bytes + received.size, received.capacity - received.size);
         if (n < 0)
             return (int)n;
-        if (n == 0)
-            break;
-        sample->size += (size_t)n;
-        if (sample->size > GREETING_SIZE_MAX)
+        received.size += (size_t)n;
+        if (received.size > GREETING_SIZE_MAX)
             return -EFBIG;
-    }
-    *ret = TAKE_PTR(sample);
+    } while (n > 0);
+
+    *ret = calloc(1, sizeof(**ret));
+    if (!*ret)
+        return -ENOMEM;
+    (*ret)->size = received.size;
+    (*ret)->bytes = TAKE_PTR(received.bytes);
     return 0;
 }
 

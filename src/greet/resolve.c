@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -12,10 +11,10 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-#include "greet/exchange.h"
 #include "greetd/base/cleanup.h"
 #include "greetd/base/clock.h"
 #include "greetd/base/parse.h"
+#include "greetd/base/waker.h"
 
 #define NAME_SIZE (NI_MAXHOST + 1)
 #define PORT_SIZE sizeof("65535")
@@ -177,11 +176,7 @@ static int lookup_start(struct lookup *lookup)
 /* Waits for the answer. Returns whether it arrived in time. */
 static bool lookup_wait(const struct lookup *lookup, uint64_t timeout_usec)
 {
-    uint64_t due = usec_add(clock_now(), timeout_usec), now;
-    struct pollfd poll_fd = {.fd = lookup->done_fd, .events = POLLIN};
-
-    while (!atomic_load(&lookup->done) && (now = clock_now()) < due)
-        poll(&poll_fd, 1, exchange_wait_msec(due, now));
+    (void)waker_wait_readable(lookup->done_fd, usec_add(clock_now(), timeout_usec));
     return atomic_load(&lookup->done);
 }
 

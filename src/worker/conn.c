@@ -218,7 +218,7 @@ static bool has_acknowledged_more(struct conn *conn, int64_t outstanding)
 static enum conn_next await_close(struct conn *conn, uint64_t now_usec)
 {
     uint64_t linger_usec = settings_of(conn)->linger_usec;
-    uint64_t most_usec = linger_usec > CONN_LINGER_MAX_USEC ? linger_usec : CONN_LINGER_MAX_USEC;
+    uint64_t most_usec = usec_max(linger_usec, CONN_LINGER_MAX_USEC);
 
     if (!conn->acknowledged)
         conn->progress_msec = conn_msec(conn, now_usec);

@@ -2,7 +2,6 @@
 #include "greetd/worker/worker.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -86,25 +85,17 @@ static void dispatch(struct worker *worker, uint64_t source, uint64_t now_usec)
     }
 }
 
-/* Returns the timeout of epoll_wait(2), in milliseconds: rounded up, so that it does not return too
- * early; -1 is for ever. */
-static int next_timeout(const struct worker *worker, uint64_t now_usec)
+static uint64_t next_deadline(const struct worker *worker)
 {
-    uint64_t next = usec_min(clients_next_deadline(&worker->clients),
-                             acceptor_next_deadline(&worker->acceptor));
-
-    if (next == USEC_INFINITY)
-        return -1;
-    if (next <= now_usec)
-        return 0;
-    return (int)usec_min((next - now_usec + 999) / 1000, INT_MAX);
+    return usec_min(clients_next_deadline(&worker->clients),
+                    acceptor_next_deadline(&worker->acceptor));
 }
 
 static void run_once(struct worker *worker)
 {
     struct epoll_event events[WORKER_EVENTS];
     int n = epoll_wait(worker->context.epoll_fd, events, WORKER_EVENTS,
-                       next_timeout(worker, clock_now()));
+                       usec_wait_msec(next_deadline(worker), clock_now()));
     uint64_t now_usec = clock_now();
 
     for (int i = 0; i < n; i++)

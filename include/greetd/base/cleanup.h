@@ -4,6 +4,7 @@
 /* Ownership in C: variables that are freed or closed when their scope ends, and macros that move
  * ownership out of a variable. */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #define _cleanup_(function) __attribute__((__cleanup__(function)))
 #define _cleanup_free_      _cleanup_(freep)
 #define _cleanup_close_     _cleanup_(closep)
+#define _cleanup_fclose_    _cleanup_(fclosep)
 
 #define _printf_(format, first) __attribute__((__format__(__printf__, format, first)))
 
@@ -49,6 +51,12 @@ static inline void closep(int *fd)
 {
     if (*fd >= 0)
         close(*fd);
+}
+
+static inline void fclosep(FILE **file)
+{
+    if (*file)
+        fclose(*file);
 }
 
 /* Closes FD unless it is negative, which means not owned. Returns -1, for `fd = safe_close(fd)`. */

@@ -4,6 +4,7 @@
 /* Clocks. Times and durations are in microseconds, or USEC_INFINITY; a time is of CLOCK_MONOTONIC
  * unless its name says otherwise. */
 
+#include <limits.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -35,4 +36,20 @@ static inline uint64_t usec_add(uint64_t a, uint64_t b)
 static inline uint64_t usec_min(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
+}
+
+static inline uint64_t usec_max(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Returns how many milliseconds poll(2) or epoll_wait(2) may wait from NOW until DUE: rounded up,
+ * so that they do not return too early; -1, which is for ever, if DUE is USEC_INFINITY. */
+static inline int usec_wait_msec(uint64_t due_usec, uint64_t now_usec)
+{
+    if (due_usec == USEC_INFINITY)
+        return -1;
+    if (due_usec <= now_usec)
+        return 0;
+    return (int)usec_min((due_usec - now_usec - 1) / 1000 + 1, INT_MAX);
 }

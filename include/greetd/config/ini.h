@@ -16,8 +16,9 @@
  * comments after a value have no meaning. tests/integration/test_syntax.py compares all this with
  * systemd and lists the differences. */
 
-#include <stdbool.h>
 #include <stddef.h>
+
+#include "greetd/base/buffer.h"
 
 enum ini_kind {
     INI_SECTION,    /* [NAME] */
@@ -36,8 +37,7 @@ struct ini_entry {
 struct ini {
     const char *next, *end; /* the unread rest of the text; borrowed */
     size_t line;            /* the number of lines read */
-    char *joined;           /* owned: the lines of one entry, joined */
-    size_t size;
+    struct buffer joined;   /* the lines of one entry, joined, with a '\0' behind them */
     enum { INI_NO_SECTION, INI_BAD_SECTION, INI_IN_SECTION } state;
 };
 

@@ -31,3 +31,21 @@ Test(clock, has_infinity_as_the_later_of_two_times)
     cr_expect_eq(usec_min(USEC_INFINITY, 5), 5);
     cr_expect_eq(usec_min(USEC_INFINITY, USEC_INFINITY), USEC_INFINITY);
 }
+
+Test(clock, has_infinity_as_the_latest_of_two_times)
+{
+    cr_expect_eq(usec_max(5, 6), 6);
+    cr_expect_eq(usec_max(5, USEC_INFINITY), USEC_INFINITY);
+    cr_expect_eq(usec_max(USEC_INFINITY, 5), USEC_INFINITY);
+}
+
+Test(clock, waits_for_whole_milliseconds_and_never_too_short)
+{
+    cr_expect_eq(usec_wait_msec(USEC_INFINITY, 7), -1);
+    cr_expect_eq(usec_wait_msec(7, 8), 0);
+    cr_expect_eq(usec_wait_msec(7, 7), 0);
+    cr_expect_eq(usec_wait_msec(8, 7), 1);
+    cr_expect_eq(usec_wait_msec(1007, 7), 1);
+    cr_expect_eq(usec_wait_msec(1008, 7), 2);
+    cr_expect_eq(usec_wait_msec(USEC_INFINITY - 1, 0), INT_MAX);
+}
