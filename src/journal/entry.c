@@ -13,7 +13,7 @@
 
 /* The fields of one journal entry as text; a field that does not fit is omitted. */
 struct fields {
-    struct sink_field fields[14];
+    const char *fields[14];
     size_t n;
     size_t used;
     char text[1536];
@@ -32,7 +32,7 @@ static void fields_add(struct fields *fields, const char *format, ...)
     if (length < 0 || (size_t)length >= room || fields->n == ELEMENTSOF(fields->fields))
         return;
 
-    fields->fields[fields->n++].text = text;
+    fields->fields[fields->n++] = text;
     fields->used += (size_t)length + 1;
 }
 

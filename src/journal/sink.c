@@ -19,7 +19,6 @@
 #include "greetd/base/clock.h"
 
 #define SINK_FIELDS_MAX 16
-#define USEC_PER_SEC    UINT64_C(1000000)
 
 /* $JOURNAL_STREAM is the "device:inode" of the stream that systemd connected to the journal. A
  * program whose stderr was redirected since inherits it too, so it has to be compared. */
@@ -72,7 +71,7 @@ static size_t write_journal(const struct sink_entry *entry)
     vectors[n++] = text_vector(id);
     vectors[n++] = text_vector(timestamp);
     for (size_t i = 0; i < entry->n_fields && i < SINK_FIELDS_MAX; i++)
-        vectors[n++] = text_vector(entry->fields[i].text);
+        vectors[n++] = text_vector(entry->fields[i]);
 
     return sd_journal_sendv(vectors, n) < 0;
 }

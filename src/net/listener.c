@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -139,9 +138,9 @@ void listener_set_deinit(struct listener_set *set)
     *set = (struct listener_set){0};
 }
 
-static int set_option(int fd, int level, int option)
+static int set_option(int fd, int level, int option, int value)
 {
-    return setsockopt(fd, level, option, &(int){1}, sizeof(int)) < 0 ? -errno : 0;
+    return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
 static int make_socket(const struct address *address)
@@ -179,10 +178,9 @@ static int set_options(int fd, const struct address *address)
     int family = address->sa.sa_family, r = 0;
 
     if (family == AF_INET || family == AF_INET6)
-        r = set_option(fd, SOL_SOCKET, SO_REUSEADDR);
-    if (r >= 0 && family == AF_INET6 && address->dual_stack &&
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){0}, sizeof(int)) < 0)
-        r = -errno;
+        r = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (r >= 0 && family == AF_INET6 && address->dual_stack)
+        r = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
     return r;
 }
 

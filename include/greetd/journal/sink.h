@@ -24,18 +24,13 @@ struct sink {
     char buffer[16 * 1024];
 };
 
-/* A further field of a journal entry, `NAME=value` as text. */
-struct sink_field {
-    const char *text;
-};
-
 /* An entry; everything is borrowed. */
 struct sink_entry {
-    int priority;        /* a level of syslog(3) */
-    const char *id;      /* one of MESSAGE_ID_* */
-    const char *message; /* a sentence without a newline */
-    uint64_t when_usec;  /* CLOCK_MONOTONIC; of the event, not of the write */
-    const struct sink_field *fields;
+    int priority;              /* a level of syslog(3) */
+    const char *id;            /* one of MESSAGE_ID_* */
+    const char *message;       /* a sentence without a newline */
+    uint64_t when_usec;        /* CLOCK_MONOTONIC; of the event, not of the write */
+    const char *const *fields; /* further ones of a journal entry, each `NAME=value` */
     size_t n_fields;
 };
 

@@ -28,7 +28,7 @@ static size_t lost;
 
 static void write_entry(struct sink *sink, const char *message)
 {
-    const struct sink_field field = {"GREETD_WORKER=1"};
+    const char *const field = "GREETD_WORKER=1";
     const struct sink_entry entry = {LOG_INFO, ID, message, clock_now(), &field, 1};
 
     lost += sink_write(sink, &entry);
