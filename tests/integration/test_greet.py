@@ -13,6 +13,7 @@ import unittest
 from support import daemon, greet, namespaces
 from support.daemon import GREETING
 from support.greet import (
+    EXPECT,
     LOST,
     OK,
     UNABLE,
@@ -26,8 +27,6 @@ from support.greet import (
     send_wrong,
     text_of,
 )
-
-EXPECT = ("--expect", GREETING.decode())
 
 
 def setUpModule():

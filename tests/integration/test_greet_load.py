@@ -18,6 +18,7 @@ import unittest
 from support import daemon, greet, namespaces
 from support.daemon import GREETING
 from support.greet import (
+    EXPECT,
     LOST,
     OK,
     UNABLE,
@@ -32,7 +33,6 @@ from support.greet import (
     text_of,
 )
 
-EXPECT = ("--expect", GREETING.decode())
 KINDS = ("refused", "reset", "short", "wrong", "timeout", "unreachable", "no_port")
 PORT_RANGE = pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range")
 PR_CAPBSET_DROP, CAP_SYS_RESOURCE = 24, 24

@@ -14,6 +14,8 @@ from .daemon import GREETING, TIMEOUT
 
 OK, WRONG, LOST, UNABLE = 0, 1, 2, 3
 
+EXPECT = ("--expect", GREETING.decode())
+
 
 def program():
     """The path of the greet under test."""

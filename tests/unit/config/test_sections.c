@@ -7,21 +7,7 @@
 
 #include "greetd/config/setting_table.h"
 #include "greetd/config/setting_values.h"
-
-static struct sections sections;
-static struct diagnostics diagnostics;
-
-static void set_up(void)
-{
-    diagnostics = DIAGNOSTICS_NULL;
-    cr_assert_eq(sections_init(&sections), 0);
-}
-
-static void tear_down(void)
-{
-    sections_deinit(&sections);
-    diagnostics_deinit(&diagnostics);
-}
+#include "support/sections_fixture.h"
 
 TestSuite(sections, .init = set_up, .fini = tear_down);
 
