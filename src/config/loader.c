@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "greetd/base/cleanup.h"
 #include "greetd/base/text.h"

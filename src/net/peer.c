@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <linux/vm_sockets.h>
 #include <net/if.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 
 #include "greetd/base/clock.h"
 #include "greetd/journal/record.h"

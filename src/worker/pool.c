@@ -9,7 +9,6 @@
 
 #include "greetd/base/clock.h"
 #include "greetd/base/waker.h"
-#include "greetd/metrics/prometheus.h"
 #include "greetd/worker/context.h"
 
 struct pool {
@@ -288,12 +287,9 @@ uint64_t pool_idle_since(const struct pool *pool)
 {
     uint64_t since = 0;
 
-    for (unsigned i = 0; i < pool->n_started; i++) {
-        uint64_t worker_since =
-            atomic_load_explicit(&pool->workers[i].idle_since_usec, memory_order_acquire);
-        if (worker_since > since)
-            since = worker_since;
-    }
+    for (unsigned i = 0; i < pool->n_started; i++)
+        since = usec_max(
+            since, atomic_load_explicit(&pool->workers[i].idle_since_usec, memory_order_acquire));
     return since;
 }
 

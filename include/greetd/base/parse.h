@@ -5,7 +5,6 @@
  * around a value is an error: the reader of the file has removed it. */
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 /* Room for any time that format_timespan() writes, with its '\0'. */

@@ -2,8 +2,7 @@
 #pragma once
 
 /* Text for messages to people: excerpts of their input, and suggestions for a misspelled name.
- * Pure.
- */
+ * Pure. */
 
 #include <stddef.h>
 

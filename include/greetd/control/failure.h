@@ -2,8 +2,8 @@
 #pragma once
 
 /* The report of a failed start, or of an end for a reason, to the log and to systemd. All is
- * borrowed; only for the main thread, which never waits for the journal. LOGGER is NULL
- * if its thread could not be started; then sink_try_write() is used. */
+ * borrowed; only for the main thread, which never waits for the journal. LOGGER is NULL if its
+ * thread could not be started; then sink_try_write() is used. */
 
 #include "greetd/base/diagnostics.h"
 #include "greetd/journal/logger.h"

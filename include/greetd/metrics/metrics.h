@@ -19,8 +19,7 @@
     X(accepted)      /* clients taken from the kernel's queue */                                   \
     X(greeted)       /* the kernel has the whole greeting and the end of stream */                 \
     X(bytes_sent)    /* bytes of greetings given to the kernel */                                  \
-    X(greeting_usec) /* time from accept(2), or from the first byte of data, to the end of stream  \
-                      */
+    X(greeting_usec) /* time from accept(2), or the first byte of data, to the end of stream */
 
 /* The time of each greeting is counted in buckets whose upper bounds are powers of two, 16 us to
  * 16.8 s, so that its highest bit gives the bucket. The last bucket has no upper bound. */
@@ -47,8 +46,8 @@ struct metrics_sums {
 };
 
 /* Adds to a counter that only the calling thread writes, with a load and a store instead of a
- * locked instruction. Release: a thread that sees the new value also sees
- * all that was counted before it. */
+ * locked instruction. Release: a thread that sees the new value also sees all that was counted
+ * before it. */
 static inline void metrics_add(atomic_uint_fast64_t *counter, uint64_t n)
 {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* System calls on sockets, named for what a server wants of them.
- */
+/* System calls on sockets, named for what a server wants of them. */
 
 #include <stdbool.h>
 #include <stdint.h>

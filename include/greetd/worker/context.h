@@ -5,7 +5,6 @@
  * uses its context. */
 
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -13,10 +13,9 @@
 /* Returns the first of these that the generations from NEWEST on, and SOON, have:
  *
  *   1. the client that has lingered longest;
- *   2. the oldest of the clients in SOON, which were just greeted, and of those expected to send
- * data;
+ *   2. the oldest of the clients in SOON, which were just greeted, and of those expected to send;
  *   3. the oldest client that has at most 64 KiB of its greeting to acknowledge, or has
- * acknowledged nothing for LingerSec=.
+ *      acknowledged nothing for LingerSec=.
  *
  * Returns NULL without any: a client in the middle of its greeting is never evicted. NOW is
  * CLOCK_MONOTONIC in microseconds. */
