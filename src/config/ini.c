@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "greetd/config/ini.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -84,10 +85,9 @@ static bool is_continued(struct line line)
 static int append(struct ini *ini, struct line line)
 {
     struct buffer *joined = &ini->joined;
-    int r = buffer_reserve(joined, line.length + 1, SIZE_MAX);
 
-    if (r < 0)
-        return r;
+    if (buffer_reserve(joined, line.length + 1, SIZE_MAX) < 0)
+        return -ENOMEM;
     (void)buffer_append(joined, line.text, line.length, SIZE_MAX);
     joined->bytes[joined->size] = '\0';
     return 0;
