@@ -73,6 +73,16 @@ int sections_get(struct section **ret, struct sections *sections, enum section_k
     return 0;
 }
 
+/* LogConnections= is by default as Connections= of [Log]; listeners inherit the result. */
+static void complete_log_connections(struct sections *sections)
+{
+    const struct setting *setting = setting_find("LogConnections", SECTION_GREETING);
+    struct setting_values *greeting = &sections->items[SECTIONS_GREETING].values;
+
+    if (strcmp(setting_values_origin(greeting, setting), SETTING_ORIGIN_DEFAULT) == 0)
+        greeting->greeting.log_connections = sections->items[SECTIONS_LOG].values.log.connections;
+}
+
 int sections_complete(struct sections *sections)
 {
     const struct setting_values *greeting = &sections->items[SECTIONS_GREETING].values;
@@ -83,6 +93,8 @@ int sections_complete(struct sections *sections)
                                         i >= SECTIONS_FIRST_LISTENER ? greeting : NULL);
         if (r < 0)
             return r;
+        if (i == SECTIONS_GREETING)
+            complete_log_connections(sections);
     }
     return 0;
 }

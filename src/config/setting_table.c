@@ -148,6 +148,11 @@ const struct setting setting_table[] = {
      .offset = OFFSET(greeting.write_timeout_usec),
      .default_text = "30s",
      TIME_ABOVE_0},
+    {.name = "LogConnections",
+     .sections = SECTION_GREETING | SECTION_LISTENER,
+     .offset = OFFSET(greeting.log_connections),
+     .default_text = "yes", /* with Connections=yes; see complete_log_connections() */
+     BOOLEAN},
     {0},
 };
 static_assert(ELEMENTSOF(setting_table) - 1 <= SETTING_N_MAX, "SETTING_N_MAX is too small");

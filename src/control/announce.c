@@ -13,7 +13,6 @@ struct logger_options announce_options(const struct config *config)
     const struct log_settings *log = config_log(config);
 
     return (struct logger_options){
-        .connections = log->connections,
         .level = (int)log->level,
         .limit = {.interval_usec = log->rate_limit_interval_usec, .burst = log->rate_limit_burst},
     };

@@ -63,9 +63,6 @@ static int logger_new(struct logger **ret, struct sink *sink, struct metrics *me
 
 void logger_configure(struct logger *logger, const struct logger_options *options)
 {
-    bool connections = options->connections && options->level >= LOG_INFO;
-
-    atomic_store_explicit(&logger->connections, connections, memory_order_relaxed);
     atomic_store_explicit(&logger->level, options->level, memory_order_relaxed);
     atomic_store_explicit(&logger->interval_usec, options->limit.interval_usec,
                           memory_order_relaxed);
@@ -73,14 +70,14 @@ void logger_configure(struct logger *logger, const struct logger_options *option
     waker_wake(&logger->waker);
 }
 
-bool logger_wants_connections(const struct logger *logger)
-{
-    return atomic_load_explicit(&logger->connections, memory_order_relaxed);
-}
-
 static bool wants(const struct logger *logger, int priority)
 {
     return priority <= atomic_load_explicit(&logger->level, memory_order_relaxed);
+}
+
+bool logger_wants_connections(const struct logger *logger)
+{
+    return wants(logger, LOG_INFO);
 }
 
 int logger_start(struct logger **ret, struct sink *sink, struct metrics *metrics,

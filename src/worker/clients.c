@@ -43,7 +43,7 @@ static void close_client(struct clients *clients, struct conn *conn, uint64_t no
 
     timeout_queue_remove(&conn->entry);
     conn_close(conn, now_usec, &record);
-    if (logger_wants_connections(context->shared->logger))
+    if (wl->config->settings.log_connections && logger_wants_connections(context->shared->logger))
         logger_log_connection(context->shared->logger, context->index, &record);
     metrics_add(&wl->counters->results[record.result], 1);
     metrics_add(&context->counters->ended, 1);

@@ -26,7 +26,7 @@ struct server_settings {
 
 /* [Log] */
 struct log_settings {
-    bool connections;                  /* Connections= */
+    bool connections;                  /* Connections=, the default of LogConnections= */
     uint64_t rate_limit_interval_usec; /* RateLimitIntervalSec= */
     uint64_t rate_limit_burst;         /* RateLimitBurst= */
     unsigned level; /* Level=, of syslog(3): less urgent entries are not logged */
@@ -44,6 +44,7 @@ struct greeting_settings {
     uint64_t data_timeout_usec;  /* DataTimeoutSec= */
     uint64_t linger_usec;        /* LingerSec= */
     uint64_t write_timeout_usec; /* WriteTimeoutSec= */
+    bool log_connections;        /* LogConnections=, by default Connections= of [Log] */
 };
 
 /* The settings of one section. Only the members that its kind of section has are used. */

@@ -20,8 +20,7 @@
 #include "greetd/metrics/metrics.h"
 
 struct logger_options {
-    bool connections; /* an entry for each, if the level admits it (they are LOG_INFO) */
-    int level;        /* of syslog(3): less urgent entries are not logged */
+    int level;                        /* of syslog(3): less urgent entries are not logged */
     struct rate_limit_settings limit; /* of the entries for connections */
 };
 
@@ -37,7 +36,8 @@ int logger_start(struct logger **ret, struct sink *sink, struct metrics *metrics
 /* Changes the options; records in the rings are still written. Only for the main thread. */
 void logger_configure(struct logger *logger, const struct logger_options *options);
 
-/* Whether entries for connections are wanted; for any thread. */
+/* Whether the level admits entries for connections, which are LOG_INFO; for any thread. Whether
+ * those of one listener are wanted is for the caller to know. */
 bool logger_wants_connections(const struct logger *logger);
 
 /* Writes all that is in the rings, ends the thread and frees everything. All producers must have
@@ -51,8 +51,8 @@ int logger_stop(struct logger *logger, uint64_t deadline_usec);
  * lost. */
 int logger_end(struct logger *logger, uint64_t deadline_usec);
 
-/* Logs one connection; only for the thread of that worker, and if entries for connections are
- * wanted. Costs a copy, or while the limit is exceeded an addition. */
+/* Logs one connection; only for the thread of that worker, and if the level admits it. Costs a
+ * copy, or while the limit is exceeded an addition. */
 void logger_log_connection(struct logger *logger, unsigned worker,
                            const struct connection_record *connection);
 

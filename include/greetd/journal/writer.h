@@ -51,7 +51,6 @@ struct logger {
     atomic_bool stop;
     /* Relaxed: no order between them is needed. A mixture of an old and a new limit is a limit too,
      * and in force for one round of the thread at most. */
-    atomic_bool connections; /* entries for connections are wanted */
     atomic_int level;
     atomic_uint_fast64_t interval_usec, burst;
     /* While the limit is exceeded, workers count their connections themselves instead of waking the

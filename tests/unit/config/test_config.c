@@ -64,6 +64,34 @@ Test(config, does_not_find_the_default_listener_by_name)
     config_unref(config);
 }
 
+Test(config, logs_connections_as_in_log_unless_a_nearer_section_sets_it)
+{
+    static const struct {
+        const char *text;
+        bool server, x;
+    } rows[] = {
+        {"[Listener x]\n", true, true},
+        {"[Listener x]\n[Log]\nConnections=no\n", false, false},
+        {"[Log]\nConnections=no\n[Listener x]\nLogConnections=yes\n", false, true},
+        {"[Log]\nConnections=no\n[Greeting]\nLogConnections=yes\n[Listener x]\n", true, true},
+        {"[Greeting]\nLogConnections=no\n[Listener x]\n", false, false},
+        {"[Greeting]\nLogConnections=no\n[Listener x]\nLogConnections=yes\n", false, true},
+        {"[Greeting]\nLogConnections=no\nLogConnections=\n[Listener x]\n", true, true},
+        {"[Greeting]\nLogConnections=no\n[Listener x]\nLogConnections=yes\nLogConnections=\n",
+         false, false},
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+        struct config *config = load_text(rows[i].text);
+        const struct config_listener *server = config_default_listener(config);
+
+        cr_expect_eq(server->settings.log_connections, rows[i].server, "%s", rows[i].text);
+        cr_expect_eq(config_listener_at(config, 0)->settings.log_connections, rows[i].x, "%s",
+                     rows[i].text);
+        config_unref(config);
+    }
+}
+
 Test(config, reads_drop_ins_after_the_main_file)
 {
     temp_dir_mkdir(&temp_dir, "greetd.conf.d");

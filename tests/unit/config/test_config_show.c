@@ -67,6 +67,7 @@ Test(config_show, prints_every_setting_with_its_origin)
              "# default\nDataTimeoutSec=5s\n"
              "# default\nLingerSec=2s\n"
              "# default\nWriteTimeoutSec=30s\n"
+             "# default\nLogConnections=yes\n"
              "\n[Listener x]\n"
              "# default\nListenStream=\n"
              "# %s:2\nMessage=a\n"
@@ -74,9 +75,21 @@ Test(config_show, prints_every_setting_with_its_origin)
              "# default\nGreetOn=connect\n"
              "# default\nDataTimeoutSec=5s\n"
              "# %s:4\nLingerSec=1s\n"
-             "# default\nWriteTimeoutSec=30s\n",
+             "# default\nWriteTimeoutSec=30s\n"
+             "# default\nLogConnections=yes\n",
              path, path, path);
     cr_expect_str_eq(text, expected);
+    free(text);
+    config_unref(config);
+}
+
+Test(config_show, prints_a_default_that_follows_another_section_as_a_default)
+{
+    struct config *config = load_text("[Log]\nConnections=no\n[Listener x]\n");
+    char *text = show(config), *found = strstr(text, "# default\nLogConnections=no\n");
+
+    cr_assert_not_null(found, "%s", text);
+    cr_expect_not_null(strstr(found + 1, "# default\nLogConnections=no\n"), "%s", text);
     free(text);
     config_unref(config);
 }
@@ -91,6 +104,7 @@ static void expect_same_listener(const struct config_listener *a, const struct c
     cr_expect_eq(a->settings.data_timeout_usec, b->settings.data_timeout_usec);
     cr_expect_eq(a->settings.linger_usec, b->settings.linger_usec);
     cr_expect_eq(a->settings.write_timeout_usec, b->settings.write_timeout_usec);
+    cr_expect_eq(a->settings.log_connections, b->settings.log_connections);
     cr_expect_eq(a->settings.message_file == NULL, b->settings.message_file == NULL);
     cr_assert_eq(a->addresses.n, b->addresses.n);
     for (size_t i = 0; i < a->addresses.n; i++)
@@ -132,6 +146,8 @@ Test(config_show, prints_a_file_that_loads_as_the_same_configuration)
         "[Greeting]\nMessage=\nLingerSec=0\nWriteTimeoutSec=1us\n",
         "[Greeting]\nLingerSec=1y 2M 3w 4d 5h 6min 7s 8ms 9us\nWriteTimeoutSec=infinity\n",
         "[Greeting]\nGreetOn=data\nDataTimeoutSec=7s\n[Listener x]\nGreetOn=connect\n",
+        "[Log]\nConnections=no\n[Listener x]\n[Listener y]\nLogConnections=yes\n",
+        "[Log]\nConnections=no\n[Greeting]\nLogConnections=yes\n[Listener x]\n",
         "[Greeting]\nMessage=\\x20two spaces\\x20\\x20\n",
         "[Greeting]\nMessage=one \\\n  two\n",
         "[Greeting]\nMessage=ends in a backslash\\\\\n[Listener x]\nMessage=\\\\\\\\\n",

@@ -289,7 +289,8 @@ Test(setting_values, are_printed_if_they_are_in_force)
                            "# default\nExpand=no\n# default\nGreetOn=connect\n"
                            "# default\nDataTimeoutSec=5s\n"
                            "# f:3\nLingerSec=1min 30s\n"
-                           "# default\nWriteTimeoutSec=30s\n");
+                           "# default\nWriteTimeoutSec=30s\n"
+                           "# default\nLogConnections=yes\n");
     free(text);
     setting_values_deinit(&values);
 }

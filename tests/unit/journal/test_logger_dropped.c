@@ -35,7 +35,6 @@ Test(logger_dropped, dropped_entries_are_announced_without_further_traffic)
 {
     static struct logger_fixture fixture;
     const struct logger_options options = {
-        .connections = true,
         .level = LOG_INFO,
         .limit = {.interval_usec = SECOND, .burst = UINT64_MAX},
     };
@@ -54,7 +53,6 @@ Test(logger_dropped, dropped_entries_are_announced_without_further_traffic)
 
 /* The interval is infinite, so that no test depends on the clock. */
 static const struct logger_options ten_at_most = {
-    .connections = true,
     .level = LOG_INFO,
     .limit = {.interval_usec = USEC_INFINITY, .burst = 10},
 };
@@ -97,8 +95,8 @@ Test(logger_dropped, workers_only_count_while_the_limit_is_exceeded)
 Test(logger_dropped, a_late_count_is_announced_without_further_traffic)
 {
     static struct logger_fixture fixture;
-    const struct logger_options options = {
-        .connections = true, .level = LOG_INFO, .limit = {.interval_usec = SECOND, .burst = 10}};
+    const struct logger_options options = {.level = LOG_INFO,
+                                           .limit = {.interval_usec = SECOND, .burst = 10}};
 
     logger_fixture_open_blocked_with(&fixture, 1, &options);
     for (uint16_t port = 1; port <= 10; port++)
@@ -139,7 +137,7 @@ Test(logger_dropped, a_new_limit_takes_effect)
 Test(logger_dropped, entries_less_urgent_than_the_level_are_not_written)
 {
     static struct logger_fixture fixture;
-    const struct logger_options options = {.connections = true, .level = LOG_ERR};
+    const struct logger_options options = {.level = LOG_ERR};
 
     logger_fixture_open_blocked_with(&fixture, 1, &options);
     logger_log(fixture.logger, LOG_WARNING, MESSAGE_ID_FAILED, "Warning");
@@ -155,24 +153,21 @@ Test(logger_dropped, entries_less_urgent_than_the_level_are_not_written)
 Test(logger_dropped, connections_are_logged_from_level_info_on)
 {
     static struct logger_fixture fixture;
-    struct logger_options options = {.connections = true, .level = LOG_NOTICE};
+    struct logger_options options = {.level = LOG_NOTICE};
 
     logger_fixture_open_blocked_with(&fixture, 1, &options);
     cr_assert_not(logger_wants_connections(fixture.logger));
     options.level = LOG_INFO;
     logger_configure(fixture.logger, &options);
     cr_assert(logger_wants_connections(fixture.logger));
-    options.connections = false;
-    logger_configure(fixture.logger, &options);
-    cr_assert_not(logger_wants_connections(fixture.logger));
     logger_fixture_unblock_and_stop(&fixture);
 }
 
-/* The settings in force at the end of a connection decide. */
-Test(logger_dropped, queued_entries_are_written_after_connections_are_disabled)
+/* The level in force at the end of a connection decides. */
+Test(logger_dropped, queued_entries_are_written_after_the_level_excludes_them)
 {
     static struct logger_fixture fixture;
-    const struct logger_options options = {.connections = false, .level = LOG_EMERG};
+    const struct logger_options options = {.level = LOG_EMERG};
 
     logger_fixture_open_blocked(&fixture, 1);
     for (uint16_t port = 1; port <= 5000; port++)

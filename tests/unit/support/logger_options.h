@@ -10,8 +10,6 @@
         .interval_usec = 0, .burst = UINT64_MAX                                                    \
     }
 #define LOGGER_EVERYTHING                                                                          \
-    ((const struct logger_options){                                                                \
-        .connections = true, .level = LOG_DEBUG, .limit = LOGGER_UNLIMITED})
+    ((const struct logger_options){.level = LOG_DEBUG, .limit = LOGGER_UNLIMITED})
 #define LOGGER_NO_CONNECTIONS                                                                      \
-    ((const struct logger_options){                                                                \
-        .connections = false, .level = LOG_DEBUG, .limit = LOGGER_UNLIMITED})
+    ((const struct logger_options){.level = LOG_NOTICE, .limit = LOGGER_UNLIMITED})

@@ -39,7 +39,8 @@ static inline void snapshot_fixture_open(struct snapshot_fixture *fixture, size_
         fixture->configs[i] = (struct config_listener){
             .name = "server",
             .settings = {.linger_usec = 2 * SNAPSHOT_FIXTURE_SECOND,
-                         .write_timeout_usec = 30 * SNAPSHOT_FIXTURE_SECOND},
+                         .write_timeout_usec = 30 * SNAPSHOT_FIXTURE_SECOND,
+                         .log_connections = true},
             .greeting = &fixture->greetings[i],
         };
         fixture->listeners[i] = (struct listener){
