@@ -219,6 +219,7 @@ static int add_entry(struct load *load, const struct section *section)
         .settings = section->values.greeting,
         .addresses = is_default ? sections[SECTIONS_SERVER].values.listen : section->values.listen,
         .greeting = entry->greeting ? entry->greeting : config->entries[0].greeting,
+        .log_silent = config_log(config)->silent_connections,
     };
     config->n_entries++;
     return 0;

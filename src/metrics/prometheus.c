@@ -166,6 +166,8 @@ size_t prometheus_format(char *buffer, size_t size, const struct metrics *metric
     add_accept_errors(&text, metrics);
     add_number(&text, "greetd_log_suppressed_total", "counter",
                "Connection entries left out of the log.", metrics_log_dropped(metrics));
+    add_number(&text, "greetd_log_silent_total", "counter",
+               "Silent connections without an entry in the log.", sums.log_silent);
     add_reloads(&text, metrics);
     add_process(&text, metrics);
     return text.length;

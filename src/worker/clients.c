@@ -35,6 +35,17 @@ static struct conn *take_place(struct clients *clients)
     return conn;
 }
 
+/* Logs a client that has ended, or only counts it if it was silent and such clients are not logged.
+ */
+static void log_client(const struct worker_context *context, const struct conn *conn,
+                       const struct connection_record *record)
+{
+    if (!conn->listener->config->log_silent && conn_was_silent(conn))
+        metrics_add(&context->counters->log_silent, 1);
+    else
+        logger_log_connection(context->shared->logger, context->index, record);
+}
+
 static void close_client(struct clients *clients, struct conn *conn, uint64_t now_usec)
 {
     struct worker_context *context = clients->context;
@@ -44,7 +55,7 @@ static void close_client(struct clients *clients, struct conn *conn, uint64_t no
     timeout_queue_remove(&conn->entry);
     conn_close(conn, now_usec, &record);
     if (wl->config->settings.log_connections && logger_wants_connections(context->shared->logger))
-        logger_log_connection(context->shared->logger, context->index, &record);
+        log_client(context, conn, &record);
     metrics_add(&wl->counters->results[record.result], 1);
     metrics_add(&context->counters->ended, 1);
     wl->n_clients--;

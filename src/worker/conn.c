@@ -14,8 +14,7 @@
 /* Keeps rare code out of the path of a client of a plain message. */
 #define _noinline_ __attribute__((noinline))
 
-/* A record of SOCK_SEQPACKET must fit as a whole into the socket's buffer (wmem_default in
- * socket(7)). */
+/* A record of SOCK_SEQPACKET must fit as a whole into the buffer (wmem_default in socket(7)). */
 #define CONN_RECORD_MAX ((size_t)64 * 1024)
 
 static const struct greeting_settings *settings_of(const struct conn *conn)
@@ -199,8 +198,8 @@ static bool discard_input(struct conn *conn)
     enum socket_discarded result = socket_discard(conn->fd, has_records, CONN_DISCARD_STEP_MAX, &n);
     conn->more_input = result == SOCKET_DISCARDED_SOME;
     conn->input_ended = result == SOCKET_DISCARDED_LAST;
-    if (n > 0 && (conn->state == CONN_EXPECTING || conn->acknowledged))
-        conn->progressed = true;
+    conn->had_input |= n > 0;
+    conn->progressed |= n > 0 && (conn->state == CONN_EXPECTING || conn->acknowledged);
     return result != SOCKET_DISCARD_FAILED;
 }
 
@@ -388,8 +387,9 @@ static void fill_record(const struct conn *conn, uint64_t now_usec,
 void conn_close(struct conn *conn, uint64_t now_usec, struct connection_record *ret_record)
 {
     /* A client that is dropped before it closes may have unread input; closing then would send a
-     * reset. */
-    if (conn->state == CONN_GREETED && settings_of(conn)->linger_usec > 0 && !discard_input(conn))
+     * reset. The input of a client that has sent a reset shows that it was not silent. */
+    bool lingers = conn->state == CONN_GREETED && settings_of(conn)->linger_usec > 0;
+    if ((lingers || conn->outcome == RESULT_RESET) && !discard_input(conn))
         (void)close_broken(conn, errno);
     free_unsent(conn);
     fill_record(conn, now_usec, ret_record);

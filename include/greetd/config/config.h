@@ -22,6 +22,7 @@ struct config_listener {
     struct greeting_settings settings; /* including those inherited from [Greeting] */
     struct address_list addresses;     /* ListenStream= of this section; may be empty */
     const struct greeting *greeting;   /* compiled from settings */
+    bool log_silent;                   /* LogSilentConnections= of [Log] */
 };
 
 struct config;

@@ -27,6 +27,7 @@ struct server_settings {
 /* [Log] */
 struct log_settings {
     bool connections;                  /* Connections=, the default of LogConnections= */
+    bool silent_connections;           /* LogSilentConnections= */
     uint64_t rate_limit_interval_usec; /* RateLimitIntervalSec= */
     uint64_t rate_limit_burst;         /* RateLimitBurst= */
     unsigned level; /* Level=, of syslog(3): less urgent entries are not logged */

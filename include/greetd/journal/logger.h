@@ -37,7 +37,7 @@ int logger_start(struct logger **ret, struct sink *sink, struct metrics *metrics
 void logger_configure(struct logger *logger, const struct logger_options *options);
 
 /* Whether the level admits entries for connections, which are LOG_INFO; for any thread. Whether
- * those of one listener are wanted is for the caller to know. */
+ * an entry for one of them is wanted is for the caller to know. */
 bool logger_wants_connections(const struct logger *logger);
 
 /* Writes all that is in the rings, ends the thread and frees everything. All producers must have

@@ -19,7 +19,8 @@
     X(accepted)      /* clients taken from the kernel's queue */                                   \
     X(greeted)       /* the kernel has the whole greeting and the end of stream */                 \
     X(bytes_sent)    /* bytes of greetings given to the kernel */                                  \
-    X(greeting_usec) /* time from accept(2), or the first byte of data, to the end of stream */
+    X(greeting_usec) /* time from accept(2), or the first byte of data, to the end of stream */    \
+    X(log_silent)    /* silent connections that were counted here instead of logged */
 
 /* The time of each greeting is counted in buckets whose upper bounds are powers of two, 16 us to
  * 16.8 s, so that its highest bit gives the bucket. The last bucket has no upper bound. */

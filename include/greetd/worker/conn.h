@@ -85,8 +85,9 @@ struct conn {
     unsigned all_sent : 1;    /* the kernel has the whole greeting */
     unsigned acknowledged : 1; /* and so has the client */
     unsigned has_unsent : 1;
-    unsigned queue : 3;   /* written by clients: which queue it waits in */
-    unsigned watched : 1; /* written by clients: the socket is in epoll */
+    unsigned had_input : 1; /* the client has sent something other than its end of stream */
+    unsigned queue : 3;     /* written by clients: which queue it waits in */
+    unsigned watched : 1;   /* written by clients: the socket is in epoll */
     struct peer peer;
 };
 
@@ -125,6 +126,16 @@ static inline uint64_t conn_deadline_usec(const struct conn *conn)
 static inline bool conn_is_local(const struct conn *conn)
 {
     return conn->peer.family != AF_INET && conn->peer.family != AF_INET6;
+}
+
+/* Whether the client closed or reset the connection before either side had sent a byte; to be
+ * called after conn_close(). With GreetOn=connect only a reset can precede the greeting. */
+static inline bool conn_was_silent(const struct conn *conn)
+{
+    bool on_data = conn->listener->config->settings.greet_on == GREET_ON_DATA;
+    bool by_client = conn->outcome == RESULT_RESET || (on_data && conn->input_ended);
+
+    return by_client && conn->sent == 0 && !conn->all_sent && !conn->had_input;
 }
 
 /* Makes CONN the client PEER, just accepted from LISTENER as FD, which is owned from here on, and

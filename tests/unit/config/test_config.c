@@ -92,6 +92,19 @@ Test(config, logs_connections_as_in_log_unless_a_nearer_section_sets_it)
     }
 }
 
+Test(config, logs_silent_connections_of_every_listener_or_of_none)
+{
+    struct config *all = load_text("[Listener x]\n");
+    struct config *none = load_text("[Listener x]\n[Log]\nLogSilentConnections=no\n");
+
+    cr_expect(config_default_listener(all)->log_silent);
+    cr_expect(config_listener_at(all, 0)->log_silent);
+    cr_expect_not(config_default_listener(none)->log_silent);
+    cr_expect_not(config_listener_at(none, 0)->log_silent);
+    config_unref(all);
+    config_unref(none);
+}
+
 Test(config, reads_drop_ins_after_the_main_file)
 {
     temp_dir_mkdir(&temp_dir, "greetd.conf.d");

@@ -57,6 +57,7 @@ Test(config_show, prints_every_setting_with_its_origin)
              "# default\nFastOpen=no\n"
              "\n[Log]\n"
              "# default\nConnections=yes\n"
+             "# default\nLogSilentConnections=yes\n"
              "# default\nRateLimitIntervalSec=30s\n"
              "# default\nRateLimitBurst=5000\n"
              "# default\nLevel=info\n"
@@ -105,6 +106,7 @@ static void expect_same_listener(const struct config_listener *a, const struct c
     cr_expect_eq(a->settings.linger_usec, b->settings.linger_usec);
     cr_expect_eq(a->settings.write_timeout_usec, b->settings.write_timeout_usec);
     cr_expect_eq(a->settings.log_connections, b->settings.log_connections);
+    cr_expect_eq(a->log_silent, b->log_silent);
     cr_expect_eq(a->settings.message_file == NULL, b->settings.message_file == NULL);
     cr_assert_eq(a->addresses.n, b->addresses.n);
     for (size_t i = 0; i < a->addresses.n; i++)
@@ -139,7 +141,8 @@ Test(config_show, prints_a_file_that_loads_as_the_same_configuration)
         "",
         "[Server]\nListenStream=\nBacklog=1\nWorkers=3\nMaxConnections=5\n",
         "[Server]\nStopTimeoutSec=infinity\n",
-        "[Log]\nConnections=no\nRateLimitIntervalSec=0\nRateLimitBurst=infinity\nLevel=emerg\n",
+        "[Log]\nLogSilentConnections=no\nRateLimitIntervalSec=0\nRateLimitBurst=infinity\nLevel="
+        "emerg\n",
         "[Server]\nListenStream=80\nListenStream=@a b\nListenStream=[fe80::1]:80%lo\n",
         "[Greeting]\nMessageFile=/dev/null\n[Listener x]\nMessage=own\n[Listener y]\n",
         "[Greeting]\nMessage=own\n[Listener x]\nMessageFile=/dev/null\nListenStream=/run/x y\n",

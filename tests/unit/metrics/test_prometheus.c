@@ -73,6 +73,8 @@ static void count_all(struct fixture *fixture)
     metrics_add(&fixture->metrics->log_dropped, 7);
     metrics_add(&b->accepted, 6);
     metrics_add(&b->ended, 8);
+    metrics_add(&a->log_silent, 2);
+    metrics_add(&b->log_silent, 9);
     metrics_add(&a->bytes_sent, 100);
     metrics_add(&b->bytes_sent, (uint64_t)1 << 40);
     metrics_add(&fixture->server->workers[0].results[RESULT_DELIVERED], 3);
@@ -105,6 +107,7 @@ Test(prometheus, has_every_counter)
     ASSERT_NUMBER(&fixture, "greetd_accept_errors_total{errno=\"EMFILE\"}", 2);
     ASSERT_NUMBER(&fixture, "greetd_accept_errors_total{errno=\"ECONNABORTED\"}", 0);
     ASSERT_NUMBER(&fixture, "greetd_log_suppressed_total", 13);
+    ASSERT_NUMBER(&fixture, "greetd_log_silent_total", 11);
     ASSERT_NUMBER(&fixture, "greetd_reloads_total{result=\"success\"}", 0);
     ASSERT_NUMBER(&fixture, "greetd_reloads_total{result=\"failure\"}", 2);
     ASSERT_NUMBER(&fixture, "greetd_workers", 2);

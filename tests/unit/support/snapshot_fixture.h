@@ -42,6 +42,7 @@ static inline void snapshot_fixture_open(struct snapshot_fixture *fixture, size_
                          .write_timeout_usec = 30 * SNAPSHOT_FIXTURE_SECOND,
                          .log_connections = true},
             .greeting = &fixture->greetings[i],
+            .log_silent = true,
         };
         fixture->listeners[i] = (struct listener){
             .references = {1},
