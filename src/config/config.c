@@ -44,7 +44,7 @@ static int config_new(struct config **ret)
 static void config_free(struct config *config)
 {
     for (size_t i = 0; i < config->n_entries; i++)
-        greeting_free(config->entries[i].greeting);
+        greeting_unref(config->entries[i].greeting);
     free(config->entries);
     sections_deinit(&config->sections);
     free(config);
@@ -169,7 +169,7 @@ static int compile_file(struct greeting **ret, struct load *load,
 {
     const char *path = values->greeting.message_file;
     const char *origin = setting_values_origin(values, message_of(values));
-    _cleanup_(greeting_freep) struct greeting *greeting = NULL;
+    _cleanup_(greeting_unrefp) struct greeting *greeting = NULL;
 
     int r = greeting_new_from_file(&greeting, path);
     if (file_diagnose_shortage(path, r, load->diagnostics))

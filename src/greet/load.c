@@ -137,7 +137,7 @@ static enum exit_status run(const struct arguments *arguments,
 enum exit_status load_run(const struct arguments *arguments, const struct resolve_list *list,
                           const struct greeting *expected)
 {
-    _cleanup_(greeting_freep) struct greeting *sample = NULL;
+    _cleanup_(greeting_unrefp) struct greeting *sample = NULL;
     _cleanup_free_ struct load_result *result = calloc(1, sizeof(*result));
     struct generator_options options = {
         .address = list->addresses[0],

@@ -88,7 +88,7 @@ static int load_expected(struct greeting **ret, const struct arguments *argument
 
 static enum exit_status connect_to_server(const struct arguments *arguments)
 {
-    _cleanup_(greeting_freep) struct greeting *expected = NULL;
+    _cleanup_(greeting_unrefp) struct greeting *expected = NULL;
     _cleanup_(resolve_deinit) struct resolve_list list = {0};
     const char *why;
     int r;

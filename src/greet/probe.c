@@ -102,7 +102,7 @@ static enum exit_status probe_connect(struct probe *probe, const struct fetch_op
 enum exit_status probe_run(const struct arguments *arguments, const struct resolve_list *list,
                            const struct greeting *expected)
 {
-    _cleanup_(greeting_freep) struct greeting *sent = NULL;
+    _cleanup_(greeting_unrefp) struct greeting *sent = NULL;
     struct probe probe = {.arguments = arguments, .comparison.expected = expected};
     struct fetch_options options = {
         .timeout_usec = arguments->timeout_usec,

@@ -5,6 +5,15 @@
 
 #include "greetd/base/file.h"
 
+struct greeting *greeting_new(void)
+{
+    struct greeting *greeting = calloc(1, sizeof(*greeting));
+
+    if (greeting)
+        refcount_init(&greeting->references);
+    return greeting;
+}
+
 int greeting_new_from_file(struct greeting **ret, const char *path)
 {
     _cleanup_free_ char *bytes = NULL;
@@ -14,17 +23,24 @@ int greeting_new_from_file(struct greeting **ret, const char *path)
     if (r < 0)
         return r;
 
-    struct greeting *greeting = malloc(sizeof(*greeting));
+    struct greeting *greeting = greeting_new();
     if (!greeting)
         return -ENOMEM;
-    *greeting = (struct greeting){.bytes = TAKE_PTR(bytes), .size = size};
+    greeting->bytes = TAKE_PTR(bytes);
+    greeting->size = size;
     *ret = greeting;
     return 0;
 }
 
-void greeting_free(struct greeting *greeting)
+struct greeting *greeting_ref(struct greeting *greeting)
 {
-    if (!greeting)
+    refcount_take(&greeting->references);
+    return greeting;
+}
+
+void greeting_unref(struct greeting *greeting)
+{
+    if (!greeting || !refcount_drop(&greeting->references))
         return;
     free(greeting->bytes);
     free(greeting->pieces);

@@ -323,10 +323,11 @@ static int compile_greeting(struct greeting **ret, struct compiler *compiler)
     if (r < 0)
         return r;
 
-    struct greeting *greeting = malloc(sizeof(*greeting));
+    struct greeting *greeting = greeting_new();
     if (!greeting)
         return -ENOMEM;
-    *greeting = (struct greeting){.size = compiler->text.size, .n_pieces = compiler->n_pieces};
+    greeting->size = compiler->text.size;
+    greeting->n_pieces = compiler->n_pieces;
     greeting->bytes = TAKE_PTR(compiler->text.bytes);
     greeting->pieces = TAKE_PTR(compiler->pieces);
     *ret = greeting;
@@ -378,6 +379,6 @@ int template_expand(struct greeting **greeting, const char *path, const char *or
 
     int r = compile_variables(greeting, plain->bytes, plain->size, errors);
     if (r >= 0)
-        greeting_free(plain);
+        greeting_unref(plain);
     return r;
 }

@@ -40,7 +40,7 @@ static struct conn *take_place(struct clients *clients)
 static void log_client(const struct worker_context *context, const struct conn *conn,
                        const struct connection_record *record)
 {
-    if (!conn->listener->config->log_silent && conn_was_silent(conn))
+    if (!conn_listener(conn)->config->log_silent && conn_was_silent(conn))
         metrics_add(&context->counters->log_silent, 1);
     else
         logger_log_connection(context->shared->logger, context->index, record);
@@ -49,7 +49,7 @@ static void log_client(const struct worker_context *context, const struct conn *
 static void close_client(struct clients *clients, struct conn *conn, uint64_t now_usec)
 {
     struct worker_context *context = clients->context;
-    struct worker_listener *wl = conn->listener;
+    struct worker_listener *wl = conn_listener(conn);
     struct connection_record record;
 
     timeout_queue_remove(&conn->entry);
@@ -58,6 +58,7 @@ static void close_client(struct clients *clients, struct conn *conn, uint64_t no
         log_client(context, conn, &record);
     metrics_add(&wl->counters->results[record.result], 1);
     metrics_add(&context->counters->ended, 1);
+    worker_greeting_drop(conn->greeting);
     wl->n_clients--;
 
     conn->entry.next = clients->vacant;
@@ -108,7 +109,7 @@ static bool await_data(struct clients *clients, struct conn *conn, uint64_t now_
 {
     if (conn->queue != QUEUE_EXPECTING && !watch(clients, conn, EPOLLIN))
         return false;
-    start_timeout(conn, QUEUE_EXPECTING, &conn->listener->expecting, now_usec);
+    start_timeout(conn, QUEUE_EXPECTING, &conn_listener(conn)->expecting, now_usec);
     return true;
 }
 
@@ -116,7 +117,7 @@ static bool await_write(struct clients *clients, struct conn *conn, uint64_t now
 {
     if (!watch(clients, conn, EPOLLOUT | (conn->input_ended ? 0 : EPOLLIN)))
         return false;
-    start_timeout(conn, QUEUE_WRITING, &conn->listener->writing, now_usec);
+    start_timeout(conn, QUEUE_WRITING, &conn_listener(conn)->writing, now_usec);
     return true;
 }
 
@@ -128,7 +129,7 @@ static bool await_acknowledgement(struct clients *clients, struct conn *conn, ui
     if ((conn->queue != QUEUE_ACKNOWLEDGING || conn->more_input) &&
         !watch(clients, conn, EPOLLIN | EPOLLOUT | EPOLLET))
         return false;
-    start_timeout(conn, QUEUE_ACKNOWLEDGING, &conn->listener->acknowledging, now_usec);
+    start_timeout(conn, QUEUE_ACKNOWLEDGING, &conn_listener(conn)->acknowledging, now_usec);
     return true;
 }
 
@@ -136,7 +137,7 @@ static bool await_close(struct clients *clients, struct conn *conn, uint64_t now
 {
     if (conn->queue != QUEUE_LINGERING && !watch(clients, conn, EPOLLIN))
         return false;
-    start_timeout(conn, QUEUE_LINGERING, &conn->listener->lingering, now_usec);
+    start_timeout(conn, QUEUE_LINGERING, &conn_listener(conn)->lingering, now_usec);
     return true;
 }
 

@@ -3,6 +3,58 @@
 
 #include <errno.h>
 
+int worker_greeting_new(struct worker_greeting **ret, size_t index, const struct greeting *text,
+                        struct greeting *owned)
+{
+    struct worker_greeting *greeting = malloc(sizeof(*greeting));
+
+    if (!greeting)
+        return -ENOMEM;
+    *greeting = (struct worker_greeting){
+        .index = index, .text = text, .owned = owned ? greeting_ref(owned) : NULL};
+    *ret = greeting;
+    return 0;
+}
+
+static void greeting_end(struct worker_greeting *greeting)
+{
+    if (greeting->n_clients > 0 || greeting == &greeting->listener->configured)
+        return;
+    greeting_unref(greeting->owned);
+    free(greeting);
+}
+
+void worker_greeting_drop(struct worker_greeting *greeting)
+{
+    greeting->n_clients--;
+    if (greeting != greeting->listener->greeting)
+        greeting_end(greeting);
+}
+
+void worker_greeting_free_list(struct worker_greeting *greetings)
+{
+    while (greetings) {
+        struct worker_greeting *next = greetings->next;
+
+        greeting_unref(greetings->owned);
+        free(greetings);
+        greetings = next;
+    }
+}
+
+void generation_replace_greetings(struct generation *generation, struct worker_greeting *greetings)
+{
+    for (struct worker_greeting *next; greetings; greetings = next) {
+        struct worker_listener *wl = &generation->listeners[greetings->index];
+        struct worker_greeting *replaced = wl->greeting;
+
+        next = greetings->next;
+        greetings->listener = wl;
+        wl->greeting = greetings;
+        greeting_end(replaced);
+    }
+}
+
 static int init_listener(struct worker_listener *wl, struct generation *generation,
                          const struct binding *binding, struct metrics *metrics, unsigned index)
 {
@@ -16,6 +68,8 @@ static int init_listener(struct worker_listener *wl, struct generation *generati
     wl->config = binding->config;
     wl->name = counted->name;
     wl->counters = &counted->workers[index];
+    wl->configured = (struct worker_greeting){.listener = wl, .text = binding->config->greeting};
+    wl->greeting = &wl->configured;
     wl->fast_open = config && config_server(config)->fast_open;
     timeout_queue_init(&wl->expecting);
     timeout_queue_init(&wl->writing);
@@ -49,6 +103,9 @@ void generation_free(struct generation *generation)
 {
     if (!generation)
         return;
+    for (size_t i = 0; i < generation->n_listeners; i++)
+        if (generation->listeners[i].greeting)
+            greeting_end(generation->listeners[i].greeting);
     snapshot_unref(generation->snapshot);
     free(generation);
 }

@@ -259,6 +259,48 @@ void pool_adopt(struct pool *pool, struct snapshot *snapshot, struct generation 
              (struct worker_message){.kind = WORKER_ADOPT, .generation = take_first(&prepared)});
 }
 
+/* Makes a greeting for each listener with CONFIG, for one worker. */
+static int list_greetings(struct worker_greeting **list, const struct snapshot *snapshot,
+                          const struct config_listener *config, const struct greeting *text,
+                          struct greeting *owned)
+{
+    for (size_t i = 0; i < snapshot->n; i++) {
+        struct worker_greeting *greeting;
+
+        if (snapshot->bindings[i].config != config)
+            continue;
+        int r = worker_greeting_new(&greeting, i, text, owned);
+        if (r < 0)
+            return r;
+        greeting->next = *list;
+        *list = greeting;
+    }
+    return 0;
+}
+
+int pool_replace_greeting(struct pool *pool, const struct snapshot *snapshot,
+                          const struct config_listener *config, const struct greeting *text,
+                          struct greeting *owned)
+{
+    _cleanup_free_ struct worker_message *messages = calloc(pool->n_started, sizeof(*messages));
+    int r = messages ? 0 : -ENOMEM;
+
+    assert(pool_settled(pool));
+    for (unsigned i = 0; r >= 0 && i < pool->n_started; i++)
+        r = list_greetings(&messages[i].greetings, snapshot, config, text, owned);
+    if (r < 0) {
+        for (unsigned i = 0; messages && i < pool->n_started; i++)
+            worker_greeting_free_list(messages[i].greetings);
+        return r;
+    }
+    pool->n_posted++;
+    for (unsigned i = 0; i < pool->n_started; i++) {
+        messages[i].kind = WORKER_REPLACE;
+        post(pool, i, messages[i]);
+    }
+    return 0;
+}
+
 static uint64_t n_rounds(const struct worker *worker)
 {
     return atomic_load_explicit(&worker->n_rounds, memory_order_relaxed);

@@ -36,6 +36,9 @@ static void handle_message(struct worker *worker, const struct worker_message *m
     case WORKER_ADOPT:
         r = acceptor_adopt(&worker->acceptor, message->generation);
         break;
+    case WORKER_REPLACE:
+        generation_replace_greetings(worker->clients.newest, message->greetings);
+        break;
     case WORKER_HOLD:
         acceptor_hold(&worker->acceptor);
         break;
@@ -228,8 +231,10 @@ void worker_deinit(struct worker *worker)
     struct worker_message message;
 
     /* Messages that were posted after the end. */
-    while (ring_pop(&worker->mailbox, &message))
+    while (ring_pop(&worker->mailbox, &message)) {
         generation_free(message.generation);
+        worker_greeting_free_list(message.greetings);
+    }
     clients_deinit(&worker->clients);
     buffer_deinit(&worker->context.rendered);
     ring_deinit(&worker->mailbox);

@@ -2,12 +2,13 @@
 #pragma once
 
 /* A greeting: text that is compiled once, when the configuration is loaded, and sent many times.
- * It owns its memory. It is immutable, so that any number of threads may send it at the same time.
- */
+ * It is immutable, so that any number of threads may send it at the same time. Its memory is
+ * counted by references, which any thread may take and drop. */
 
 #include <stddef.h>
 
 #include "greetd/base/cleanup.h"
+#include "greetd/base/refcount.h"
 
 /* A message, or the file of MessageFile=, may have this many bytes. */
 #define GREETING_SIZE_MAX ((size_t)16 * 1024 * 1024)
@@ -21,16 +22,21 @@ struct greeting_piece {
 };
 
 struct greeting {
+    struct refcount references;
     char *bytes; /* owned; the text of all pieces; not terminated, may hold any byte */
     size_t size;
     struct greeting_piece *pieces; /* owned; NULL if there are no variables, so that bytes is all */
     size_t n_pieces;
 };
 
-/* Reads the file at PATH, byte for byte. On success *RET is the caller's. Errors: those of open(2)
- * or read(2), -EISDIR or -EINVAL for anything else than a regular file, -EFBIG past
+/* Makes an empty greeting with one reference, the caller's. Returns NULL without memory. */
+struct greeting *greeting_new(void);
+
+/* Reads the file at PATH, byte for byte. On success *RET is the caller's reference. Errors: those
+ * of open(2) or read(2), -EISDIR or -EINVAL for anything else than a regular file, -EFBIG past
  * GREETING_SIZE_MAX, -ENOMEM. Blocks on the disk: not for a worker. */
 int greeting_new_from_file(struct greeting **ret, const char *path);
 
-void greeting_free(struct greeting *greeting); /* NULL is allowed */
-DEFINE_CLEANUP_FUNCTION(struct greeting, greeting_free)
+struct greeting *greeting_ref(struct greeting *greeting);
+void greeting_unref(struct greeting *greeting); /* NULL is allowed */
+DEFINE_CLEANUP_FUNCTION(struct greeting, greeting_unref)

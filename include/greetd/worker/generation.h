@@ -13,6 +13,17 @@
 #include "greetd/listen/snapshot.h"
 #include "greetd/metrics/metrics.h"
 
+/* One greeting of a listener in one worker. A greeting that another has replaced stays until its
+ * last client has ended, so that each client receives one version as a whole. */
+struct worker_greeting {
+    struct worker_greeting *next; /* in a list that is on its way to the worker */
+    size_t index;                 /* as well: of the listener in the newest generation */
+    struct worker_listener *listener;
+    const struct greeting *text;
+    struct greeting *owned; /* TEXT with a reference; NULL if the configuration owns it */
+    size_t n_clients;
+};
+
 /* One listening socket in one worker, with the clients accepted from it. They have the same
  * timeouts, so each queue is in the order of its deadlines. */
 struct worker_listener {
@@ -21,7 +32,9 @@ struct worker_listener {
     const struct config_listener *config; /* borrowed: the greeting, its settings */
     const char *name; /* borrowed from the metrics, since records outlive the generation */
     struct metrics_listener_counters *counters; /* borrowed: this worker's */
-    bool fast_open; /* a client may be accepted before its handshake is over */
+    bool fast_open;                    /* a client may be accepted before its handshake is over */
+    struct worker_greeting configured; /* the greeting that the snapshot has */
+    struct worker_greeting *greeting;  /* the one of new clients: CONFIGURED or owned */
     /* Written by clients. */
     size_t n_clients;
     struct timeout_queue expecting, writing, acknowledging, lingering;
@@ -44,6 +57,29 @@ struct generation {
 #define FOR_EACH_WORKER_LISTENER(wl, newest)                                                       \
     for (struct generation *_g = (struct generation *)(newest); _g; _g = _g->older)                \
         for (struct worker_listener *wl = _g->listeners; wl < _g->listeners + _g->n_listeners; wl++)
+
+/* Counts one more client for the greeting in force, and returns that. */
+static inline struct worker_greeting *worker_greeting_take(struct worker_listener *wl)
+{
+    wl->greeting->n_clients++;
+    return wl->greeting;
+}
+
+/* Counts one client less, and frees the greeting if it was the last and another is in force. */
+void worker_greeting_drop(struct worker_greeting *greeting);
+
+/* Makes the greeting TEXT for the listener at INDEX of a generation that a worker has. A reference
+ * is kept if OWNED is TEXT; else OWNED is NULL, and the configuration of that generation has TEXT.
+ * Only for the main thread. On success *RET is the caller's. Errors: -ENOMEM. */
+int worker_greeting_new(struct worker_greeting **ret, size_t index, const struct greeting *text,
+                        struct greeting *owned);
+
+/* Frees a list of greetings without clients. NULL is allowed. */
+void worker_greeting_free_list(struct worker_greeting *greetings);
+
+/* Puts a list of greetings in force, which is taken over, for new clients of the listeners of
+ * GENERATION. */
+void generation_replace_greetings(struct generation *generation, struct worker_greeting *greetings);
 
 /* Makes an open listener for each binding of SNAPSHOT, of which a reference is kept, for the worker
  * with INDEX. METRICS are borrowed. Only for the main thread. On success *RET is the caller's.

@@ -37,6 +37,14 @@ void pool_adopt(struct pool *pool, struct snapshot *snapshot, struct generation 
 void pool_discard(struct generation *prepared);
 DEFINE_CLEANUP_FUNCTION(struct generation, pool_discard)
 
+/* Has every worker greet new clients of the listeners with CONFIG with TEXT. SNAPSHOT is the one in
+ * force, and pool_settled() must be true before. Connected clients keep the greeting that they
+ * receive. A reference is kept if OWNED is TEXT; else OWNED is NULL, and the configuration of
+ * SNAPSHOT has TEXT. Errors: -ENOMEM, when nothing has changed. */
+int pool_replace_greeting(struct pool *pool, const struct snapshot *snapshot,
+                          const struct config_listener *config, const struct greeting *text,
+                          struct greeting *owned);
+
 /* Whether every worker has handled all its messages. */
 bool pool_settled(const struct pool *pool);
 
@@ -56,7 +64,7 @@ int pool_changed_fd(const struct pool *pool);
  * has failed. Resets pool_changed_fd() until the next change. */
 enum worker_state pool_state(const struct pool *pool, int *ret_error);
 
-/* Sends a message other than WORKER_ADOPT to every worker. */
+/* Sends a message other than WORKER_ADOPT and WORKER_REPLACE to every worker. */
 void pool_post(struct pool *pool, enum worker_message_kind kind);
 
 /* Wakes every worker for a round of its loop; pool_is_responsive() shows later whether it made

@@ -30,16 +30,18 @@ enum worker_state {
 };
 
 enum worker_message_kind {
-    WORKER_ADOPT,  /* serve another generation */
-    WORKER_HOLD,   /* leave clients in the queue until WORKER_RESUME */
-    WORKER_RESUME, /* accept them again */
-    WORKER_STOP,   /* acceptor_stop(), then end after the last client */
-    WORKER_QUIT,   /* end now and close all clients */
+    WORKER_ADOPT,   /* serve another generation */
+    WORKER_REPLACE, /* greet new clients with other greetings */
+    WORKER_HOLD,    /* leave clients in the queue until WORKER_RESUME */
+    WORKER_RESUME,  /* accept them again */
+    WORKER_STOP,    /* acceptor_stop(), then end after the last client */
+    WORKER_QUIT,    /* end now and close all clients */
 };
 
 struct worker_message {
     enum worker_message_kind kind;
-    struct generation *generation; /* of WORKER_ADOPT: taken over */
+    struct generation *generation;     /* of WORKER_ADOPT: taken over */
+    struct worker_greeting *greetings; /* of WORKER_REPLACE: a list, taken over */
 };
 
 struct worker {

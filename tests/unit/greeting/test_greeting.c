@@ -24,7 +24,7 @@ TestSuite(greeting, .init = set_up, .fini = tear_down);
 Test(greeting, is_sent_byte_for_byte)
 {
     static const char bytes[] = "\xef\xbb\xbf$a\\n\0 \r\n";
-    _cleanup_(greeting_freep) struct greeting *greeting = NULL;
+    _cleanup_(greeting_unrefp) struct greeting *greeting = NULL;
     const char *path = temp_dir_write(&temp_dir, "a", bytes, sizeof(bytes));
 
     cr_assert_eq(greeting_new_from_file(&greeting, path), 0);
@@ -34,7 +34,7 @@ Test(greeting, is_sent_byte_for_byte)
 
 Test(greeting, may_be_16_MiB_long_and_no_longer)
 {
-    _cleanup_(greeting_freep) struct greeting *greeting = NULL, *none = NULL;
+    _cleanup_(greeting_unrefp) struct greeting *greeting = NULL, *none = NULL;
     const char *path = temp_dir_write_text(&temp_dir, "a", "");
 
     cr_assert_eq(truncate(path, (off_t)GREETING_SIZE_MAX), 0);
@@ -58,5 +58,5 @@ Test(greeting, must_be_there_and_regular)
 
 Test(greeting, may_be_freed_where_there_is_none)
 {
-    greeting_free(NULL);
+    greeting_unref(NULL);
 }

@@ -21,7 +21,7 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-    greeting_free(greeting);
+    greeting_unref(greeting);
     buffer_deinit(&rendered);
 }
 
@@ -31,7 +31,7 @@ static void compile(const char *text)
 {
     struct diagnostics diagnostics = DIAGNOSTICS_NULL;
 
-    greeting_free(greeting);
+    greeting_unref(greeting);
     cr_assert_eq(template_compile(&greeting, text, "f:1", "Message", &diagnostics), 0);
 }
 

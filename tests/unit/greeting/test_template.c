@@ -42,7 +42,7 @@ ParameterizedTestParameters(template, decodes_escapes)
 
 ParameterizedTest(struct text_row *row, template, decodes_escapes)
 {
-    _cleanup_(greeting_freep) struct greeting *greeting = NULL;
+    _cleanup_(greeting_unrefp) struct greeting *greeting = NULL;
     const char *why;
     size_t offset;
 
@@ -108,7 +108,7 @@ Test(template, reports_nothing_in_a_good_message)
 
 Test(template, decodes_to_16_MiB_and_no_more)
 {
-    _cleanup_(greeting_freep) struct greeting *greeting = NULL;
+    _cleanup_(greeting_unrefp) struct greeting *greeting = NULL;
     struct diagnostics diagnostics = DIAGNOSTICS_NULL;
     _cleanup_free_ char *text = malloc(GREETING_SIZE_MAX + 8);
     const char *why;
@@ -180,7 +180,7 @@ ParameterizedTestParameters(template, compiles_variables)
 
 ParameterizedTest(struct variable_row *row, template, compiles_variables)
 {
-    _cleanup_(greeting_freep) struct greeting *greeting = NULL;
+    _cleanup_(greeting_unrefp) struct greeting *greeting = NULL;
     struct diagnostics diagnostics = DIAGNOSTICS_NULL;
 
     cr_assert_eq(template_compile(&greeting, row->text, "f:1", "Message", &diagnostics), 0);
@@ -192,7 +192,7 @@ ParameterizedTest(struct variable_row *row, template, compiles_variables)
 
 Test(template, replaces_a_constant_variable_when_it_compiles)
 {
-    _cleanup_(greeting_freep) struct greeting *greeting = NULL;
+    _cleanup_(greeting_unrefp) struct greeting *greeting = NULL;
     struct diagnostics diagnostics = DIAGNOSTICS_NULL;
     char name[256], expected[600];
 
@@ -207,7 +207,7 @@ Test(template, replaces_a_constant_variable_when_it_compiles)
 
 Test(template, compiles_any_number_of_variables)
 {
-    _cleanup_(greeting_freep) struct greeting *greeting = NULL;
+    _cleanup_(greeting_unrefp) struct greeting *greeting = NULL;
     struct diagnostics diagnostics = DIAGNOSTICS_NULL;
     char text[sizeof("$connection,") * 1000] = "";
 
@@ -286,7 +286,7 @@ static struct greeting *new_plain(const char *bytes, size_t size)
 Test(template, expands_variables_of_a_file_but_no_escapes)
 {
     static const char bytes[] = "a\\n\0$connection$$\\q";
-    _cleanup_(greeting_freep) struct greeting *greeting = new_plain(bytes, sizeof(bytes) - 1);
+    _cleanup_(greeting_unrefp) struct greeting *greeting = new_plain(bytes, sizeof(bytes) - 1);
     struct diagnostics diagnostics = DIAGNOSTICS_NULL;
 
     cr_assert_eq(template_expand(&greeting, "/etc/motd", "f:1", "MessageFile", &diagnostics), 0);
@@ -300,7 +300,7 @@ Test(template, expands_variables_of_a_file_but_no_escapes)
 
 Test(template, leaves_a_file_with_a_bad_variable_unchanged)
 {
-    _cleanup_(greeting_freep) struct greeting *greeting = new_plain("$hostnam", 8);
+    _cleanup_(greeting_unrefp) struct greeting *greeting = new_plain("$hostnam", 8);
     struct diagnostics diagnostics = DIAGNOSTICS_NULL;
 
     cr_expect_eq(template_expand(&greeting, "/etc/motd", "f:1", "MessageFile", &diagnostics),
@@ -322,7 +322,7 @@ static int expand_hostname_after(size_t length, size_t *ret_size, struct diagnos
     cr_assert_not_null(text);
     memset(text, 'a', length);
     strcpy(text + length, "$hostname");
-    _cleanup_(greeting_freep) struct greeting *greeting = new_plain(text, size);
+    _cleanup_(greeting_unrefp) struct greeting *greeting = new_plain(text, size);
     int r = template_expand(&greeting, "/etc/motd", "f:1", "MessageFile", diagnostics);
     *ret_size = greeting->size;
     return r;

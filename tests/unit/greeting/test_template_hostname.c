@@ -20,7 +20,7 @@ int gethostname(char *name, size_t size)
 
 Test(template_hostname, is_whole_even_if_the_name_changes_meanwhile)
 {
-    _cleanup_(greeting_freep) struct greeting *greeting = NULL;
+    _cleanup_(greeting_unrefp) struct greeting *greeting = NULL;
     struct diagnostics diagnostics = DIAGNOSTICS_NULL;
 
     cr_assert_eq(

@@ -57,6 +57,26 @@ ParameterizedTest(int *kind, conn_data, waits_for_data_and_then_greets, .timeout
     cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
 }
 
+Test(conn_data, greets_with_the_greeting_in_force_when_data_arrives)
+{
+    struct conn_fixture fixture;
+    struct greeting other = {.bytes = (char *)"other", .size = 5};
+    struct worker_greeting replacement = {.listener = &fixture.listener, .text = &other};
+
+    set_with_data(&fixture, net_tcp_pair(), conn_fixture_hello());
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_DATA);
+    fixture.listener.greeting = &replacement;
+    net_send_zeroes(fixture.pair.client, 3);
+    net_wait(fixture.conn.fd, POLLIN);
+    cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_SOON);
+    net_expect_text(fixture.pair.client, "other");
+    cr_assert_eq(replacement.n_clients, 1);
+    cr_assert_eq(fixture.listener.configured.n_clients, 0);
+    close(fixture.pair.client);
+    cr_assert_eq(conn_fixture_step_while(&fixture, CONN_WAIT_CLOSE), CONN_CLOSE);
+    cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
+}
+
 Test(conn_data, greets_at_once_if_data_is_there)
 {
     struct conn_fixture fixture;

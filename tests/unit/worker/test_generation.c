@@ -32,6 +32,44 @@ Test(generation, has_a_listener_for_each_binding)
     snapshot_fixture_close(&fixture);
 }
 
+/* Returns a greeting with TEXT, on its way to the first listener. */
+static struct worker_greeting *new_greeting(const char *text)
+{
+    _cleanup_(greeting_unrefp) struct greeting *greeting = greeting_new();
+    struct worker_greeting *replacement;
+
+    cr_assert(greeting && (greeting->bytes = strdup(text)));
+    cr_assert_eq(worker_greeting_new(&replacement, 0, greeting, greeting), 0);
+    return replacement;
+}
+
+Test(generation, keeps_a_replaced_greeting_until_its_last_client_has_ended)
+{
+    struct snapshot_fixture fixture;
+    struct metrics *metrics;
+
+    snapshot_fixture_open(&fixture, 1);
+    cr_assert_eq(metrics_new(&metrics, 1), 0);
+    struct generation *generation = snapshot_fixture_generation(&fixture, metrics);
+    struct worker_listener *wl = &generation->listeners[0];
+    struct worker_greeting *configured = worker_greeting_take(wl);
+    cr_assert_eq(configured->text, &fixture.greetings[0]);
+
+    generation_replace_greetings(generation, new_greeting("first"));
+    struct worker_greeting *first = worker_greeting_take(wl);
+    generation_replace_greetings(generation, new_greeting("second"));
+    generation_replace_greetings(generation, new_greeting("third"));
+    cr_assert_str_eq(first->text->bytes, "first");
+    cr_assert_str_eq(wl->greeting->text->bytes, "third");
+    worker_greeting_drop(first);
+    worker_greeting_drop(configured);
+    cr_assert_eq(configured->n_clients, 0);
+
+    generation_free(generation);
+    metrics_free(metrics);
+    snapshot_fixture_close(&fixture);
+}
+
 Test(generation, is_in_use_while_it_has_a_client_or_an_open_listener)
 {
     struct snapshot_fixture fixture;

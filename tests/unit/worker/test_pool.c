@@ -44,6 +44,35 @@ Test(pool, greets_all_clients_with_all_workers)
     pool_fixture_close(&fixture);
 }
 
+Test(pool, replaces_the_greeting_of_new_clients)
+{
+    struct pool_fixture fixture;
+    char *bytes = malloc(SNAPSHOT_FIXTURE_HUGE);
+    _cleanup_(greeting_unrefp) struct greeting *other = greeting_new();
+
+    cr_assert(other && (other->bytes = strdup("other")));
+    other->size = strlen(other->bytes);
+    pool_fixture_prepare(&fixture, 2);
+    snapshot_fixture_make_huge(&fixture.net, 0);
+    pool_fixture_start(&fixture, 2, 100);
+    int slow = net_connect(&fixture.net.addresses[0]);
+    NET_WAIT_UNTIL(metrics_sum(fixture.metrics).accepted == 1);
+
+    cr_assert_eq(pool_replace_greeting(fixture.pool, fixture.net.snapshot, &fixture.net.configs[0],
+                                       other, other),
+                 0);
+    NET_WAIT_UNTIL(pool_settled(fixture.pool));
+    int client = net_connect(&fixture.net.addresses[0]);
+    net_expect_text(client, "other");
+    close(client);
+    snapshot_fixture_read_hello(net_connect(&fixture.net.addresses[1]));
+    cr_assert_eq(net_read_to_end(slow, bytes, SNAPSHOT_FIXTURE_HUGE),
+                 (ssize_t)SNAPSHOT_FIXTURE_HUGE);
+    close(slow);
+    free(bytes);
+    pool_fixture_close(&fixture);
+}
+
 Test(pool, leaves_clients_beyond_the_limit_in_the_queue)
 {
     struct pool_fixture fixture;
