@@ -92,6 +92,34 @@ int file_read(char **ret_bytes, size_t *ret_size, const char *path, size_t limit
     return read_to_end(fd, (size_t)status.st_size, limit, ret_bytes, ret_size);
 }
 
+static int64_t nsec_of(const struct timespec *time)
+{
+    return (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
+}
+
+int file_stamp_take(struct file_stamp *ret, const char *path)
+{
+    struct stat status;
+
+    *ret = (struct file_stamp){0};
+    if (stat(path, &status) < 0)
+        return -errno;
+    *ret = (struct file_stamp){
+        .device = status.st_dev,
+        .inode = status.st_ino,
+        .size = (uint64_t)status.st_size,
+        .modified_nsec = nsec_of(&status.st_mtim),
+        .changed_nsec = nsec_of(&status.st_ctim),
+    };
+    return 0;
+}
+
+bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+           a->modified_nsec == b->modified_nsec && a->changed_nsec == b->changed_nsec;
+}
+
 bool file_diagnose_shortage(const char *path, int error, struct diagnostics *diagnostics)
 {
     if (error != -EMFILE && error != -ENFILE)

@@ -8,16 +8,16 @@
 #include "greetd/base/refcount.h"
 #include "greetd/base/text.h"
 #include "greetd/config/files.h"
+#include "greetd/config/greetings.h"
 #include "greetd/config/loader.h"
 #include "greetd/config/section.h"
 #include "greetd/config/sections.h"
 #include "greetd/config/setting_table.h"
 #include "greetd/config/setting_values.h"
-#include "greetd/greeting/template.h"
 
 struct listener_entry {
     struct config_listener listener;
-    struct greeting *greeting; /* owned; NULL if it is that of the first entry */
+    struct greetings greetings;
 };
 
 struct config {
@@ -44,7 +44,7 @@ static int config_new(struct config **ret)
 static void config_free(struct config *config)
 {
     for (size_t i = 0; i < config->n_entries; i++)
-        greeting_unref(config->entries[i].greeting);
+        greetings_deinit(&config->entries[i].greetings);
     free(config->entries);
     sections_deinit(&config->sections);
     free(config);
@@ -123,106 +123,30 @@ int config_show(const struct config *config, FILE *stream)
 struct load {
     struct config *config;
     struct diagnostics *diagnostics;
-    size_t n_unreadable; /* of the errors, files that the system did not open or read */
-    int read_error;      /* of the last such file, a negative errno */
+    struct greetings_unreadable unreadable;
 };
-
-/* Message= or MessageFile=, whichever is in force. */
-static const struct setting *message_of(const struct setting_values *values)
-{
-    return setting_find(values->greeting.message_file ? "MessageFile" : "Message",
-                        SECTION_GREETING);
-}
-
-/* Returns whether both have their greeting from the same line, and so the same greeting. */
-static bool same_message(const struct setting_values *a, const struct setting_values *b)
-{
-    const struct setting *message = message_of(a);
-
-    return message == message_of(b) && a->greeting.expand == b->greeting.expand &&
-           strcmp(setting_values_origin(a, message), setting_values_origin(b, message)) == 0;
-}
-
-/* Compiles Message=, whose escapes the loader has checked. */
-static int compile_text(struct greeting **ret, const struct load *load,
-                        const struct setting_values *values)
-{
-    const struct setting *message = message_of(values);
-    const char *text = values->greeting.message, *why;
-    const char *origin = setting_values_origin(values, message);
-    size_t offset;
-
-    if (!values->greeting.expand)
-        return template_compile_escapes(ret, text, &why, &offset);
-    return template_compile(ret, text, origin, setting_label(message, origin), load->diagnostics);
-}
-
-/* Returns whether ERROR of file_read() is in the file itself. With any other, such as ENOENT or
- * EACCES, the same configuration may load later. */
-static bool is_bad_file(int error)
-{
-    return error == -EINVAL || error == -EISDIR || error == -EFBIG;
-}
-
-static int compile_file(struct greeting **ret, struct load *load,
-                        const struct setting_values *values)
-{
-    const char *path = values->greeting.message_file;
-    const char *origin = setting_values_origin(values, message_of(values));
-    _cleanup_(greeting_unrefp) struct greeting *greeting = NULL;
-
-    int r = greeting_new_from_file(&greeting, path);
-    if (file_diagnose_shortage(path, r, load->diagnostics))
-        return r;
-    if (r < 0 && r != -ENOMEM) {
-        char excerpt[TEXT_EXCERPT_MAX];
-        diagnostics_add(load->diagnostics, "%s: MessageFile=%s: %s", origin,
-                        text_excerpt(path, excerpt), file_strerror(r));
-        if (!is_bad_file(r)) {
-            load->n_unreadable++;
-            load->read_error = r;
-        }
-        return -EINVAL;
-    }
-    if (r >= 0 && values->greeting.expand)
-        r = template_expand(&greeting, path, origin, "MessageFile", load->diagnostics);
-    if (r >= 0)
-        *ret = TAKE_PTR(greeting);
-    return r;
-}
-
-/* Compiles the greeting of VALUES. An error in it belongs to the line that set it, and is no
- * failure of the load: *RET is NULL then. */
-static int compile_greeting(struct greeting **ret, struct load *load,
-                            const struct setting_values *values)
-{
-    *ret = NULL;
-    int r = values->greeting.message_file ? compile_file(ret, load, values)
-                                          : compile_text(ret, load, values);
-    return r == -EINVAL || r == -EFBIG ? 0 : r;
-}
 
 static int add_entry(struct load *load, const struct section *section)
 {
     struct config *config = load->config;
     const struct section *sections = config->sections.items;
     bool is_default = section->kind == SECTION_GREETING;
-    struct listener_entry *entry = &config->entries[config->n_entries];
+    struct listener_entry *entry = &config->entries[config->n_entries++];
 
-    if (is_default || !same_message(&section->values, &sections[SECTIONS_GREETING].values)) {
-        int r = compile_greeting(&entry->greeting, load, &section->values);
-        if (r < 0)
-            return r;
-    }
+    int r = greetings_compile(&entry->greetings, &section->values,
+                              is_default ? NULL : &sections[SECTIONS_GREETING].values,
+                              &config->entries[0].greetings, load->diagnostics, &load->unreadable);
     entry->listener = (struct config_listener){
         .name = is_default ? CONFIG_SERVER_NAME : section->name,
         .settings = section->values.greeting,
         .addresses = is_default ? sections[SECTIONS_SERVER].values.listen : section->values.listen,
-        .greeting = entry->greeting ? entry->greeting : config->entries[0].greeting,
+        .greeting = greetings_first(&entry->greetings, &section->values),
+        .stale = entry->greetings.stale,
+        .stop = entry->greetings.stop,
+        .file = greetings_source(&section->values),
         .log_silent = config_log(config)->silent_connections,
     };
-    config->n_entries++;
-    return 0;
+    return r;
 }
 
 static int add_entries(struct load *load)
@@ -296,9 +220,10 @@ int config_load(struct config **ret, const struct config_options *options,
         return r;
 
     sections_diagnose_duplicates(&config->sections, diagnostics);
+    sections_diagnose_needs(&config->sections, diagnostics);
     size_t n_errors = diagnostics->n_errors - n_before;
     if (n_errors > 0)
-        return n_errors == load.n_unreadable ? load.read_error : -EBADMSG;
+        return n_errors == load.unreadable.n ? load.unreadable.error : -EBADMSG;
     *ret = TAKE_PTR(config);
     return 0;
 }

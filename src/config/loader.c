@@ -20,7 +20,7 @@ static int assign(struct setting_values *values, const struct setting *setting, 
 
     /* Escapes are checked here, so that a bad line is reported even if a later one replaces it.
      * Variables are checked once it is known whether the message is in force and expanded. */
-    if (setting->type == &setting_type_message &&
+    if (setting->type->has_escapes &&
         template_check_escapes(text, origin, label, diagnostics) == -EFBIG)
         return 0;
 

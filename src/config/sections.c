@@ -2,10 +2,12 @@
 #include "greetd/config/sections.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "greetd/base/cleanup.h"
+#include "greetd/base/clock.h"
 #include "greetd/base/text.h"
 #include "greetd/config/setting_table.h"
 #include "greetd/config/setting_values.h"
@@ -141,4 +143,43 @@ void sections_diagnose_duplicates(const struct sections *sections, struct diagno
 {
     for (size_t i = 0; i < sections->n; i++)
         diagnose_last(sections->items, i + 1, diagnostics);
+}
+
+/* Adds that the setting NAME of SECTION needs another one, which is missing. What is inherited from
+ * BASE has no effect silently. */
+static void diagnose_need(const struct section *section, const struct section *base,
+                          const char *name, const char *needs, struct diagnostics *diagnostics)
+{
+    const struct setting *setting = setting_find(name, section->kind);
+    const char *origin = setting_values_origin(&section->values, setting);
+
+    if (section == base || strcmp(origin, setting_values_origin(&base->values, setting)) != 0)
+        diagnostics_add(diagnostics, "%s: %s= needs %s", origin, name, needs);
+}
+
+static void diagnose_section(const struct section *section, const struct section *base,
+                             bool has_stop_delay, struct diagnostics *diagnostics)
+{
+    const struct greeting_settings *settings = &section->values.greeting;
+    bool has_max_age = settings->max_age_usec != USEC_INFINITY;
+
+    if (settings->watch && !settings->message_file)
+        diagnose_need(section, base, "Watch", "MessageFile=", diagnostics);
+    if (has_max_age && !settings->watch)
+        diagnose_need(section, base, "MaxAgeSec", "Watch=yes", diagnostics);
+    if (has_max_age && !settings->stale_message)
+        diagnose_need(section, base, "MaxAgeSec", "StaleMessage=", diagnostics);
+    if (settings->stale_message && !settings->watch)
+        diagnose_need(section, base, "StaleMessage", "Watch=yes", diagnostics);
+    if (settings->stop_message && !has_stop_delay)
+        diagnose_need(section, base, "StopMessage", "StopDelaySec= in [Server]", diagnostics);
+}
+
+void sections_diagnose_needs(const struct sections *sections, struct diagnostics *diagnostics)
+{
+    bool has_stop_delay = sections->items[SECTIONS_SERVER].values.server.stop_delay_usec > 0;
+
+    for (size_t i = SECTIONS_GREETING; i < sections->n; i++)
+        diagnose_section(&sections->items[i], &sections->items[SECTIONS_GREETING], has_stop_delay,
+                         diagnostics);
 }

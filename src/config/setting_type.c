@@ -322,10 +322,16 @@ const struct setting_type setting_type_time = {
 const struct setting_type setting_type_word = {
     .parse = read_word, .clear = clear_word, .copy = copy_word, .print = print_word};
 const struct setting_type setting_type_message = {.takes_empty = true,
+                                                  .has_escapes = true,
                                                   .parse = read_message,
                                                   .clear = clear_string,
                                                   .copy = copy_string,
                                                   .print = print_message};
+const struct setting_type setting_type_optional_message = {.has_escapes = true,
+                                                           .parse = read_message,
+                                                           .clear = clear_string,
+                                                           .copy = copy_string,
+                                                           .print = print_message};
 const struct setting_type setting_type_path = {
     .parse = read_path, .clear = clear_string, .copy = copy_string, .print = print_path};
 const struct setting_type setting_type_addresses = {

@@ -95,9 +95,6 @@ static int set_default(struct setting_values *values, const struct setting *sett
 static int inherit(struct setting_values *values, const struct setting *setting,
                    const struct setting_values *inherited)
 {
-    /* A section with a Message= of its own does not inherit the file that would hide it. */
-    if (setting == message_file_row() && is_set(values, message_row()))
-        return 0;
     int r = setting->type->copy(value_of(values, setting), const_value_of(inherited, setting));
     if (r < 0 || !is_set(inherited, setting))
         return r;
@@ -111,13 +108,27 @@ static void complete_expand(struct setting_values *values)
         values->greeting.expand = !values->greeting.message_file;
 }
 
+/* A section with a Message= of its own has no use for settings of a file, neither its own, which
+ * another file of the configuration may have set, nor inherited ones. */
+static void unset_file(struct setting_values *values)
+{
+    for (const struct setting *setting = setting_table; setting->name; setting++)
+        if (setting->of_file)
+            unset(values, setting);
+}
+
 int setting_values_complete(struct setting_values *values, enum section_kind kind,
                             const struct setting_values *inherited)
 {
+    bool own_message = is_set(values, message_row()) && !is_set(values, message_file_row());
+
+    if (own_message)
+        unset_file(values);
     for (const struct setting *setting = setting_table; setting->name; setting++) {
         if ((setting->sections & kind) == 0 || is_set(values, setting))
             continue;
-        bool inheritable = inherited && (setting->sections & SECTION_GREETING) != 0;
+        bool inheritable = inherited && (setting->sections & SECTION_GREETING) != 0 &&
+                           !(own_message && setting->of_file);
         int r = inheritable ? inherit(values, setting, inherited) : set_default(values, setting);
         if (r < 0)
             return r;

@@ -27,8 +27,9 @@ void announce_listening(struct logger *logger, const struct snapshot *snapshot,
         const struct binding *binding = &snapshot->bindings[i];
 
         if (!before || !snapshot_has(before, binding->listener))
-            logger_log_listening(logger, binding_name(binding),
-                                 address_format(&binding->listener->address, address));
+            logger_log_about(logger, binding_name(binding), LOG_INFO, MESSAGE_ID_LISTENING,
+                             "Server is listening on %s",
+                             address_format(&binding->listener->address, address));
     }
 }
 

@@ -2,7 +2,6 @@
 #include "greetd/control/control.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
@@ -11,14 +10,16 @@
 #include "greetd/base/processors.h"
 #include "greetd/control/announce.h"
 #include "greetd/control/failure.h"
-#include "greetd/control/handshake.h"
 #include "greetd/control/idle_exit.h"
+#include "greetd/control/messages.h"
 #include "greetd/control/reload.h"
 #include "greetd/control/signals.h"
 #include "greetd/control/status.h"
+#include "greetd/control/stop.h"
 #include "greetd/control/watchdog.h"
 #include "greetd/journal/catalog.h"
 #include "greetd/journal/logger.h"
+#include "greetd/listen/handshake.h"
 #include "greetd/listen/sockets.h"
 #include "greetd/worker/pool.h"
 
@@ -41,7 +42,9 @@ struct control {
     struct idle_exit idle_exit;
     struct reload reload;
     struct handshake handshake;
-    bool ready, stopping;
+    struct messages messages;
+    struct stop stop;
+    bool ready;
 };
 
 /* The [Server] settings in force. */
@@ -73,66 +76,14 @@ static void raise_descriptor_limit(void)
 
 /* Stopping */
 
-static int on_stop_timer(sd_event_source *source, uint64_t usec, void *p)
-{
-    struct control *control = p;
-    struct metrics_sums sums = metrics_sum(control->metrics);
-    uint64_t active = metrics_active(&sums);
-
-    (void)source;
-    (void)usec;
-    if (active > 0)
-        logger_log(control->logger, LOG_WARNING, MESSAGE_ID_STOP_FORCED,
-                   "Stopping now: %" PRIu64 " client%s did not finish in time", active,
-                   active == 1 ? "" : "s");
-    return sd_event_exit(control->event, 0);
-}
-
-/* systemd extends TimeoutStopSec= on request. */
-static void notify_stopping(uint64_t timeout_usec)
-{
-    if (timeout_usec == USEC_INFINITY)
-        sd_notify(false, "STOPPING=1");
-    else
-        sd_notifyf(false, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64,
-                   usec_add(timeout_usec, CONTROL_WORKERS_USEC + CONTROL_LOG_USEC));
-}
-
-static void stop_workers(void *pool)
-{
-    pool_post(pool, WORKER_STOP);
-}
-
-/* Greets the clients in the queues of the sockets that are about to be closed, and those whose
- * handshake is under way, before the workers stop accepting. */
-static void drain_sockets(struct control *control)
-{
-    sockets_drop_syn(&control->sockets, NULL);
-    handshake_await(&control->handshake, control->sockets.snapshot, NULL, stop_workers,
-                    control->pool);
-}
-
-/* A prepared reload comes into force first: clients may wait at its new sockets. */
-static int begin_stop(struct control *control)
-{
-    uint64_t timeout_usec = server_of(control)->stop_timeout_usec;
-
-    control->stopping = true;
-    notify_stopping(timeout_usec);
-    status_stopping(&control->status);
-    if (control->reload.state != RELOAD_PREPARED)
-        drain_sockets(control);
-    return sd_event_add_time(control->event, NULL, CLOCK_MONOTONIC,
-                             usec_add(clock_now(), timeout_usec), 1000, on_stop_timer, control);
-}
-
 static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *p)
 {
     struct control *control = p;
 
     (void)source;
     (void)info;
-    return control->stopping ? sd_event_exit(control->event, 0) : begin_stop(control);
+    return control->stop.requested ? sd_event_exit(control->event, 0)
+                                   : stop_request(&control->stop);
 }
 
 static void on_idle(void *p)
@@ -142,7 +93,7 @@ static void on_idle(void *p)
 
     logger_log(control->logger, LOG_INFO, MESSAGE_ID_IDLE_EXIT,
                "No client for %.6gs: exiting until the next one comes", idle_sec);
-    (void)begin_stop(control);
+    (void)stop_begin(&control->stop);
 }
 
 /* Reloading */
@@ -159,8 +110,7 @@ static void on_reload_activated(void *p)
     struct control *control = p;
 
     set_idle_timeout(control);
-    if (control->stopping)
-        drain_sockets(control);
+    stop_reload_activated(&control->stop);
 }
 
 static int on_reload_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *p)
@@ -170,7 +120,7 @@ static int on_reload_signal(sd_event_source *source, const struct signalfd_sigin
     (void)source;
     (void)info;
     control->reload.requested = true;
-    if (control->ready && !control->stopping)
+    if (control->ready && !control->stop.requested)
         reload_advance(&control->reload);
     return 0;
 }
@@ -197,7 +147,8 @@ static void become_ready(struct control *control)
 static void on_workers_progress(struct control *control)
 {
     status_changed(&control->status);
-    if (control->stopping)
+    messages_advance(&control->messages);
+    if (control->stop.requested)
         return;
     reload_advance(&control->reload);
     close_removed_sockets(control);
@@ -216,7 +167,7 @@ static int on_pool_changed(sd_event_source *source, int fd, uint32_t events, voi
     case WORKER_STARTING:
         return 0;
     case WORKER_ACCEPTING:
-        if (!control->ready && !control->stopping)
+        if (!control->ready && !control->stop.requested)
             become_ready(control);
         on_workers_progress(control);
         return 0;
@@ -258,6 +209,8 @@ static int watch_pool(struct control *control)
     if (r >= 0)
         r = idle_exit_start(&control->idle_exit, control->event, control->pool, &control->sockets,
                             on_idle, control);
+    control->messages =
+        messages_init(control->event, control->pool, control->logger, control->metrics);
     return r;
 }
 
@@ -272,13 +225,30 @@ static void prepare_reload(struct control *control)
         .metrics = control->metrics,
         .status = &control->status,
         .handshake = &control->handshake,
+        .messages = &control->messages,
         .activated = on_reload_activated,
         .userdata = control,
     };
 }
 
+static void prepare_stop(struct control *control)
+{
+    control->stop = (struct stop){
+        .event = control->event,
+        .sockets = &control->sockets,
+        .pool = control->pool,
+        .logger = control->logger,
+        .metrics = control->metrics,
+        .status = &control->status,
+        .handshake = &control->handshake,
+        .messages = &control->messages,
+        .reload = &control->reload,
+    };
+}
+
 static void stop_watching(struct control *control)
 {
+    messages_deinit(&control->messages);
     idle_exit_deinit(&control->idle_exit);
     handshake_deinit(&control->handshake);
     watchdog_deinit(&control->watchdog);
@@ -296,6 +266,8 @@ static int serve(struct control *control)
     if (r < 0)
         return failure_log(control->sink, control->logger, "Failed to start the workers", r);
     prepare_reload(control);
+    prepare_stop(control);
+    messages_renew(&control->messages, control->sockets.snapshot);
     r = sd_event_loop(control->event);
     return r < 0 ? failure_log(control->sink, control->logger, "The event loop failed", r) : r;
 }

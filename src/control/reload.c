@@ -79,6 +79,7 @@ static void activate(void *p)
     if (r < 0)
         logger_log(reload->logger, LOG_WARNING, MESSAGE_ID_FAILED, "Failed to set FastOpen=: %s",
                    strerrordesc_np(-r));
+    messages_renew(reload->messages, snapshot);
     reload->activated(reload->userdata);
 }
 
@@ -93,14 +94,14 @@ static void begin(struct reload *reload)
     sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_now());
     int r = prepare(reload, &diagnostics);
 
-    metrics_add(&reload->metrics->reloads[r < 0 ? METRICS_RELOAD_FAILURE : METRICS_RELOAD_SUCCESS],
-                1);
+    metrics_add(&reload->metrics->reloads[r < 0 ? METRICS_FAILURE : METRICS_SUCCESS], 1);
     if (r < 0) {
         log_failure(reload, &diagnostics, r);
         sd_notify(false, "READY=1");
         return;
     }
     reload->state = RELOAD_PREPARED;
+    messages_hold(reload->messages);
     sockets_drop_syn(reload->sockets, reload->snapshot);
     handshake_await(reload->handshake, reload->sockets->snapshot, reload->snapshot, activate,
                     reload);

@@ -187,27 +187,33 @@ void logger_log_accept_paused(struct logger *logger, unsigned worker, int error)
                                                 .when_usec = clock_now()});
 }
 
-void logger_log_listening(struct logger *logger, const char *listener, const char *address)
+static _printf_(5, 0) void log_text(struct logger *logger, const char *listener, int priority,
+                                    const char *id, const char *format, va_list arguments)
 {
-    struct log_message message = {
-        .priority = LOG_INFO, .id = MESSAGE_ID_LISTENING, .when_usec = clock_now()};
+    struct log_message message = {.priority = priority, .id = id, .when_usec = clock_now()};
 
-    if (!wants(logger, message.priority))
+    if (!wants(logger, priority))
         return;
     snprintf(message.listener, sizeof(message.listener), "%s", listener);
-    snprintf(message.text, sizeof(message.text), "Server is listening on %s", address);
+    vsnprintf(message.text, sizeof(message.text), format, arguments);
     push_message(logger, &logger->main, &message);
+}
+
+void logger_log_about(struct logger *logger, const char *listener, int priority, const char *id,
+                      const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    log_text(logger, listener, priority, id, format, arguments);
+    va_end(arguments);
 }
 
 void logger_log(struct logger *logger, int priority, const char *id, const char *format, ...)
 {
-    struct log_message message = {.priority = priority, .id = id, .when_usec = clock_now()};
     va_list arguments;
 
-    if (!wants(logger, priority))
-        return;
     va_start(arguments, format);
-    vsnprintf(message.text, sizeof(message.text), format, arguments);
+    log_text(logger, "", priority, id, format, arguments);
     va_end(arguments);
-    push_message(logger, &logger->main, &message);
 }

@@ -83,6 +83,7 @@ struct metrics_listener *metrics_listener(struct metrics *metrics, const char *n
     listener->workers = new_lines(metrics->n, sizeof(*listener->workers));
     if (!listener->name || !listener->workers)
         return NULL;
+    atomic_init(&listener->file_modified_usec, METRICS_NO_FILE);
     listener->next = atomic_load_explicit(&metrics->listeners, memory_order_relaxed);
     atomic_store_explicit(&metrics->listeners, listener, memory_order_release);
     return TAKE_PTR(listener);
@@ -150,4 +151,11 @@ uint64_t metrics_log_dropped(const struct metrics *metrics)
 {
     return atomic_load_explicit(&metrics->log_dropped, memory_order_acquire) +
            SUM_OVER(metrics->workers, metrics->n, log_dropped);
+}
+
+uint64_t metrics_file_age_usec(const struct metrics_listener *listener)
+{
+    int64_t modified = atomic_load_explicit(&listener->file_modified_usec, memory_order_relaxed);
+
+    return (uint64_t)((int64_t)clock_now_of(CLOCK_BOOTTIME) - modified);
 }

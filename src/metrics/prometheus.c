@@ -69,6 +69,11 @@ static void add_listener_number(struct text *text, const char *name,
     add(text, "\",%s=\"%s\"} %" PRIu64 "\n", label, label_value, value);
 }
 
+static const char *outcome_name(size_t outcome)
+{
+    return outcome == METRICS_SUCCESS ? "success" : "failure";
+}
+
 static void add_connections(struct text *text, const struct metrics *metrics)
 {
     static const char name[] = "greetd_connections_total";
@@ -105,15 +110,37 @@ static void add_accept_errors(struct text *text, const struct metrics *metrics)
 static void add_reloads(struct text *text, const struct metrics *metrics)
 {
     static const char name[] = "greetd_reloads_total";
-    static const char *const results[METRICS_RELOADS] = {
-        [METRICS_RELOAD_SUCCESS] = "success",
-        [METRICS_RELOAD_FAILURE] = "failure",
-    };
-
     add_head(text, name, "counter", "Reloads of the configuration, by result.");
-    for (size_t i = 0; i < METRICS_RELOADS; i++)
-        add(text, "%s{result=\"%s\"} %" PRIu64 "\n", name, results[i],
+    for (size_t i = 0; i < METRICS_OUTCOMES; i++)
+        add(text, "%s{result=\"%s\"} %" PRIu64 "\n", name, outcome_name(i),
             atomic_load_explicit(&metrics->reloads[i], memory_order_acquire));
+}
+
+static void add_file_loads(struct text *text, const struct metrics *metrics)
+{
+    static const char name[] = "greetd_message_file_loads_total";
+
+    add_head(text, name, "counter", "Loads of the files of Watch=yes, by listener and result.");
+    for (const struct metrics_listener *l = metrics_first_listener(metrics); l; l = l->next)
+        for (size_t i = 0; i < METRICS_OUTCOMES && metrics_has_file(l); i++)
+            add_listener_number(text, name, l, "result", outcome_name(i),
+                                atomic_load_explicit(&l->file_loads[i], memory_order_acquire));
+}
+
+static void add_file_ages(struct text *text, const struct metrics *metrics)
+{
+    static const char name[] = "greetd_message_file_age_seconds";
+
+    add_head(text, name, "gauge", "Time since the file of Watch=yes was modified, by listener.");
+    for (const struct metrics_listener *l = metrics_first_listener(metrics); l; l = l->next) {
+        if (!metrics_has_file(l))
+            continue;
+        add(text, "%s{listener=\"", name);
+        add_label_value(text, l->name);
+        add(text, "\"} ");
+        add_seconds(text, metrics_file_age_usec(l));
+        add(text, "\n");
+    }
 }
 
 /* Each bucket is read once, so that the last sum is the count while others go on counting. SUM_USEC
@@ -169,6 +196,8 @@ size_t prometheus_format(char *buffer, size_t size, const struct metrics *metric
     add_number(&text, "greetd_log_silent_total", "counter",
                "Silent connections without an entry in the log.", sums.log_silent);
     add_reloads(&text, metrics);
+    add_file_loads(&text, metrics);
+    add_file_ages(&text, metrics);
     add_process(&text, metrics);
     return text.length;
 }

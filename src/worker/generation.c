@@ -3,15 +3,13 @@
 
 #include <errno.h>
 
-int worker_greeting_new(struct worker_greeting **ret, size_t index, const struct greeting *text,
-                        struct greeting *owned)
+int worker_greeting_new(struct worker_greeting **ret, size_t index, struct greeting *text)
 {
     struct worker_greeting *greeting = malloc(sizeof(*greeting));
 
     if (!greeting)
         return -ENOMEM;
-    *greeting = (struct worker_greeting){
-        .index = index, .text = text, .owned = owned ? greeting_ref(owned) : NULL};
+    *greeting = (struct worker_greeting){.index = index, .text = greeting_ref(text)};
     *ret = greeting;
     return 0;
 }
@@ -20,7 +18,7 @@ static void greeting_end(struct worker_greeting *greeting)
 {
     if (greeting->n_clients > 0 || greeting == &greeting->listener->configured)
         return;
-    greeting_unref(greeting->owned);
+    greeting_unref(greeting->text);
     free(greeting);
 }
 
@@ -36,7 +34,7 @@ void worker_greeting_free_list(struct worker_greeting *greetings)
     while (greetings) {
         struct worker_greeting *next = greetings->next;
 
-        greeting_unref(greetings->owned);
+        greeting_unref(greetings->text);
         free(greetings);
         greetings = next;
     }

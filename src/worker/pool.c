@@ -261,15 +261,14 @@ void pool_adopt(struct pool *pool, struct snapshot *snapshot, struct generation 
 
 /* Makes a greeting for each listener with CONFIG, for one worker. */
 static int list_greetings(struct worker_greeting **list, const struct snapshot *snapshot,
-                          const struct config_listener *config, const struct greeting *text,
-                          struct greeting *owned)
+                          const struct config_listener *config, struct greeting *text)
 {
     for (size_t i = 0; i < snapshot->n; i++) {
         struct worker_greeting *greeting;
 
         if (snapshot->bindings[i].config != config)
             continue;
-        int r = worker_greeting_new(&greeting, i, text, owned);
+        int r = worker_greeting_new(&greeting, i, text);
         if (r < 0)
             return r;
         greeting->next = *list;
@@ -279,15 +278,14 @@ static int list_greetings(struct worker_greeting **list, const struct snapshot *
 }
 
 int pool_replace_greeting(struct pool *pool, const struct snapshot *snapshot,
-                          const struct config_listener *config, const struct greeting *text,
-                          struct greeting *owned)
+                          const struct config_listener *config, struct greeting *text)
 {
     _cleanup_free_ struct worker_message *messages = calloc(pool->n_started, sizeof(*messages));
     int r = messages ? 0 : -ENOMEM;
 
     assert(pool_settled(pool));
     for (unsigned i = 0; r >= 0 && i < pool->n_started; i++)
-        r = list_greetings(&messages[i].greetings, snapshot, config, text, owned);
+        r = list_greetings(&messages[i].greetings, snapshot, config, text);
     if (r < 0) {
         for (unsigned i = 0; messages && i < pool->n_started; i++)
             worker_greeting_free_list(messages[i].greetings);

@@ -186,6 +186,8 @@ static bool reload_once(struct fixture *fixture, struct status *status, unsigned
 {
     const struct config_options options = {.path = fixture->path};
     struct handshake handshake = {.timer = NULL}; /* no handshake is pending, so no timer is set */
+    struct messages messages =
+        messages_init(NULL, fixture->pool, fixture->logger, fixture->metrics);
     struct reload reload = {
         .options = &options,
         .started = fixture->config,
@@ -195,6 +197,7 @@ static bool reload_once(struct fixture *fixture, struct status *status, unsigned
         .metrics = fixture->metrics,
         .status = status,
         .handshake = &handshake,
+        .messages = &messages,
         .activated = ignore_activation,
         .requested = true,
     };
@@ -204,6 +207,7 @@ static bool reload_once(struct fixture *fixture, struct status *status, unsigned
     const struct snapshot *before = fixture->sockets.snapshot;
     reload_advance(&reload);
     bool changed = fixture->sockets.snapshot != before;
+    messages_deinit(&messages);
     settle(fixture);
     count_to_here();
     return changed;

@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 #include "greetd/base/diagnostics.h"
 
@@ -13,6 +15,20 @@
  * with a '\0' behind them. Errors: those of open(2) or read(2), -EISDIR, -EINVAL for any other file
  * that is not regular, -EFBIG for more than LIMIT bytes, -ENOMEM. */
 int file_read(char **ret_bytes, size_t *ret_size, const char *path, size_t limit);
+
+/* What tells one content of a file from another without reading it. */
+struct file_stamp {
+    dev_t device;
+    ino_t inode;
+    uint64_t size;
+    int64_t modified_nsec, changed_nsec; /* since 1970: mtime and ctime of inode(7) */
+};
+
+/* Takes the stamp of the file at PATH, following symbolic links. Returns 0 or a negative errno of
+ * stat(2), when *RET is all zeroes. */
+int file_stamp_take(struct file_stamp *ret, const char *path);
+
+bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b);
 
 /* Returns whether ERROR is a shortage of descriptors (-EMFILE, -ENFILE), and so no error of the
  * file or directory at PATH. Adds it to DIAGNOSTICS then. */

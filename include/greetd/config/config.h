@@ -10,6 +10,7 @@
 #include "greetd/base/diagnostics.h"
 #include "greetd/config/setting.h"
 #include "greetd/greeting/greeting.h"
+#include "greetd/greeting/message_file.h"
 
 #define CONFIG_PATH_DEFAULT "/etc/greetd.conf"
 
@@ -21,7 +22,10 @@ struct config_listener {
     const char *name;                  /* NAME, or CONFIG_SERVER_NAME for [Server] */
     struct greeting_settings settings; /* including those inherited from [Greeting] */
     struct address_list addresses;     /* ListenStream= of this section; may be empty */
-    const struct greeting *greeting;   /* compiled from settings */
+    struct greeting *greeting;         /* of the first clients: that of the settings, or stale */
+    struct greeting *stale;            /* of StaleMessage=, or NULL */
+    struct greeting *stop;             /* of StopMessage=, or NULL */
+    struct message_file_source file;   /* path is NULL if Message= is in force */
     bool log_silent;                   /* LogSilentConnections= of [Log] */
 };
 

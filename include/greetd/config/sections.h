@@ -42,3 +42,7 @@ int sections_complete(struct sections *sections);
 
 /* Adds an error for every address that is listed twice, in one section or in two. */
 void sections_diagnose_duplicates(const struct sections *sections, struct diagnostics *diagnostics);
+
+/* Adds an error to DIAGNOSTICS for each setting of complete sections that has no effect without
+ * another one, which is missing. */
+void sections_diagnose_needs(const struct sections *sections, struct diagnostics *diagnostics);

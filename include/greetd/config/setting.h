@@ -21,6 +21,7 @@ struct server_settings {
     uint64_t max_connections;   /* MaxConnections=, 1 to 1048576 */
     uint64_t idle_exit_usec;    /* IdleExitSec= */
     uint64_t stop_timeout_usec; /* StopTimeoutSec= */
+    uint64_t stop_delay_usec;   /* StopDelaySec= */
     bool fast_open;             /* FastOpen= */
 };
 
@@ -41,6 +42,10 @@ struct greeting_settings {
     char *message;               /* Message= as written, owned; NULL if message_file is in force */
     char *message_file;          /* MessageFile=, owned; NULL if message is in force */
     bool expand;                 /* Expand=, by default only with Message= */
+    bool watch;                  /* Watch= */
+    uint64_t max_age_usec;       /* MaxAgeSec= */
+    char *stale_message;         /* StaleMessage= as written, owned; NULL if there is none */
+    char *stop_message;          /* StopMessage=, the same */
     unsigned greet_on;           /* GreetOn=, of enum setting_greet_on */
     uint64_t data_timeout_usec;  /* DataTimeoutSec= */
     uint64_t linger_usec;        /* LingerSec= */
@@ -66,4 +71,5 @@ struct setting {
     struct setting_rule rule;
     const char *default_text; /* as it would be written; "" for none */
     const char *option;       /* on the command line, which sets it too; NULL for none */
+    bool of_file;             /* it is about the file of MessageFile=, and goes with it */
 };

@@ -28,6 +28,9 @@ struct setting_type {
     /* An empty text is a value; with other types it unsets the setting. */
     bool takes_empty;
 
+    /* The text has the escapes of template.h. */
+    bool has_escapes;
+
     /* Parses TEXT, which stands at ORIGIN (NULL for the default), to VALUE. A list is appended to,
      * and emptied by an empty TEXT. Returns 0; -EINVAL with *ret_why (static text or the rule's),
      * when VALUE is unchanged; -ENOMEM. */
@@ -46,11 +49,12 @@ struct setting_type {
                   const char *origin, FILE *stream);
 };
 
-extern const struct setting_type setting_type_number;    /* uint64_t */
-extern const struct setting_type setting_type_boolean;   /* bool */
-extern const struct setting_type setting_type_time;      /* uint64_t, microseconds */
-extern const struct setting_type setting_type_word;      /* unsigned: the index in rule.words */
-extern const struct setting_type setting_type_message;   /* char *, owned: with its escapes */
+extern const struct setting_type setting_type_number;  /* uint64_t */
+extern const struct setting_type setting_type_boolean; /* bool */
+extern const struct setting_type setting_type_time;    /* uint64_t, microseconds */
+extern const struct setting_type setting_type_word;    /* unsigned: the index in rule.words */
+extern const struct setting_type setting_type_message; /* char *, owned: with its escapes */
+extern const struct setting_type setting_type_optional_message; /* the same, without an empty one */
 extern const struct setting_type setting_type_path;      /* char *, owned: an absolute path */
 extern const struct setting_type setting_type_addresses; /* struct address_list */
 

@@ -8,9 +8,10 @@
 #include <stdbool.h>
 
 #include "greetd/config/config.h"
-#include "greetd/control/handshake.h"
+#include "greetd/control/messages.h"
 #include "greetd/control/status.h"
 #include "greetd/journal/logger.h"
+#include "greetd/listen/handshake.h"
 #include "greetd/listen/sockets.h"
 #include "greetd/metrics/metrics.h"
 #include "greetd/worker/pool.h"
@@ -31,6 +32,7 @@ struct reload {
     struct metrics *metrics;
     struct status *status;
     struct handshake *handshake;
+    struct messages *messages;
     void (*activated)(void *userdata); /* called when a new configuration is in force */
     void *userdata;
     bool requested;

@@ -60,11 +60,11 @@ void logger_log_connection(struct logger *logger, unsigned worker,
  * thread of that worker. */
 void logger_log_accept_paused(struct logger *logger, unsigned worker, int error);
 
-/* Logs that clients are accepted at ADDRESS, on the socket named LISTENER; only for the main
- * thread. */
-void logger_log_listening(struct logger *logger, const char *listener, const char *address);
-
 /* Logs a sentence, formatted as by printf(3); only for the main thread. PRIORITY and ID are those
  * of struct sink_entry. */
 void logger_log(struct logger *logger, int priority, const char *id, const char *format, ...)
     _printf_(4, 5);
+
+/* The same about LISTENER, as GREETD_LISTENER=. */
+void logger_log_about(struct logger *logger, const char *listener, int priority, const char *id,
+                      const char *format, ...) _printf_(5, 6);

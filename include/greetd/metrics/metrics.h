@@ -5,6 +5,7 @@
  * to write it; a reader adds up the sets of all workers. Reading is for any thread. */
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -86,23 +87,30 @@ struct metrics_listener_counters {
     atomic_uint_fast64_t refused[REFUSAL_N];             /* refused ones of them, by reason */
 };
 
+enum metrics_outcome { METRICS_SUCCESS, METRICS_FAILURE, METRICS_OUTCOMES };
+
+/* The modification time of no file. */
+#define METRICS_NO_FILE INT64_MAX
+
 /* The counters of one listener. They stay until the end: a counter that vanished or began again at
  * a reload would break every sum made of it. */
 struct metrics_listener {
     struct metrics_listener *next;
     char *name;                                /* owned */
     struct metrics_listener_counters *workers; /* owned; one for each worker */
+    /* Written by the main thread: of the file of Watch=yes. Its modification time is that of
+     * CLOCK_BOOTTIME, which may be negative, or METRICS_NO_FILE. */
+    atomic_uint_fast64_t file_loads[METRICS_OUTCOMES];
+    atomic_int_fast64_t file_modified_usec;
 };
-
-enum metrics_reload { METRICS_RELOAD_SUCCESS, METRICS_RELOAD_FAILURE, METRICS_RELOADS };
 
 struct metrics {
     struct metrics_counters *workers; /* owned; n of them */
     size_t n;
-    uint64_t started_usec;                         /* when counting began, since 1970 */
-    atomic_uint_fast64_t reloads[METRICS_RELOADS]; /* written by the main thread */
-    atomic_uint_fast64_t log_dropped;              /* written by the log thread; beside those of
-                                                      the workers */
+    uint64_t started_usec;                          /* when counting began, since 1970 */
+    atomic_uint_fast64_t reloads[METRICS_OUTCOMES]; /* written by the main thread */
+    atomic_uint_fast64_t log_dropped;               /* written by the log thread; beside those of
+                                                       the workers */
     /* In no order; the main thread inserts at the front. Release and acquire, so that any thread
      * may walk the list at any time. */
     _Atomic(struct metrics_listener *) listeners;
@@ -146,6 +154,16 @@ uint64_t metrics_accept_errors(const struct metrics *metrics, size_t index);
 
 /* Connection entries that were dropped and not logged. */
 uint64_t metrics_log_dropped(const struct metrics *metrics);
+
+/* Whether LISTENER has or had a file of Watch=yes. */
+static inline bool metrics_has_file(const struct metrics_listener *listener)
+{
+    return atomic_load_explicit(&listener->file_modified_usec, memory_order_relaxed) !=
+           METRICS_NO_FILE;
+}
+
+/* The time since that file was modified. */
+uint64_t metrics_file_age_usec(const struct metrics_listener *listener);
 
 /* Clients that are connected now. */
 static inline uint64_t metrics_active(const struct metrics_sums *sums)

@@ -19,8 +19,7 @@ struct worker_greeting {
     struct worker_greeting *next; /* in a list that is on its way to the worker */
     size_t index;                 /* as well: of the listener in the newest generation */
     struct worker_listener *listener;
-    const struct greeting *text;
-    struct greeting *owned; /* TEXT with a reference; NULL if the configuration owns it */
+    struct greeting *text; /* a reference, but borrowed if the snapshot has it configured */
     size_t n_clients;
 };
 
@@ -68,11 +67,10 @@ static inline struct worker_greeting *worker_greeting_take(struct worker_listene
 /* Counts one client less, and frees the greeting if it was the last and another is in force. */
 void worker_greeting_drop(struct worker_greeting *greeting);
 
-/* Makes the greeting TEXT for the listener at INDEX of a generation that a worker has. A reference
- * is kept if OWNED is TEXT; else OWNED is NULL, and the configuration of that generation has TEXT.
- * Only for the main thread. On success *RET is the caller's. Errors: -ENOMEM. */
-int worker_greeting_new(struct worker_greeting **ret, size_t index, const struct greeting *text,
-                        struct greeting *owned);
+/* Makes a greeting with TEXT, of which a reference is kept, for the listener at INDEX of a
+ * generation that a worker has. Only for the main thread. On success *RET is the caller's. Errors:
+ * -ENOMEM. */
+int worker_greeting_new(struct worker_greeting **ret, size_t index, struct greeting *text);
 
 /* Frees a list of greetings without clients. NULL is allowed. */
 void worker_greeting_free_list(struct worker_greeting *greetings);

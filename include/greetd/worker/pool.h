@@ -39,11 +39,9 @@ DEFINE_CLEANUP_FUNCTION(struct generation, pool_discard)
 
 /* Has every worker greet new clients of the listeners with CONFIG with TEXT. SNAPSHOT is the one in
  * force, and pool_settled() must be true before. Connected clients keep the greeting that they
- * receive. A reference is kept if OWNED is TEXT; else OWNED is NULL, and the configuration of
- * SNAPSHOT has TEXT. Errors: -ENOMEM, when nothing has changed. */
+ * receive. References of TEXT are kept. Errors: -ENOMEM, when nothing has changed. */
 int pool_replace_greeting(struct pool *pool, const struct snapshot *snapshot,
-                          const struct config_listener *config, const struct greeting *text,
-                          struct greeting *owned);
+                          const struct config_listener *config, struct greeting *text);
 
 /* Whether every worker has handled all its messages. */
 bool pool_settled(const struct pool *pool);

@@ -25,6 +25,7 @@ struct fixture {
     sd_event *event;
     struct status status;
     struct handshake handshake;
+    struct messages messages;
     struct reload reload;
     unsigned n_activated;
 };
@@ -64,6 +65,8 @@ static void open_fixture(struct fixture *fixture, const char *text)
     cr_assert_eq(status_start(&fixture->status, fixture->event, fixture->pool, fixture->metrics),
                  0);
     cr_assert_eq(handshake_start(&fixture->handshake, fixture->event), 0);
+    fixture->messages =
+        messages_init(fixture->event, fixture->pool, fixture->logger, fixture->metrics);
     fixture->reload = (struct reload){
         .options = &fixture->options,
         .started = fixture->config,
@@ -73,6 +76,7 @@ static void open_fixture(struct fixture *fixture, const char *text)
         .metrics = fixture->metrics,
         .status = &fixture->status,
         .handshake = &fixture->handshake,
+        .messages = &fixture->messages,
         .activated = on_activated,
         .userdata = fixture,
     };
@@ -85,6 +89,7 @@ static const char *close_fixture(struct fixture *fixture)
 {
     static char text[64 * 1024];
 
+    messages_deinit(&fixture->messages);
     handshake_deinit(&fixture->handshake);
     status_deinit(&fixture->status);
     sd_event_unref(fixture->event);
@@ -145,7 +150,7 @@ Test(reload, puts_the_new_configuration_in_force_and_notifies_systemd)
     cr_assert(strstr(close_fixture(&fixture), "Reloaded the configuration\n"));
 }
 
-static uint64_t n_reloads(const struct fixture *fixture, enum metrics_reload result)
+static uint64_t n_reloads(const struct fixture *fixture, enum metrics_outcome result)
 {
     return atomic_load(&fixture->metrics->reloads[result]);
 }
@@ -161,8 +166,8 @@ Test(reload, keeps_everything_if_anything_is_wrong)
     cr_assert(fake_systemd_has_received("RELOADING=1"));
     cr_assert(fake_systemd_has_received("READY=1"));
     fake_systemd_await(fixture.event, "greetd.conf:7: Unknown setting Mesage=");
-    cr_assert_eq(n_reloads(&fixture, METRICS_RELOAD_FAILURE), 1);
-    cr_assert_eq(n_reloads(&fixture, METRICS_RELOAD_SUCCESS), 0);
+    cr_assert_eq(n_reloads(&fixture, METRICS_FAILURE), 1);
+    cr_assert_eq(n_reloads(&fixture, METRICS_SUCCESS), 0);
 
     write_conf(LISTEN "[Greeting]\nMessage=two\n");
     cr_assert(reload(&fixture));
@@ -170,8 +175,8 @@ Test(reload, keeps_everything_if_anything_is_wrong)
     do
         fake_systemd_await(fixture.event, "2 workers");
     while (strstr(fake_systemd.last, "failed"));
-    cr_assert_eq(n_reloads(&fixture, METRICS_RELOAD_FAILURE), 1);
-    cr_assert_eq(n_reloads(&fixture, METRICS_RELOAD_SUCCESS), 1);
+    cr_assert_eq(n_reloads(&fixture, METRICS_FAILURE), 1);
+    cr_assert_eq(n_reloads(&fixture, METRICS_SUCCESS), 1);
     const char *log = close_fixture(&fixture);
     cr_assert(strstr(log, "greetd.conf:7: Unknown setting Mesage="));
     cr_assert(strstr(log, "greetd.conf:8: LingerSec=y: "));

@@ -142,7 +142,8 @@ Test(logger_dropped, entries_less_urgent_than_the_level_are_not_written)
     logger_fixture_open_blocked_with(&fixture, 1, &options);
     logger_log(fixture.logger, LOG_WARNING, MESSAGE_ID_FAILED, "Warning");
     logger_log(fixture.logger, LOG_ERR, MESSAGE_ID_FAILED, "Error");
-    logger_log_listening(fixture.logger, "web", "127.0.0.1:7");
+    logger_log_about(fixture.logger, "web", LOG_INFO, MESSAGE_ID_LISTENING,
+                     "Server is listening on %s", "127.0.0.1:7");
     logger_log_accept_paused(fixture.logger, 0, EMFILE);
     cr_assert_not(logger_wants_connections(fixture.logger));
     logger_fixture_unblock_and_stop(&fixture);

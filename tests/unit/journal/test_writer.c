@@ -41,7 +41,8 @@ Test(writer, names_a_listener_whose_configuration_has_been_freed)
     cr_assert_eq(logger_start(&logger, &sink, metrics, &LOGGER_EVERYTHING), 0);
     logger_log(logger, LOG_INFO, MESSAGE_ID_RELOADED, "First");
     NET_WAIT_UNTIL(atomic_load(&in_journal));
-    logger_log_listening(logger, name, "127.0.0.1:80");
+    logger_log_about(logger, name, LOG_INFO, MESSAGE_ID_LISTENING, "Server is listening on %s",
+                     "127.0.0.1:80");
     memset(name, 'x', sizeof(name) - 1);
     atomic_store(&blocked, false);
     cr_assert_eq(logger_stop(logger, USEC_INFINITY), 0);

@@ -87,7 +87,7 @@ static void count_all(struct fixture *fixture)
     metrics_add_time(b, 16);
     metrics_add_time(b, 2000000);
     metrics_add_time(b, 20000000);
-    metrics_add(&fixture->metrics->reloads[METRICS_RELOAD_FAILURE], 2);
+    metrics_add(&fixture->metrics->reloads[METRICS_FAILURE], 2);
     fixture->metrics->started_usec = 1700000000000042;
 }
 

@@ -39,7 +39,7 @@ static struct worker_greeting *new_greeting(const char *text)
     struct worker_greeting *replacement;
 
     cr_assert(greeting && (greeting->bytes = strdup(text)));
-    cr_assert_eq(worker_greeting_new(&replacement, 0, greeting, greeting), 0);
+    cr_assert_eq(worker_greeting_new(&replacement, 0, greeting), 0);
     return replacement;
 }
 

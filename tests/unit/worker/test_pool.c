@@ -58,9 +58,9 @@ Test(pool, replaces_the_greeting_of_new_clients)
     int slow = net_connect(&fixture.net.addresses[0]);
     NET_WAIT_UNTIL(metrics_sum(fixture.metrics).accepted == 1);
 
-    cr_assert_eq(pool_replace_greeting(fixture.pool, fixture.net.snapshot, &fixture.net.configs[0],
-                                       other, other),
-                 0);
+    cr_assert_eq(
+        pool_replace_greeting(fixture.pool, fixture.net.snapshot, &fixture.net.configs[0], other),
+        0);
     NET_WAIT_UNTIL(pool_settled(fixture.pool));
     int client = net_connect(&fixture.net.addresses[0]);
     net_expect_text(client, "other");

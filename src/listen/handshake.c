@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "greetd/control/handshake.h"
+#include "greetd/listen/handshake.h"
 
 #include <arpa/inet.h>
 #include <limits.h>

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/config/greetings.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "greetd/base/clock.h"
+#include "greetd/config/setting_table.h"
+#include "greetd/greeting/template.h"
+
+static const struct setting *row(const char *name)
+{
+    return setting_find(name, SECTION_GREETING);
+}
+
+/* Message= or MessageFile=, whichever is in force. */
+static const struct setting *message_row(const struct setting_values *values)
+{
+    return row(values->greeting.message_file ? "MessageFile" : "Message");
+}
+
+/* Whether both have SETTING from the same line. */
+static bool same_line(const struct setting_values *a, const struct setting_values *b,
+                      const struct setting *setting)
+{
+    return strcmp(setting_values_origin(a, setting), setting_values_origin(b, setting)) == 0;
+}
+
+static bool same_message(const struct setting_values *a, const struct setting_values *b)
+{
+    return message_row(a) == message_row(b) && a->greeting.expand == b->greeting.expand &&
+           same_line(a, b, message_row(a));
+}
+
+static struct greeting *share(struct greeting *greeting)
+{
+    return greeting ? greeting_ref(greeting) : NULL;
+}
+
+/* Compiles TEXT, whose escapes the loader has checked, of the setting at ROW. */
+static int compile_text(struct greeting **ret, const struct setting_values *values,
+                        const struct setting *setting, const char *text, bool expand,
+                        struct diagnostics *diagnostics)
+{
+    const char *origin = setting_values_origin(values, setting), *why;
+    size_t offset;
+
+    if (!expand)
+        return template_compile_escapes(ret, text, &why, &offset);
+    return template_compile(ret, text, origin, setting_label(setting, origin), diagnostics);
+}
+
+struct message_file_source greetings_source(const struct setting_values *values)
+{
+    return (struct message_file_source){
+        .path = values->greeting.message_file,
+        .origin = setting_values_origin(values, row("MessageFile")),
+        .expand = values->greeting.expand,
+    };
+}
+
+/* Returns whether ERROR of file_read() is in the file itself. With any other, such as ENOENT or
+ * EACCES, the same configuration may load later. */
+static bool is_bad_file(int error)
+{
+    return error == -EINVAL || error == -EISDIR || error == -EFBIG;
+}
+
+static int compile_file(struct greeting **ret, const struct setting_values *values,
+                        struct diagnostics *diagnostics, struct greetings_unreadable *unreadable)
+{
+    const struct message_file_source source = greetings_source(values);
+
+    if (values->greeting.stale_message && message_file_age(source.path) == USEC_INFINITY)
+        return 0;
+    int r = message_file_load(ret, &source, diagnostics);
+    if (r >= 0 || is_bad_file(r) || r == -ENOMEM || r == -EMFILE || r == -ENFILE)
+        return r;
+    unreadable->n++;
+    unreadable->error = r;
+    return -EINVAL;
+}
+
+/* An error in the text belongs to the line that set it, and is no failure. */
+static int unless_bad(int r)
+{
+    return r == -EINVAL || r == -EISDIR || r == -EFBIG ? 0 : r;
+}
+
+static int compile_message(struct greeting **ret, const struct setting_values *values,
+                           struct diagnostics *diagnostics, struct greetings_unreadable *unreadable)
+{
+    return unless_bad(values->greeting.message_file
+                          ? compile_file(ret, values, diagnostics, unreadable)
+                          : compile_text(ret, values, row("Message"), values->greeting.message,
+                                         values->greeting.expand, diagnostics));
+}
+
+/* Compiles the TEXT (NULL: none) of the setting NAME, which is always expanded. */
+static int compile_other(struct greeting **ret, const struct setting_values *values,
+                         const char *name, const char *text, const struct setting_values *base,
+                         struct greeting *shared, struct diagnostics *diagnostics)
+{
+    if (text && base && same_line(values, base, row(name)))
+        *ret = share(shared);
+    else if (text)
+        return unless_bad(compile_text(ret, values, row(name), text, true, diagnostics));
+    return 0;
+}
+
+int greetings_compile(struct greetings *ret, const struct setting_values *values,
+                      const struct setting_values *base, const struct greetings *base_greetings,
+                      struct diagnostics *diagnostics, struct greetings_unreadable *unreadable)
+{
+    int r = 0;
+
+    *ret = (struct greetings){NULL};
+    if (base && same_message(values, base))
+        ret->message = share(base_greetings->message);
+    else
+        r = compile_message(&ret->message, values, diagnostics, unreadable);
+    if (r >= 0)
+        r = compile_other(&ret->stale, values, "StaleMessage", values->greeting.stale_message, base,
+                          base ? base_greetings->stale : NULL, diagnostics);
+    if (r >= 0)
+        r = compile_other(&ret->stop, values, "StopMessage", values->greeting.stop_message, base,
+                          base ? base_greetings->stop : NULL, diagnostics);
+    return r;
+}
+
+struct greeting *greetings_first(const struct greetings *greetings,
+                                 const struct setting_values *values)
+{
+    const struct greeting_settings *settings = &values->greeting;
+
+    if (settings->watch && greetings->stale &&
+        (!greetings->message || message_file_age(settings->message_file) > settings->max_age_usec))
+        return greetings->stale;
+    return greetings->message;
+}
+
+void greetings_deinit(struct greetings *greetings)
+{
+    greeting_unref(greetings->message);
+    greeting_unref(greetings->stale);
+    greeting_unref(greetings->stop);
+    *greetings = (struct greetings){NULL};
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/greeting/message_file.h"
+
+#include <errno.h>
+
+#include "greetd/base/clock.h"
+#include "greetd/base/text.h"
+#include "greetd/greeting/template.h"
+
+int message_file_load(struct greeting **ret, const struct message_file_source *source,
+                      struct diagnostics *diagnostics)
+{
+    _cleanup_(greeting_unrefp) struct greeting *greeting = NULL;
+
+    int r = greeting_new_from_file(&greeting, source->path);
+    if (file_diagnose_shortage(source->path, r, diagnostics) || r == -ENOMEM)
+        return r;
+    if (r < 0) {
+        char excerpt[TEXT_EXCERPT_MAX];
+        diagnostics_add(diagnostics, "%s: MessageFile=%s: %s", source->origin,
+                        text_excerpt(source->path, excerpt), file_strerror(r));
+        return r;
+    }
+    if (source->expand)
+        r = template_expand(&greeting, source->path, source->origin, "MessageFile", diagnostics);
+    if (r >= 0)
+        *ret = TAKE_PTR(greeting);
+    return r;
+}
+
+static uint64_t age_of(const struct file_stamp *stamp)
+{
+    int64_t age_usec = (int64_t)clock_now_of(CLOCK_REALTIME) - stamp->modified_nsec / 1000;
+
+    return age_usec > 0 ? (uint64_t)age_usec : 0;
+}
+
+uint64_t message_file_age(const char *path)
+{
+    struct file_stamp stamp;
+
+    return file_stamp_take(&stamp, path) < 0 ? USEC_INFINITY : age_of(&stamp);
+}
+
+int message_file_init(struct message_file *file, const struct message_file_source *source)
+{
+    *file = (struct message_file){.source = *source,
+                                  .modified_usec = (int64_t)clock_now_of(CLOCK_BOOTTIME)};
+    return file_watch_init(&file->watch, source->path);
+}
+
+void message_file_deinit(struct message_file *file)
+{
+    file_watch_deinit(&file->watch);
+    greeting_unref(TAKE_PTR(file->greeting));
+}
+
+enum message_file_change message_file_update(struct message_file *file,
+                                             struct diagnostics *diagnostics)
+{
+    _cleanup_(greeting_unrefp) struct greeting *greeting = NULL;
+    struct file_stamp before, after;
+
+    int missing = file_stamp_take(&before, file->source.path);
+    if (missing >= 0 && file_stamp_equal(&before, &file->stamp))
+        return MESSAGE_FILE_UNCHANGED;
+    int r = message_file_load(&greeting, &file->source, diagnostics);
+    (void)file_stamp_take(&after, file->source.path);
+    if (!file_stamp_equal(&before, &after))
+        return MESSAGE_FILE_UNCHANGED;
+    file->stamp = after;
+    if (r < 0)
+        return MESSAGE_FILE_FAILED;
+    greeting_unref(file->greeting);
+    file->greeting = TAKE_PTR(greeting);
+    file->modified_usec = (int64_t)clock_now_of(CLOCK_BOOTTIME) - (int64_t)age_of(&after);
+    return MESSAGE_FILE_LOADED;
+}
