@@ -3,121 +3,11 @@
 
 #include <errno.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "greetd/base/buffer.h"
-#include "greetd/base/text.h"
+#include "greetd/greeting/template_errors.h"
 #include "greetd/greeting/variable.h"
-
-/* Errors beyond this number are only counted: a file that was never meant to be expanded may have
- * millions. */
-#define ERRORS_MAX ((size_t)100)
-
-/* The errors of one text, added in the order in which they stand in it. */
-struct errors {
-    const char *origin, *label;      /* as in the messages: `ORIGIN: LABEL=` */
-    const char *path;                /* of the file that LABEL names, or NULL */
-    struct diagnostics *diagnostics; /* NULL if no error can be added */
-    const char *line;                /* the one with the last error that was added */
-    size_t line_number;              /* from 1 */
-    size_t n;                        /* including those that were only counted */
-};
-
-static struct errors errors_in(const char *text, const char *path, const char *origin,
-                               const char *label, struct diagnostics *diagnostics)
-{
-    return (struct errors){.origin = origin,
-                           .label = label,
-                           .path = path,
-                           .diagnostics = diagnostics,
-                           .line = text,
-                           .line_number = 1};
-}
-
-/* Empty for a text that is not in a file. */
-static const char *excerpt_path(const struct errors *errors, char *buffer)
-{
-    return text_excerpt(errors->path ? errors->path : "", buffer);
-}
-
-/* Advances to the line that AT is in, and writes its number as `:LINE`. A text that is not in a
- * file counts as one line, without a number. */
-static void enter_line(struct errors *errors, const char *at, char *buffer)
-{
-    const char *end;
-
-    buffer[0] = '\0';
-    if (!errors->path)
-        return;
-    while ((end = memchr(errors->line, '\n', (size_t)(at - errors->line)))) {
-        errors->line = end + 1;
-        errors->line_number++;
-    }
-    sprintf(buffer, ":%zu", errors->line_number);
-}
-
-/* Adds the error WHAT at the character AT. HINT may be NULL. */
-static void add_error(struct errors *errors, const char *at, const char *what, const char *hint)
-{
-    char path[TEXT_EXCERPT_MAX], number[sizeof(":18446744073709551615")];
-
-    if (++errors->n > ERRORS_MAX)
-        return;
-    enter_line(errors, at, number);
-    diagnostics_add(errors->diagnostics, "%s: %s=%s%s: %s at byte %zu%s%s", errors->origin,
-                    errors->label, excerpt_path(errors, path), number, what,
-                    (size_t)(at - errors->line) + 1, hint ? "; " : "", hint ? hint : "");
-}
-
-/* Quotes the escape: \xHH as far as it goes, or else a backslash and one character, which in UTF-8
- * may be several bytes. */
-static void add_bad_escape(struct errors *errors, const char *escape, const char *why)
-{
-    size_t length = strnlen(escape, 2), longest = escape[1] == 'x' ? 4 : 5;
-    char copy[5 + 1] = "", excerpt[TEXT_EXCERPT_MAX], what[TEXT_EXCERPT_MAX + 16];
-
-    while (length < longest && escape[length] != '\0' &&
-           (escape[1] == 'x' || (escape[length] & 0xc0) == 0x80))
-        length++;
-    memcpy(copy, escape, length);
-    snprintf(what, sizeof(what), "bad escape %s", text_excerpt(copy, excerpt));
-    add_error(errors, escape, what, why);
-}
-
-static void add_unknown_variable(struct errors *errors, const char *at, const char *variable,
-                                 size_t length)
-{
-    char name[TEXT_EXCERPT_MAX], what[TEXT_EXCERPT_MAX + 32], hint[64];
-
-    /* A search for the nearest names of millions would take seconds. */
-    if (errors->n >= ERRORS_MAX) {
-        errors->n++;
-        return;
-    }
-    snprintf(name, sizeof(name), "%.*s", (int)length, variable);
-    snprintf(what, sizeof(what), "unknown variable $%s", name);
-    const char *nearest = variable_nearest(name);
-    if (nearest)
-        snprintf(hint, sizeof(hint), "did you mean $%s?", nearest);
-    add_error(errors, at, what, nearest ? hint : NULL);
-}
-
-/* Adds the number of errors that were only counted, and -EFBIG if it is the result R. Returns R. */
-static int end_errors(const struct errors *errors, int r)
-{
-    char path[TEXT_EXCERPT_MAX];
-
-    if (errors->n > ERRORS_MAX)
-        diagnostics_add(errors->diagnostics, "%s: %s=%s: %zu more mistakes of this kind",
-                        errors->origin, errors->label, excerpt_path(errors, path),
-                        errors->n - ERRORS_MAX);
-    if (r == -EFBIG)
-        diagnostics_add(errors->diagnostics, "%s: %s=%s: must not be longer than %zu bytes",
-                        errors->origin, errors->label, excerpt_path(errors, path),
-                        GREETING_SIZE_MAX);
-    return r;
-}
 
 /* The value of a hexadecimal digit, or -1. Unlike isxdigit(3), independent of the locale. */
 static int hex_digit(char c)
@@ -159,19 +49,19 @@ static size_t decode_escape(char *ret, const char *escape, const char **ret_why)
 int template_check_escapes(const char *text, const char *origin, const char *label,
                            struct diagnostics *diagnostics)
 {
-    struct errors errors = errors_in(text, NULL, origin, label, diagnostics);
+    struct template_errors errors = template_errors_in(text, NULL, origin, label, diagnostics);
     size_t size = 0;
 
     for (const char *p = text, *why; *p != '\0'; size++) {
         char byte;
         size_t n = *p == '\\' ? decode_escape(&byte, p, &why) : 1;
         if (n == 0)
-            add_bad_escape(&errors, p, why);
+            template_errors_add_escape(&errors, p, why);
         p += n > 0 ? n : strnlen(p, 2);
     }
     if (errors.n > 0)
-        return end_errors(&errors, -EINVAL);
-    return end_errors(&errors, size > GREETING_SIZE_MAX ? -EFBIG : 0);
+        return template_errors_end(&errors, -EINVAL);
+    return template_errors_end(&errors, size > GREETING_SIZE_MAX ? -EFBIG : 0);
 }
 
 /* A text that is being compiled. */
@@ -181,10 +71,10 @@ struct compiler {
     struct buffer text;            /* of all pieces */
     struct greeting_piece *pieces; /* owned */
     size_t n_pieces, pieces_capacity;
-    size_t piece;         /* offset in the text of the piece that is not complete yet */
-    struct errors errors; /* of variables */
-    const char *why;      /* of the first bad escape, or NULL */
-    size_t offset;        /* of that escape in the source text */
+    size_t piece;                  /* offset in the text of the piece that is not complete yet */
+    struct template_errors errors; /* of variables */
+    const char *why;               /* of the first bad escape, or NULL */
+    size_t offset;                 /* of that escape in the source text */
 };
 
 static void compiler_deinit(struct compiler *compiler)
@@ -274,13 +164,13 @@ static int compile_variable(struct compiler *compiler, const char **p)
     }
     size_t length = read_reference(p, compiler->end, &name, &why);
     if (length == 0) {
-        add_error(&compiler->errors, at, "bad variable", why);
+        template_errors_add(&compiler->errors, at, "bad variable", why);
         return 0;
     }
 
     const struct variable *variable = variable_find(name, length);
     if (!variable) {
-        add_unknown_variable(&compiler->errors, at, name, length);
+        template_errors_add_unknown(&compiler->errors, at, name, length);
         return 0;
     }
     return variable->constant ? append_constant(compiler, variable) : end_piece(compiler, variable);
@@ -350,7 +240,7 @@ int template_compile_escapes(struct greeting **ret, const char *text, const char
 
 /* Compiles the SIZE bytes at TEXT with their variables, and with escapes unless they are a file. */
 static int compile_variables(struct greeting **ret, const char *text, size_t size,
-                             struct errors errors)
+                             struct template_errors errors)
 {
     _cleanup_(compiler_deinit) struct compiler compiler = {
         .escapes = !errors.path,
@@ -361,21 +251,22 @@ static int compile_variables(struct greeting **ret, const char *text, size_t siz
     };
 
     int r = compile_greeting(ret, &compiler);
-    return end_errors(&compiler.errors, r);
+    return template_errors_end(&compiler.errors, r);
 }
 
 int template_compile(struct greeting **ret, const char *text, const char *origin, const char *label,
                      struct diagnostics *diagnostics)
 {
     return compile_variables(ret, text, strlen(text),
-                             errors_in(text, NULL, origin, label, diagnostics));
+                             template_errors_in(text, NULL, origin, label, diagnostics));
 }
 
 int template_expand(struct greeting **greeting, const char *path, const char *origin,
                     const char *label, struct diagnostics *diagnostics)
 {
     struct greeting *plain = *greeting;
-    struct errors errors = errors_in(plain->bytes, path, origin, label, diagnostics);
+    struct template_errors errors =
+        template_errors_in(plain->bytes, path, origin, label, diagnostics);
 
     int r = compile_variables(greeting, plain->bytes, plain->size, errors);
     if (r >= 0)
