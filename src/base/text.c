@@ -101,3 +101,13 @@ const char *text_excerpt(const char *text, char *buffer)
     strcpy(p, *text != '\0' ? "..." : "");
     return buffer;
 }
+
+char *text_write_decimal(char *buffer, uint64_t number)
+{
+    char digits[TEXT_DECIMAL_MAX], *p = digits + sizeof(digits);
+
+    do
+        *--p = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    return mempcpy(buffer, p, (size_t)(digits + sizeof(digits) - p));
+}

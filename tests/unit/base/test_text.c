@@ -114,3 +114,16 @@ Test(text, stays_within_the_buffer_when_it_escapes)
         cr_expect_lt(strlen(text_excerpt(text, buffer)), sizeof(buffer));
     }
 }
+
+Test(text, writes_numbers_in_decimal)
+{
+    static const uint64_t numbers[] = {0, 7, 10, 255, 65535, 1000000007, UINT64_MAX};
+
+    for (size_t i = 0; i < ELEMENTSOF(numbers); i++) {
+        char buffer[TEXT_DECIMAL_MAX], expected[TEXT_DECIMAL_MAX];
+
+        sprintf(expected, "%ju", (uintmax_t)numbers[i]);
+        *text_write_decimal(buffer, numbers[i]) = '\0';
+        cr_expect_str_eq(buffer, expected);
+    }
+}
