@@ -339,6 +339,22 @@ bool address_equal(const struct address *a, const struct address *b)
            !leaves_port(&p);
 }
 
+bool address_is_wildcard(const struct address *address)
+{
+    struct peer peer = peer_from_sockaddr(&address->sa, address->length);
+
+    switch (peer.family) {
+    case AF_INET:
+        return peer.in.s_addr == htonl(INADDR_ANY);
+    case AF_INET6:
+        return IN6_IS_ADDR_UNSPECIFIED(&peer.in6);
+    case AF_VSOCK:
+        return peer.vm.cid == VMADDR_CID_ANY;
+    default:
+        return false;
+    }
+}
+
 bool address_has_dynamic_port(const struct address *address)
 {
     struct peer peer = peer_from_sockaddr(&address->sa, address->length);

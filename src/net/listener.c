@@ -51,16 +51,6 @@ static void unlink_path(struct listener *listener)
     listener->path_inode = 0;
 }
 
-static int read_bound_address(int fd, struct address *ret)
-{
-    struct address address = {.length = sizeof(address.storage)};
-
-    if (getsockname(fd, &address.sa, &address.length) < 0)
-        return -errno;
-    *ret = address;
-    return 0;
-}
-
 int listener_new(struct listener **ret, int *fd, int type)
 {
     _cleanup_(listener_unrefp) struct listener *listener = calloc(1, sizeof(*listener));
@@ -70,7 +60,7 @@ int listener_new(struct listener **ret, int *fd, int type)
     refcount_init(&listener->references);
     listener->type = type;
     listener->fd = -1;
-    int r = read_bound_address(*fd, &listener->address);
+    int r = socket_read_address(*fd, &listener->address);
     if (r < 0)
         return r;
     listener->fd = TAKE_FD(*fd);

@@ -109,6 +109,16 @@ static int protocol_of(int fd)
     return protocol;
 }
 
+int socket_read_address(int fd, struct address *ret)
+{
+    struct address address = {.length = sizeof(address.storage)};
+
+    if (getsockname(fd, &address.sa, &address.length) < 0)
+        return -errno;
+    *ret = address;
+    return 0;
+}
+
 int socket_set_fast_open(int fd, int queue)
 {
     int protocol = protocol_of(fd);
@@ -143,6 +153,16 @@ int socket_drop_syn(int fd)
 void socket_accept_syn(int fd)
 {
     (void)setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &(int){0}, sizeof(int));
+}
+
+int64_t socket_rtt_usec(int fd)
+{
+    struct tcp_info info;
+    socklen_t length = sizeof(info);
+
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
+        return -errno;
+    return info.tcpi_rtt;
 }
 
 bool socket_is_in_handshake(int fd)

@@ -55,6 +55,9 @@ const char *address_format(const struct address *address, char *buffer);
  * equal its number. */
 bool address_equal(const struct address *a, const struct address *b);
 
+/* Whether ADDRESS is that of all interfaces: 0.0.0.0, [::] or a vsock address with any CID. */
+bool address_is_wildcard(const struct address *address);
+
 /* Whether the kernel chooses the port. */
 bool address_has_dynamic_port(const struct address *address);
 

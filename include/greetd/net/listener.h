@@ -2,8 +2,8 @@
 #pragma once
 
 /* Listening sockets: those that greetd opens itself, and those that systemd passes. Workers share a
- * listener; its last reference frees it, from any thread. Workers only read FD and TYPE, which do
- * not change while they accept; the rest is the main thread's. */
+ * listener; its last reference frees it, from any thread. Workers only read FD, TYPE and
+ * ADDRESS, which do not change while they accept; the rest is the main thread's. */
 
 #include <stdatomic.h>
 #include <stdbool.h>

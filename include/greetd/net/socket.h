@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "greetd/net/address.h"
+
 /* Makes the descriptor non-blocking. Returns 0 or a negative errno of fcntl(2). */
 int socket_set_nonblocking(int fd);
 
@@ -13,6 +15,9 @@ int socket_set_nonblocking(int fd);
  * Returns 0 with the type in *RET_TYPE; else -EINVAL with a static text in *RET_WHAT, to follow
  * "is": "a regular file", "a datagram socket", "closed". */
 int socket_check_listening(int fd, int *ret_type, const char **ret_what);
+
+/* Reads the local address of a socket. Returns 0 or a negative errno of getsockname(2). */
+int socket_read_address(int fd, struct address *ret);
 
 /* Drops the SYN of new TCP clients at a listening socket that is about to be closed. Clients in the
  * queue, or in the middle of their handshake, are not affected. A new client sends its SYN again a
@@ -35,6 +40,10 @@ int socket_set_fast_open(int fd, int queue);
  * a TCP socket accepted with Fast Open can be in this state, SYN-RECEIVED (RFC 7413, 4.2); once
  * false it stays so. */
 bool socket_is_in_handshake(int fd);
+
+/* Returns the smoothed round-trip time of a TCP connection in microseconds, 0 before it is known
+ * (TCP_INFO in tcp(7)); a negative errno for another socket. */
+int64_t socket_rtt_usec(int fd);
 
 /* Returns how many bytes the other end has not acknowledged yet; a local peer acknowledges by
  * reading. HAS_FIN: the end of stream was sent, which counts as a byte of TCP (RFC 9293, 3.4) but

@@ -324,3 +324,28 @@ Test(address, keeps_a_peer_in_24_bytes)
 {
     cr_expect_eq(sizeof(struct peer), 24);
 }
+
+Test(address, is_a_wildcard_if_clients_may_have_connected_to_any)
+{
+    static const struct {
+        const char *text;
+        bool wildcard;
+    } rows[] = {
+        {"0.0.0.0:80", true},
+        {"[::]:80", true},
+        {"80", true},
+        {"vsock::1024", true},
+        {"[::ffff:0.0.0.0]:1", true},
+        {"127.0.0.1:80", false},
+        {"[::1]:80", false},
+        {"vsock:3:1024", false},
+        {"/run/greetd.sock", false},
+        {"@greetd", false},
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+        struct address address = net_address(rows[i].text);
+        cr_expect_eq(address_is_wildcard(&address), rows[i].wildcard, "%s", rows[i].text);
+    }
+    cr_expect_not(address_is_wildcard(&(struct address){0}));
+}

@@ -213,3 +213,23 @@ Test(socket, detects_a_hang_up_behind_unread_bytes)
     net_wait(pair.server, POLLRDHUP);
     cr_expect(socket_has_hung_up(pair.server));
 }
+
+Test(socket, reads_its_own_address)
+{
+    struct sockaddr_in listening;
+    struct address address = {0};
+    int fd = net_listen(&listening);
+
+    cr_assert_eq(socket_read_address(fd, &address), 0);
+    cr_expect_eq(address.length, sizeof(listening));
+    cr_expect_eq(address.in.sin_port, listening.sin_port);
+    cr_expect_eq(socket_read_address(-1, &address), -EBADF);
+    cr_expect_eq(address.in.sin_port, listening.sin_port);
+}
+
+Test(socket, has_a_round_trip_time_only_with_tcp)
+{
+    cr_expect_gt(socket_rtt_usec(net_tcp_pair().server), 0);
+    cr_expect_eq(socket_rtt_usec(net_local_pair(SOCK_STREAM).server), -EOPNOTSUPP);
+    cr_expect_eq(socket_rtt_usec(-1), -EBADF);
+}
