@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "greetd/base/cleanup.h"
 #include "greetd/base/diagnostics.h"
@@ -220,6 +221,14 @@ static void fill_standard_streams(void)
     safe_close(fd);
 }
 
+/* Once, before there is a worker: as long as TZ stays the same, tzset(3), which strftime(3) calls,
+ * too, looks at no file again. Without TZ it would look at this one each time. */
+static void read_time_zone(void)
+{
+    (void)setenv("TZ", ":/etc/localtime", 0);
+    tzset();
+}
+
 int main(int argc, char **argv)
 {
     _cleanup_(arguments_deinit) struct arguments arguments = {.action = ACTION_SERVE};
@@ -230,6 +239,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
 
     signals_defer_reload();
+    read_time_zone();
 
     /* Before control_run(), which removes the variables that announce the sockets. */
     bool passed_sockets = activation_any_passed();

@@ -32,6 +32,13 @@ int greeting_new_from_file(struct greeting **ret, const char *path)
     return 0;
 }
 
+void greeting_free_pieces(struct greeting_piece *pieces, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        free(pieces[i].argument);
+    free(pieces);
+}
+
 struct greeting *greeting_ref(struct greeting *greeting)
 {
     refcount_take(&greeting->references);
@@ -43,6 +50,6 @@ void greeting_unref(struct greeting *greeting)
     if (!greeting || !refcount_drop(&greeting->references))
         return;
     free(greeting->bytes);
-    free(greeting->pieces);
+    greeting_free_pieces(greeting->pieces, greeting->n_pieces);
     free(greeting);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "greetd/greeting/render.h"
 
+#include <errno.h>
 #include <stdint.h>
 
 /* Enough for most greetings. */
@@ -9,13 +10,19 @@
 #define RENDER_SIZE_MAX ((size_t)UINT32_MAX)
 
 /* Repeated until it fits: a value may be longer the next time. */
-static int append_variable(struct buffer *buffer, const struct variable *variable,
+static int append_variable(struct buffer *buffer, const struct greeting_piece *piece,
                            const struct variable_client *client)
 {
+    const struct variable *variable = piece->variable;
+
     for (;;) {
         size_t room = buffer->capacity - buffer->size;
-        size_t length = variable->write(client, buffer->bytes + buffer->size, room);
+        char *end = buffer->bytes + buffer->size;
+        size_t length = piece->argument ? variable->write_with(client, piece->argument, end, room)
+                                        : variable->write(client, end, room);
 
+        if (length == VARIABLE_FAILED)
+            return -ENOMEM;
         if (length < room) {
             buffer->size += length;
             return 0;
@@ -39,7 +46,7 @@ int render_greeting(struct buffer *buffer, const struct greeting *greeting,
 
         r = buffer_append(buffer, literal, piece->size, RENDER_SIZE_MAX);
         if (r >= 0 && piece->variable)
-            r = append_variable(buffer, piece->variable, client);
+            r = append_variable(buffer, piece, client);
         literal += piece->size;
     }
     return r;

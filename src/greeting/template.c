@@ -73,14 +73,15 @@ struct compiler {
     size_t n_pieces, pieces_capacity;
     size_t piece;                  /* offset in the text of the piece that is not complete yet */
     struct template_errors errors; /* of variables */
-    const char *why;               /* of the first bad escape, or NULL */
-    size_t offset;                 /* of that escape in the source text */
+    size_t n_bad_escapes;
+    const char *why; /* of the first of them, or NULL */
+    size_t offset;   /* of that escape in the source text */
 };
 
 static void compiler_deinit(struct compiler *compiler)
 {
     buffer_deinit(&compiler->text);
-    free(compiler->pieces);
+    greeting_free_pieces(compiler->pieces, compiler->n_pieces);
 }
 
 static int append(struct compiler *compiler, const char *bytes, size_t n)
@@ -88,8 +89,12 @@ static int append(struct compiler *compiler, const char *bytes, size_t n)
     return buffer_append(&compiler->text, bytes, n, GREETING_SIZE_MAX);
 }
 
-static int end_piece(struct compiler *compiler, const struct variable *variable)
+/* Ends a piece with VARIABLE and its ARGUMENT, which is taken over in any case. */
+static int end_piece(struct compiler *compiler, const struct variable *variable,
+                     struct variable_argument *argument)
 {
+    _cleanup_free_ struct variable_argument *owned = argument;
+
     if (compiler->n_pieces == compiler->pieces_capacity) {
         size_t capacity = 2 * compiler->n_pieces + 4;
         struct greeting_piece *grown =
@@ -99,8 +104,10 @@ static int end_piece(struct compiler *compiler, const struct variable *variable)
         compiler->pieces = grown;
         compiler->pieces_capacity = capacity;
     }
-    compiler->pieces[compiler->n_pieces++] = (struct greeting_piece){
-        .size = compiler->text.size - compiler->piece, .variable = variable};
+    compiler->pieces[compiler->n_pieces++] =
+        (struct greeting_piece){.size = compiler->text.size - compiler->piece,
+                                .variable = variable,
+                                .argument = TAKE_PTR(owned)};
     compiler->piece = compiler->text.size;
     return 0;
 }
@@ -124,7 +131,7 @@ static int compile_escape(struct compiler *compiler, const char **p)
     *p += n > 0 ? n : strnlen(escape, 2);
     if (n > 0)
         return append(compiler, &byte, 1);
-    if (!compiler->why) {
+    if (compiler->n_bad_escapes++ == 0) {
         compiler->why = why;
         compiler->offset = (size_t)(escape - compiler->begin);
     }
@@ -153,6 +160,77 @@ static size_t read_reference(const char **p, const char *end, const char **ret_n
     return length;
 }
 
+/* Decodes the text from *P up to a `}` and appends it. Moves *P past the `}`, or to the end.
+ * Returns whether there is a `}`, or a negative errno. */
+static int append_argument(struct compiler *compiler, const char **p)
+{
+    int r = 0;
+
+    while (*p < compiler->end && **p != '}' && r >= 0)
+        r = **p == '\\' && compiler->escapes ? compile_escape(compiler, p)
+                                             : append(compiler, (*p)++, 1);
+    if (r < 0 || *p == compiler->end)
+        return r;
+    ++*p;
+    return 1;
+}
+
+/* Returns the character of the source text, from P on, from which the byte at OFFSET was decoded.
+ */
+static const char *find_source(const struct compiler *compiler, const char *p, size_t offset)
+{
+    const char *why;
+    char byte;
+
+    while (offset-- > 0)
+        p += *p == '\\' && compiler->escapes ? decode_escape(&byte, p, &why) : 1;
+    return p;
+}
+
+/* Ends the piece with VARIABLE and its argument, which begins at SOURCE and was decoded to the text
+ * from OFFSET on. The text loses it. */
+static int end_argument(struct compiler *compiler, const struct variable *variable,
+                        const char *source, size_t offset)
+{
+    size_t size = compiler->text.size - offset;
+    _cleanup_free_ struct variable_argument *argument = malloc(sizeof(*argument) + size + 1);
+
+    if (!argument)
+        return -ENOMEM;
+    argument->size = size;
+    memcpy(argument->text, compiler->text.bytes + offset, size);
+    argument->text[size] = '\0';
+    compiler->text.size = offset;
+
+    const char *why = variable_check_argument(variable, argument->text, size, &offset);
+    if (!why)
+        return end_piece(compiler, variable, TAKE_PTR(argument));
+    template_errors_add_argument(&compiler->errors, find_source(compiler, source, offset), "bad",
+                                 variable, why);
+    return 0;
+}
+
+/* Compiles VARIABLE, whose `$` is at AT, with its argument at *P. */
+static int compile_argument(struct compiler *compiler, const struct variable *variable,
+                            const char *at, const char **p)
+{
+    size_t offset = compiler->text.size, n_bad_escapes = compiler->n_bad_escapes;
+    const char *brace = *p;
+
+    if (brace == compiler->end || *brace != '{') {
+        template_errors_add_argument(&compiler->errors, at, "missing", variable, NULL);
+        return 0;
+    }
+    ++*p;
+    int r = append_argument(compiler, p);
+    if (r == 0)
+        template_errors_add_argument(&compiler->errors, brace, "unclosed", variable, NULL);
+    /* With a bad escape the text is not the one that was meant. */
+    if (r <= 0 || compiler->n_bad_escapes > n_bad_escapes)
+        return r < 0 ? r : 0;
+    return end_argument(compiler, variable, brace + 1, offset);
+}
+
 /* A bad variable is skipped like a bad escape. */
 static int compile_variable(struct compiler *compiler, const char **p)
 {
@@ -173,7 +251,10 @@ static int compile_variable(struct compiler *compiler, const char **p)
         template_errors_add_unknown(&compiler->errors, at, name, length);
         return 0;
     }
-    return variable->constant ? append_constant(compiler, variable) : end_piece(compiler, variable);
+    if (variable->constant)
+        return append_constant(compiler, variable);
+    return variable->argument ? compile_argument(compiler, variable, at, p)
+                              : end_piece(compiler, variable, NULL);
 }
 
 /* Returns the first character from P on that does not stand for itself, or the end. */
@@ -199,10 +280,10 @@ static int compile(struct compiler *compiler)
         if (r >= 0 && p < compiler->end)
             r = *p == '$' ? compile_variable(compiler, &p) : compile_escape(compiler, &p);
     }
-    if (r >= 0 && (compiler->why || compiler->errors.n > 0))
+    if (r >= 0 && (compiler->n_bad_escapes > 0 || compiler->errors.n > 0))
         return -EINVAL;
     if (r >= 0 && compiler->n_pieces > 0 && compiler->piece < compiler->text.size)
-        r = end_piece(compiler, NULL);
+        r = end_piece(compiler, NULL, NULL);
     return r >= 0 && compiler->text.size > GREETING_SIZE_MAX ? -EFBIG : r;
 }
 
@@ -220,6 +301,7 @@ static int compile_greeting(struct greeting **ret, struct compiler *compiler)
     greeting->n_pieces = compiler->n_pieces;
     greeting->bytes = TAKE_PTR(compiler->text.bytes);
     greeting->pieces = TAKE_PTR(compiler->pieces);
+    compiler->n_pieces = 0;
     *ret = greeting;
     return 0;
 }

@@ -7,7 +7,6 @@
 
 #include "greetd/base/text.h"
 #include "greetd/greeting/greeting.h"
-#include "greetd/greeting/variable.h"
 
 /* Errors beyond this number are only counted: a file that was never meant to be expanded may have
  * millions. */
@@ -90,6 +89,17 @@ void template_errors_add_unknown(struct template_errors *errors, const char *at,
     if (nearest)
         snprintf(hint, sizeof(hint), "did you mean $%s?", nearest);
     template_errors_add(errors, at, what, nearest ? hint : NULL);
+}
+
+void template_errors_add_argument(struct template_errors *errors, const char *at,
+                                  const char *problem, const struct variable *variable,
+                                  const char *why)
+{
+    char what[96], hint[96];
+
+    snprintf(what, sizeof(what), "%s argument of $%s", problem, variable->name);
+    snprintf(hint, sizeof(hint), "it is written as $%s{%s}", variable->name, variable->argument);
+    template_errors_add(errors, at, what, why ? why : hint);
 }
 
 int template_errors_end(const struct template_errors *errors, int r)

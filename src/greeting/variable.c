@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "greetd/greeting/variable.h"
 
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,14 +10,33 @@
 #include "greetd/base/text.h"
 #include "greetd/metrics/prometheus.h"
 
+static size_t print_bytes(char *buffer, size_t size, const char *bytes, size_t length)
+{
+    size_t kept = length < size ? length : size - 1;
+
+    if (size > 0) {
+        memcpy(buffer, bytes, kept);
+        buffer[kept] = '\0';
+    }
+    return length;
+}
+
 static size_t print(char *buffer, size_t size, const char *text)
 {
-    return (size_t)snprintf(buffer, size, "%s", text);
+    return print_bytes(buffer, size, text, strlen(text));
+}
+
+static size_t print_number(char *buffer, size_t size, uint64_t number)
+{
+    char digits[TEXT_DECIMAL_MAX];
+    const char *end = text_write_decimal(digits, number);
+
+    return print_bytes(buffer, size, digits, (size_t)(end - digits));
 }
 
 static size_t write_connection(const struct variable_client *client, char *buffer, size_t size)
 {
-    return (size_t)snprintf(buffer, size, "%" PRIu64, client->number);
+    return print_number(buffer, size, client->number);
 }
 
 static size_t write_hostname(const struct variable_client *client, char *buffer, size_t size)
@@ -35,36 +53,86 @@ static size_t write_metrics(const struct variable_client *client, char *buffer, 
     return prometheus_format(buffer, size, client->metrics);
 }
 
-/* `unix:` has a colon as in nginx. */
-static size_t write_remote_addr(const struct variable_client *client, char *buffer, size_t size)
+static size_t print_host(char *buffer, size_t size, const struct peer *peer)
 {
     char host[ADDRESS_TEXT_MAX];
 
-    return print(buffer, size,
-                 client->peer->family == AF_UNIX ? "unix:" : peer_format_host(client->peer, host));
+    return print(buffer, size, peer_format_host(peer, host));
+}
+
+static size_t print_port(char *buffer, size_t size, const struct peer *peer)
+{
+    switch (peer->family) {
+    case AF_INET:
+    case AF_INET6:
+        return print_number(buffer, size, peer->port);
+    case AF_VSOCK:
+        return print_number(buffer, size, peer->vm.port);
+    default:
+        return print(buffer, size, "");
+    }
+}
+
+/* `unix:` has a colon as in nginx. */
+static size_t write_remote_addr(const struct variable_client *client, char *buffer, size_t size)
+{
+    return client->peer->family == AF_UNIX ? print(buffer, size, "unix:")
+                                           : print_host(buffer, size, client->peer);
 }
 
 static size_t write_remote_port(const struct variable_client *client, char *buffer, size_t size)
 {
-    const struct peer *peer = client->peer;
+    return print_port(buffer, size, client->peer);
+}
 
-    switch (peer->family) {
-    case AF_INET:
-    case AF_INET6:
-        return (size_t)snprintf(buffer, size, "%" PRIu16, peer->port);
-    case AF_VSOCK:
-        return (size_t)snprintf(buffer, size, "%" PRIu32, peer->vm.port);
-    default:
-        return print(buffer, size, "");
-    }
+static size_t write_msec(const struct variable_client *client, char *buffer, size_t size)
+{
+    uint64_t now_msec = wall_clock_usec(client->clock) / 1000;
+    char value[TEXT_DECIMAL_MAX + 4];
+    char *end = text_write_decimal(value, now_msec / 1000);
+
+    *end++ = '.';
+    for (uint64_t unit = 100; unit > 0; unit /= 10)
+        *end++ = (char)('0' + now_msec / unit % 10);
+    return print_bytes(buffer, size, value, (size_t)(end - value));
+}
+
+/* Unlike ISO 8601, strftime(3) has no colon in the offset from UTC. */
+static size_t write_time_iso8601(const struct variable_client *client, char *buffer, size_t size)
+{
+    char value[64];
+    size_t length;
+    const char *time = wall_clock_format(client->clock, "%FT%T%z", &length);
+
+    if (!time)
+        return VARIABLE_FAILED;
+    memcpy(value, time, length - 2);
+    value[length - 2] = ':';
+    memcpy(value + length - 1, time + length - 2, 2);
+    return print_bytes(buffer, size, value, length + 1);
+}
+
+static size_t write_time(const struct variable_client *client,
+                         const struct variable_argument *format, char *buffer, size_t size)
+{
+    size_t length;
+    const char *time = wall_clock_format(client->clock, format->text, &length);
+
+    return time ? print_bytes(buffer, size, time, length) : VARIABLE_FAILED;
 }
 
 static const struct variable variables[] = {
     {.name = "connection", .write = write_connection},
     {.name = "hostname", .write = write_hostname, .constant = true},
     {.name = "metrics", .write = write_metrics},
+    {.name = "msec", .write = write_msec},
     {.name = "remote_addr", .write = write_remote_addr},
     {.name = "remote_port", .write = write_remote_port},
+    {.name = "time",
+     .argument = "FORMAT",
+     .check = wall_clock_check_format,
+     .write_with = write_time},
+    {.name = "time_iso8601", .write = write_time_iso8601},
 };
 
 const struct variable *variable_find(const char *name, size_t length)
@@ -73,6 +141,17 @@ const struct variable *variable_find(const char *name, size_t length)
         if (strlen(variables[i].name) == length && memcmp(variables[i].name, name, length) == 0)
             return &variables[i];
     return NULL;
+}
+
+const char *variable_check_argument(const struct variable *variable, const char *text, size_t size,
+                                    size_t *ret_offset)
+{
+    *ret_offset = strlen(text);
+    if (size == 0)
+        return "it must not be empty";
+    if (*ret_offset < size)
+        return "it must not have a byte of zeroes";
+    return variable->check(text, ret_offset);
 }
 
 const char *variable_nearest(const char *name)

@@ -182,11 +182,6 @@ enum conn_next conn_expire(struct conn *conn, uint64_t now_usec)
     return CONN_CLOSE;
 }
 
-void conn_fail(struct conn *conn)
-{
-    conn->outcome = RESULT_ERROR;
-}
-
 /* Returns how many bytes the client's end has acknowledged. A local socket counts the kernel's
  * memory instead of bytes, and 0 once it is gone, so it shows only nothing or everything. */
 static uint32_t acknowledged(const struct conn *conn)

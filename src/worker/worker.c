@@ -101,6 +101,7 @@ static void run_once(struct worker *worker)
                        usec_wait_msec(next_deadline(worker), clock_now()));
     uint64_t now_usec = clock_now();
 
+    wall_clock_begin_round(&worker->context.clock);
     for (int i = 0; i < n; i++)
         dispatch(worker, events[i].data.u64, now_usec);
     clients_expire(&worker->clients, now_usec);
@@ -237,6 +238,7 @@ void worker_deinit(struct worker *worker)
     }
     clients_deinit(&worker->clients);
     buffer_deinit(&worker->context.rendered);
+    wall_clock_deinit(&worker->context.clock);
     ring_deinit(&worker->mailbox);
     worker->mailbox_fd = safe_close(worker->mailbox_fd);
     worker->context.epoll_fd = safe_close(worker->context.epoll_fd);

@@ -142,8 +142,10 @@ static _noinline_ enum conn_next render_and_write(struct conn *conn, uint64_t no
                                                   struct worker_context *context)
 {
     const struct buffer *rendered = &context->rendered;
-    const struct variable_client client = {
-        .peer = &conn->peer, .number = conn->number, .metrics = context->shared->metrics};
+    const struct variable_client client = {.peer = &conn->peer,
+                                           .number = conn->number,
+                                           .metrics = context->shared->metrics,
+                                           .clock = &context->clock};
     int r = render_greeting(&context->rendered, conn->greeting->text, &client);
 
     if (r < 0)

@@ -177,6 +177,24 @@ class Errors(daemon.GreetdTestCase):
             ],
         )
 
+    def test_bad_arguments_are_reported_with_their_line(self):
+        bad = self.write("bad", "two lines\nand \\ $time{%H:%Q}")
+        status, output = self.check(
+            f"[Greeting]\nMessage=$time\n[Listener a]\nMessageFile={bad}\nExpand=yes\n"
+            "[Listener b]\nMessage=$time{%F\n[Listener c]\nMessage=$time{}\n"
+        )
+        self.assertEqual(status, EX_CONFIG)
+        self.assertEqual(
+            output.splitlines(),
+            [
+                "2: Message=: missing argument of $time at byte 1; it is written as $time{FORMAT}",
+                f"4: MessageFile={bad}:2: bad argument of $time at byte 16; "
+                "strftime(3) knows no such conversion",
+                "7: Message=: unclosed argument of $time at byte 6; it is written as $time{FORMAT}",
+                "9: Message=: bad argument of $time at byte 7; it must not be empty",
+            ],
+        )
+
     def test_the_command_line_is_checked_too(self):
         status, output = self.check("", "-m", "$hostnam")
         self.assertEqual(status, EX_CONFIG)
@@ -187,7 +205,10 @@ class Errors(daemon.GreetdTestCase):
         )
 
     def test_good_variables_pass(self):
-        message = "$remote_addr $remote_port $connection $hostname $metrics $$ ${connection}"
+        message = (
+            "$remote_addr $remote_port $connection $hostname $metrics $$ ${connection} "
+            "$time_iso8601 $msec $time{%d %b %Y}"
+        )
         self.assertEqual(self.check(f"[Greeting]\nMessage={message}\n"), (0, ""))
 
 

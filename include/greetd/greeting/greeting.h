@@ -14,11 +14,13 @@
 #define GREETING_SIZE_MAX ((size_t)16 * 1024 * 1024)
 
 struct variable;
+struct variable_argument;
 
 /* A stretch of text and the variable that follows it. */
 struct greeting_piece {
     size_t size;
-    const struct variable *variable; /* NULL: none; only in the last piece */
+    const struct variable *variable;    /* NULL: none; only in the last piece */
+    struct variable_argument *argument; /* owned: of a variable that takes one, else NULL */
 };
 
 struct greeting {
@@ -28,6 +30,9 @@ struct greeting {
     struct greeting_piece *pieces; /* owned; NULL if there are no variables, so that bytes is all */
     size_t n_pieces;
 };
+
+/* Frees N pieces and what they own. */
+void greeting_free_pieces(struct greeting_piece *pieces, size_t n);
 
 /* Makes an empty greeting with one reference, the caller's. Returns NULL without memory. */
 struct greeting *greeting_new(void);

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "greetd/base/diagnostics.h"
+#include "greetd/greeting/variable.h"
 
 /* They are added in the order in which they stand in the text. */
 struct template_errors {
@@ -34,6 +35,12 @@ void template_errors_add_escape(struct template_errors *errors, const char *esca
 /* Adds, at the character AT, the unknown variable whose name is the LENGTH bytes at VARIABLE. */
 void template_errors_add_unknown(struct template_errors *errors, const char *at,
                                  const char *variable, size_t length);
+
+/* Adds, at the character AT, that PROBLEM is with the argument of VARIABLE. WHY is the reason;
+ * NULL: how the variable is written. */
+void template_errors_add_argument(struct template_errors *errors, const char *at,
+                                  const char *problem, const struct variable *variable,
+                                  const char *why);
 
 /* Adds the number of errors that were only counted, and -EFBIG if it is the result R. Returns R. */
 int template_errors_end(const struct template_errors *errors, int r);

@@ -2,14 +2,15 @@
 #pragma once
 
 /* The variables of greetings, each a row of a constant table. Names and values are those of nginx
- * (ngx_stream_core_module), so that a `return` line can be copied from there; `$metrics` is
- * greetd's own. */
+ * (ngx_stream_core_module), so that a `return` line can be copied from there; `$metrics` and
+ * `$time{FORMAT}` are greetd's own. */
 
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "greetd/greeting/wall_clock.h"
 #include "greetd/metrics/metrics.h"
 #include "greetd/net/peer.h"
 
@@ -20,8 +21,18 @@
 struct variable_client {
     const struct peer *peer;
     uint64_t number;               /* $connection */
+    struct wall_clock *clock;      /* that of the worker */
     const struct metrics *metrics; /* $metrics */
 };
+
+/* The argument of one variable in one greeting. */
+struct variable_argument {
+    size_t size; /* of the text, without its '\0' */
+    char text[];
+};
+
+/* What variable.write and variable.write_with return without memory for the value. */
+#define VARIABLE_FAILED SIZE_MAX
 
 struct variable {
     const char *name;
@@ -31,10 +42,22 @@ struct variable {
     /* Writes the value for CLIENT to BUFFER of SIZE bytes as snprintf(3) does: cut to SIZE, with a
      * '\0' at the end if SIZE is not 0. Returns the length of the whole value. */
     size_t (*write)(const struct variable_client *client, char *buffer, size_t size);
+
+    /* A variable that takes an argument, `$name{ARGUMENT}`, has these instead. */
+    const char *argument; /* what the manual calls it; NULL: the variable takes none */
+    /* Returns NULL, or the reason why TEXT is wrong (static text) and where. TEXT is not empty. */
+    const char *(*check)(const char *text, size_t *ret_offset);
+    size_t (*write_with)(const struct variable_client *client,
+                         const struct variable_argument *argument, char *buffer, size_t size);
 };
 
 /* Returns the variable whose name is the LENGTH bytes at NAME, or NULL. */
 const struct variable *variable_find(const char *name, size_t length);
+
+/* Checks the SIZE bytes at TEXT, which a '\0' follows, as an argument of VARIABLE. Returns NULL, or
+ * the reason why they are wrong (static text) with *ret_offset, where. */
+const char *variable_check_argument(const struct variable *variable, const char *text, size_t size,
+                                    size_t *ret_offset);
 
 /* Returns the name of the variable that is nearest to NAME (see text_nearest()), or NULL. */
 const char *variable_nearest(const char *name);

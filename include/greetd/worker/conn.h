@@ -55,7 +55,10 @@ enum conn_next conn_poll(struct conn *conn, short revents, uint64_t now_usec,
 enum conn_next conn_expire(struct conn *conn, uint64_t now_usec);
 
 /* Sets the result for a client that is closed because it can't be waited for. */
-void conn_fail(struct conn *conn);
+static inline void conn_fail(struct conn *conn)
+{
+    conn->outcome = RESULT_ERROR;
+}
 
 /* Closes the socket and fills in *RET_RECORD for the log and the metrics. */
 void conn_close(struct conn *conn, uint64_t now_usec, struct connection_record *ret_record);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "greetd/base/buffer.h"
+#include "greetd/greeting/wall_clock.h"
 #include "greetd/journal/logger.h"
 #include "greetd/metrics/metrics.h"
 
@@ -32,6 +33,7 @@ struct worker_context {
     int epoll_fd;                      /* owned by the worker */
     struct metrics_counters *counters; /* borrowed: this worker's */
     struct buffer rendered;            /* the greeting with variables of one client at a time */
+    struct wall_clock clock;           /* the time in these greetings */
 };
 
 /* The kinds of sources in a worker's epoll. */

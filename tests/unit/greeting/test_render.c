@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "greetd/greeting/template.h"
@@ -38,7 +39,9 @@ static void compile(const char *text)
 static int render_for(uint64_t number)
 {
     static const struct metrics metrics;
-    const struct variable_client client = {.peer = &peer, .number = number, .metrics = &metrics};
+    static struct wall_clock clock = {.now_usec = (12 * 3600 + 34 * 60 + 56) * 1000000ull};
+    const struct variable_client client = {
+        .peer = &peer, .number = number, .metrics = &metrics, .clock = &clock};
 
     return render_greeting(&rendered, greeting, &client);
 }
@@ -57,6 +60,30 @@ Test(render, fills_in_variables_for_each_client)
     expect(100, "Client 100 from 192.0.2.1:54321; 5$.\n");
     compile("$connection");
     expect(2, "2");
+}
+
+Test(render, fills_in_variables_with_arguments)
+{
+    setenv("TZ", "UTC0", 1);
+    compile("$time{%T}|$time{%%}");
+    expect(1, "12:34:56|%");
+}
+
+static size_t write_nothing(const struct variable_client *client, char *buffer, size_t size)
+{
+    (void)client;
+    (void)buffer;
+    (void)size;
+    return VARIABLE_FAILED;
+}
+
+Test(render, fails_without_memory_for_a_value)
+{
+    static const struct variable failing = {.name = "failing", .write = write_nothing};
+
+    compile("$connection");
+    greeting->pieces[0].variable = &failing;
+    cr_expect_eq(render_for(1), -ENOMEM);
 }
 
 Test(render, may_be_empty)

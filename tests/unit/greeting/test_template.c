@@ -135,10 +135,12 @@ static void expect_pieces(const struct greeting *greeting, const char *pieces)
 
     for (size_t i = 0; i < greeting->n_pieces; i++) {
         const struct greeting_piece *piece = &greeting->pieces[i];
-        n += (size_t)snprintf(text + n, sizeof(text) - n, "%.*s%s%s%s", (int)piece->size,
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "%.*s%s%s%s%s%s%s", (int)piece->size,
                               greeting->bytes + literal, piece->variable ? "<" : "",
                               piece->variable ? piece->variable->name : "",
-                              piece->variable ? ">" : "");
+                              piece->argument ? "{" : "",
+                              piece->argument ? piece->argument->text : "",
+                              piece->argument ? "}" : "", piece->variable ? ">" : "");
         literal += piece->size;
         cr_expect(piece->variable || i + 1 == greeting->n_pieces);
     }
@@ -174,6 +176,11 @@ ParameterizedTestParameters(template, compiles_variables)
         {"\\x24remote_addr", "$remote_addr", true},
         {"\\\\$connection", "\\<connection>", false},
         {"{$connection}", "{<connection>}", false},
+        {"$time{%F}", "<time{%F}>", false},
+        {"a$time{%H:%M}$time{ \\x7d\\n$msec}.", "a<time{%H:%M}><time{ }\n$msec}>.", false},
+        {"${time}{%F}", "<time{%F}>", false},
+        {"$msec{%F}", "<msec>{%F}", false},
+        {"${time_iso8601}{", "<time_iso8601>{", false},
     };
     return cr_make_param_array(struct variable_row, rows, ELEMENTSOF(rows));
 }
@@ -223,6 +230,7 @@ Test(template, compiles_any_number_of_variables)
 ParameterizedTestParameters(template, reports_a_bad_variable_with_its_place)
 {
 #define BRACES "; ${ must be followed by the name of a variable and }"
+#define FORMAT "; it is written as $time{FORMAT}"
 #define LONE   "; a $ that no name follows is written as $$"
     static struct error_row rows[] = {
         {"$", 0, "f:1: Message=: bad variable at byte 1" LONE},
@@ -241,6 +249,16 @@ ParameterizedTestParameters(template, reports_a_bad_variable_with_its_place)
         {"$remote_addr_", 0,
          "f:1: Message=: unknown variable $remote_addr_ at byte 1; did you mean $remote_addr?"},
         {"$request_uri", 0, "f:1: Message=: unknown variable $request_uri at byte 1"},
+        {"at $time", 3, "f:1: Message=: missing argument of $time at byte 4" FORMAT},
+        {"${time} {%F}", 0, "f:1: Message=: missing argument of $time at byte 1" FORMAT},
+        {"$time{%F", 5, "f:1: Message=: unclosed argument of $time at byte 6" FORMAT},
+        {"$time{%F\\x7d", 5, "f:1: Message=: unclosed argument of $time at byte 6" FORMAT},
+        {"$time{", 5, "f:1: Message=: unclosed argument of $time at byte 6" FORMAT},
+        {"$time{}", 6, "f:1: Message=: bad argument of $time at byte 7; it must not be empty"},
+        {"$time{\\x00}", 6,
+         "f:1: Message=: bad argument of $time at byte 7; it must not have a byte of zeroes"},
+        {"$time{\\x41\\n%Ed}", 12,
+         "f:1: Message=: bad argument of $time at byte 13; strftime(3) knows no such conversion"},
     };
     return cr_make_param_array(struct error_row, rows, ELEMENTSOF(rows));
 }

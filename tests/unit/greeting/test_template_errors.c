@@ -57,6 +57,22 @@ Test(template_errors, name_every_bad_variable)
     expect_lines(lines, ELEMENTSOF(lines));
 }
 
+Test(template_errors, name_every_bad_argument_but_none_with_a_bad_escape)
+{
+    static const char *const lines[] = {
+        "f:1: Message=: bad argument of $time at byte 8; strftime(3) knows no such conversion",
+        "f:1: Message=: missing argument of $time at byte 26; it is written as $time{FORMAT}",
+        "f:1: Message=: unclosed argument of $time at byte 38; it is written as $time{FORMAT}",
+    };
+    struct greeting *greeting = NULL;
+
+    cr_expect_eq(template_compile(&greeting, "$time{-%Q} $time{%\\q} \\q $time, $time{%H $foo",
+                                  "f:1", "Message", &diagnostics),
+                 -EINVAL);
+    cr_expect_null(greeting);
+    expect_lines(lines, ELEMENTSOF(lines));
+}
+
 /* The escapes were reported by template_check_escapes(). */
 Test(template_errors, in_escapes_do_not_hide_errors_in_variables)
 {

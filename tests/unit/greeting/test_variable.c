@@ -4,7 +4,9 @@
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -62,6 +64,73 @@ ParameterizedTest(struct peer_row *row, variable, has_the_address_of_the_peer)
 
     expect("remote_addr", &client, row->address);
     expect("remote_port", &client, row->port);
+}
+
+/* Sets the zone of nginx's example. */
+static struct variable_client at_time(struct wall_clock *clock, uint64_t now_msec)
+{
+    setenv("TZ", "<+06>-6", 1);
+    tzset();
+    *clock = (struct wall_clock){.now_usec = now_msec * 1000 + 999};
+    return (struct variable_client){.clock = clock};
+}
+
+Test(variable, has_the_time_as_nginx_writes_it)
+{
+    struct wall_clock clock;
+    struct variable_client client = at_time(&clock, 23349600042);
+
+    expect("time_iso8601", &client, "1970-09-28T12:00:00+06:00");
+    expect("msec", &client, "23349600.042");
+    wall_clock_deinit(&clock);
+    client = at_time(&clock, 7);
+    expect("msec", &client, "0.007");
+    wall_clock_deinit(&clock);
+}
+
+Test(variable, has_the_time_in_a_format)
+{
+    const struct variable *variable = variable_find("time", 4);
+    _cleanup_free_ struct variable_argument *format = malloc(sizeof(*format) + 10);
+    struct wall_clock clock;
+    const struct variable_client client = at_time(&clock, 23349600042);
+    char buffer[16], small[4];
+
+    strcpy(format->text, "%d.%m.");
+    cr_assert_eq(variable->write_with(&client, format, buffer, sizeof(buffer)), 6);
+    cr_expect_str_eq(buffer, "28.09.");
+    cr_assert_eq(variable->write_with(&client, format, small, sizeof(small)), 6);
+    cr_expect_str_eq(small, "28.");
+    cr_expect_eq(variable->write_with(&client, format, NULL, 0), 6);
+    wall_clock_deinit(&clock);
+}
+
+struct argument_row {
+    char text[16];
+    size_t size, offset;
+    char why[48]; /* "" for a good one */
+};
+
+ParameterizedTestParameters(variable, has_an_argument_that_is_checked)
+{
+    static struct argument_row rows[] = {
+        {"%F", 2, 0, ""},
+        {"", 0, 0, "it must not be empty"},
+        {"ab\0%Q", 5, 2, "it must not have a byte of zeroes"},
+        {"a%Q", 3, 1, "strftime(3) knows no such conversion"},
+    };
+    return cr_make_param_array(struct argument_row, rows, ELEMENTSOF(rows));
+}
+
+ParameterizedTest(struct argument_row *row, variable, has_an_argument_that_is_checked)
+{
+    size_t offset = 0;
+    const char *why =
+        variable_check_argument(variable_find("time", 4), row->text, row->size, &offset);
+
+    cr_expect_str_eq(why ? why : "", row->why);
+    if (why)
+        cr_expect_eq(offset, row->offset);
 }
 
 Test(variable, has_the_number_of_the_connection)
