@@ -76,6 +76,7 @@ struct compiler {
     size_t n_bad_escapes;
     const char *why; /* of the first of them, or NULL */
     size_t offset;   /* of that escape in the source text */
+    unsigned needs;  /* of the variables */
 };
 
 static void compiler_deinit(struct compiler *compiler)
@@ -109,6 +110,7 @@ static int end_piece(struct compiler *compiler, const struct variable *variable,
                                 .variable = variable,
                                 .argument = TAKE_PTR(owned)};
     compiler->piece = compiler->text.size;
+    compiler->needs |= variable ? variable->needs : 0;
     return 0;
 }
 
@@ -302,6 +304,7 @@ static int compile_greeting(struct greeting **ret, struct compiler *compiler)
     greeting->bytes = TAKE_PTR(compiler->text.bytes);
     greeting->pieces = TAKE_PTR(compiler->pieces);
     compiler->n_pieces = 0;
+    greeting->needs = compiler->needs;
     *ret = greeting;
     return 0;
 }

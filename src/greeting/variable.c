@@ -85,6 +85,44 @@ static size_t write_remote_port(const struct variable_client *client, char *buff
     return print_port(buffer, size, client->peer);
 }
 
+static struct peer local_of(const struct variable_client *client)
+{
+    return peer_from_sockaddr(&client->local->sa, client->local->length);
+}
+
+static size_t write_server_addr(const struct variable_client *client, char *buffer, size_t size)
+{
+    struct peer local = local_of(client);
+    char path[ADDRESS_TEXT_MAX];
+
+    if (local.family != AF_UNIX)
+        return print_host(buffer, size, &local);
+    return (size_t)snprintf(buffer, size, "unix:%s", address_format(client->local, path));
+}
+
+static size_t write_server_port(const struct variable_client *client, char *buffer, size_t size)
+{
+    struct peer local = local_of(client);
+
+    return print_port(buffer, size, &local);
+}
+
+static size_t write_listener(const struct variable_client *client, char *buffer, size_t size)
+{
+    return print(buffer, size, client->listener);
+}
+
+static size_t write_pid(const struct variable_client *client, char *buffer, size_t size)
+{
+    return print_number(buffer, size, (uint64_t)client->pid);
+}
+
+static size_t write_tcpinfo_rtt(const struct variable_client *client, char *buffer, size_t size)
+{
+    return client->rtt_usec < 0 ? print(buffer, size, "")
+                                : print_number(buffer, size, (uint64_t)client->rtt_usec);
+}
+
 static size_t write_msec(const struct variable_client *client, char *buffer, size_t size)
 {
     uint64_t now_msec = wall_clock_usec(client->clock) / 1000;
@@ -124,10 +162,15 @@ static size_t write_time(const struct variable_client *client,
 static const struct variable variables[] = {
     {.name = "connection", .write = write_connection},
     {.name = "hostname", .write = write_hostname, .constant = true},
+    {.name = "listener", .write = write_listener},
     {.name = "metrics", .write = write_metrics},
     {.name = "msec", .write = write_msec},
+    {.name = "pid", .write = write_pid},
     {.name = "remote_addr", .write = write_remote_addr},
     {.name = "remote_port", .write = write_remote_port},
+    {.name = "server_addr", .write = write_server_addr, .needs = VARIABLE_NEEDS_LOCAL},
+    {.name = "server_port", .write = write_server_port, .needs = VARIABLE_NEEDS_LOCAL},
+    {.name = "tcpinfo_rtt", .write = write_tcpinfo_rtt, .needs = VARIABLE_NEEDS_RTT},
     {.name = "time",
      .argument = "FORMAT",
      .check = wall_clock_check_format,

@@ -84,6 +84,8 @@ size_t entry_write_connection(struct sink *sink, unsigned worker,
         fields_add(&fields, "GREETD_BYTES=%" PRIu64, record->bytes);
         fields_add(&fields, "GREETD_BYTES_ACKED=%" PRIu64, record->bytes_acked);
         fields_add(&fields, "GREETD_DURATION_USEC=%" PRIu64, record->duration_usec);
+        if (record->rtt_usec > 0)
+            fields_add(&fields, "GREETD_RTT_USEC=%" PRIu32, record->rtt_usec);
         fields_add(&fields, "GREETD_WORKER=%u", worker);
     }
     return write_with(sink, &fields,

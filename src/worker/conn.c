@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "greetd/net/socket.h"
+#include "greetd/worker/client_values.h"
 #include "greetd/worker/writing.h"
 
 /* Discards what the client has sent. Before everything is acknowledged that is no progress: a
@@ -206,6 +207,7 @@ static void fill_record(const struct conn *conn, uint64_t now_usec,
         .duration_usec = now_usec - conn->accepted_usec,
         .bytes = conn->sent,
         .bytes_acked = conn->outcome == RESULT_DELIVERED ? conn->sent : acknowledged(conn),
+        .rtt_usec = client_values_logged_rtt_usec(conn->greeting, conn->fd),
         .result = (enum result)conn->outcome,
     };
     /* A client that has acknowledged everything has it, even if it sent a reset after that. */

@@ -66,6 +66,7 @@ static int init_listener(struct worker_listener *wl, struct generation *generati
     wl->config = binding->config;
     wl->name = counted->name;
     wl->counters = &counted->workers[index];
+    wl->wildcard = address_is_wildcard(&wl->listener->address);
     wl->configured = (struct worker_greeting){.listener = wl, .text = binding->config->greeting};
     wl->greeting = &wl->configured;
     wl->fast_open = config && config_server(config)->fast_open;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "greetd/base/clock.h"
 #include "greetd/base/waker.h"
@@ -39,6 +40,7 @@ static int pool_new(struct pool **ret, uint64_t max_connections, struct metrics 
         .metrics = metrics,
         .logger = logger,
         .max_connections = max_connections,
+        .pid = getpid(),
         .changed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
         .look_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
     };

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "greetd/greeting/render.h"
+#include "greetd/worker/client_values.h"
 
 /* Keeps rare code out of the path of a client of a plain message. */
 #define _noinline_ __attribute__((noinline))
@@ -142,10 +143,8 @@ static _noinline_ enum conn_next render_and_write(struct conn *conn, uint64_t no
                                                   struct worker_context *context)
 {
     const struct buffer *rendered = &context->rendered;
-    const struct variable_client client = {.peer = &conn->peer,
-                                           .number = conn->number,
-                                           .metrics = context->shared->metrics,
-                                           .clock = &context->clock};
+    const struct variable_client client =
+        client_values(conn->greeting, conn->fd, &conn->peer, conn->number, context);
     int r = render_greeting(&context->rendered, conn->greeting->text, &client);
 
     if (r < 0)

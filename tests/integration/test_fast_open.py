@@ -66,6 +66,11 @@ class FastOpen(fake_journal.JournalTestCase):
         size = str(len(GREETING))
         self.assertEqual(self.connection(client), ("delivered", size, size))
 
+    def test_the_round_trip_time_is_logged(self):
+        self.serve_fast_open("")
+        self.assertEqual(daemon.greeted(self.address), GREETING)
+        self.assertGreater(int(self.entry("Connection from .*")["GREETD_RTT_USEC"]), 0)
+
 
 if __name__ == "__main__":
     unittest.main()

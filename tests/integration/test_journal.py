@@ -50,6 +50,12 @@ class Journal(fake_journal.JournalTestCase):
         self.assertEqual(entry["GREETD_LISTENER"], "web")
         self.assert_nothing_on_stderr()
 
+    def test_a_client_whose_round_trip_time_is_known(self):
+        self.serve_journal("-m", "$tcpinfo_rtt")
+        with connect(self.address) as client:
+            self.assertGreater(int(read_to_end(client)), 0)
+        self.assertGreater(int(self.entry("Connection from .*")["GREETD_RTT_USEC"]), 0)
+
     def test_a_client_that_was_greeted(self):
         self.serve_journal(config="[Server]\nWorkers=1\n[Listener web]\n")
         with connect(self.address) as client:

@@ -43,6 +43,44 @@ class Variables(daemon.GreetdTestCase):
         _, address = self.serve_message("[$remote_addr][$remote_port]", f"{self.folder}/socket")
         self.assert_greeted(address, b"[unix:][]")
 
+    def test_clients_read_the_address_that_they_have_connected_to(self):
+        _, (_, port) = self.serve_message("$server_addr|$server_port", "0.0.0.0:0")
+        for host in ("127.0.0.1", "127.0.0.2"):
+            self.assert_greeted((host, port), f"{host}|{port}".encode())
+
+    def test_clients_of_a_bound_address_read_it(self):
+        _, (_, port) = self.serve_message("$server_addr|$server_port", "127.0.0.3:0")
+        self.assert_greeted(("127.0.0.3", port), f"127.0.0.3|{port}".encode())
+
+    def test_clients_of_an_ipv6_socket_read_the_address_of_their_family(self):
+        greetd = self.serve("-l", "0", "-m", "$server_addr|$server_port")
+        port = greetd.address()[1]
+        self.assert_greeted(("::1", port), f"::1|{port}".encode())
+        self.assert_greeted(("127.0.0.2", port), f"127.0.0.2|{port}".encode())
+
+    def test_clients_of_a_unix_socket_read_its_path(self):
+        for path in (f"{self.folder}/socket", "@variables"):
+            _, address = self.serve_message("$server_addr|$server_port|", path)
+            self.assert_greeted(address, f"unix:{path}||".encode())
+
+    def test_the_listener_is_named_as_in_the_log(self):
+        greetd = self.serve(
+            config="[Server]\nListenStream=127.0.0.1:0\n[Greeting]\nMessage=$listener\n"
+            f"[Listener motd]\nListenStream={self.folder}/socket\n"
+        )
+        self.assert_greeted(greetd.address(), b"server")
+        self.assert_greeted(f"{self.folder}/socket", b"motd")
+
+    def test_the_process_has_its_id(self):
+        greetd, address = self.serve_message("$pid{}")
+        self.assert_greeted(address, f"{greetd.pid}{{}}".encode())
+
+    def test_only_clients_of_tcp_have_a_round_trip_time(self):
+        _, address = self.serve_message("$tcpinfo_rtt")
+        self.assertGreater(int(greeted(address)), 0)
+        _, address = self.serve_message("[$tcpinfo_rtt]", f"{self.folder}/socket")
+        self.assert_greeted(address, b"[]")
+
     def test_connections_are_numbered_as_in_the_log(self):
         _, address = self.serve_message("$connection")
         self.assertEqual([greeted(address) for _ in range(3)], [b"1", b"2", b"3"])
@@ -206,8 +244,8 @@ class Errors(daemon.GreetdTestCase):
 
     def test_good_variables_pass(self):
         message = (
-            "$remote_addr $remote_port $connection $hostname $metrics $$ ${connection} "
-            "$time_iso8601 $msec $time{%d %b %Y}"
+            "$remote_addr $remote_port $connection $hostname $metrics $$ ${connection} $server_addr "
+            "$server_port $time_iso8601 $msec $pid $listener $time{%d %b %Y} $tcpinfo_rtt"
         )
         self.assertEqual(self.check(f"[Greeting]\nMessage={message}\n"), (0, ""))
 

@@ -29,6 +29,7 @@ struct greeting {
     size_t size;
     struct greeting_piece *pieces; /* owned; NULL if there are no variables, so that bytes is all */
     size_t n_pieces;
+    unsigned needs; /* of all variables: see enum variable_needs */
 };
 
 /* Frees N pieces and what they own. */

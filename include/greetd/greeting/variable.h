@@ -9,18 +9,30 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "greetd/greeting/wall_clock.h"
 #include "greetd/metrics/metrics.h"
+#include "greetd/net/address.h"
 #include "greetd/net/peer.h"
 
 /* Room for the value of any constant variable, with its '\0'. */
 #define VARIABLE_CONSTANT_MAX (HOST_NAME_MAX + 1)
 
+/* What a variable needs to know of a client that costs a system call. */
+enum variable_needs {
+    VARIABLE_NEEDS_LOCAL = 1 << 0,
+    VARIABLE_NEEDS_RTT = 1 << 1,
+};
+
 /* The client for which a greeting is rendered. Borrowed. */
 struct variable_client {
     const struct peer *peer;
+    const struct address *local;   /* to which it has connected; for VARIABLE_NEEDS_LOCAL */
+    const char *listener;          /* $listener */
     uint64_t number;               /* $connection */
+    int64_t rtt_usec;              /* for VARIABLE_NEEDS_RTT; negative if not known */
+    pid_t pid;                     /* $pid */
     struct wall_clock *clock;      /* that of the worker */
     const struct metrics *metrics; /* $metrics */
 };
@@ -39,6 +51,7 @@ struct variable {
     /* The value is the same for every client. It is written once, when the greeting is compiled,
      * with CLIENT being NULL. */
     bool constant;
+    unsigned needs; /* of enum variable_needs */
     /* Writes the value for CLIENT to BUFFER of SIZE bytes as snprintf(3) does: cut to SIZE, with a
      * '\0' at the end if SIZE is not 0. Returns the length of the whole value. */
     size_t (*write)(const struct variable_client *client, char *buffer, size_t size);

@@ -16,6 +16,7 @@ struct connection_record {
     uint64_t ended_usec;         /* CLOCK_MONOTONIC */
     uint64_t duration_usec;      /* since accept(2) */
     uint64_t bytes, bytes_acked; /* given to the kernel, acknowledged by the client's end */
+    uint32_t rtt_usec;           /* smoothed round-trip time; 0 if not known */
     const char *reason;          /* GREETD_REASON=, static text; NULL unless refused */
     enum result result;
 };

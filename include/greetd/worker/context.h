@@ -7,17 +7,20 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "greetd/base/buffer.h"
 #include "greetd/greeting/wall_clock.h"
 #include "greetd/journal/logger.h"
 #include "greetd/metrics/metrics.h"
+#include "greetd/net/address.h"
 
 /* Shared by the workers of a pool, which owns it. */
 struct worker_shared {
     struct metrics *metrics; /* borrowed; the sums over all workers are those of the pool */
     struct logger *logger;   /* borrowed */
     uint64_t max_connections;
+    pid_t pid; /* of this process */
     /* When a worker last paused accepting, so that an episode is logged once. Relaxed: nothing
      * depends on it. */
     atomic_uint_fast64_t paused_usec;
@@ -33,6 +36,7 @@ struct worker_context {
     int epoll_fd;                      /* owned by the worker */
     struct metrics_counters *counters; /* borrowed: this worker's */
     struct buffer rendered;            /* the greeting with variables of one client at a time */
+    struct address local;              /* the own one of one client at a time */
     struct wall_clock clock;           /* the time in these greetings */
 };
 

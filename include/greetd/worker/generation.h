@@ -31,6 +31,7 @@ struct worker_listener {
     const struct config_listener *config; /* borrowed: the greeting, its settings */
     const char *name; /* borrowed from the metrics, since records outlive the generation */
     struct metrics_listener_counters *counters; /* borrowed: this worker's */
+    bool wildcard;                     /* clients have connected to any address of this machine */
     bool fast_open;                    /* a client may be accepted before its handshake is over */
     struct worker_greeting configured; /* the greeting that the snapshot has */
     struct worker_greeting *greeting;  /* the one of new clients: CONFIGURED or owned */

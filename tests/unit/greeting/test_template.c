@@ -177,9 +177,9 @@ ParameterizedTestParameters(template, compiles_variables)
         {"\\\\$connection", "\\<connection>", false},
         {"{$connection}", "{<connection>}", false},
         {"$time{%F}", "<time{%F}>", false},
-        {"a$time{%H:%M}$time{ \\x7d\\n$msec}.", "a<time{%H:%M}><time{ }\n$msec}>.", false},
+        {"a$time{%H:%M}$time{ \\x7d\\n$pid}.", "a<time{%H:%M}><time{ }\n$pid}>.", false},
         {"${time}{%F}", "<time{%F}>", false},
-        {"$msec{%F}", "<msec>{%F}", false},
+        {"$pid{%F}", "<pid>{%F}", false},
         {"${time_iso8601}{", "<time_iso8601>{", false},
     };
     return cr_make_param_array(struct variable_row, rows, ELEMENTSOF(rows));
@@ -195,6 +195,26 @@ ParameterizedTest(struct variable_row *row, template, compiles_variables)
     cr_expect_eq(greeting->pieces == NULL, row->constant, "%s", row->text);
     expect_pieces(greeting, row->pieces);
     diagnostics_deinit(&diagnostics);
+}
+
+Test(template, collects_what_its_variables_need)
+{
+    static const struct {
+        const char *text;
+        unsigned needs;
+    } rows[] = {
+        {"$remote_addr $time{%F}", 0},
+        {"$server_port $remote_addr", VARIABLE_NEEDS_LOCAL},
+        {"$tcpinfo_rtt", VARIABLE_NEEDS_RTT},
+        {"$tcpinfo_rtt $server_addr $msec", VARIABLE_NEEDS_LOCAL | VARIABLE_NEEDS_RTT},
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+        _cleanup_(greeting_freep) struct greeting *greeting = NULL;
+
+        cr_assert_eq(template_compile(&greeting, rows[i].text, "f:1", "Message", NULL), 0);
+        cr_expect_eq(greeting->needs, rows[i].needs, "%s", rows[i].text);
+    }
 }
 
 Test(template, replaces_a_constant_variable_when_it_compiles)

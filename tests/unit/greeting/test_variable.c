@@ -12,6 +12,7 @@
 
 #include "greetd/base/cleanup.h"
 #include "support/fake_prometheus.h"
+#include "support/net.h"
 
 static size_t write_variable(const char *name, const struct variable_client *client, char *buffer,
                              size_t size)
@@ -64,6 +65,55 @@ ParameterizedTest(struct peer_row *row, variable, has_the_address_of_the_peer)
 
     expect("remote_addr", &client, row->address);
     expect("remote_port", &client, row->port);
+}
+
+struct local_row {
+    char text[48]; /* as in ListenStream= */
+    char address[48], port[8];
+};
+
+ParameterizedTestParameters(variable, has_the_address_of_the_server)
+{
+    static struct local_row rows[] = {
+        {"192.0.2.1:80", "192.0.2.1", "80"},
+        {"[2001:db8::1]:12345", "2001:db8::1", "12345"},
+        {"[::ffff:192.0.2.1]:7", "192.0.2.1", "7"},
+        {"/run/greetd.sock", "unix:/run/greetd.sock", ""},
+        {"@greetd", "unix:@greetd", ""},
+        {"vsock:3:1024", "vsock:3", "1024"},
+    };
+    return cr_make_param_array(struct local_row, rows, ELEMENTSOF(rows));
+}
+
+ParameterizedTest(struct local_row *row, variable, has_the_address_of_the_server)
+{
+    const struct address local = net_address(row->text);
+    const struct variable_client client = {.local = &local};
+
+    expect("server_addr", &client, row->address);
+    expect("server_port", &client, row->port);
+}
+
+Test(variable, needs_system_calls_only_for_the_socket)
+{
+    cr_expect_eq(variable_find("server_addr", 11)->needs, VARIABLE_NEEDS_LOCAL);
+    cr_expect_eq(variable_find("server_port", 11)->needs, VARIABLE_NEEDS_LOCAL);
+    cr_expect_eq(variable_find("tcpinfo_rtt", 11)->needs, VARIABLE_NEEDS_RTT);
+    cr_expect_eq(variable_find("remote_addr", 11)->needs, 0);
+    cr_expect_eq(variable_find("msec", 4)->needs, 0);
+}
+
+Test(variable, has_the_round_trip_time_of_tcp)
+{
+    expect("tcpinfo_rtt", &(struct variable_client){.rtt_usec = 4294967295}, "4294967295");
+    expect("tcpinfo_rtt", &(struct variable_client){.rtt_usec = 0}, "0");
+    expect("tcpinfo_rtt", &(struct variable_client){.rtt_usec = -EOPNOTSUPP}, "");
+}
+
+Test(variable, has_the_names_of_the_process_and_the_listener)
+{
+    expect("pid", &(struct variable_client){.pid = 4194304}, "4194304");
+    expect("listener", &(struct variable_client){.listener = "motd"}, "motd");
 }
 
 /* Sets the zone of nginx's example. */

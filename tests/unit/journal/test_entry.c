@@ -63,6 +63,17 @@ Test(entry, connection_has_the_reason_of_a_refusal)
     cr_expect(fake_journal_has("GREETD_REASON=deny"));
 }
 
+Test(entry, connection_has_the_round_trip_time_if_it_is_known)
+{
+    struct connection_record record = {.listener = "web", .rtt_usec = 4294967295};
+
+    entry_write_connection(&sink, 3, &record);
+    cr_expect(fake_journal_has("GREETD_RTT_USEC=4294967295"));
+    record.rtt_usec = 0;
+    entry_write_connection(&sink, 3, &record);
+    cr_expect_not(fake_journal_has_any("GREETD_RTT_USEC"));
+}
+
 struct peer_row {
     struct peer peer;
     char message[64];

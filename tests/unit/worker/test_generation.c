@@ -32,6 +32,23 @@ Test(generation, has_a_listener_for_each_binding)
     snapshot_fixture_close(&fixture);
 }
 
+Test(generation, knows_the_listeners_that_take_clients_of_any_address)
+{
+    struct snapshot_fixture fixture;
+    struct metrics *metrics;
+
+    snapshot_fixture_open(&fixture, 2);
+    fixture.listeners[0].address = net_address("127.0.0.1:80");
+    fixture.listeners[1].address = net_address("[::]:80");
+    cr_assert_eq(metrics_new(&metrics, 1), 0);
+    struct generation *generation = snapshot_fixture_generation(&fixture, metrics);
+    cr_expect_not(generation->listeners[0].wildcard);
+    cr_expect(generation->listeners[1].wildcard);
+    generation_free(generation);
+    metrics_free(metrics);
+    snapshot_fixture_close(&fixture);
+}
+
 /* Returns a greeting with TEXT, on its way to the first listener. */
 static struct worker_greeting *new_greeting(const char *text)
 {
