@@ -205,7 +205,7 @@ def variable_rows(series):
     for kind in kinds_of(series, "variables"):
         yield row(
             kind.title,
-            show(series.ratio(cost, kind.name, "greetd")),
+            show(series.ratio(cost, kind.name, kind.fixed)),
             median(series, in_units(cost, 1000), kind.name, "{:.1f}"),
         )
 

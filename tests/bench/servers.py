@@ -122,12 +122,16 @@ class Kind(NamedTuple):
     greeting: str = GREETING  # None if no two are the same
     before: int = 0  # so many connections, not counted, come right before each measurement
     unlogged: str = None  # the name of the one that differs from this only in not logging
+    fixed: str = "greetd"  # the name of the one that sends about as much, without variables
 
 
 # So many that none is left out: what is left out costs less.
 EVERY_ENTRY = "RateLimitIntervalSec=0"
 AS_IT_COMES = "Connections=yes"
 LIMIT_BURST = 5000  # RateLimitBurst= as it comes, in 30 s
+# Two messages of about the same length.
+FIXED = "127.0.0.1:54321 127.0.0.1:12345 2026-01-01T00:00:00+00:00 1767225600.000"
+ADDRESSES_AND_TIME = "$remote_addr:$remote_port $server_addr:$server_port $time_iso8601 $msec"
 
 KINDS = [
     Kind("greetd", "greetd", greetd()),
@@ -152,6 +156,11 @@ KINDS = [
          nginx(logs=True), table="log", has_master=True, unlogged="nginx"),
     Kind("greetd-variable", "`Message=Hello $remote_addr`",
          greetd(message="Hello $remote_addr"), table="variables", greeting="Hello 127.0.0.1"),
+    Kind("greetd-fixed", f"a message of {len(FIXED) + 2} bytes without variables",
+         greetd(message=FIXED + r"\r\n"), table="variables", greeting=FIXED + "\r\n"),
+    Kind("greetd-time", rf"`Message={ADDRESSES_AND_TIME}\r\n`",
+         greetd(message=ADDRESSES_AND_TIME + r"\r\n"), table="variables", greeting=None,
+         fixed="greetd-fixed"),
     Kind("greetd-metrics", "`Message=$metrics`",
          greetd(message="$metrics"), table="variables", greeting=None),
 ]  # fmt: skip
