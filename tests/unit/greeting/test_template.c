@@ -210,7 +210,7 @@ Test(template, collects_what_its_variables_need)
     };
 
     for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
-        _cleanup_(greeting_freep) struct greeting *greeting = NULL;
+        _cleanup_(greeting_unrefp) struct greeting *greeting = NULL;
 
         cr_assert_eq(template_compile(&greeting, rows[i].text, "f:1", "Message", NULL), 0);
         cr_expect_eq(greeting->needs, rows[i].needs, "%s", rows[i].text);
