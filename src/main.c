@@ -185,8 +185,10 @@ static int act(const struct arguments *arguments)
         /* For --check a missing file is an error of the configuration. */
         return r == -EMFILE || r == -ENFILE ? EX_OSERR : EX_CONFIG;
     }
-    return arguments->action == ACTION_SHOW_CONFIG ? finish_output(config_show(config, stdout))
-                                                   : EXIT_SUCCESS;
+    if (arguments->action == ACTION_SHOW_CONFIG)
+        return finish_output(config_show(config, stdout));
+    print_diagnostics(config_remarks(config));
+    return EXIT_SUCCESS;
 }
 
 /* Returns the exit status. */

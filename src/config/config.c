@@ -25,6 +25,7 @@ struct config {
     struct sections sections;       /* complete */
     struct listener_entry *entries; /* owned: for [Greeting], then for each [Listener NAME] */
     size_t n_entries;
+    struct diagnostics remarks;
 };
 
 static int config_new(struct config **ret)
@@ -46,6 +47,7 @@ static void config_free(struct config *config)
     for (size_t i = 0; i < config->n_entries; i++)
         greetings_deinit(&config->entries[i].greetings);
     free(config->entries);
+    diagnostics_deinit(&config->remarks);
     sections_deinit(&config->sections);
     free(config);
 }
@@ -103,6 +105,11 @@ const struct config_listener *config_find_listener(const struct config *config, 
     return NULL;
 }
 
+const struct diagnostics *config_remarks(const struct config *config)
+{
+    return &config->remarks;
+}
+
 int config_show(const struct config *config, FILE *stream)
 {
     char header[SECTION_TEXT_MAX];
@@ -122,8 +129,7 @@ int config_show(const struct config *config, FILE *stream)
 /* A configuration while it is loaded. */
 struct load {
     struct config *config;
-    struct diagnostics *diagnostics;
-    struct greetings_unreadable unreadable;
+    struct greetings_report report;
 };
 
 static int add_entry(struct load *load, const struct section *section)
@@ -135,7 +141,7 @@ static int add_entry(struct load *load, const struct section *section)
 
     int r = greetings_compile(&entry->greetings, &section->values,
                               is_default ? NULL : &sections[SECTIONS_GREETING].values,
-                              &config->entries[0].greetings, load->diagnostics, &load->unreadable);
+                              &config->entries[0].greetings, &load->report);
     entry->listener = (struct config_listener){
         .name = is_default ? CONFIG_SERVER_NAME : section->name,
         .settings = section->values.greeting,
@@ -203,7 +209,7 @@ int config_load(struct config **ret, const struct config_options *options,
                 struct diagnostics *diagnostics)
 {
     _cleanup_(config_unrefp) struct config *config = NULL;
-    struct load load = {.diagnostics = diagnostics};
+    struct load load = {.report = {.errors = diagnostics}};
     size_t n_before = diagnostics->n_errors;
 
     int r = config_new(&config);
@@ -213,9 +219,11 @@ int config_load(struct config **ret, const struct config_options *options,
         r = read_options(&config->sections, options, diagnostics);
     if (r >= 0)
         r = sections_complete(&config->sections);
+    if (r < 0)
+        return r;
     load.config = config;
-    if (r >= 0)
-        r = add_entries(&load);
+    load.report.remarks = &config->remarks;
+    r = add_entries(&load);
     if (r < 0)
         return r;
 
@@ -223,7 +231,7 @@ int config_load(struct config **ret, const struct config_options *options,
     sections_diagnose_needs(&config->sections, diagnostics);
     size_t n_errors = diagnostics->n_errors - n_before;
     if (n_errors > 0)
-        return n_errors == load.unreadable.n ? load.unreadable.error : -EBADMSG;
+        return n_errors == load.report.n_unreadable ? load.report.read_error : -EBADMSG;
     *ret = TAKE_PTR(config);
     return 0;
 }

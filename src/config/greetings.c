@@ -29,7 +29,7 @@ static bool same_line(const struct setting_values *a, const struct setting_value
 static bool same_message(const struct setting_values *a, const struct setting_values *b)
 {
     return message_row(a) == message_row(b) && a->greeting.expand == b->greeting.expand &&
-           same_line(a, b, message_row(a));
+           a->greeting.pick == b->greeting.pick && same_line(a, b, message_row(a));
 }
 
 static struct greeting *share(struct greeting *greeting)
@@ -56,6 +56,8 @@ struct message_file_source greetings_source(const struct setting_values *values)
         .path = values->greeting.message_file,
         .origin = setting_values_origin(values, row("MessageFile")),
         .expand = values->greeting.expand,
+        .fortunes = values->greeting.pick != PICK_WHOLE,
+        .daily = values->greeting.pick == PICK_DAILY,
     };
 }
 
@@ -67,17 +69,17 @@ static bool is_bad_file(int error)
 }
 
 static int compile_file(struct greeting **ret, const struct setting_values *values,
-                        struct diagnostics *diagnostics, struct greetings_unreadable *unreadable)
+                        struct greetings_report *report)
 {
     const struct message_file_source source = greetings_source(values);
 
     if (values->greeting.stale_message && message_file_age(source.path) == USEC_INFINITY)
         return 0;
-    int r = message_file_load(ret, &source, diagnostics);
+    int r = message_file_load(ret, &source, report->errors, report->remarks);
     if (r >= 0 || is_bad_file(r) || r == -ENOMEM || r == -EMFILE || r == -ENFILE)
         return r;
-    unreadable->n++;
-    unreadable->error = r;
+    report->n_unreadable++;
+    report->read_error = r;
     return -EINVAL;
 }
 
@@ -88,12 +90,12 @@ static int unless_bad(int r)
 }
 
 static int compile_message(struct greeting **ret, const struct setting_values *values,
-                           struct diagnostics *diagnostics, struct greetings_unreadable *unreadable)
+                           struct greetings_report *report)
 {
     return unless_bad(values->greeting.message_file
-                          ? compile_file(ret, values, diagnostics, unreadable)
+                          ? compile_file(ret, values, report)
                           : compile_text(ret, values, row("Message"), values->greeting.message,
-                                         values->greeting.expand, diagnostics));
+                                         values->greeting.expand, report->errors));
 }
 
 /* Compiles the TEXT (NULL: none) of the setting NAME, which is always expanded. */
@@ -110,7 +112,7 @@ static int compile_other(struct greeting **ret, const struct setting_values *val
 
 int greetings_compile(struct greetings *ret, const struct setting_values *values,
                       const struct setting_values *base, const struct greetings *base_greetings,
-                      struct diagnostics *diagnostics, struct greetings_unreadable *unreadable)
+                      struct greetings_report *report)
 {
     int r = 0;
 
@@ -118,13 +120,13 @@ int greetings_compile(struct greetings *ret, const struct setting_values *values
     if (base && same_message(values, base))
         ret->message = share(base_greetings->message);
     else
-        r = compile_message(&ret->message, values, diagnostics, unreadable);
+        r = compile_message(&ret->message, values, report);
     if (r >= 0)
         r = compile_other(&ret->stale, values, "StaleMessage", values->greeting.stale_message, base,
-                          base ? base_greetings->stale : NULL, diagnostics);
+                          base ? base_greetings->stale : NULL, report->errors);
     if (r >= 0)
         r = compile_other(&ret->stop, values, "StopMessage", values->greeting.stop_message, base,
-                          base ? base_greetings->stop : NULL, diagnostics);
+                          base ? base_greetings->stop : NULL, report->errors);
     return r;
 }
 

@@ -163,6 +163,8 @@ static void diagnose_section(const struct section *section, const struct section
     const struct greeting_settings *settings = &section->values.greeting;
     bool has_max_age = settings->max_age_usec != USEC_INFINITY;
 
+    if (settings->pick != PICK_WHOLE && !settings->message_file)
+        diagnose_need(section, base, "Pick", "MessageFile=", diagnostics);
     if (settings->watch && !settings->message_file)
         diagnose_need(section, base, "Watch", "MessageFile=", diagnostics);
     if (has_max_age && !settings->watch)

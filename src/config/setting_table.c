@@ -48,6 +48,9 @@ static const char *const levels[] = {"emerg",  "alert", "crit",  "err", "warning
 /* In the order of enum setting_greet_on. */
 static const char *const greet_on[] = {"connect", "data", NULL};
 
+/* In the order of enum setting_pick. */
+static const char *const picks[] = {"whole", "random", "daily", NULL};
+
 /* In the order in which they are printed. */
 const struct setting setting_table[] = {
     {.name = "ListenStream",
@@ -139,6 +142,12 @@ const struct setting setting_table[] = {
      .offset = OFFSET(greeting.expand),
      .default_text = "yes", /* for Message=; see complete_expand() */
      BOOLEAN},
+    {.name = "Pick",
+     .sections = SECTION_GREETING | SECTION_LISTENER,
+     .offset = OFFSET(greeting.pick),
+     .default_text = "whole",
+     .of_file = true,
+     WORD(picks, "whole, random or daily")},
     {.name = "Watch",
      .sections = SECTION_GREETING | SECTION_LISTENER,
      .offset = OFFSET(greeting.watch),

@@ -49,6 +49,12 @@ void greeting_unref(struct greeting *greeting)
 {
     if (!greeting || !refcount_drop(&greeting->references))
         return;
+    for (size_t i = 0; i < greeting->n_entries; i++) {
+        greeting_free_pieces(greeting->entries[i].pieces, greeting->entries[i].n_pieces);
+        if (greeting->entries_own)
+            free(greeting->entries[i].bytes);
+    }
+    free(greeting->entries);
     free(greeting->bytes);
     greeting_free_pieces(greeting->pieces, greeting->n_pieces);
     free(greeting);

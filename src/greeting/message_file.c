@@ -5,10 +5,26 @@
 
 #include "greetd/base/clock.h"
 #include "greetd/base/text.h"
+#include "greetd/greeting/fortune.h"
 #include "greetd/greeting/template.h"
 
+/* Compiles *GREETING, the text of the file. */
+static int compile(struct greeting **greeting, const struct message_file_source *source,
+                   struct diagnostics *diagnostics, struct diagnostics *remarks)
+{
+    struct template_errors errors = template_errors_in((*greeting)->bytes, source->path,
+                                                       source->origin, "MessageFile", diagnostics);
+
+    if (source->fortunes)
+        return template_errors_end(
+            &errors, fortune_split(*greeting, source->daily, source->expand, &errors, remarks));
+    return source->expand
+               ? template_expand(greeting, source->path, source->origin, "MessageFile", diagnostics)
+               : 0;
+}
+
 int message_file_load(struct greeting **ret, const struct message_file_source *source,
-                      struct diagnostics *diagnostics)
+                      struct diagnostics *diagnostics, struct diagnostics *remarks)
 {
     _cleanup_(greeting_unrefp) struct greeting *greeting = NULL;
 
@@ -21,8 +37,7 @@ int message_file_load(struct greeting **ret, const struct message_file_source *s
                         text_excerpt(source->path, excerpt), file_strerror(r));
         return r;
     }
-    if (source->expand)
-        r = template_expand(&greeting, source->path, source->origin, "MessageFile", diagnostics);
+    r = compile(&greeting, source, diagnostics, remarks);
     if (r >= 0)
         *ret = TAKE_PTR(greeting);
     return r;
@@ -64,7 +79,7 @@ enum message_file_change message_file_update(struct message_file *file,
     int missing = file_stamp_take(&before, file->source.path);
     if (missing >= 0 && file_stamp_equal(&before, &file->stamp))
         return MESSAGE_FILE_UNCHANGED;
-    int r = message_file_load(&greeting, &file->source, diagnostics);
+    int r = message_file_load(&greeting, &file->source, diagnostics, NULL);
     (void)file_stamp_take(&after, file->source.path);
     if (!file_stamp_equal(&before, &after))
         return MESSAGE_FILE_UNCHANGED;

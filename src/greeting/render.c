@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdint.h>
 
+#include "greetd/greeting/fortune.h"
+
 /* Enough for most greetings. */
 #define RENDER_CAPACITY_MIN ((size_t)1024)
 
@@ -37,10 +39,14 @@ static int append_variable(struct buffer *buffer, const struct greeting_piece *p
 int render_greeting(struct buffer *buffer, const struct greeting *greeting,
                     const struct variable_client *client)
 {
+    if (greeting->entries)
+        greeting = fortune_pick(greeting, client->random, client->clock);
     const char *literal = greeting->bytes;
 
     buffer->size = 0;
     int r = buffer_reserve(buffer, RENDER_CAPACITY_MIN, RENDER_SIZE_MAX);
+    if (!greeting->pieces && r >= 0)
+        return buffer_append(buffer, literal, greeting->size, RENDER_SIZE_MAX);
     for (size_t i = 0; i < greeting->n_pieces && r >= 0; i++) {
         const struct greeting_piece *piece = &greeting->pieces[i];
 

@@ -325,25 +325,33 @@ int template_compile_escapes(struct greeting **ret, const char *text, const char
 
 /* Compiles the SIZE bytes at TEXT with their variables, and with escapes unless they are a file. */
 static int compile_variables(struct greeting **ret, const char *text, size_t size,
-                             struct template_errors errors)
+                             struct template_errors *errors)
 {
     _cleanup_(compiler_deinit) struct compiler compiler = {
-        .escapes = !errors.path,
+        .escapes = !errors->path,
         .variables = true,
         .begin = text,
         .end = text + size,
-        .errors = errors,
+        .errors = *errors,
     };
 
     int r = compile_greeting(ret, &compiler);
-    return template_errors_end(&compiler.errors, r);
+    *errors = compiler.errors;
+    return r;
 }
 
 int template_compile(struct greeting **ret, const char *text, const char *origin, const char *label,
                      struct diagnostics *diagnostics)
 {
-    return compile_variables(ret, text, strlen(text),
-                             template_errors_in(text, NULL, origin, label, diagnostics));
+    struct template_errors errors = template_errors_in(text, NULL, origin, label, diagnostics);
+
+    return template_errors_end(&errors, compile_variables(ret, text, strlen(text), &errors));
+}
+
+int template_expand_part(struct greeting **ret, const char *text, size_t size,
+                         struct template_errors *errors)
+{
+    return compile_variables(ret, text, size, errors);
 }
 
 int template_expand(struct greeting **greeting, const char *path, const char *origin,
@@ -353,8 +361,8 @@ int template_expand(struct greeting **greeting, const char *path, const char *or
     struct template_errors errors =
         template_errors_in(plain->bytes, path, origin, label, diagnostics);
 
-    int r = compile_variables(greeting, plain->bytes, plain->size, errors);
+    int r = compile_variables(greeting, plain->bytes, plain->size, &errors);
     if (r >= 0)
         greeting_unref(plain);
-    return r;
+    return template_errors_end(&errors, r);
 }

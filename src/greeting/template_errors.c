@@ -102,6 +102,19 @@ void template_errors_add_argument(struct template_errors *errors, const char *at
     template_errors_add(errors, at, what, why ? why : hint);
 }
 
+void template_errors_remark(struct template_errors *errors, const char *text, size_t size,
+                            struct diagnostics *remarks)
+{
+    char path[TEXT_EXCERPT_MAX], number[sizeof(":18446744073709551615")];
+
+    enter_line(errors, text, number);
+    diagnostics_add(
+        remarks,
+        "%s: %s=%s%s: remark: an entry of %zu bytes is longer than the 512 that RFC 865 "
+        "recommends",
+        errors->origin, errors->label, excerpt_path(errors, path), number, size);
+}
+
 int template_errors_end(const struct template_errors *errors, int r)
 {
     char path[TEXT_EXCERPT_MAX];

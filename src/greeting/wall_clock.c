@@ -41,6 +41,13 @@ static const struct tm *local_time(struct wall_clock *clock, time_t second)
     return &clock->local;
 }
 
+uint64_t wall_clock_day(struct wall_clock *clock)
+{
+    const struct tm *local = local_time(clock, (time_t)(wall_clock_usec(clock) / USEC_PER_SEC));
+
+    return (uint64_t)local->tm_year * 366 + (uint64_t)local->tm_yday;
+}
+
 /* Returns the place of FORMAT, or one for it that is not rendered. */
 static struct wall_clock_text *find_text(struct wall_clock *clock, const char *format)
 {

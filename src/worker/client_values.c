@@ -25,6 +25,7 @@ struct variable_client client_values(const struct worker_greeting *greeting, int
         .rtt_usec = needs & VARIABLE_NEEDS_RTT ? socket_rtt_usec(fd) : -1,
         .pid = context->shared->pid,
         .clock = &context->clock,
+        .random = &context->random,
         .metrics = context->shared->metrics,
     };
 }

@@ -219,6 +219,7 @@ int worker_init(struct worker *worker, unsigned index, size_t capacity,
     };
     int r = context->epoll_fd < 0 ? -errno : 0;
 
+    fortune_random_init(&context->random);
     atomic_init(&worker->idle_since_usec, clock_now());
     acceptor_init(&worker->acceptor, &worker->clients, context);
     int memory = clients_init(&worker->clients, capacity, generation, context);

@@ -159,7 +159,7 @@ enum conn_next writing_step(struct conn *conn, uint64_t now_usec, struct worker_
 {
     const struct greeting *greeting = conn->greeting->text;
 
-    if (!greeting->pieces)
+    if (greeting_is_plain(greeting))
         return write_bytes(conn, greeting->bytes, 0, greeting->size, now_usec, context);
     return conn->has_unsent ? write_unsent(conn, now_usec, context)
                             : render_and_write(conn, now_usec, context);

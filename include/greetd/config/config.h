@@ -75,6 +75,9 @@ const struct config_listener *config_listener_at(const struct config *config, si
 /* The section [Listener NAME], or NULL if there is none; borrowed. */
 const struct config_listener *config_find_listener(const struct config *config, const char *name);
 
+/* What is odd but no error, borrowed: each a line like those of the errors. */
+const struct diagnostics *config_remarks(const struct config *config);
+
 /* Prints every setting in force to STREAM in the syntax of the file, each below a comment with its
  * origin (`# default`, `# /etc/greetd.conf:3`, `# command line`). Loading the output gives the same
  * settings. Returns 0 or the errno of writing, negative. */

@@ -18,10 +18,13 @@ struct greetings {
     struct greeting *stop;    /* of StopMessage= */
 };
 
-/* Files that the system did not open or read, so that the same configuration may load later. */
-struct greetings_unreadable {
-    size_t n;  /* of the errors that were added */
-    int error; /* of the last one, a negative errno */
+/* What is found while greetings are compiled. */
+struct greetings_report {
+    struct diagnostics *errors, *remarks; /* borrowed */
+    /* Of the errors, files that the system did not open or read, so that the same configuration may
+     * load later, and the negative errno of the last one. */
+    size_t n_unreadable;
+    int read_error;
 };
 
 /* Compiles the complete VALUES. A greeting that is set at the same place as that of BASE, whose
@@ -31,7 +34,7 @@ struct greetings_unreadable {
  * in any case. Errors: -EMFILE or -ENFILE, which are added, too; -ENOMEM. */
 int greetings_compile(struct greetings *ret, const struct setting_values *values,
                       const struct setting_values *base, const struct greetings *base_greetings,
-                      struct diagnostics *diagnostics, struct greetings_unreadable *unreadable);
+                      struct greetings_report *report);
 
 /* Returns the greeting for the first clients, borrowed: the message, unless its file is missing or
  * older than MaxAgeSec=. */

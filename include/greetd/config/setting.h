@@ -37,11 +37,15 @@ struct log_settings {
 /* GreetOn=: the event on which a client is greeted */
 enum setting_greet_on { GREET_ON_CONNECT, GREET_ON_DATA };
 
+/* Pick=: what of the file of MessageFile= a client receives */
+enum setting_pick { PICK_WHOLE, PICK_RANDOM, PICK_DAILY };
+
 /* [Greeting], and the same in [Listener NAME] */
 struct greeting_settings {
     char *message;               /* Message= as written, owned; NULL if message_file is in force */
     char *message_file;          /* MessageFile=, owned; NULL if message is in force */
     bool expand;                 /* Expand=, by default only with Message= */
+    unsigned pick;               /* Pick=, of enum setting_pick */
     bool watch;                  /* Watch= */
     uint64_t max_age_usec;       /* MaxAgeSec= */
     char *stale_message;         /* StaleMessage= as written, owned; NULL if there is none */

@@ -5,6 +5,7 @@
  * It is immutable, so that any number of threads may send it at the same time. Its memory is
  * counted by references, which any thread may take and drop. */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "greetd/base/cleanup.h"
@@ -29,8 +30,18 @@ struct greeting {
     size_t size;
     struct greeting_piece *pieces; /* owned; NULL if there are no variables, so that bytes is all */
     size_t n_pieces;
-    unsigned needs; /* of all variables: see enum variable_needs */
+    unsigned needs;           /* of all variables: see enum variable_needs */
+    struct greeting *entries; /* owned: of a fortune file; each client receives one of them */
+    size_t n_entries;
+    bool entries_own; /* their bytes, which else are a part of bytes */
+    bool daily;       /* all clients of a day receive the same entry */
 };
+
+/* Whether bytes is what every client receives. */
+static inline bool greeting_is_plain(const struct greeting *greeting)
+{
+    return !greeting->pieces && !greeting->entries;
+}
 
 /* Frees N pieces and what they own. */
 void greeting_free_pieces(struct greeting_piece *pieces, size_t n);

@@ -17,14 +17,17 @@
 struct message_file_source {
     const char *path;
     const char
-        *origin; /* where MessageFile= was set, for errors: `ORIGIN: MessageFile=PATH: ...` */
-    bool expand; /* its variables are replaced */
+        *origin;   /* where MessageFile= was set, for errors: `ORIGIN: MessageFile=PATH: ...` */
+    bool expand;   /* its variables are replaced */
+    bool fortunes; /* it is a fortune file, of which each client receives an entry */
+    bool daily;    /* the same for all clients of a day */
 };
 
 /* Reads and compiles the file. Each error is added to DIAGNOSTICS and returned: those of
- * greeting_new_from_file() and template_expand(). On success *RET is the caller's reference. */
+ * greeting_new_from_file(), template_expand_part() and fortune_split(). What is no error is added
+ * to REMARKS, unless that is NULL. On success *RET is the caller's reference. */
 int message_file_load(struct greeting **ret, const struct message_file_source *source,
-                      struct diagnostics *diagnostics);
+                      struct diagnostics *diagnostics, struct diagnostics *remarks);
 
 /* Returns the age of the file at PATH in microseconds, by its modification time and CLOCK_REALTIME;
  * 0 if that is in the future; USEC_INFINITY if there is no such file. */

@@ -6,6 +6,7 @@
 
 #include "greetd/base/diagnostics.h"
 #include "greetd/greeting/greeting.h"
+#include "greetd/greeting/template_errors.h"
 
 /* Adds every bad escape of TEXT: an escape is `\n \r \t \\ \xHH`. Returns 0, -EINVAL if there is
  * one, or -EFBIG, with its line, if the decoded text is larger than GREETING_SIZE_MAX. */
@@ -32,3 +33,9 @@ int template_compile_escapes(struct greeting **ret, const char *text, const char
  * *GREETING is unchanged. */
 int template_expand(struct greeting **greeting, const char *path, const char *origin,
                     const char *label, struct diagnostics *diagnostics);
+
+/* Compiles the SIZE bytes at TEXT, a part of the file of ERRORS, in the same way. The caller calls
+ * template_errors_end() after all parts. On success *RET is the caller's. Errors: as above, -EINVAL
+ * also after an error in an earlier part. */
+int template_expand_part(struct greeting **ret, const char *text, size_t size,
+                         struct template_errors *errors);

@@ -42,5 +42,9 @@ void template_errors_add_argument(struct template_errors *errors, const char *at
                                   const char *problem, const struct variable *variable,
                                   const char *why);
 
+/* Adds to REMARKS that the entry of SIZE bytes at TEXT is longer than recommended. */
+void template_errors_remark(struct template_errors *errors, const char *text, size_t size,
+                            struct diagnostics *remarks);
+
 /* Adds the number of errors that were only counted, and -EFBIG if it is the result R. Returns R. */
 int template_errors_end(const struct template_errors *errors, int r);

@@ -19,6 +19,8 @@
 /* Room for the value of any constant variable, with its '\0'. */
 #define VARIABLE_CONSTANT_MAX (HOST_NAME_MAX + 1)
 
+struct fortune_random;
+
 /* What a variable needs to know of a client that costs a system call. */
 enum variable_needs {
     VARIABLE_NEEDS_LOCAL = 1 << 0,
@@ -34,6 +36,7 @@ struct variable_client {
     int64_t rtt_usec;              /* for VARIABLE_NEEDS_RTT; negative if not known */
     pid_t pid;                     /* $pid */
     struct wall_clock *clock;      /* that of the worker */
+    struct fortune_random *random; /* the same; for a greeting with entries */
     const struct metrics *metrics; /* $metrics */
 };
 

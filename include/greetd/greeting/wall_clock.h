@@ -48,6 +48,9 @@ uint64_t wall_clock_usec(struct wall_clock *clock);
  * for it. */
 const char *wall_clock_format(struct wall_clock *clock, const char *format, size_t *ret_length);
 
+/* Returns a number that is another one on each local day. */
+uint64_t wall_clock_day(struct wall_clock *clock);
+
 /* Checks that strftime(3) of glibc knows all conversions of FORMAT, in the locale C. Returns NULL,
  * or the reason why it is wrong (static text) with *ret_offset, where. Pure. */
 const char *wall_clock_check_format(const char *format, size_t *ret_offset);

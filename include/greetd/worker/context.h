@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "greetd/base/buffer.h"
+#include "greetd/greeting/fortune.h"
 #include "greetd/greeting/wall_clock.h"
 #include "greetd/journal/logger.h"
 #include "greetd/metrics/metrics.h"
@@ -38,6 +39,7 @@ struct worker_context {
     struct buffer rendered;            /* the greeting with variables of one client at a time */
     struct address local;              /* the own one of one client at a time */
     struct wall_clock clock;           /* the time in these greetings */
+    struct fortune_random random;      /* for those of a fortune file */
 };
 
 /* The kinds of sources in a worker's epoll. */

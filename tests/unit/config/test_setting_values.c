@@ -286,7 +286,7 @@ Test(setting_values, are_printed_if_they_are_in_force)
     cr_expect_str_eq(text, "# f:4\nListenStream=80\n"
                            "# f:5\nListenStream=@a\n"
                            "# f:2\nMessageFile=/m\n"
-                           "# default\nExpand=no\n# default\nWatch=no\n"
+                           "# default\nExpand=no\n# default\nPick=whole\n# default\nWatch=no\n"
                            "# default\nMaxAgeSec=infinity\n# default\nGreetOn=connect\n"
                            "# default\nDataTimeoutSec=5s\n"
                            "# f:3\nLingerSec=1min 30s\n"
