@@ -18,7 +18,7 @@ GREETD_CONF = """[Server]
 ListenStream=127.0.0.1:{port}
 Workers=1
 [Greeting]
-Message={message}
+{message}
 LingerSec={linger}
 [Log]
 {log}
@@ -61,11 +61,30 @@ def write(site, name, text):
     return path
 
 
+def configured(site, **settings):
+    text = GREETD_CONF.format(port=site.port, **settings)
+    path = write(site, f"greetd-{site.port}.conf", text)
+    return [site.programs / "greetd", f"--config={path}"]
+
+
 def greetd(linger="2s", log="Connections=no", message=GREETING):
+    return lambda site: configured(site, linger=linger, log=log, message=f"Message={message}")
+
+
+# A child replaces the file ten times a second, as long as the shell's process, which becomes
+# greetd, is there.
+REPLACE = """file=$1; shift; parent=$$
+while sleep 0.1 && kill -0 $parent; do cp "$file" "$file.new" && mv "$file.new" "$file"; done &
+exec "$@"
+"""
+
+
+def greetd_file(watch):
     def command(site):
-        text = GREETD_CONF.format(port=site.port, linger=linger, log=log, message=message)
-        path = write(site, f"greetd-{site.port}.conf", text)
-        return [site.programs / "greetd", f"--config={path}"]
+        file = write(site, f"message-{site.port}", GREETING)
+        message = f"MessageFile={file}\nWatch={'yes' if watch else 'no'}"
+        greetd_command = configured(site, linger="2s", log="Connections=no", message=message)
+        return ["sh", "-c", REPLACE, "sh", file, *greetd_command] if watch else greetd_command
 
     return command
 
@@ -161,6 +180,9 @@ KINDS = [
     Kind("greetd-time", rf"`Message={ADDRESSES_AND_TIME}\r\n`",
          greetd(message=ADDRESSES_AND_TIME + r"\r\n"), table="variables", greeting=None,
          fixed="greetd-fixed"),
+    Kind("greetd-file", "`MessageFile=`", greetd_file(watch=False), table="variables"),
+    Kind("greetd-watch", "`Watch=yes`, the file replaced 10 times a second",
+         greetd_file(watch=True), table="variables", fixed="greetd-file"),
     Kind("greetd-metrics", "`Message=$metrics`",
          greetd(message="$metrics"), table="variables", greeting=None),
 ]  # fmt: skip
