@@ -151,7 +151,7 @@ static bool await_soon(struct clients *clients, struct conn *conn, uint64_t now_
 /* Without room in epoll the client is polled again and again. */
 static bool await_epoll_memory(struct clients *clients, struct conn *conn, uint64_t now_usec)
 {
-    if (now_usec < conn_deadline_usec(conn))
+    if (!conn_is_overdue(conn, now_usec))
         return await_soon(clients, conn, now_usec);
     conn_fail(conn);
     return false;

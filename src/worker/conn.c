@@ -47,7 +47,7 @@ static enum conn_next await_close(struct conn *conn, uint64_t now_usec)
     if (!conn->acknowledged)
         conn->progress_msec = conn_msec(conn, now_usec);
     conn->acknowledged = true;
-    return conn->input_ended || now_usec >= usec_add(conn_progress_usec(conn), most_usec)
+    return conn->input_ended || conn_since_progress_usec(conn, now_usec) >= most_usec
                ? CONN_CLOSE
                : CONN_WAIT_CLOSE;
 }

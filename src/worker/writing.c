@@ -52,7 +52,7 @@ static enum conn_next await_write(struct conn *conn)
 /* Epoll does not report when the kernel has memory again. */
 static enum conn_next await_memory(struct conn *conn, uint64_t now_usec)
 {
-    if (now_usec < conn_deadline_usec(conn))
+    if (!conn_is_overdue(conn, now_usec))
         return CONN_WAIT_SOON;
     conn->outcome = RESULT_TIMEOUT;
     return CONN_CLOSE;

@@ -88,27 +88,28 @@ static inline const struct greeting_settings *conn_settings(const struct conn *c
     return &conn_listener(conn)->config->settings;
 }
 
-/* The milliseconds from accept(2) to NOW. */
+/* The milliseconds from accept(2) to NOW. They begin again at 0 every 49 days. */
 static inline uint32_t conn_msec(const struct conn *conn, uint64_t now_usec)
 {
     return (uint32_t)((now_usec - conn->accepted_usec) / 1000);
 }
 
-/* When the client last took a part of its greeting, or had acknowledged all of it. */
-static inline uint64_t conn_progress_usec(const struct conn *conn)
+/* The time since the client last took a part of its greeting, or had acknowledged all of it; right
+ * for a client of any age. */
+static inline uint64_t conn_since_progress_usec(const struct conn *conn, uint64_t now_usec)
 {
-    return conn->accepted_usec + (uint64_t)conn->progress_msec * 1000;
+    return (uint64_t)(conn_msec(conn, now_usec) - conn->progress_msec) * 1000;
 }
 
-/* When the timeout of the present wait is over, counted from that progress. */
-static inline uint64_t conn_deadline_usec(const struct conn *conn)
+/* Whether the timeout of the present wait is over, counted from that progress. */
+static inline bool conn_is_overdue(const struct conn *conn, uint64_t now_usec)
 {
     const struct greeting_settings *settings = conn_settings(conn);
     uint64_t timeout_usec = conn->state == CONN_EXPECTING ? settings->data_timeout_usec
                             : conn->acknowledged          ? settings->linger_usec
                                                           : settings->write_timeout_usec;
 
-    return usec_add(conn_progress_usec(conn), timeout_usec);
+    return conn_since_progress_usec(conn, now_usec) >= timeout_usec;
 }
 
 /* Ends a client whose connection is broken by ERROR (positive errno). */

@@ -242,10 +242,31 @@ Test(conn_endings, lingers_after_a_late_acknowledgement)
     while (net_outstanding(fixture.conn.fd) > 0)
         (void)recv(fixture.pair.client, (char[4096]){0}, 4096, MSG_DONTWAIT);
     cr_assert_eq(conn_expire(&fixture.conn, now), CONN_WAIT_CLOSE);
-    cr_assert_eq(conn_deadline_usec(&fixture.conn), now + fixture.config.settings.linger_usec);
-    cr_assert_eq(conn_expire(&fixture.conn, now + fixture.config.settings.linger_usec), CONN_CLOSE);
+    uint64_t end = now + fixture.config.settings.linger_usec;
+    cr_assert_not(conn_is_overdue(&fixture.conn, end - 1));
+    cr_assert(conn_is_overdue(&fixture.conn, end));
+    cr_assert_eq(conn_expire(&fixture.conn, end), CONN_CLOSE);
     cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_DELIVERED);
     free(fixture.greeting.bytes);
+}
+
+/* The milliseconds since the accept no longer fit into the member that has them. */
+Test(conn_endings, lingers_with_a_client_of_fifty_days)
+{
+    struct conn_fixture fixture;
+    const uint64_t late = CONN_FIXTURE_START + 50 * 86400 * CONN_FIXTURE_SECOND;
+
+    conn_fixture_set(&fixture, net_tcp_pair(), conn_fixture_hello());
+    fixture.config.settings.greet_on = GREET_ON_DATA;
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_DATA);
+    net_send_zeroes(fixture.pair.client, 1);
+    net_wait(fixture.conn.fd, POLLIN);
+    cr_assert_eq(conn_step(&fixture.conn, late, &fixture.context), CONN_WAIT_SOON);
+    NET_WAIT_UNTIL(net_outstanding(fixture.conn.fd) == 0);
+    cr_assert_eq(conn_step(&fixture.conn, late, &fixture.context), CONN_WAIT_CLOSE);
+    cr_assert_eq(conn_step(&fixture.conn, late + CONN_LINGER_MAX_USEC, &fixture.context),
+                 CONN_CLOSE);
+    conn_fixture_finish(&fixture);
 }
 
 Test(conn_endings, reports_delivery_at_the_end_of_the_linger)
