@@ -173,6 +173,8 @@ static void diagnose_section(const struct section *section, const struct section
         diagnose_need(section, base, "MaxAgeSec", "StaleMessage=", diagnostics);
     if (settings->stale_message && !settings->watch)
         diagnose_need(section, base, "StaleMessage", "Watch=yes", diagnostics);
+    if (settings->drip_repeat && settings->drip_usec == 0)
+        diagnose_need(section, base, "DripRepeat", "DripSec=", diagnostics);
     if (settings->stop_message && !has_stop_delay)
         diagnose_need(section, base, "StopMessage", "StopDelaySec= in [Server]", diagnostics);
 }

@@ -38,6 +38,10 @@
              .max = USEC_INFINITY,                                                                 \
              .accepts = "must be a time" words " such as 5 (seconds), 500ms, "                     \
                         "1min 30s or infinity"}
+#define TIME_FINITE                                                                                \
+    .type = &setting_type_time,                                                                    \
+    .rule = {.max = USEC_INFINITY - 1,                                                             \
+             .accepts = "must be a time such as 5 (seconds), 500ms or 1min 30s"}
 #define TIME         TIME_FROM(0, "")
 #define TIME_ABOVE_0 TIME_FROM(1, " above 0")
 
@@ -181,6 +185,16 @@ const struct setting setting_table[] = {
      .offset = OFFSET(greeting.data_timeout_usec),
      .default_text = "5s",
      TIME_ABOVE_0},
+    {.name = "DripSec",
+     .sections = SECTION_GREETING | SECTION_LISTENER,
+     .offset = OFFSET(greeting.drip_usec),
+     .default_text = "0",
+     TIME_FINITE},
+    {.name = "DripRepeat",
+     .sections = SECTION_GREETING | SECTION_LISTENER,
+     .offset = OFFSET(greeting.drip_repeat),
+     .default_text = "no",
+     BOOLEAN},
     {.name = "LingerSec",
      .sections = SECTION_GREETING | SECTION_LISTENER,
      .offset = OFFSET(greeting.linger_usec),

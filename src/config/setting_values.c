@@ -92,6 +92,16 @@ static int set_default(struct setting_values *values, const struct setting *sett
     return r;
 }
 
+/* Whether SETTING needs another one, which these values do not have: then it is not inherited. The
+ * other one comes before it in the table, and has its value by now. */
+static bool is_pointless(const struct setting_values *values, const struct setting *setting)
+{
+    if (strcmp(setting->name, "DripRepeat") == 0)
+        return values->greeting.drip_usec == 0;
+    return !values->greeting.watch &&
+           (strcmp(setting->name, "MaxAgeSec") == 0 || strcmp(setting->name, "StaleMessage") == 0);
+}
+
 static int inherit(struct setting_values *values, const struct setting *setting,
                    const struct setting_values *inherited)
 {
@@ -128,7 +138,7 @@ int setting_values_complete(struct setting_values *values, enum section_kind kin
         if ((setting->sections & kind) == 0 || is_set(values, setting))
             continue;
         bool inheritable = inherited && (setting->sections & SECTION_GREETING) != 0 &&
-                           !(own_message && setting->of_file);
+                           !(own_message && setting->of_file) && !is_pointless(values, setting);
         int r = inheritable ? inherit(values, setting, inherited) : set_default(values, setting);
         if (r < 0)
             return r;

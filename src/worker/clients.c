@@ -12,11 +12,15 @@
 /* How many clients one poll(2) is for. */
 #define CLIENTS_POLL_BATCH 64
 
+/* How many lines of DripSec= a listener sends before other clients have their turn. */
+#define CLIENTS_DRIP_BATCH 64
+
 enum queue {
     QUEUE_NONE,
     QUEUE_SOON,
     QUEUE_EXPECTING,
     QUEUE_WRITING,
+    QUEUE_DRIPPING,
     QUEUE_ACKNOWLEDGING,
     QUEUE_LINGERING,
 };
@@ -141,6 +145,13 @@ static bool await_close(struct clients *clients, struct conn *conn, uint64_t now
     return true;
 }
 
+static bool await_drip(struct clients *clients, struct conn *conn, uint64_t now_usec)
+{
+    unwatch(clients, conn);
+    enqueue(conn, QUEUE_DRIPPING, &conn_listener(conn)->dripping, now_usec);
+    return true;
+}
+
 static bool await_soon(struct clients *clients, struct conn *conn, uint64_t now_usec)
 {
     unwatch(clients, conn);
@@ -165,6 +176,8 @@ static bool await_next(struct clients *clients, struct conn *conn, enum conn_nex
         return await_data(clients, conn, now_usec);
     case CONN_WAIT_WRITE:
         return await_write(clients, conn, now_usec);
+    case CONN_WAIT_DRIP:
+        return await_drip(clients, conn, now_usec);
     case CONN_WAIT_SOON:
         return await_soon(clients, conn, now_usec);
     case CONN_WAIT_ACKNOWLEDGEMENT:
@@ -247,6 +260,22 @@ static void expire_expecting(struct clients *clients, struct worker_listener *wl
     }
 }
 
+/* When the worker stops, every line is due. */
+static uint64_t drip_deadline(const struct clients *clients, const struct worker_listener *wl)
+{
+    return timeout_queue_deadline(&wl->dripping,
+                                  clients->context->stopping ? 0 : wl->config->settings.drip_usec);
+}
+
+static void drip_lines(struct clients *clients, struct worker_listener *wl, uint64_t now_usec)
+{
+    for (unsigned n = 0; n < CLIENTS_DRIP_BATCH && drip_deadline(clients, wl) <= now_usec; n++) {
+        struct conn *conn = conn_of_entry(timeout_queue_oldest(&wl->dripping));
+
+        apply(clients, conn, conn_step(conn, now_usec, clients->context), now_usec);
+    }
+}
+
 /* Polls a batch of the clients that are due. None of them keeps its place in the queue. */
 static void poll_soon(struct clients *clients, uint64_t now_usec)
 {
@@ -275,6 +304,7 @@ static void expire_listener(struct clients *clients, struct worker_listener *wl,
     expire_queue(clients, &wl->writing, settings->write_timeout_usec, now_usec);
     expire_queue(clients, &wl->acknowledging, settings->write_timeout_usec, now_usec);
     expire_queue(clients, &wl->lingering, settings->linger_usec, now_usec);
+    drip_lines(clients, wl, now_usec);
 }
 
 void clients_expire(struct clients *clients, uint64_t now_usec)
@@ -285,11 +315,12 @@ void clients_expire(struct clients *clients, uint64_t now_usec)
         expire_listener(clients, wl, now_usec);
 }
 
-static uint64_t listener_deadline(const struct worker_listener *wl)
+static uint64_t listener_deadline(const struct clients *clients, const struct worker_listener *wl)
 {
     const struct greeting_settings *settings = &wl->config->settings;
-    uint64_t next = timeout_queue_deadline(&wl->expecting, settings->data_timeout_usec);
+    uint64_t next = drip_deadline(clients, wl);
 
+    next = usec_min(next, timeout_queue_deadline(&wl->expecting, settings->data_timeout_usec));
     next = usec_min(next, timeout_queue_deadline(&wl->writing, settings->write_timeout_usec));
     next = usec_min(next, timeout_queue_deadline(&wl->acknowledging, settings->write_timeout_usec));
     return usec_min(next, timeout_queue_deadline(&wl->lingering, settings->linger_usec));
@@ -300,7 +331,7 @@ uint64_t clients_next_deadline(const struct clients *clients)
     uint64_t next = timeout_queue_deadline(&clients->soon, CONN_SOON_USEC);
 
     FOR_EACH_WORKER_LISTENER (wl, clients->newest)
-        next = usec_min(next, listener_deadline(wl));
+        next = usec_min(next, listener_deadline(clients, wl));
     return next;
 }
 

@@ -8,6 +8,7 @@
 
 #include "greetd/net/socket.h"
 #include "greetd/worker/client_values.h"
+#include "greetd/worker/drip.h"
 #include "greetd/worker/writing.h"
 
 /* Discards what the client has sent. Before everything is acknowledged that is no progress: a
@@ -76,6 +77,13 @@ static void take_greeting_in_force(struct conn *conn)
     conn->greeting = in_force;
 }
 
+static enum conn_next write_greeting(struct conn *conn, uint64_t now_usec,
+                                     struct worker_context *context)
+{
+    return conn_drips(conn) ? drip_begin(conn, now_usec, context)
+                            : writing_step(conn, now_usec, context);
+}
+
 /* The data may have arrived before the client was accepted. */
 static enum conn_next await_data(struct conn *conn, uint64_t now_usec,
                                  struct worker_context *context)
@@ -87,7 +95,14 @@ static enum conn_next await_data(struct conn *conn, uint64_t now_usec,
     take_greeting_in_force(conn);
     conn->state = CONN_WRITING;
     conn->data_msec = conn->progress_msec = conn_msec(conn, now_usec);
-    return writing_step(conn, now_usec, context);
+    return write_greeting(conn, now_usec, context);
+}
+
+/* The time of a drip is a matter of the configuration, and would hide the others. */
+static void count_time(const struct conn *conn, struct worker_context *context, uint64_t usec)
+{
+    if (conn->state == CONN_GREETED && !conn_drips(conn))
+        metrics_add_time(context->counters, usec);
 }
 
 /* Greets a client that is new, or may have sent its first data, and counts the time. The time that
@@ -98,10 +113,9 @@ static enum conn_next begin_greeting(struct conn *conn, uint64_t now_usec,
     /* NOW_USEC does not advance within one round of the worker's loop. */
     uint64_t began_usec = clock_now();
     enum conn_next next = conn->state == CONN_EXPECTING ? await_data(conn, now_usec, context)
-                                                        : writing_step(conn, now_usec, context);
+                                                        : write_greeting(conn, now_usec, context);
 
-    if (conn->state == CONN_GREETED)
-        metrics_add_time(context->counters, clock_now() - began_usec);
+    count_time(conn, context, clock_now() - began_usec);
     return next;
 }
 
@@ -116,10 +130,9 @@ static enum conn_next continue_greeting(struct conn *conn, uint64_t now_usec,
      * before it reads the greeting. */
     if (!discard_input(conn))
         return conn_break(conn, errno);
-    enum conn_next next = writing_step(conn, now_usec, context);
-    if (conn->state == CONN_GREETED)
-        metrics_add_time(context->counters,
-                         now_usec - conn->accepted_usec - (uint64_t)conn->data_msec * 1000);
+    enum conn_next next = conn_drips(conn) ? drip_step(conn, now_usec, context)
+                                           : writing_step(conn, now_usec, context);
+    count_time(conn, context, now_usec - conn->accepted_usec - (uint64_t)conn->data_msec * 1000);
     return next;
 }
 
@@ -220,7 +233,8 @@ void conn_close(struct conn *conn, uint64_t now_usec, struct connection_record *
     /* A client that is dropped before it closes may have unread input; closing then would send a
      * reset. The input of a client that has sent a reset shows that it was not silent. */
     bool lingers = conn->state == CONN_GREETED && conn_settings(conn)->linger_usec > 0;
-    if ((lingers || conn->outcome == RESULT_RESET) && !discard_input(conn))
+    bool drips = conn->state == CONN_WRITING && conn_drips(conn);
+    if ((lingers || drips || conn->outcome == RESULT_RESET) && !discard_input(conn))
         (void)conn_break(conn, errno);
     writing_free_unsent(conn);
     fill_record(conn, now_usec, ret_record);

@@ -23,6 +23,19 @@ static struct timeout_entry *older(struct timeout_entry *a, struct timeout_entry
     return !b || (a && a->since_usec <= b->since_usec) ? a : b;
 }
 
+/* A line that the client does not take is a wait like that for the next line. */
+static struct timeout_entry *oldest_dripping(const struct generation *newest)
+{
+    struct timeout_entry *oldest = NULL;
+
+    FOR_EACH_WORKER_LISTENER (wl, newest) {
+        oldest = older(oldest, timeout_queue_oldest(&wl->dripping));
+        if (wl->config->settings.drip_usec > 0)
+            oldest = older(oldest, timeout_queue_oldest(&wl->writing));
+    }
+    return oldest;
+}
+
 static struct timeout_entry *oldest_lingering(const struct generation *newest)
 {
     struct timeout_entry *oldest = NULL;
@@ -78,9 +91,11 @@ static struct timeout_entry *oldest_acknowledging(const struct generation *newes
 struct conn *eviction_candidate(const struct generation *newest, const struct timeout_queue *soon,
                                 uint64_t now_usec)
 {
-    /* A lingering client has had more time to close than a just greeted one. */
-    struct timeout_entry *oldest = oldest_lingering(newest);
+    struct timeout_entry *oldest = oldest_dripping(newest);
 
+    /* A lingering client has had more time to close than a just greeted one. */
+    if (!oldest)
+        oldest = oldest_lingering(newest);
     if (!oldest)
         oldest = oldest_just_greeted_or_expecting(newest, soon);
     if (!oldest)

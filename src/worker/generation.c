@@ -72,6 +72,7 @@ static int init_listener(struct worker_listener *wl, struct generation *generati
     wl->fast_open = config && config_server(config)->fast_open;
     timeout_queue_init(&wl->expecting);
     timeout_queue_init(&wl->writing);
+    timeout_queue_init(&wl->dripping);
     timeout_queue_init(&wl->acknowledging);
     timeout_queue_init(&wl->lingering);
     wl->open = true;

@@ -46,6 +46,7 @@ static void handle_message(struct worker *worker, const struct worker_message *m
         acceptor_resume(&worker->acceptor);
         break;
     case WORKER_STOP:
+        worker->context.stopping = true;
         acceptor_stop(&worker->acceptor);
         break;
     case WORKER_QUIT:

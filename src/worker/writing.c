@@ -58,9 +58,10 @@ static enum conn_next await_memory(struct conn *conn, uint64_t now_usec)
     return CONN_CLOSE;
 }
 
-/* Gives the kernel the next part of BYTES, which are those of the greeting from BEGIN to END.
- * Returns its size or a negative errno. */
-static ssize_t send_part(struct conn *conn, const char *bytes, size_t begin, size_t end)
+/* Gives the kernel the next part of BYTES, which are those of the greeting from BEGIN to END. The
+ * end of stream follows END if IS_LAST. Returns the size of the part or a negative errno. */
+static ssize_t send_part(struct conn *conn, const char *bytes, size_t begin, size_t end,
+                         bool is_last)
 {
     bool has_records = conn_listener(conn)->listener->type == SOCK_SEQPACKET;
     size_t left = end - conn->sent;
@@ -69,19 +70,20 @@ static ssize_t send_part(struct conn *conn, const char *bytes, size_t begin, siz
 
     /* MSG_MORE holds the last segment back, so that it carries the end of stream (TCP_CORK in
      * tcp(7)). */
+    int flags = is_last ? MSG_MORE | MSG_NOSIGNAL : MSG_NOSIGNAL;
     do
-        n = send(conn->fd, bytes + (conn->sent - begin), size, MSG_MORE | MSG_NOSIGNAL);
+        n = send(conn->fd, bytes + (conn->sent - begin), size, flags);
     while (n < 0 && errno == EMSGSIZE && has_records && (size /= 2) > 0);
     return n < 0 ? -errno : n;
 }
 
 /* The arguments are those of send_part(), and stay in registers: every client pays for this. */
 static inline enum conn_next write_bytes(struct conn *conn, const char *bytes, size_t begin,
-                                         size_t end, uint64_t now_usec,
+                                         size_t end, bool is_last, uint64_t now_usec,
                                          struct worker_context *context)
 {
     while (conn->sent < end) {
-        ssize_t n = send_part(conn, bytes, begin, end);
+        ssize_t n = send_part(conn, bytes, begin, end, is_last);
 
         if (n >= 0) {
             conn->sent += (uint32_t)n;
@@ -96,7 +98,13 @@ static inline enum conn_next write_bytes(struct conn *conn, const char *bytes, s
             return conn_break(conn, (int)-n);
         }
     }
-    return send_end_of_stream(conn, context);
+    return is_last ? send_end_of_stream(conn, context) : CONN_WAIT_DRIP;
+}
+
+enum conn_next writing_part(struct conn *conn, const char *bytes, size_t begin, size_t end,
+                            bool is_last, uint64_t now_usec, struct worker_context *context)
+{
+    return write_bytes(conn, bytes, begin, end, is_last, now_usec, context);
 }
 
 /* Keeps the unsent ones of the END bytes of a greeting until the client takes them. */
@@ -132,10 +140,29 @@ static _noinline_ enum conn_next write_unsent(struct conn *conn, uint64_t now_us
 {
     const struct conn_unsent *unsent = conn->unsent;
     enum conn_next next =
-        write_bytes(conn, unsent->bytes, unsent->begin, unsent->end, now_usec, context);
+        write_bytes(conn, unsent->bytes, unsent->begin, unsent->end, true, now_usec, context);
     if (conn->all_sent)
         writing_free_unsent(conn);
     return next;
+}
+
+/* Fills in the variables, in the buffer of the worker. */
+static int render(const struct conn *conn, struct worker_context *context)
+{
+    const struct variable_client client =
+        client_values(conn->greeting, conn->fd, &conn->peer, conn->number, context);
+
+    return render_greeting(&context->rendered, conn->greeting->text, &client);
+}
+
+int writing_render(struct conn *conn, struct worker_context *context)
+{
+    const struct buffer *rendered = &context->rendered;
+    int r = render(conn, context);
+
+    if (r < 0)
+        return r;
+    return keep_unsent(conn, rendered->bytes, rendered->size) ? 0 : -ENOMEM;
 }
 
 /* The buffer of the worker is enough: nearly every client takes its greeting at once. */
@@ -143,13 +170,12 @@ static _noinline_ enum conn_next render_and_write(struct conn *conn, uint64_t no
                                                   struct worker_context *context)
 {
     const struct buffer *rendered = &context->rendered;
-    const struct variable_client client =
-        client_values(conn->greeting, conn->fd, &conn->peer, conn->number, context);
-    int r = render_greeting(&context->rendered, conn->greeting->text, &client);
+    int r = render(conn, context);
 
     if (r < 0)
         return conn_break(conn, -r);
-    enum conn_next next = write_bytes(conn, rendered->bytes, 0, rendered->size, now_usec, context);
+    enum conn_next next =
+        write_bytes(conn, rendered->bytes, 0, rendered->size, true, now_usec, context);
     if (next == CONN_CLOSE || conn->all_sent || keep_unsent(conn, rendered->bytes, rendered->size))
         return next;
     return conn_break(conn, ENOMEM);
@@ -160,7 +186,7 @@ enum conn_next writing_step(struct conn *conn, uint64_t now_usec, struct worker_
     const struct greeting *greeting = conn->greeting->text;
 
     if (greeting_is_plain(greeting))
-        return write_bytes(conn, greeting->bytes, 0, greeting->size, now_usec, context);
+        return write_bytes(conn, greeting->bytes, 0, greeting->size, true, now_usec, context);
     return conn->has_unsent ? write_unsent(conn, now_usec, context)
                             : render_and_write(conn, now_usec, context);
 }

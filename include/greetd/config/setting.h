@@ -52,6 +52,8 @@ struct greeting_settings {
     char *stop_message;          /* StopMessage=, the same */
     unsigned greet_on;           /* GreetOn=, of enum setting_greet_on */
     uint64_t data_timeout_usec;  /* DataTimeoutSec= */
+    uint64_t drip_usec;          /* DripSec=, 0 to send the greeting at once; not infinite */
+    bool drip_repeat;            /* DripRepeat=, only with drip_usec */
     uint64_t linger_usec;        /* LingerSec= */
     uint64_t write_timeout_usec; /* WriteTimeoutSec= */
     bool log_connections;        /* LogConnections=, by default Connections= of [Log] */

@@ -20,7 +20,8 @@ const char *setting_values_origin(const struct setting_values *values,
 
 /* Completes the values of a section of KIND. A setting that is not set becomes that of INHERITED,
  * which is complete, if INHERITED is not NULL and has it; else its default. Of Message= and
- * MessageFile= only the one in force remains. Errors: -ENOMEM. */
+ * MessageFile= only the one in force remains. A section with DripSec=0 does not inherit
+ * DripRepeat=. Errors: -ENOMEM. */
 int setting_values_complete(struct setting_values *values, enum section_kind kind,
                             const struct setting_values *inherited);
 

@@ -4,11 +4,19 @@
 /* The life of one client, from accept(2) to close(2):
  *
  *     [expecting ──▶] writing ──▶ acknowledging ──▶ lingering ──▶ closed
+ *                      │   ▲
+ *                      ▼   │
+ *                     [waiting for its next line]
  *
  * With GreetOn=data the connection waits for the client's first data, at most DataTimeoutSec=; like
  * all input they are discarded. A client that closes instead is not greeted. While writing, the
- * kernel is given the greeting; the end of stream follows its last byte (shutdown(2)). While
- * acknowledging, the client has WriteTimeoutSec= for each further part. A client that has
+ * kernel is given the greeting; the end of stream follows its last byte (shutdown(2)). With
+ * DripSec= each line first waits for this time, and the client is left alone meanwhile: its input
+ * is discarded, and its reset noticed, when the line is due. Its end of stream may be a half-close,
+ * so the line is sent; if the client is gone, its kernel answers with a reset, which the line after
+ * that finds.
+ *
+ * While acknowledging, the client has WriteTimeoutSec= for each further part. A client that has
  * acknowledged everything lingers until it closes; all that it sends gives it LingerSec= again, up
  * to CONN_LINGER_MAX_USEC. Only then is the socket closed: closing with unread input would make the
  * kernel send a reset, and a reset may overtake the greeting (RFC 1122, 4.2.2.13).
@@ -42,7 +50,8 @@ enum conn_next conn_begin(struct conn *conn, int fd, struct peer peer,
                           struct worker_listener *listener, uint64_t number, uint64_t now_usec,
                           struct worker_context *context);
 
-/* Continues with a client after an event: writes, reads, or finds that it has closed. */
+/* Continues with a client after an event or after CONN_WAIT_DRIP: writes, reads, or finds that it
+ * has closed. */
 enum conn_next conn_step(struct conn *conn, uint64_t now_usec, struct worker_context *context);
 
 /* Continues after CONN_WAIT_SOON with the REVENTS of a poll(2) for POLLIN: one poll for many

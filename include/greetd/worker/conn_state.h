@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* What a worker knows of one client: shared by the modules that continue with it (conn and writing)
- * and that hold it (clients and eviction). Only for the thread of the worker. */
+/* What a worker knows of one client: shared by the modules that continue with it (conn, drip and
+ * writing) and that hold it (clients and eviction). Only for the thread of the worker. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,6 +20,7 @@
 enum conn_next {
     CONN_WAIT_DATA,  /* wait until it sends data, at most DataTimeoutSec= */
     CONN_WAIT_WRITE, /* wait until it takes more or sends data, at most WriteTimeoutSec= */
+    CONN_WAIT_DRIP,  /* wait for DripSec= */
     CONN_WAIT_SOON,  /* poll it after CONN_SOON_USEC */
     CONN_WAIT_ACKNOWLEDGEMENT, /* wait until it has everything, at most WriteTimeoutSec= */
     CONN_WAIT_CLOSE,           /* wait until it sends data or closes, at most LingerSec= */
@@ -33,7 +34,8 @@ enum conn_state {
     CONN_GREETED, /* acknowledging or, if acknowledged, lingering */
 };
 
-/* The unsent part of a greeting that was rendered for one client. */
+/* The unsent part of a greeting that was rendered for one client; all of it if the client
+ * conn_drips(). */
 struct conn_unsent {
     uint64_t number;     /* that of the client, whose union holds the pointer to this struct */
     uint32_t begin, end; /* the bytes of the greeting that are here */
@@ -86,6 +88,12 @@ static inline struct worker_listener *conn_listener(const struct conn *conn)
 static inline const struct greeting_settings *conn_settings(const struct conn *conn)
 {
     return &conn_listener(conn)->config->settings;
+}
+
+/* Whether the client receives its greeting line by line. */
+static inline bool conn_drips(const struct conn *conn)
+{
+    return conn_settings(conn)->drip_usec > 0;
 }
 
 /* The milliseconds from accept(2) to NOW. They begin again at 0 every 49 days. */

@@ -5,6 +5,7 @@
  * uses its context. */
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -40,6 +41,7 @@ struct worker_context {
     struct address local;              /* the own one of one client at a time */
     struct wall_clock clock;           /* the time in these greetings */
     struct fortune_random random;      /* for those of a fortune file */
+    bool stopping;                     /* since WORKER_STOP: no client waits for DripSec= */
 };
 
 /* The kinds of sources in a worker's epoll. */

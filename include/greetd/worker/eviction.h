@@ -12,12 +12,13 @@
 
 /* Returns the first of these that the generations from NEWEST on, and SOON, have:
  *
- *   1. the client that has lingered longest;
- *   2. the oldest of the clients in SOON, which were just greeted, and of those expected to send;
- *   3. the oldest client that has at most 64 KiB of its greeting to acknowledge, or has
+ *   1. the client of DripSec= that has waited longest for its next line, or to take it;
+ *   2. the client that has lingered longest;
+ *   3. the oldest of the clients in SOON, which were just greeted, and of those expected to send;
+ *   4. the oldest client that has at most 64 KiB of its greeting to acknowledge, or has
  *      acknowledged nothing for LingerSec=.
  *
- * Returns NULL without any: a client in the middle of its greeting is never evicted. NOW is
- * CLOCK_MONOTONIC in microseconds. */
+ * Returns NULL without any: without DripSec= a client in the middle of its greeting is never
+ * evicted. NOW is CLOCK_MONOTONIC in microseconds. */
 struct conn *eviction_candidate(const struct generation *newest, const struct timeout_queue *soon,
                                 uint64_t now_usec);

@@ -37,7 +37,7 @@ struct worker_listener {
     struct worker_greeting *greeting;  /* the one of new clients: CONFIGURED or owned */
     /* Written by clients. */
     size_t n_clients;
-    struct timeout_queue expecting, writing, acknowledging, lingering;
+    struct timeout_queue expecting, writing, dripping, acknowledging, lingering;
     /* Written by the acceptor. */
     bool open;     /* accepted from */
     bool watched;  /* in epoll; only in the newest generation */

@@ -270,6 +270,17 @@ Test(config, reports_errors_of_all_files_in_one_run)
                 ":3: LingerSec=x: must be a time such as 5 (seconds), 500ms, 1min 30s or infinity");
 }
 
+Test(config, reports_a_drip_without_a_pause_or_an_end)
+{
+    cr_assert_null(load(temp_dir_write_text(&temp_dir, "greetd.conf",
+                                            "[Listener x]\nDripSec=infinity\n"
+                                            "[Greeting]\nDripRepeat=yes\n")));
+    cr_assert_eq(diagnostics.n_lines, 2);
+    expect_line(0, "greetd.conf",
+                ":2: DripSec=infinity: must be a time such as 5 (seconds), 500ms or 1min 30s");
+    expect_line(1, "greetd.conf", ":4: DripRepeat= needs DripSec=");
+}
+
 Test(config, is_overridden_by_the_command_line)
 {
     const char *listen[] = {"@one", "@two"};

@@ -70,6 +70,8 @@ Test(config_show, prints_every_setting_with_its_origin)
              "# default\nMaxAgeSec=infinity\n"
              "# default\nGreetOn=connect\n"
              "# default\nDataTimeoutSec=5s\n"
+             "# default\nDripSec=0\n"
+             "# default\nDripRepeat=no\n"
              "# default\nLingerSec=2s\n"
              "# default\nWriteTimeoutSec=30s\n"
              "# default\nLogConnections=yes\n"
@@ -82,6 +84,8 @@ Test(config_show, prints_every_setting_with_its_origin)
              "# default\nMaxAgeSec=infinity\n"
              "# default\nGreetOn=connect\n"
              "# default\nDataTimeoutSec=5s\n"
+             "# default\nDripSec=0\n"
+             "# default\nDripRepeat=no\n"
              "# %s:4\nLingerSec=1s\n"
              "# default\nWriteTimeoutSec=30s\n"
              "# default\nLogConnections=yes\n",
@@ -156,6 +160,7 @@ Test(config_show, prints_a_file_that_loads_as_the_same_configuration)
         "[Greeting]\nMessage=\nLingerSec=0\nWriteTimeoutSec=1us\n",
         "[Greeting]\nLingerSec=1y 2M 3w 4d 5h 6min 7s 8ms 9us\nWriteTimeoutSec=infinity\n",
         "[Greeting]\nGreetOn=data\nDataTimeoutSec=7s\n[Listener x]\nGreetOn=connect\n",
+        "[Greeting]\nDripSec=1\nDripRepeat=yes\n[Listener x]\n[Listener y]\nDripSec=0\n",
         "[Log]\nConnections=no\n[Listener x]\n[Listener y]\nLogConnections=yes\n",
         "[Log]\nConnections=no\n[Greeting]\nLogConnections=yes\n[Listener x]\n",
         "[Greeting]\nMessage=\\x20two spaces\\x20\\x20\n",

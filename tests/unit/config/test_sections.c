@@ -89,3 +89,55 @@ Test(sections, allow_any_number_of_addresses_whose_port_the_kernel_chooses)
     set("x", "ListenStream", "127.0.0.1:0", "a:3");
     expect_duplicates(NULL, 0);
 }
+
+/* Completes the sections and expects these errors about DripRepeat=. */
+static void expect_drips(const char *const *lines, size_t n)
+{
+    cr_assert_eq(sections_complete(&sections), 0);
+    sections_diagnose_needs(&sections, &diagnostics);
+    cr_assert_eq(diagnostics.n_lines, n);
+    for (size_t i = 0; i < n; i++)
+        cr_expect_str_eq(diagnostics.lines[i], lines[i]);
+}
+
+static void set_greeting(const char *setting, const char *text, const char *origin)
+{
+    const char *why;
+
+    cr_assert_eq(setting_values_assign(&sections.items[SECTIONS_GREETING].values,
+                                       setting_find(setting, SECTION_GREETING), text, origin, &why),
+                 0);
+}
+
+Test(sections, report_a_repeated_drip_without_a_pause)
+{
+    static const char *const lines[] = {
+        "a:2: DripRepeat= needs DripSec=",
+        "a:4: DripRepeat= needs DripSec=",
+    };
+
+    set_greeting("DripRepeat", "yes", "a:2");
+    set("inherits", "LingerSec", "1", "a:3");
+    set("own", "DripRepeat", "yes", "a:4");
+    set("complete", "DripRepeat", "yes", "a:5");
+    set("complete", "DripSec", "1", "a:6");
+    expect_drips(lines, 2);
+}
+
+Test(sections, accept_a_pause_that_is_inherited)
+{
+    set_greeting("DripSec", "1", "a:1");
+    set("x", "DripRepeat", "yes", "a:2");
+    expect_drips(NULL, 0);
+}
+
+Test(sections, without_a_pause_do_not_inherit_the_repetition)
+{
+    set_greeting("DripSec", "1", "a:1");
+    set_greeting("DripRepeat", "yes", "a:2");
+    set("x", "DripSec", "0", "a:3");
+    set("y", "LingerSec", "1", "a:4");
+    expect_drips(NULL, 0);
+    cr_expect_not(sections.items[SECTIONS_FIRST_LISTENER].values.greeting.drip_repeat);
+    cr_expect(sections.items[SECTIONS_FIRST_LISTENER + 1].values.greeting.drip_repeat);
+}

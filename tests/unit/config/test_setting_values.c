@@ -289,6 +289,7 @@ Test(setting_values, are_printed_if_they_are_in_force)
                            "# default\nExpand=no\n# default\nPick=whole\n# default\nWatch=no\n"
                            "# default\nMaxAgeSec=infinity\n# default\nGreetOn=connect\n"
                            "# default\nDataTimeoutSec=5s\n"
+                           "# default\nDripSec=0\n# default\nDripRepeat=no\n"
                            "# f:3\nLingerSec=1min 30s\n"
                            "# default\nWriteTimeoutSec=30s\n"
                            "# default\nLogConnections=yes\n");

@@ -77,6 +77,40 @@ Test(conn_allocation, needs_none_for_a_greeting_without_variables)
     acceptor_fixture_close(&fixture);
 }
 
+/* Nor as it drips. */
+Test(conn_allocation, needs_none_for_a_drip_without_variables)
+{
+    struct acceptor_fixture fixture;
+
+    acceptor_fixture_open(&fixture, 1, 4);
+    fixture.net.configs[0].settings.drip_usec = 1;
+    int client = greet_failing(&fixture, 0);
+    cr_assert_eq(atomic_load(&counted.n), 0);
+    count_from_here(0);
+    clients_expire(&fixture.clients, ACCEPTOR_FIXTURE_START + 1);
+    count_to_here();
+    cr_assert_eq(atomic_load(&counted.n), 0);
+    snapshot_fixture_read_hello(client);
+    acceptor_fixture_close(&fixture);
+}
+
+/* There are two allocations: for the text, and for the client's own copy of it. */
+Test(conn_allocation, failure_ends_a_drip_with_an_error)
+{
+    for (unsigned nth = 1; nth <= 2; nth++) {
+        struct acceptor_fixture fixture;
+
+        open_with_variable(&fixture);
+        fixture.net.configs[0].settings.drip_usec = 1;
+        fake_logger.n = 0;
+        close(greet_failing(&fixture, nth));
+        cr_assert_eq(fake_logger.n, 1);
+        cr_assert_eq(fake_logger.records[0].result, RESULT_ERROR);
+        cr_assert_eq(fixture.clients.n, 0);
+        acceptor_fixture_close(&fixture);
+    }
+}
+
 /* There are three allocations: two for the text as it grows, and one for its unsent rest. */
 Test(conn_allocation, failure_ends_that_client_alone_with_an_error)
 {

@@ -178,6 +178,22 @@ Test(worker, drains_until_the_last_client_has_closed)
     cr_assert_eq(close_fixture(&fixture).ended, 1);
 }
 
+Test(worker, sends_drips_at_once_when_it_drains)
+{
+    struct fixture fixture;
+
+    prepare(&fixture, 1, 8);
+    fixture.net.configs[0].settings.drip_usec = 3600 * SNAPSHOT_FIXTURE_SECOND;
+    cr_assert_eq(worker_start(&fixture.worker), 0);
+    int client = net_connect(&fixture.net.addresses[0]);
+    NET_WAIT_UNTIL(n_accepted(&fixture) == 1);
+    cr_assert_eq(recv(client, &(char){0}, 1, MSG_DONTWAIT), -1);
+    cr_assert_eq(post(&fixture, WORKER_STOP), 0);
+    snapshot_fixture_read_hello(client);
+    await_state(&fixture, WORKER_ENDED);
+    cr_assert_eq(close_fixture(&fixture).greeted, 1);
+}
+
 Test(worker, quit_drops_all_clients)
 {
     struct fixture fixture;
