@@ -15,6 +15,10 @@
 /* How many lines of DripSec= a listener sends before other clients have their turn. */
 #define CLIENTS_DRIP_BATCH 64
 
+/* A wake-up costs more than a line. So a line may be late by a hundredth of its pause, and by this
+ * time at most, to be sent together with others. */
+#define CLIENTS_DRIP_SLACK_USEC 100000
+
 enum queue {
     QUEUE_NONE,
     QUEUE_SOON,
@@ -267,6 +271,14 @@ static uint64_t drip_deadline(const struct clients *clients, const struct worker
                                   clients->context->stopping ? 0 : wl->config->settings.drip_usec);
 }
 
+/* When to wake up for the lines that are due. */
+static uint64_t drip_wake_up(const struct clients *clients, const struct worker_listener *wl)
+{
+    uint64_t slack_usec = usec_min(wl->config->settings.drip_usec / 100, CLIENTS_DRIP_SLACK_USEC);
+
+    return usec_add(drip_deadline(clients, wl), clients->context->stopping ? 0 : slack_usec);
+}
+
 static void drip_lines(struct clients *clients, struct worker_listener *wl, uint64_t now_usec)
 {
     for (unsigned n = 0; n < CLIENTS_DRIP_BATCH && drip_deadline(clients, wl) <= now_usec; n++) {
@@ -318,7 +330,7 @@ void clients_expire(struct clients *clients, uint64_t now_usec)
 static uint64_t listener_deadline(const struct clients *clients, const struct worker_listener *wl)
 {
     const struct greeting_settings *settings = &wl->config->settings;
-    uint64_t next = drip_deadline(clients, wl);
+    uint64_t next = drip_wake_up(clients, wl);
 
     next = usec_min(next, timeout_queue_deadline(&wl->expecting, settings->data_timeout_usec));
     next = usec_min(next, timeout_queue_deadline(&wl->writing, settings->write_timeout_usec));

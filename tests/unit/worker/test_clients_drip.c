@@ -13,6 +13,7 @@
 #define START ACCEPTOR_FIXTURE_START
 #define SEC   SNAPSHOT_FIXTURE_SECOND
 #define PAUSE (10 * SEC)
+#define SLACK (SEC / 10)
 #define TEXT  "one\ntwo\nthree\n"
 
 TestSuite(clients_drip, .timeout = 60);
@@ -59,7 +60,7 @@ Test(clients_drip, sends_each_line_after_its_pause_without_epoll)
     open_with_drip(&fixture, 1, 4);
     int client = add(&fixture, 0, now);
     for (const char *const *line = (const char *const[]){"one\n", "two\n", NULL}; *line; line++) {
-        cr_assert_eq(clients_next_deadline(&fixture.clients), now + PAUSE);
+        cr_assert_eq(clients_next_deadline(&fixture.clients), now + PAUSE + SLACK);
         cr_assert_not(fixture.clients.table[0].watched);
         clients_expire(&fixture.clients, now + PAUSE - 1);
         cr_assert_not(has_input(client));
@@ -72,13 +73,30 @@ Test(clients_drip, sends_each_line_after_its_pause_without_epoll)
     acceptor_fixture_close(&fixture);
 }
 
+/* So that one wake-up is for many lines. */
+Test(clients_drip, wakes_up_a_little_late)
+{
+    struct acceptor_fixture fixture;
+
+    open_with_drip(&fixture, 1, 4);
+    int first = add(&fixture, 0, START), second = add(&fixture, 0, START + SLACK);
+    uint64_t next = clients_next_deadline(&fixture.clients);
+    cr_assert_eq(next, START + PAUSE + SLACK);
+    clients_expire(&fixture.clients, next);
+    expect_line(first, "one\n");
+    expect_line(second, "one\n");
+    fixture.net.configs[0].settings.drip_usec = SEC;
+    cr_assert_eq(clients_next_deadline(&fixture.clients), next + SEC + SEC / 100);
+    acceptor_fixture_close(&fixture);
+}
+
 Test(clients_drip, each_listener_has_its_own_pause)
 {
     struct acceptor_fixture fixture;
 
     open_with_drip(&fixture, 2, 4);
     int slow = add(&fixture, 1, START), quick = add(&fixture, 0, START + 1);
-    cr_assert_eq(clients_next_deadline(&fixture.clients), START + 1 + PAUSE);
+    cr_assert_eq(clients_next_deadline(&fixture.clients), START + 1 + PAUSE + SLACK);
     clients_expire(&fixture.clients, START + 1 + PAUSE);
     expect_line(quick, "one\n");
     cr_assert_not(has_input(slow));
@@ -107,7 +125,7 @@ Test(clients_drip, leaves_epoll_when_a_slow_line_is_done)
         acceptor_fixture_dispatch(&fixture, START + PAUSE + 1);
     }
     cr_assert_not(fixture.clients.table[0].watched);
-    cr_assert_eq(clients_next_deadline(&fixture.clients), START + PAUSE + 1 + PAUSE);
+    cr_assert_eq(clients_next_deadline(&fixture.clients), START + PAUSE + 1 + PAUSE + SLACK);
     clients_expire(&fixture.clients, START + PAUSE + 1 + PAUSE);
     net_expect_text(client, "end");
     acceptor_fixture_close(&fixture);
@@ -137,7 +155,7 @@ Test(clients_drip, sends_a_batch_of_lines_at_a_time)
     acceptor_fixture_connect(&fixture, 100);
     while (fixture.clients.n < 100)
         cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
-    while (clients_next_deadline(&fixture.clients) <= START + PAUSE) {
+    while (clients_next_deadline(&fixture.clients) <= START + PAUSE + SLACK) {
         clients_expire(&fixture.clients, START + PAUSE);
         n_rounds++;
     }
@@ -177,7 +195,7 @@ Test(clients_drip, keeps_its_pause_after_a_reload)
                  0);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
     clients_retire(&fixture.clients);
-    cr_assert_eq(clients_next_deadline(&fixture.clients), START + PAUSE);
+    cr_assert_eq(clients_next_deadline(&fixture.clients), START + PAUSE + SLACK);
     clients_expire(&fixture.clients, START + PAUSE);
     expect_line(client, "one\n");
     acceptor_fixture_close(&fixture);
