@@ -40,7 +40,6 @@ int sections_get(struct section **ret, struct sections *sections, enum section_k
 /* Gives every setting that is not set the value it inherits, or its default. Errors: -ENOMEM. */
 int sections_complete(struct sections *sections);
 
-
 /* Adds an error for every address that is listed twice, in one section or in two. */
 void sections_diagnose_duplicates(const struct sections *sections, struct diagnostics *diagnostics);
 
