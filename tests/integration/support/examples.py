@@ -51,15 +51,15 @@ class ExampleTestCase(daemon.GreetdTestCase):
         namespaces.mount("tmpfs", "/run", "tmpfs")
         self.addCleanup(namespaces.unmount, "/run")
 
-    def serve_example(self, name, more=""):
+    def serve_example(self, name, more="", **environment):
         """Serves the example NAME; MORE is a later drop-in."""
-        return self.serve_sections(text(name), more)
+        return self.serve_sections(f"{text(name)}\n{more}", **environment)
 
-    def serve_sections(self, sections, more=""):
+    def serve_sections(self, sections, **environment):
         """Serves SECTIONS, each on its port as with greetd@.socket."""
-        ports = SECTION.findall(sections)
+        ports = sorted(set(SECTION.findall(sections)))
         self.assertTrue(ports, sections)
-        return self.serve(config=f"{sections}\n{more}", names=ports,
+        return self.serve(config=sections, names=ports, **environment,
                           sockets=[self.socket_on(int(port)) for port in ports])
 
     def assert_answers_no_silent_client(self, port):
