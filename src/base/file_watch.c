@@ -18,6 +18,9 @@
     (IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CLOSE_WRITE | IN_ATTRIB |            \
      IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 
+/* Of the file itself, which may have another name elsewhere: a hard link, or a bind mount. */
+#define FILE_EVENTS (IN_CLOSE_WRITE | IN_ATTRIB | IN_MASK_ADD)
+
 struct file_watch_entry {
     int wd;
     char *path;       /* owned */
@@ -115,6 +118,16 @@ static int watch_entry(struct file_watch *watch, const struct walk *walk)
     return wd < 0 ? -errno : add_entry(watch, wd, walk->entry, last);
 }
 
+/* A file that may not be read can't be watched; the permission for that is seen in its directory.
+ */
+static int watch_file(struct file_watch *watch, const struct walk *walk)
+{
+    const char *path = walk->directory[0] ? walk->directory : "/";
+    int wd = inotify_add_watch(watch->fd, path, FILE_EVENTS);
+
+    return wd < 0 ? 0 : add_entry(watch, wd, path, true);
+}
+
 /* Watches each directory on the way to the file, as far as it exists. */
 static int watch_all(struct file_watch *watch)
 {
@@ -141,7 +154,7 @@ static int watch_all(struct file_watch *watch)
         if (r < 0)
             return r == -ENOENT ? 0 : r;
     }
-    return 0;
+    return watch_file(watch, &walk);
 }
 
 static bool has_wd(const struct file_watch *watch, int wd)
@@ -181,7 +194,9 @@ static bool is_relevant(const struct file_watch *watch, const struct inotify_eve
 {
     if (event->mask & (IN_Q_OVERFLOW | IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT))
         return true;
-    for (size_t i = 0; i < watch->n && event->len > 0; i++) {
+    if (event->len == 0) /* of the file, or of a directory, whose parent has the same event */
+        return (event->mask & (IN_CLOSE_WRITE | IN_ATTRIB)) && !(event->mask & IN_ISDIR);
+    for (size_t i = 0; i < watch->n; i++) {
         const struct file_watch_entry *entry = &watch->entries[i];
 
         if (entry->wd == event->wd && strcmp(entry->name, event->name) == 0 &&

@@ -2,8 +2,9 @@
 #pragma once
 
 /* Watches the file at a path by inotify(7), and with it every directory and symbolic link that
- * leads there: a link that is swapped changes the file too, as in a ConfigMap of Kubernetes. The
- * watch owns its memory and belongs to one thread. */
+ * leads there: a link that is swapped changes the file too, as in a ConfigMap of Kubernetes. A
+ * write under another name of the file counts as well. The watch owns its memory and belongs to one
+ * thread. */
 
 #include <stdbool.h>
 #include <stddef.h>

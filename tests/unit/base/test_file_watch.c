@@ -180,6 +180,20 @@ Test(file_watch, sees_new_times_and_permissions)
     cr_expect_eq(changed(), 1);
 }
 
+Test(file_watch, sees_a_write_under_another_name_of_the_file)
+{
+    write_file("other");
+    link_to("other", "file");
+    begin("file");
+    write_file("other");
+    cr_expect_eq(changed(), 1);
+    write_file("new");
+    rename_to("new", "file");
+    cr_expect_eq(changed(), 1);
+    write_file("other");
+    cr_expect_eq(changed(), 0, "the two are different files now");
+}
+
 Test(file_watch, ignores_other_files_of_its_directories)
 {
     temp_dir_mkdir(&temp_dir, "a");
