@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,6 +25,7 @@ static void tear_down(void)
 }
 
 TestSuite(file, .init = set_up, .fini = tear_down);
+TestSuite(file_stamp, .init = set_up, .fini = tear_down);
 
 static void expect_bytes(const char *path, const char *expected, size_t expected_size)
 {
@@ -125,4 +127,62 @@ Test(file, has_a_text_for_every_error)
     cr_expect_str_eq(file_strerror(-EISDIR), "Is a directory");
     cr_expect_str_eq(file_strerror(-EINVAL), "Not a regular file");
     cr_expect_str_eq(file_strerror(-EFBIG), "File too large");
+}
+
+static struct file_stamp stamp_of(const char *path)
+{
+    struct file_stamp stamp;
+
+    cr_assert_eq(file_stamp_take(&stamp, path), 0, "%s", path);
+    return stamp;
+}
+
+static bool has_changed(const struct file_stamp *before, const char *path)
+{
+    const struct file_stamp now = stamp_of(path);
+
+    return !file_stamp_equal(before, &now);
+}
+
+Test(file_stamp, is_equal_while_the_file_stays)
+{
+    const char *path = temp_dir_write_text(&temp_dir, "file", "a");
+    const struct file_stamp before = stamp_of(path);
+
+    cr_expect_not(has_changed(&before, path));
+}
+
+Test(file_stamp, differs_after_each_kind_of_change)
+{
+    char path[sizeof(temp_dir.path)], other[sizeof(temp_dir.path)];
+    const struct timespec times[] = {{.tv_sec = 1}, {.tv_sec = 1}};
+
+    strcpy(other, temp_dir_write_text(&temp_dir, "other", "a"));
+    strcpy(path, temp_dir_write_text(&temp_dir, "file", "a"));
+    struct file_stamp before = stamp_of(path);
+    temp_dir_write_text(&temp_dir, "file", "ab");
+    cr_expect(has_changed(&before, path), "its size");
+    before = stamp_of(path);
+    cr_assert_eq(utimensat(AT_FDCWD, path, times, 0), 0);
+    cr_expect(has_changed(&before, path), "its modification time");
+    cr_expect_eq(stamp_of(path).modified_nsec, 1000000000);
+    before = stamp_of(path);
+    cr_assert_eq(rename(other, path), 0);
+    cr_expect(has_changed(&before, path), "another file");
+}
+
+Test(file_stamp, is_that_of_the_target_of_a_link)
+{
+    const struct file_stamp target = stamp_of(temp_dir_write_text(&temp_dir, "file", "a"));
+
+    cr_expect_not(has_changed(&target, temp_dir_symlink(&temp_dir, "file", "link")));
+}
+
+Test(file_stamp, of_a_missing_file_is_all_zeroes)
+{
+    const struct file_stamp zeroes = {0};
+    struct file_stamp stamp = {.size = 1};
+
+    cr_expect_eq(file_stamp_take(&stamp, temp_dir_path(&temp_dir, "none")), -ENOENT);
+    cr_expect(file_stamp_equal(&stamp, &zeroes));
 }
