@@ -75,6 +75,7 @@ enum message_file_change message_file_update(struct message_file *file,
 {
     _cleanup_(greeting_unrefp) struct greeting *greeting = NULL;
     struct file_stamp before, after;
+    int64_t began_usec = (int64_t)clock_now_of(CLOCK_REALTIME_COARSE);
 
     int missing = file_stamp_take(&before, file->source.path);
     if (missing >= 0 && file_stamp_equal(&before, &file->stamp))
@@ -83,7 +84,9 @@ enum message_file_change message_file_update(struct message_file *file,
     (void)file_stamp_take(&after, file->source.path);
     if (!file_stamp_equal(&before, &after))
         return MESSAGE_FILE_UNCHANGED;
-    file->stamp = after;
+    /* The kernel takes ctime from that clock: a later change in the same tick may have the same
+     * stamp, which is no proof then. */
+    file->stamp = after.changed_nsec / 1000 < began_usec ? after : (struct file_stamp){0};
     if (r < 0)
         return MESSAGE_FILE_FAILED;
     greeting_unref(file->greeting);

@@ -37,7 +37,7 @@ uint64_t message_file_age(const char *path);
 struct message_file {
     struct message_file_source source;
     struct file_watch watch;
-    struct file_stamp stamp;   /* when the file was last read, well or not */
+    struct file_stamp stamp;   /* when the file was last read, well or not; zeroes if unsure */
     struct greeting *greeting; /* a reference: the last good one; NULL if there was none yet */
     /* CLOCK_BOOTTIME when the last good one was modified; negative if that was before the boot. A
      * step of CLOCK_REALTIME makes no file older or newer. */
