@@ -23,6 +23,18 @@ struct message {
     bool stale;
 };
 
+/* Whether an earlier binding than that at INDEX has its metrics and its greeting. */
+static bool is_counted(const struct snapshot *snapshot, size_t index)
+{
+    const struct binding *binding = &snapshot->bindings[index];
+
+    for (size_t i = 0; i < index; i++)
+        if (snapshot->bindings[i].config == binding->config &&
+            strcmp(binding_name(&snapshot->bindings[i]), binding_name(binding)) == 0)
+            return true;
+    return false;
+}
+
 /* Calls ACTION for the metrics of each listener with that greeting. */
 static void for_each_listener(const struct message *message,
                               void (*action)(struct metrics_listener *listener, int64_t value),
@@ -33,7 +45,7 @@ static void for_each_listener(const struct message *message,
     for (size_t i = 0; i < snapshot->n; i++) {
         const struct binding *binding = &snapshot->bindings[i];
         struct metrics_listener *listener =
-            binding->config == message->config
+            binding->config == message->config && !is_counted(snapshot, i)
                 ? metrics_listener(message->messages->metrics, binding_name(binding))
                 : NULL;
         if (listener)
