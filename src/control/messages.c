@@ -106,18 +106,18 @@ static void log_age(const struct message *message)
 /* Finds out whether the file is too old, and sets the timer to the time when it will be. */
 static void update_age(struct message *message)
 {
-    uint64_t max_age_usec = message->config->settings.max_age_usec;
+    uint64_t max_age_usec = message->config->settings.max_age_usec, age = age_usec(message);
     bool was_stale = message->stale;
 
-    if (!message->config->stale)
+    if (!message->config->stale || !has_file(message))
         return;
-    message->stale = !has_file(message) || age_usec(message) > max_age_usec;
-    if (message->stale != was_stale && has_file(message))
+    message->stale = age > max_age_usec;
+    if (message->stale != was_stale)
         log_age(message);
     if (message->stale || max_age_usec == USEC_INFINITY)
         return;
     (void)sd_event_source_set_time(message->timer,
-                                   (uint64_t)message->file.modified_usec + max_age_usec + 1);
+                                   usec_add(clock_now_of(CLOCK_BOOTTIME), max_age_usec - age + 1));
     (void)sd_event_source_set_enabled(message->timer, SD_EVENT_ONESHOT);
 }
 
