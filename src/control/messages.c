@@ -267,6 +267,23 @@ static void add(struct messages *messages, const struct config_listener *config)
         watch(message);
 }
 
+static bool is_watched(const struct snapshot *snapshot, const char *name)
+{
+    for (size_t i = 0; i < snapshot->n; i++)
+        if (snapshot->bindings[i].config->settings.watch &&
+            strcmp(binding_name(&snapshot->bindings[i]), name) == 0)
+            return true;
+    return false;
+}
+
+/* A listener whose file is not watched any more has no age, which would grow for ever. */
+static void forget_ages(const struct messages *messages)
+{
+    for (struct metrics_listener *l = metrics_first_listener(messages->metrics); l; l = l->next)
+        if (!is_watched(messages->snapshot, l->name))
+            set_modified(l, METRICS_NO_FILE);
+}
+
 struct messages messages_init(sd_event *event, struct pool *pool, struct logger *logger,
                               struct metrics *metrics)
 {
@@ -287,6 +304,7 @@ void messages_renew(struct messages *messages, struct snapshot *snapshot)
     for (size_t i = 0; messages->items && i < snapshot->n; i++)
         if (is_first_changing(snapshot, i))
             add(messages, snapshot->bindings[i].config);
+    forget_ages(messages);
     messages_advance(messages);
 }
 

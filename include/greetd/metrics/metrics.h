@@ -127,7 +127,7 @@ DEFINE_CLEANUP_FUNCTION(struct metrics, metrics_free)
 struct metrics_listener *metrics_listener(struct metrics *metrics, const char *name);
 
 /* The first of all listeners; NULL if there is none. */
-static inline const struct metrics_listener *metrics_first_listener(const struct metrics *metrics)
+static inline struct metrics_listener *metrics_first_listener(const struct metrics *metrics)
 {
     return atomic_load_explicit(&metrics->listeners, memory_order_acquire);
 }
@@ -155,7 +155,7 @@ uint64_t metrics_accept_errors(const struct metrics *metrics, size_t index);
 /* Connection entries that were dropped and not logged. */
 uint64_t metrics_log_dropped(const struct metrics *metrics);
 
-/* Whether LISTENER has or had a file of Watch=yes. */
+/* Whether LISTENER has a file of Watch=yes. */
 static inline bool metrics_has_file(const struct metrics_listener *listener)
 {
     return atomic_load_explicit(&listener->file_modified_usec, memory_order_relaxed) !=
