@@ -20,6 +20,7 @@ struct message {
     sd_event_source *events;              /* owned: its events */
     sd_event_source *timer;               /* owned: when it is too old */
     bool failed;                          /* the last load */
+    bool unwatched;                       /* its path, or a part of it */
     bool stale;
 };
 
@@ -160,12 +161,17 @@ static void load(struct message *message)
     update_age(message);
 }
 
-static void log_unwatched(const struct message *message, int error)
+/* Logs ERROR of file_watch_init() or file_watch_read() once until there is none. */
+static void log_watch(struct message *message, int error)
 {
-    logger_log_about(message->messages->logger, message->config->name, LOG_WARNING,
-                     MESSAGE_ID_FILE_UNWATCHED,
-                     "Failed to watch %s: %s; only a reload loads it again",
-                     message->config->settings.message_file, strerrordesc_np(-error));
+    bool was_unwatched = message->unwatched;
+
+    message->unwatched = error < 0;
+    if (message->unwatched && !was_unwatched)
+        logger_log_about(message->messages->logger, message->config->name, LOG_WARNING,
+                         MESSAGE_ID_FILE_UNWATCHED,
+                         "Failed to watch %s: %s; changes may go unnoticed until a reload",
+                         message->config->settings.message_file, strerrordesc_np(-error));
 }
 
 static int on_events(sd_event_source *source, int fd, uint32_t events, void *p)
@@ -178,10 +184,7 @@ static int on_events(sd_event_source *source, int fd, uint32_t events, void *p)
     (void)events;
     if (r == 0)
         return 0;
-    if (r < 0) {
-        log_unwatched(message, r);
-        message->events = sd_event_source_disable_unref(message->events);
-    }
+    log_watch(message, r);
     load(message);
     messages_advance(message->messages);
     return 0;
@@ -198,21 +201,27 @@ static int on_too_old(sd_event_source *source, uint64_t usec, void *p)
     return 0;
 }
 
-/* Watches first and loads then, so that no change in between is missed. */
-static void watch(struct message *message)
+static int add_sources(struct message *message)
 {
     sd_event *event = message->messages->event;
-    int r = message_file_init(&message->file, &message->config->file);
+    int r = sd_event_add_time(event, &message->timer, CLOCK_BOOTTIME, 0, 1000, on_too_old, message);
 
     if (r >= 0)
+        r = sd_event_source_set_enabled(message->timer, SD_EVENT_OFF);
+    if (r >= 0 && message->file.watch.fd >= 0)
         r = sd_event_add_io(event, &message->events, message->file.watch.fd, EPOLLIN, on_events,
                             message);
-    if (r >= 0)
-        r = sd_event_add_time(event, &message->timer, CLOCK_BOOTTIME, 0, 1000, on_too_old, message);
-    if (r >= 0)
-        r = sd_event_source_set_enabled(message->timer, SD_EVENT_OFF);
-    if (r < 0)
-        log_unwatched(message, r);
+    return r;
+}
+
+/* Watches first and loads then, so that no change in between is missed. A path that can't be
+ * watched as a whole is watched in part. */
+static void watch(struct message *message)
+{
+    int watched = message_file_init(&message->file, &message->config->file);
+    int added = add_sources(message);
+
+    log_watch(message, watched < 0 ? watched : added);
     for_each_listener(message, set_modified, message->file.modified_usec);
     load(message);
     update_age(message);

@@ -32,8 +32,8 @@ struct messages {
 struct messages messages_init(sd_event *event, struct pool *pool, struct logger *logger,
                               struct metrics *metrics);
 
-/* Watches the files of SNAPSHOT, which is in force from now on, instead of those before. A file
- * that can't be watched is logged, and loaded again only by a reload. */
+/* Watches the files of SNAPSHOT, which is in force from now on, instead of those before. A path
+ * that can't be watched as a whole is logged. */
 void messages_renew(struct messages *messages, struct snapshot *snapshot);
 
 /* Sends the workers the greetings that have changed, as soon as pool_settled(). To be called when
