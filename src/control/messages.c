@@ -222,8 +222,8 @@ static void watch(struct message *message)
     int added = add_sources(message);
 
     log_watch(message, watched < 0 ? watched : added);
-    for_each_listener(message, set_modified, message->file.modified_usec);
     load(message);
+    for_each_listener(message, set_modified, message->file.modified_usec);
     update_age(message);
 }
 

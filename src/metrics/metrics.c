@@ -157,5 +157,7 @@ uint64_t metrics_file_age_usec(const struct metrics_listener *listener)
 {
     int64_t modified = atomic_load_explicit(&listener->file_modified_usec, memory_order_relaxed);
 
-    return (uint64_t)((int64_t)clock_now_of(CLOCK_BOOTTIME) - modified);
+    return modified == METRICS_NO_FILE
+               ? USEC_INFINITY
+               : (uint64_t)((int64_t)clock_now_of(CLOCK_BOOTTIME) - modified);
 }

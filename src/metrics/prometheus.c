@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "greetd/base/cleanup.h"
+#include "greetd/base/clock.h"
 #include "greetd/metrics/result.h"
 #include "greetd/net/accept_error.h"
 
@@ -122,7 +123,7 @@ static void add_file_loads(struct text *text, const struct metrics *metrics)
 
     add_head(text, name, "counter", "Loads of the files of Watch=yes, by listener and result.");
     for (const struct metrics_listener *l = metrics_first_listener(metrics); l; l = l->next)
-        for (size_t i = 0; i < METRICS_OUTCOMES && metrics_has_file(l); i++)
+        for (size_t i = 0; i < METRICS_OUTCOMES && metrics_has_loads(l); i++)
             add_listener_number(text, name, l, "result", outcome_name(i),
                                 atomic_load_explicit(&l->file_loads[i], memory_order_acquire));
 }
@@ -133,12 +134,13 @@ static void add_file_ages(struct text *text, const struct metrics *metrics)
 
     add_head(text, name, "gauge", "Time since the file of Watch=yes was modified, by listener.");
     for (const struct metrics_listener *l = metrics_first_listener(metrics); l; l = l->next) {
-        if (!metrics_has_file(l))
+        uint64_t age_usec = metrics_file_age_usec(l);
+        if (age_usec == USEC_INFINITY)
             continue;
         add(text, "%s{listener=\"", name);
         add_label_value(text, l->name);
         add(text, "\"} ");
-        add_seconds(text, metrics_file_age_usec(l));
+        add_seconds(text, age_usec);
         add(text, "\n");
     }
 }

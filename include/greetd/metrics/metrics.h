@@ -155,14 +155,14 @@ uint64_t metrics_accept_errors(const struct metrics *metrics, size_t index);
 /* Connection entries that were dropped and not logged. */
 uint64_t metrics_log_dropped(const struct metrics *metrics);
 
-/* Whether LISTENER has a file of Watch=yes. */
-static inline bool metrics_has_file(const struct metrics_listener *listener)
+/* Whether a file of Watch=yes was loaded for LISTENER. */
+static inline bool metrics_has_loads(const struct metrics_listener *listener)
 {
-    return atomic_load_explicit(&listener->file_modified_usec, memory_order_relaxed) !=
-           METRICS_NO_FILE;
+    return atomic_load_explicit(&listener->file_loads[METRICS_SUCCESS], memory_order_relaxed) > 0 ||
+           atomic_load_explicit(&listener->file_loads[METRICS_FAILURE], memory_order_relaxed) > 0;
 }
 
-/* The time since that file was modified. */
+/* The time since the file of Watch=yes was modified; USEC_INFINITY if there is none. */
 uint64_t metrics_file_age_usec(const struct metrics_listener *listener);
 
 /* Clients that are connected now. */
