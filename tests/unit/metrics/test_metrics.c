@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <time.h>
 
+#include "greetd/base/clock.h"
 #include "greetd/metrics/result.h"
 #include "greetd/net/accept_error.h"
 
@@ -143,6 +144,21 @@ Test(metrics, has_its_start_time)
     /* time(2) may be late by a tick of the clock. */
     cr_assert_geq(metrics->started_usec / 1000000, (uint64_t)before);
     cr_assert_leq(metrics->started_usec / 1000000, (uint64_t)time(NULL) + 1);
+    metrics_free(metrics);
+}
+
+Test(metrics, has_the_age_of_a_file_that_may_be_older_than_the_boot)
+{
+    struct metrics *metrics;
+
+    cr_assert_eq(metrics_new(&metrics, 1), 0);
+    struct metrics_listener *server = metrics_listener(metrics, "server");
+    cr_expect_eq(metrics_file_age_usec(server), USEC_INFINITY);
+    cr_expect_not(metrics_has_loads(server));
+    uint64_t up_usec = clock_now_of(CLOCK_BOOTTIME);
+    atomic_store(&server->file_modified_usec, -7000000);
+    cr_expect_geq(metrics_file_age_usec(server), up_usec + 7000000);
+    cr_expect_lt(metrics_file_age_usec(server), up_usec + 67000000);
     metrics_free(metrics);
 }
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "greetd/metrics/prometheus.h"
-#include "greetd/metrics/result.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -11,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+
+#include "greetd/base/clock.h"
+#include "greetd/metrics/result.h"
 
 TestSuite(prometheus, .timeout = 60);
 
@@ -143,6 +145,35 @@ Test(prometheus, escapes_the_name_of_a_listener)
     format(&fixture);
     ASSERT_NUMBER(&fixture,
                   "greetd_refused_total{listener=\"a\\\\b\\\"c{d=e}\\n,f\",reason=\"network\"}", 1);
+    metrics_free(fixture.metrics);
+}
+
+Test(prometheus, has_the_loads_and_the_age_of_watched_files)
+{
+    static struct fixture fixture;
+    const int64_t hour_usec = INT64_C(3600000000);
+
+    open_fixture(&fixture);
+    format(&fixture);
+    cr_expect_null(strstr(fixture.text, "greetd_message_file_loads_total{"));
+    cr_expect_null(strstr(fixture.text, "greetd_message_file_age_seconds{"));
+    metrics_add(&fixture.server->file_loads[METRICS_SUCCESS], 3);
+    atomic_store(&fixture.server->file_modified_usec,
+                 (int64_t)clock_now_of(CLOCK_BOOTTIME) - hour_usec);
+    metrics_add(&fixture.odd->file_loads[METRICS_FAILURE], 1);
+    format(&fixture);
+    ASSERT_NUMBER(&fixture,
+                  "greetd_message_file_loads_total{listener=\"server\",result=\"success\"}", 3);
+    ASSERT_NUMBER(&fixture,
+                  "greetd_message_file_loads_total{listener=\"server\",result=\"failure\"}", 0);
+    uint64_t age = number_of(&fixture, "greetd_message_file_age_seconds{listener=\"server\"}");
+    cr_expect(age >= 3600 && age < 3660, "%" PRIu64, age);
+    cr_expect_null(strstr(fixture.text, "greetd_message_file_age_seconds{listener=\"a"),
+                   "its file is not watched any more, but its loads stay counted");
+    ASSERT_NUMBER(
+        &fixture,
+        "greetd_message_file_loads_total{listener=\"a\\\\b\\\"c{d=e}\\n,f\",result=\"failure\"}",
+        1);
     metrics_free(fixture.metrics);
 }
 
