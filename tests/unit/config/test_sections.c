@@ -11,10 +11,9 @@
 
 TestSuite(sections, .init = set_up, .fini = tear_down);
 
-/* Sets SETTING in the section [Server], or [Listener NAME] if NAME is not NULL. */
-static void set(const char *name, const char *setting, const char *text, const char *origin)
+static void set_of(enum section_kind kind, const char *name, const char *setting, const char *text,
+                   const char *origin)
 {
-    enum section_kind kind = name ? SECTION_LISTENER : SECTION_SERVER;
     struct section *section;
     const char *why;
 
@@ -24,13 +23,38 @@ static void set(const char *name, const char *setting, const char *text, const c
         0);
 }
 
+/* Sets SETTING in the section [Server], or [Listener NAME] if NAME is not NULL. */
+static void set(const char *name, const char *setting, const char *text, const char *origin)
+{
+    enum section_kind kind = name ? SECTION_LISTENER : SECTION_SERVER;
+
+    set_of(kind, name, setting, text, origin);
+}
+
+static void set_greeting(const char *setting, const char *text, const char *origin)
+{
+    set_of(SECTION_GREETING, NULL, setting, text, origin);
+}
+
+static void expect_lines(const char *const *lines, size_t n)
+{
+    cr_assert_eq(diagnostics.n_lines, n, "%s", n == 0 ? diagnostics.lines[0] : "");
+    for (size_t i = 0; i < n; i++)
+        cr_expect_str_eq(diagnostics.lines[i], lines[i]);
+}
+
 static void expect_duplicates(const char *const *lines, size_t n)
 {
     cr_assert_eq(sections_complete(&sections), 0);
     sections_diagnose_duplicates(&sections, &diagnostics);
-    cr_assert_eq(diagnostics.n_lines, n);
-    for (size_t i = 0; i < n; i++)
-        cr_expect_str_eq(diagnostics.lines[i], lines[i]);
+    expect_lines(lines, n);
+}
+
+static void expect_needs(const char *const *lines, size_t n)
+{
+    cr_assert_eq(sections_complete(&sections), 0);
+    sections_diagnose_needs(&sections, &diagnostics);
+    expect_lines(lines, n);
 }
 
 Test(sections, begin_with_all_but_listeners)
@@ -90,25 +114,6 @@ Test(sections, allow_any_number_of_addresses_whose_port_the_kernel_chooses)
     expect_duplicates(NULL, 0);
 }
 
-/* Completes the sections and expects these errors about DripRepeat=. */
-static void expect_drips(const char *const *lines, size_t n)
-{
-    cr_assert_eq(sections_complete(&sections), 0);
-    sections_diagnose_needs(&sections, &diagnostics);
-    cr_assert_eq(diagnostics.n_lines, n);
-    for (size_t i = 0; i < n; i++)
-        cr_expect_str_eq(diagnostics.lines[i], lines[i]);
-}
-
-static void set_greeting(const char *setting, const char *text, const char *origin)
-{
-    const char *why;
-
-    cr_assert_eq(setting_values_assign(&sections.items[SECTIONS_GREETING].values,
-                                       setting_find(setting, SECTION_GREETING), text, origin, &why),
-                 0);
-}
-
 Test(sections, report_a_repeated_drip_without_a_pause)
 {
     static const char *const lines[] = {
@@ -121,14 +126,14 @@ Test(sections, report_a_repeated_drip_without_a_pause)
     set("own", "DripRepeat", "yes", "a:4");
     set("complete", "DripRepeat", "yes", "a:5");
     set("complete", "DripSec", "1", "a:6");
-    expect_drips(lines, 2);
+    expect_needs(lines, 2);
 }
 
 Test(sections, accept_a_pause_that_is_inherited)
 {
     set_greeting("DripSec", "1", "a:1");
     set("x", "DripRepeat", "yes", "a:2");
-    expect_drips(NULL, 0);
+    expect_needs(NULL, 0);
 }
 
 Test(sections, without_a_pause_do_not_inherit_the_repetition)
@@ -137,7 +142,72 @@ Test(sections, without_a_pause_do_not_inherit_the_repetition)
     set_greeting("DripRepeat", "yes", "a:2");
     set("x", "DripSec", "0", "a:3");
     set("y", "LingerSec", "1", "a:4");
-    expect_drips(NULL, 0);
+    expect_needs(NULL, 0);
     cr_expect_not(sections.items[SECTIONS_FIRST_LISTENER].values.greeting.drip_repeat);
     cr_expect(sections.items[SECTIONS_FIRST_LISTENER + 1].values.greeting.drip_repeat);
+}
+
+Test(sections, report_each_setting_that_lacks_another)
+{
+    static const char *const lines[] = {
+        "a:1: Watch= needs MessageFile=",
+        "a:3: MaxAgeSec= needs Watch=yes",
+        "a:3: MaxAgeSec= needs StaleMessage=",
+        "a:5: StaleMessage= needs Watch=yes",
+        "a:6: StopMessage= needs StopDelaySec= in [Server]",
+    };
+
+    set_greeting("Watch", "yes", "a:1");
+    set("x", "MessageFile", "/run/x", "a:2");
+    set("x", "Watch", "no", "a:2");
+    set("x", "MaxAgeSec", "1s", "a:3");
+    set("y", "MessageFile", "/run/y", "a:4");
+    set("y", "Watch", "no", "a:4");
+    set("y", "StaleMessage", "s", "a:5");
+    set("y", "StopMessage", "s", "a:6");
+    expect_needs(lines, 5);
+}
+
+Test(sections, lack_nothing_if_all_is_set)
+{
+    set(NULL, "StopDelaySec", "1s", "a:1");
+    set_greeting("MessageFile", "/run/x", "a:2");
+    set_greeting("Watch", "yes", "a:3");
+    set_greeting("MaxAgeSec", "1s", "a:4");
+    set_greeting("StaleMessage", "s", "a:5");
+    set_greeting("StopMessage", "s", "a:6");
+    set("x", "MessageFile", "/run/y", "a:7");
+    set("y", "LingerSec", "1s", "a:8");
+    expect_needs(NULL, 0);
+}
+
+Test(sections, may_inherit_what_has_no_effect)
+{
+    set_greeting("MessageFile", "/run/x", "a:2");
+    set_greeting("Watch", "yes", "a:3");
+    set_greeting("MaxAgeSec", "1s", "a:4");
+    set_greeting("StaleMessage", "s", "a:5");
+    set("x", "Watch", "no", "a:7");
+    set("y", "Message", "m", "a:8");
+    expect_needs(NULL, 0);
+}
+
+Test(sections, report_a_setting_of_their_own_without_a_watch)
+{
+    static const char *const lines[] = {"a:7: StaleMessage= needs Watch=yes"};
+
+    set_greeting("MessageFile", "/run/x", "a:2");
+    set_greeting("Watch", "yes", "a:3");
+    set("x", "Watch", "no", "a:6");
+    set("x", "StaleMessage", "s", "a:7");
+    expect_needs(lines, 1);
+}
+
+Test(sections, report_what_lacks_a_stop_delay_once)
+{
+    static const char *const lines[] = {"a:2: StopMessage= needs StopDelaySec= in [Server]"};
+
+    set_greeting("StopMessage", "s", "a:2");
+    set("x", "LingerSec", "1s", "a:3");
+    expect_needs(lines, 1);
 }

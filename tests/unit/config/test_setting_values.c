@@ -228,6 +228,62 @@ Test(setting_values, inherit_again_after_an_empty_assignment)
     setting_values_deinit(&listener);
 }
 
+static void watch_file(struct setting_values *values, enum section_kind kind)
+{
+    assign(values, kind, "MessageFile", "/f", "f:1");
+    assign(values, kind, "Watch", "yes", "f:2");
+    assign(values, kind, "MaxAgeSec", "7", "f:3");
+    assign(values, kind, "StaleMessage", "stale", "f:4");
+}
+
+static void expect_no_watch(const struct greeting_settings *settings)
+{
+    cr_expect_not(settings->watch);
+    cr_expect_eq(settings->max_age_usec, UINT64_MAX);
+    cr_expect_null(settings->stale_message);
+}
+
+Test(setting_values, inherit_the_settings_of_a_file_with_the_file)
+{
+    struct setting_values greeting = {0}, listener = {0};
+
+    watch_file(&greeting, SECTION_GREETING);
+    assign(&listener, SECTION_LISTENER, "MessageFile", "/other", "f:5");
+    complete_listener(&listener, &greeting);
+    cr_expect(listener.greeting.watch);
+    cr_expect_eq(listener.greeting.max_age_usec, 7 * SEC);
+    cr_expect_str_eq(listener.greeting.stale_message, "stale");
+    setting_values_deinit(&greeting);
+    setting_values_deinit(&listener);
+}
+
+Test(setting_values, inherit_no_settings_of_a_file_with_a_message_of_their_own)
+{
+    struct setting_values greeting = {0}, listener = {0};
+
+    watch_file(&greeting, SECTION_GREETING);
+    assign(&greeting, SECTION_GREETING, "StopMessage", "stop", "f:5");
+    assign(&listener, SECTION_LISTENER, "Message", "a", "f:6");
+    complete_listener(&listener, &greeting);
+    expect_no_watch(&listener.greeting);
+    cr_expect_str_eq(listener.greeting.stop_message, "stop");
+    setting_values_deinit(&greeting);
+    setting_values_deinit(&listener);
+}
+
+/* As -m does with a file of the configuration. */
+Test(setting_values, have_no_settings_of_a_file_that_a_later_message_replaces)
+{
+    struct setting_values greeting = {0};
+
+    watch_file(&greeting, SECTION_GREETING);
+    assign(&greeting, SECTION_GREETING, "Message", "a", "command line");
+    cr_assert_eq(setting_values_complete(&greeting, SECTION_GREETING, NULL), 0);
+    expect_no_watch(&greeting.greeting);
+    cr_expect_str_eq(origin(&greeting, SECTION_GREETING, "Watch"), "default");
+    setting_values_deinit(&greeting);
+}
+
 /* The assignments in [Greeting] and [Listener NAME], and the resulting Expand= of each. */
 struct expand_row {
     char greeting[3][32], listener[3][32];
