@@ -148,9 +148,10 @@ static void on_workers_progress(struct control *control)
 {
     status_changed(&control->status);
     messages_advance(&control->messages);
-    if (control->stop.requested)
+    if (control->stop.begun)
         return;
-    reload_advance(&control->reload);
+    if (!control->stop.requested)
+        reload_advance(&control->reload);
     close_removed_sockets(control);
     idle_exit_pool_changed(&control->idle_exit);
 }
