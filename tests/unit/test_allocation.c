@@ -36,21 +36,23 @@ struct fixture {
     struct metrics *metrics;
     struct logger *logger;
     struct pool *pool;
+    sd_event *event;
+    struct messages messages;
 };
 
-/* Writes a file and a drop-in with settings of each kind. */
-static void prepare(struct fixture *fixture)
+/* Writes a file and a drop-in with settings of each kind; MORE are those of a MessageFile=. */
+static void prepare(struct fixture *fixture, const char *more)
 {
-    char text[512];
+    char text[1024];
 
     *fixture = (struct fixture){.diagnostics = DIAGNOSTICS_NULL};
     temp_dir_init(&fixture->temp_dir);
     temp_dir_write_text(&fixture->temp_dir, "message", HELLO);
     snprintf(text, sizeof(text),
              "[Server]\nListenStream=127.0.0.1:0\nListenStream=@greetd-%d-a\nMaxConnections=100\n"
-             "[Listener special]\nListenStream=[::1]:0\nMessageFile=%s/message\nExpand=yes\n"
+             "[Listener special]\nListenStream=[::1]:0\nMessageFile=%s/message\nExpand=yes\n%s"
              "[Listener made]\nListenStream=@greetd-%d-b\nMessage=$connection of $hostname\n",
-             (int)getpid(), fixture->temp_dir.directory, (int)getpid());
+             (int)getpid(), fixture->temp_dir.directory, more, (int)getpid());
     strcpy(fixture->path, temp_dir_write_text(&fixture->temp_dir, "greetd.conf", text));
     temp_dir_mkdir(&fixture->temp_dir, "greetd.conf.d");
     temp_dir_write_text(&fixture->temp_dir, "greetd.conf.d/10-more.conf",
@@ -78,11 +80,20 @@ static int start(struct fixture *fixture)
     if (r >= 0)
         r = pool_start(&fixture->pool, fixture->sockets.snapshot, 100, fixture->metrics,
                        fixture->logger);
-    return r;
+    if (r >= 0)
+        r = sd_event_new(&fixture->event);
+    if (r < 0)
+        return r;
+    fixture->messages =
+        messages_init(fixture->event, fixture->pool, fixture->logger, fixture->metrics);
+    messages_renew(&fixture->messages, fixture->sockets.snapshot);
+    return 0;
 }
 
 static void stop(struct fixture *fixture)
 {
+    messages_deinit(&fixture->messages);
+    fixture->event = sd_event_unref(fixture->event);
     if (fixture->pool)
         cr_assert_eq(pool_end(fixture->pool, USEC_INFINITY), 0);
     if (fixture->logger)
@@ -156,7 +167,7 @@ Test(allocation, refused_at_any_call_of_the_start_is_an_error_and_leaves_nothing
 
     if (!CAN_INTERPOSE)
         cr_skip("the sanitizer has an allocator of its own");
-    prepare(&fixture);
+    prepare(&fixture, "Watch=yes\nMaxAgeSec=1h\nStaleMessage=$connection is stale\n");
     warm_up(&fixture);
     do
         n_errors += live_once(&fixture, ++nth) < 0;
@@ -221,7 +232,7 @@ Test(allocation, refused_at_any_call_of_a_reload_leaves_everything_as_it_was)
 
     if (!CAN_INTERPOSE)
         cr_skip("the sanitizer has an allocator of its own");
-    prepare(&fixture);
+    prepare(&fixture, "");
     warm_up(&fixture);
     cr_assert_eq(start(&fixture), 0);
     status = (struct status){.pool = fixture.pool, .metrics = fixture.metrics};
@@ -267,7 +278,7 @@ Test(allocation, none_after_the_start)
 
     if (!CAN_INTERPOSE)
         cr_skip("the sanitizer has an allocator of its own");
-    prepare(&fixture);
+    prepare(&fixture, "");
     cr_assert_eq(start(&fixture), 0);
     greet_one(&fixture);
     count_from_here(0);
