@@ -160,22 +160,26 @@ static size_t write_time(const struct variable_client *client,
 }
 
 static const struct variable variables[] = {
-    {.name = "connection", .write = write_connection},
+    {.name = "connection", .write = write_connection, .kind = VARIABLE_NUMBER},
     {.name = "hostname", .write = write_hostname, .constant = true},
     {.name = "listener", .write = write_listener},
-    {.name = "metrics", .write = write_metrics},
-    {.name = "msec", .write = write_msec},
-    {.name = "pid", .write = write_pid},
+    {.name = "metrics", .write = write_metrics, .kind = VARIABLE_METRICS},
+    {.name = "msec", .write = write_msec, .kind = VARIABLE_MSEC},
+    {.name = "pid", .write = write_pid, .kind = VARIABLE_NUMBER},
     {.name = "remote_addr", .write = write_remote_addr},
     {.name = "remote_port", .write = write_remote_port},
     {.name = "server_addr", .write = write_server_addr, .needs = VARIABLE_NEEDS_LOCAL},
     {.name = "server_port", .write = write_server_port, .needs = VARIABLE_NEEDS_LOCAL},
-    {.name = "tcpinfo_rtt", .write = write_tcpinfo_rtt, .needs = VARIABLE_NEEDS_RTT},
+    {.name = "tcpinfo_rtt",
+     .write = write_tcpinfo_rtt,
+     .needs = VARIABLE_NEEDS_RTT,
+     .kind = VARIABLE_NUMBER},
     {.name = "time",
+     .kind = VARIABLE_TIME,
      .argument = "FORMAT",
      .check = wall_clock_check_format,
      .write_with = write_time},
-    {.name = "time_iso8601", .write = write_time_iso8601},
+    {.name = "time_iso8601", .write = write_time_iso8601, .kind = VARIABLE_TIME},
 };
 
 const struct variable *variable_find(const char *name, size_t length)

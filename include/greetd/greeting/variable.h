@@ -27,6 +27,16 @@ enum variable_needs {
     VARIABLE_NEEDS_RTT = 1 << 1,
 };
 
+/* What a client that has received a value can know of it: see greeting/match.h. */
+enum variable_kind {
+    VARIABLE_KNOWN,   /* all of it: write() needs no more than struct match_connection has */
+    VARIABLE_NUMBER,  /* a decimal number, or empty */
+    VARIABLE_WORD,    /* small letters and `-` */
+    VARIABLE_TIME,    /* what write() gives for a second around the connection */
+    VARIABLE_MSEC,    /* seconds since 1970 around the connection, with three decimals */
+    VARIABLE_METRICS, /* lines of metrics */
+};
+
 /* The client for which a greeting is rendered. Borrowed. */
 struct variable_client {
     const struct peer *peer;
@@ -55,6 +65,7 @@ struct variable {
      * with CLIENT being NULL. */
     bool constant;
     unsigned needs; /* of enum variable_needs */
+    enum variable_kind kind;
     /* Writes the value for CLIENT to BUFFER of SIZE bytes as snprintf(3) does: cut to SIZE, with a
      * '\0' at the end if SIZE is not 0. Returns the length of the whole value. */
     size_t (*write)(const struct variable_client *client, char *buffer, size_t size);
