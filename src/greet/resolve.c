@@ -84,11 +84,22 @@ static int list_from_port(struct resolve_list *ret, in_port_t port)
     return 0;
 }
 
+/* Replaces an address of all interfaces, on which only a server can listen, by that of loopback. */
+static void use_loopback(struct address *address)
+{
+    if (!address_is_wildcard(address))
+        return;
+    if (address->sa.sa_family == AF_VSOCK)
+        address->vm.svm_cid = VMADDR_CID_LOCAL;
+    else if (address->sa.sa_family == AF_INET6)
+        address->in6.sin6_addr = in6addr_loopback;
+    else
+        address->in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+}
+
 /* Returns why no client can connect to ADDRESS although a server can listen on it, or NULL. */
 static const char *check_destination(const struct address *address)
 {
-    if (address->sa.sa_family == AF_VSOCK && address->vm.svm_cid == VMADDR_CID_ANY)
-        return "to connect, a vsock address needs a CID; 1 is this machine";
     if ((address->sa.sa_family == AF_INET && address->in.sin_port == 0) ||
         (address->sa.sa_family == AF_INET6 && address->in6.sin6_port == 0))
         return "to connect, the port can't be 0";
@@ -218,6 +229,7 @@ static int resolve_address(struct resolve_list *ret, const char *text, const cha
         return -EINVAL;
     if (address.dual_stack)
         return list_from_port(ret, address.in6.sin6_port);
+    use_loopback(&address);
     r = list_new(ret, 1);
     if (r >= 0)
         ret->addresses[0] = address;

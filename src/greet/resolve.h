@@ -19,9 +19,10 @@ struct resolve_list {
 bool resolve_is_name(const char *text);
 
 /* Parses TEXT as address_parse() does, or looks up `NAME:PORT` with getaddrinfo(3) within
- * TIMEOUT_USEC. A bare `PORT` is [::1]:PORT and then 127.0.0.1:PORT. On success *RET is the
- * caller's, for resolve_deinit(). Errors, each with static text in *RET_WHY: -EINVAL if TEXT is no
- * address to connect to, -EHOSTUNREACH if the name has no address, -ETIMEDOUT, -ENOMEM. */
+ * TIMEOUT_USEC. A bare `PORT` is [::1]:PORT and then 127.0.0.1:PORT; an address of all interfaces
+ * is the loopback address of its family. On success *RET is the caller's, for resolve_deinit().
+ * Errors, each with static text in *RET_WHY: -EINVAL if TEXT is no address to connect to,
+ * -EHOSTUNREACH if the name has no address, -ETIMEDOUT, -ENOMEM. */
 int resolve(struct resolve_list *ret, const char *text, uint64_t timeout_usec,
             const char **ret_why);
 

@@ -38,6 +38,13 @@ Test(resolve, addresses_are_read_as_in_listen_stream)
     check_one("vsock:1:80", "vsock:1:80");
 }
 
+Test(resolve, an_address_of_all_interfaces_is_that_of_loopback)
+{
+    check_one("0.0.0.0:80", "127.0.0.1:80");
+    check_one("[::]:80", "[::1]:80");
+    check_one("vsock::80", "vsock:1:80");
+}
+
 Test(resolve, a_port_is_of_this_machine_by_ipv6_and_then_ipv4)
 {
     struct resolve_list list = {0};
@@ -87,7 +94,6 @@ Test(resolve, addresses_without_a_destination_are_refused)
     check_refused("0", "to connect, the port can't be 0");
     check_refused("127.0.0.1:0", "to connect, the port can't be 0");
     check_refused("[::1]:0", "to connect, the port can't be 0");
-    check_refused("vsock::80", "to connect, a vsock address needs a CID; 1 is this machine");
     check_refused("localhost:0", "a port is a number from 1 to 65535");
     check_refused("localhost:65536", "a port is a number from 1 to 65535");
     check_refused("localhost:http", "a port is a number from 1 to 65535");
