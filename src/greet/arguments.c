@@ -24,6 +24,8 @@
 /* Options without a letter. */
 enum {
     OPTION_EXPECT_FILE = UCHAR_MAX + 1,
+    OPTION_EXPECT_CONFIG,
+    OPTION_LISTENER,
     OPTION_EXPLAIN,
     OPTION_LOAD,
     OPTION_RATE,
@@ -36,6 +38,8 @@ enum {
 static const struct option options[] = {
     {"expect", required_argument, NULL, 'e'},
     {"expect-file", required_argument, NULL, OPTION_EXPECT_FILE},
+    {"expect-config", optional_argument, NULL, OPTION_EXPECT_CONFIG},
+    {"listener", required_argument, NULL, OPTION_LISTENER},
     {"timeout", required_argument, NULL, 't'},
     {"send", required_argument, NULL, 's'},
     {"quiet", no_argument, NULL, 'q'},
@@ -60,6 +64,7 @@ static const struct {
 } mode_options[] = {
     {'q', "--quiet", ARGUMENTS_PROBE},
     {OPTION_EXPLAIN, "--explain", ARGUMENTS_PROBE},
+    {OPTION_EXPECT_CONFIG, "--expect-config", ARGUMENTS_PROBE},
     {'n', "-n", ARGUMENTS_LOAD},
     {'c', "-c", ARGUMENTS_LOAD},
     {OPTION_RATE, "--rate", ARGUMENTS_LOAD},
@@ -126,8 +131,8 @@ static int read_pid(struct arguments *arguments)
     return r;
 }
 
-/* Sets an option without an argument, or with one that is not parsed here. */
-static int set_plain(struct arguments *arguments, int option)
+/* Sets an option with an argument that is not parsed here. */
+static int set_text(struct arguments *arguments, int option)
 {
     switch (option) {
     case 'e':
@@ -136,9 +141,24 @@ static int set_plain(struct arguments *arguments, int option)
     case OPTION_EXPECT_FILE:
         arguments->expect_file = optarg;
         return 0;
+    case OPTION_EXPECT_CONFIG:
+        arguments->expect_config = true;
+        arguments->config_path = optarg;
+        return 0;
+    case OPTION_LISTENER:
+        arguments->listener = optarg;
+        return 0;
     case 's':
         arguments->send = optarg;
         return 0;
+    default: /* getopt_long(3) has printed the error */
+        return suggest_help();
+    }
+}
+
+static int set_flag(struct arguments *arguments, int option)
+{
+    switch (option) {
     case 'q':
         arguments->quiet = true;
         return 0;
@@ -151,8 +171,8 @@ static int set_plain(struct arguments *arguments, int option)
     case OPTION_JSON:
         arguments->json = true;
         return 0;
-    default: /* getopt_long(3) has printed the error */
-        return suggest_help();
+    default:
+        return set_text(arguments, option);
     }
 }
 
@@ -172,7 +192,7 @@ static int set_option(struct arguments *arguments, int option)
     case OPTION_PID:
         return read_pid(arguments);
     default:
-        return set_plain(arguments, option);
+        return set_flag(arguments, option);
     }
 }
 
@@ -194,16 +214,29 @@ static int check_mode(const struct parser *parser)
     return 0;
 }
 
+static int check_expected(const struct arguments *arguments)
+{
+    if (arguments->expect && arguments->expect_file)
+        return refuse("--expect", "can't be combined with --expect-file");
+    if (arguments->expect_config && (arguments->expect || arguments->expect_file))
+        return refuse("--expect-config", "can't be combined with --expect or --expect-file");
+    if (arguments->listener && !arguments->expect_config)
+        return refuse("--listener", "has no meaning without --expect-config");
+    return 0;
+}
+
 /* Checks and completes the options once all are known. */
 static int complete(struct parser *parser)
 {
     struct arguments *arguments = &parser->arguments;
 
     int r = check_mode(parser);
+    if (r >= 0)
+        r = check_expected(arguments);
     if (r < 0)
         return r;
-    if (arguments->expect && arguments->expect_file)
-        return refuse("--expect", "can't be combined with --expect-file");
+    if (!arguments->address && !arguments->expect_config)
+        arguments->address = ARGUMENTS_ADDRESS_DEFAULT;
     if (arguments->action == ARGUMENTS_LOAD && arguments->send) {
         r = parse_size(&arguments->send_size, arguments->send);
         if (r < 0 || arguments->send_size > SSIZE_MAX)
@@ -239,7 +272,6 @@ int arguments_parse(struct arguments *ret, int argc, char **argv)
 {
     struct parser parser = {.arguments = {
                                 .action = ARGUMENTS_PROBE,
-                                .address = ARGUMENTS_ADDRESS_DEFAULT,
                                 .timeout_usec = TIMEOUT_USEC_DEFAULT,
                                 .connections = CONNECTIONS_DEFAULT,
                                 .concurrent = CONCURRENT_DEFAULT,

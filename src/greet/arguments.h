@@ -20,13 +20,16 @@ enum arguments_action {
 
 struct arguments {
     enum arguments_action action;
-    const char *address;
-    const char *expect, *expect_file; /* NULL, or one of both */
+    const char *address;              /* NULL only with expect_config */
+    const char *expect, *expect_file; /* NULL, or one of both; not with expect_config */
     uint64_t timeout_usec;
 
     /* ARGUMENTS_PROBE */
     const char *send; /* NULL, or text with the escapes of a greeting */
     bool quiet, explain;
+    bool expect_config;
+    const char *config_path; /* of --expect-config=PATH, or NULL */
+    const char *listener;    /* of --listener, or NULL; only with expect_config */
 
     /* ARGUMENTS_LOAD */
     uint64_t connections;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "greet/arguments.h"
 #include "greet/load.h"
@@ -14,6 +15,7 @@
 #include "greet/resolve.h"
 #include "greetd/base/clock.h"
 #include "greetd/base/file.h"
+#include "greetd/config/config.h"
 #include "greetd/greeting/greeting.h"
 
 static const char help[] =
@@ -32,6 +34,10 @@ static const char help[] =
     "  -e, --expect=TEXT          expect the greeting TEXT, with the escapes\n"
     "                             \\n \\r \\t \\\\ \\xHH as in Message= of greetd.conf\n"
     "      --expect-file=FILE     expect the content of FILE\n"
+    "      --expect-config[=PATH] expect the greeting that the configuration describes\n"
+    "                             (default " CONFIG_PATH_DEFAULT "), variables included;\n"
+    "                             without ADDRESS, connect to its first ListenStream=\n"
+    "      --listener=NAME        with --expect-config, that of the socket NAME\n"
     "  -t, --timeout=TIME         time limit for each address, from connect to end of\n"
     "                             stream, such as 500ms (default 10s)\n"
     "  -s, --send=TEXT            send TEXT, with the same escapes\n"
@@ -56,12 +62,13 @@ static const char help[] =
     "      --json                 print one JSON object instead of text\n"
     "\n"
     "Exit status: 0 all is well, 1 not the greeting expected, 2 refused, unreachable,\n"
-    "timed out or reset, 3 bad command line or trouble on this machine. With --load,\n"
-    "the worst status of all connections.\n"
+    "timed out or reset, 3 bad command line, bad configuration or trouble on this\n"
+    "machine. With --load, the worst status of all connections.\n"
     "\n"
     "Examples:\n"
     "  greet example.org:12345\n"
     "  greet --quiet --expect 'Hello from server!' --timeout 2s [::1]:12345\n"
+    "  greet --quiet --expect-config\n"
     "  greet --send 'GET / HTTP/1.0\\r\\n\\r\\n' 8080\n"
     "  greet --load -n 100000 -c 128 --pid $(pidof greetd)\n";
 
@@ -86,26 +93,73 @@ static int load_expected(struct greeting **ret, const struct arguments *argument
     return r;
 }
 
-static enum exit_status connect_to_server(const struct arguments *arguments)
+static enum exit_status connect_to(const char *address, const struct arguments *arguments,
+                                   const struct probe_expected *expected)
 {
-    _cleanup_(greeting_unrefp) struct greeting *expected = NULL;
     _cleanup_(resolve_deinit) struct resolve_list list = {0};
     const char *why;
     int r;
 
-    if (load_expected(&expected, arguments) < 0)
-        return EXIT_STATUS_UNABLE;
     output_set_timeout(arguments->timeout_usec);
-    if (arguments->explain && resolve_is_name(arguments->address))
-        fprintf(stderr, "looking up %s\n", arguments->address);
-    r = resolve(&list, arguments->address, arguments->timeout_usec, &why);
+    if (arguments->explain && resolve_is_name(address))
+        fprintf(stderr, "looking up %s\n", address);
+    r = resolve(&list, address, arguments->timeout_usec, &why);
     if (r < 0) {
-        output_error("%s: %s", arguments->address, why);
+        output_error("%s: %s", address, why);
         return r == -EINVAL || r == -ENOMEM ? EXIT_STATUS_UNABLE : EXIT_STATUS_LOST;
     }
     output_set_timeout(USEC_INFINITY);
-    return arguments->action == ARGUMENTS_LOAD ? load_run(arguments, &list, expected)
+    return arguments->action == ARGUMENTS_LOAD ? load_run(arguments, &list, expected->greeting)
                                                : probe_run(arguments, &list, expected);
+}
+
+static enum exit_status expect_greeting(const struct arguments *arguments)
+{
+    _cleanup_(greeting_unrefp) struct greeting *greeting = NULL;
+
+    if (load_expected(&greeting, arguments) < 0)
+        return EXIT_STATUS_UNABLE;
+    return connect_to(arguments->address, arguments,
+                      &(struct probe_expected){.greeting = greeting});
+}
+
+/* Returns how clients of the socket NAME (NULL: of [Server]) are greeted, as greetd finds it: a
+ * socket that systemd passes needs no section. Borrowed from both. */
+static struct config_listener find_listener(const struct config *config, const char *name)
+{
+    struct config_listener listener = *config_default_listener(config);
+    const struct config_listener *named = name ? config_find_listener(config, name) : NULL;
+
+    if (named)
+        return *named;
+    if (name && strcmp(name, listener.name) != 0) {
+        listener.name = name;
+        listener.addresses = (struct address_list){0};
+    }
+    return listener;
+}
+
+static enum exit_status expect_config(const struct arguments *arguments)
+{
+    _cleanup_(config_unrefp) struct config *config = NULL;
+    _cleanup_(diagnostics_deinit) struct diagnostics diagnostics = DIAGNOSTICS_NULL;
+    const struct config_options options = {.path = arguments->config_path};
+
+    int r = config_load(&config, &options, &diagnostics);
+    if (r < 0) {
+        output_config_errors(&diagnostics);
+        if (r == -ENOMEM)
+            output_error("out of memory");
+        return EXIT_STATUS_UNABLE;
+    }
+
+    const struct config_listener listener = find_listener(config, arguments->listener);
+    if (!arguments->address && listener.addresses.n == 0) {
+        output_error("[Listener %s] has no ListenStream=, so an ADDRESS is needed", listener.name);
+        return EXIT_STATUS_UNABLE;
+    }
+    return connect_to(arguments->address ? arguments->address : listener.addresses.texts[0],
+                      arguments, &(struct probe_expected){.listener = &listener});
 }
 
 int main(int argc, char **argv)
@@ -123,6 +177,7 @@ int main(int argc, char **argv)
     case ARGUMENTS_VERSION:
         return (int)print("greet " GREETD_VERSION "\n");
     default:
-        return (int)connect_to_server(&arguments);
+        return (int)(arguments.expect_config ? expect_config(&arguments)
+                                             : expect_greeting(&arguments));
     }
 }

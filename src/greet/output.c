@@ -40,12 +40,22 @@ void output_error(const char *format, ...)
     fputs("\n", stderr);
 }
 
-void output_errors(const struct diagnostics *diagnostics)
+static void print_lines(const char *prefix, const struct diagnostics *diagnostics)
 {
     for (size_t i = 0; i < diagnostics->n_lines; i++)
-        output_error("%s", diagnostics->lines[i]);
+        fprintf(stderr, "%s%s\n", prefix, diagnostics->lines[i]);
     if (diagnostics->n_lines < diagnostics->n_errors)
         output_error("out of memory");
+}
+
+void output_errors(const struct diagnostics *diagnostics)
+{
+    print_lines("greet: ", diagnostics);
+}
+
+void output_config_errors(const struct diagnostics *diagnostics)
+{
+    print_lines("", diagnostics);
 }
 
 static void on_alarm(int signal)

@@ -21,6 +21,10 @@ void output_error(const char *format, ...) _printf_(1, 2);
 /* Prints each line of DIAGNOSTICS with output_error(). */
 void output_errors(const struct diagnostics *diagnostics);
 
+/* Prints each line of DIAGNOSTICS to stderr as it is: the errors of a configuration, as `greetd
+ * --check` prints them. */
+void output_config_errors(const struct diagnostics *diagnostics);
+
 /* After TIMEOUT_USEC, any write(2) or poll(2) of this thread that blocks fails with EINTR, within a
  * tenth of a second. USEC_INFINITY removes the timeout. It uses SIGALRM and the interval timer of
  * the process. */

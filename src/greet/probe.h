@@ -7,9 +7,16 @@
 #include "greet/arguments.h"
 #include "greet/exchange.h"
 #include "greet/resolve.h"
+#include "greetd/config/config.h"
 #include "greetd/greeting/greeting.h"
 
-/* Connects, copies the greeting to stdout without --quiet, and compares it with EXPECTED unless
- * that is NULL. Prints each error. */
+/* One of both, or neither if any greeting is right. */
+struct probe_expected {
+    const struct greeting *greeting;        /* these bytes */
+    const struct config_listener *listener; /* with its variables, and its file as it is now */
+};
+
+/* Connects, copies the greeting to stdout without --quiet, and compares it with EXPECTED. Prints
+ * each error. */
 enum exit_status probe_run(const struct arguments *arguments, const struct resolve_list *list,
-                           const struct greeting *expected);
+                           const struct probe_expected *expected);

@@ -119,6 +119,16 @@ int socket_read_address(int fd, struct address *ret)
     return 0;
 }
 
+int socket_read_peer_address(int fd, struct address *ret)
+{
+    struct address address = {.length = sizeof(address.storage)};
+
+    if (getpeername(fd, &address.sa, &address.length) < 0)
+        return -errno;
+    *ret = address;
+    return 0;
+}
+
 int socket_set_fast_open(int fd, int queue)
 {
     int protocol = protocol_of(fd);

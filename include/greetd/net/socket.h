@@ -19,6 +19,9 @@ int socket_check_listening(int fd, int *ret_type, const char **ret_what);
 /* Reads the local address of a socket. Returns 0 or a negative errno of getsockname(2). */
 int socket_read_address(int fd, struct address *ret);
 
+/* Reads the address of the other end. Returns 0 or a negative errno of getpeername(2). */
+int socket_read_peer_address(int fd, struct address *ret);
+
 /* Drops the SYN of new TCP clients at a listening socket that is about to be closed. Clients in the
  * queue, or in the middle of their handshake, are not affected. A new client sends its SYN again a
  * second later; by then the socket is closed and the client is refused, or another process listens.

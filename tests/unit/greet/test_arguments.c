@@ -45,6 +45,21 @@ Test(arguments, options_may_follow_the_address)
     cr_expect(arguments.explain);
 }
 
+Test(arguments, the_configuration_may_have_a_path_and_a_listener)
+{
+    struct arguments arguments;
+
+    cr_assert_eq(PARSE(&arguments, "--expect-config"), 0);
+    cr_expect(arguments.expect_config);
+    cr_expect_eq(arguments.config_path, NULL);
+    cr_expect_eq(arguments.listener, NULL);
+    cr_expect_eq(arguments.address, NULL);
+    cr_assert_eq(PARSE(&arguments, "--expect-config=c", "--listener", "motd", "80"), 0);
+    cr_expect_str_eq(arguments.config_path, "c");
+    cr_expect_str_eq(arguments.listener, "motd");
+    cr_expect_str_eq(arguments.address, "80");
+}
+
 Test(arguments, accepts_the_options_of_a_load_run)
 {
     struct arguments arguments;
@@ -101,6 +116,16 @@ static void check_refused(const char *const *words, const char *printed)
 REFUSED(a_second_address, "81: one address is all there may be", "80", "81")
 REFUSED(two_expectations, "--expect: can't be combined with --expect-file", "-e", "x",
         "--expect-file=y")
+REFUSED(the_configuration_and_a_text,
+        "--expect-config: can't be combined with --expect or --expect-file", "--expect-config",
+        "-e", "x")
+REFUSED(the_configuration_and_a_file,
+        "--expect-config: can't be combined with --expect or --expect-file", "--expect-config",
+        "--expect-file=y")
+REFUSED(a_listener_without_the_configuration, "--listener: has no meaning without --expect-config",
+        "--listener=x")
+REFUSED(the_configuration_in_a_load_run, "--expect-config: has no meaning with --load", "--load",
+        "--expect-config")
 REFUSED(a_rate_without_load, "--rate: has no meaning without --load", "--rate=5")
 REFUSED(a_number_without_load, "-n: has no meaning without --load", "-n", "5")
 REFUSED(quiet_load, "--quiet: has no meaning with --load", "--load", "-q")

@@ -227,6 +227,18 @@ Test(socket, reads_its_own_address)
     cr_expect_eq(address.in.sin_port, listening.sin_port);
 }
 
+Test(socket, reads_the_address_of_the_other_end)
+{
+    struct net_pair pair = net_tcp_pair();
+    struct address own = {0}, other = {0};
+
+    cr_assert_eq(socket_read_address(pair.client, &own), 0);
+    cr_assert_eq(socket_read_peer_address(pair.server, &other), 0);
+    cr_expect(address_equal(&own, &other));
+    cr_expect_eq(socket_read_peer_address(-1, &other), -EBADF);
+    cr_expect(address_equal(&own, &other));
+}
+
 Test(socket, has_a_round_trip_time_only_with_tcp)
 {
     cr_expect_gt(socket_rtt_usec(net_tcp_pair().server), 0);
