@@ -116,7 +116,7 @@ int greetings_compile(struct greetings *ret, const struct setting_values *values
 {
     int r = 0;
 
-    *ret = (struct greetings){NULL};
+    *ret = (struct greetings){.message = NULL};
     if (base && same_message(values, base))
         ret->message = share(base_greetings->message);
     else
@@ -146,5 +146,5 @@ void greetings_deinit(struct greetings *greetings)
     greeting_unref(greetings->message);
     greeting_unref(greetings->stale);
     greeting_unref(greetings->stop);
-    *greetings = (struct greetings){NULL};
+    *greetings = (struct greetings){.message = NULL};
 }

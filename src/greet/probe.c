@@ -11,6 +11,7 @@
 #include "greetd/base/buffer.h"
 #include "greetd/base/clock.h"
 #include "greetd/base/parse.h"
+#include "greetd/greeting/fortune.h"
 #include "greetd/greeting/match.h"
 #include "greetd/net/socket.h"
 
@@ -98,6 +99,44 @@ static size_t list_greetings(const struct probe *probe, const struct greeting *r
     return n;
 }
 
+/* Whether the entry at INDEX of GREETING, a fortune file, is one that the server may have picked.
+ */
+static bool may_be_picked(const struct greeting *greeting, size_t index,
+                          const struct match_connection *connection)
+{
+    struct wall_clock before = {.now_usec = connection->from_usec};
+    struct wall_clock after = {.now_usec = connection->to_usec};
+
+    return !greeting->daily ||
+           index == fortune_of_day(wall_clock_day(&before), greeting->n_entries) ||
+           index == fortune_of_day(wall_clock_day(&after), greeting->n_entries);
+}
+
+/* Matches what was received with GREETING. Returns as match(). *RET is the difference that was
+ * found so far, and is replaced by one that comes later in the text. */
+static int match_one(const struct probe *probe, const struct greeting *greeting,
+                     const struct match_connection *connection, struct match_difference *ret)
+{
+    struct match_difference difference;
+    int r = match_greeting(&difference, greeting, connection, probe->received.bytes,
+                           probe->received.size);
+
+    if (r == 0 && (ret->line == 0 || difference.offset > ret->offset))
+        *ret = difference;
+    return r;
+}
+
+static int match_entries(const struct probe *probe, const struct greeting *greeting,
+                         const struct match_connection *connection, struct match_difference *ret)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < greeting->n_entries && r == 0; i++)
+        if (may_be_picked(greeting, i, connection))
+            r = match_one(probe, &greeting->entries[i], connection, ret);
+    return r;
+}
+
 /* Matches what was received. Returns 1 if it is right, 0 if not, with the difference from the
  * greeting that is most like it, or -ENOMEM. */
 static int match(const struct probe *probe, struct match_difference *ret)
@@ -115,14 +154,9 @@ static int match(const struct probe *probe, struct match_difference *ret)
     size_t n = list_greetings(probe, greetings);
     int r = 0;
 
-    for (size_t i = 0; i < n && r == 0; i++) {
-        struct match_difference difference;
-
-        r = match_greeting(&difference, greetings[i], &connection, probe->received.bytes,
-                           probe->received.size);
-        if (r == 0 && (i == 0 || difference.offset > ret->offset))
-            *ret = difference;
-    }
+    for (size_t i = 0; i < n && r == 0; i++)
+        r = greetings[i]->entries ? match_entries(probe, greetings[i], &connection, ret)
+                                  : match_one(probe, greetings[i], &connection, ret);
     return r;
 }
 
@@ -215,7 +249,7 @@ static void prepare(struct probe *probe, const struct config_listener *listener)
     if (listener->greeting != listener->stale)
         probe->message = greeting_ref(listener->greeting);
     else
-        (void)message_file_load(&probe->message, &listener->file, &ignored);
+        (void)message_file_load(&probe->message, &listener->file, &ignored, NULL);
 }
 
 /* Chooses what to send. *RET, the greeting that OPTIONS borrow from, is the caller's. */

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "greetd/base/text.h"
+#include "greetd/base/clock.h"
 #include "greetd/greeting/template.h"
 
 /* A prime larger than the number of entries of any file, so that its multiples visit all of them.
@@ -15,7 +15,9 @@
 void fortune_random_init(struct fortune_random *random)
 {
     *random = (struct fortune_random){.seed = {0}};
-    (void)getrandom(random->seed, sizeof(random->seed), GRND_NONBLOCK);
+    /* Early at boot there are no random bytes yet. */
+    if (getrandom(random->seed, sizeof(random->seed), GRND_NONBLOCK) < 0)
+        random->seed[0] = (unsigned short)clock_now();
 }
 
 /* Returns the line behind the one at LINE, or END. */

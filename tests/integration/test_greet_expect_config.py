@@ -306,5 +306,35 @@ class Failures(ExpectConfigTestCase):
         self.assert_wrong(why, address, address=address)
 
 
+
+class Picks(ExpectConfigTestCase):
+    def serve_entries(self, pick):
+        self.path = self.write("quotes", "first\n%\nto $remote_addr\n%\nthird\n")
+        self.serve_with(
+            f"{LISTEN}[Greeting]\nMessageFile={self.path}\nPick={pick}\nExpand=yes\n"
+        )
+
+    def test_every_entry_is_right_at_random(self):
+        self.serve_entries("random")
+        for _ in range(10):
+            self.assert_right()
+        for entry in (b"first\n", b"to 127.0.0.1\n", b"third\n"):
+            self.assert_right(self.answer(entry))
+
+    def test_the_nearest_entry_shows_the_difference(self):
+        self.serve_entries("random")
+        address = self.answer(b"third and last\n")
+        why = "it differs at byte 6, in line 1: \\x20 instead of \\x0a"
+        self.assert_wrong(why, address, address=address)
+
+    def test_only_one_entry_is_that_of_the_day(self):
+        self.serve_entries("daily")
+        self.assert_right()
+        entries = (b"first\n", b"to 127.0.0.1\n", b"third\n")
+        statuses = [self.expect(self.answer(entry)).returncode for entry in entries]
+        # Two around midnight.
+        self.assertIn(statuses.count(OK), (1, 2))
+
+
 if __name__ == "__main__":
     unittest.main()
