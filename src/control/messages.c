@@ -11,6 +11,9 @@
 #include "greetd/greeting/message_file.h"
 #include "greetd/journal/catalog.h"
 
+/* When to try again after a shortage of descriptors or memory. */
+#define RETRY_USEC USEC_PER_SEC
+
 /* The greeting of one section. */
 struct message {
     struct messages *messages;            /* it belongs to */
@@ -19,6 +22,7 @@ struct message {
     struct message_file file;             /* of Watch=yes; its path is NULL if there is none */
     sd_event_source *events;              /* owned: its events */
     sd_event_source *timer;               /* owned: when it is too old */
+    sd_event_source *retry;               /* owned: when to load it again after a shortage */
     bool failed;                          /* the last load */
     bool unwatched;                       /* its path, or a part of it */
     bool stale;
@@ -104,6 +108,13 @@ static void log_age(const struct message *message)
                      "%s is renewed, and sent again", settings->message_file);
 }
 
+/* Enables TIMER for TIME of CLOCK_BOOTTIME. */
+static void set_timer(sd_event_source *timer, uint64_t time_usec)
+{
+    (void)sd_event_source_set_time(timer, time_usec);
+    (void)sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
+}
+
 /* Finds out whether the file is too old, and sets the timer to the time when it will be. */
 static void update_age(struct message *message)
 {
@@ -117,9 +128,7 @@ static void update_age(struct message *message)
         log_age(message);
     if (message->stale || max_age_usec == USEC_INFINITY)
         return;
-    (void)sd_event_source_set_time(message->timer,
-                                   usec_add(clock_now_of(CLOCK_BOOTTIME), max_age_usec - age + 1));
-    (void)sd_event_source_set_enabled(message->timer, SD_EVENT_ONESHOT);
+    set_timer(message->timer, usec_add(clock_now_of(CLOCK_BOOTTIME), max_age_usec - age + 1));
 }
 
 static void log_failure(struct message *message, const struct diagnostics *diagnostics)
@@ -144,20 +153,20 @@ static void log_success(struct message *message)
 static void load(struct message *message)
 {
     _cleanup_(diagnostics_deinit) struct diagnostics diagnostics = DIAGNOSTICS_NULL;
+    enum message_file_change change = message_file_update(&message->file, &diagnostics);
+    bool loaded = change == MESSAGE_FILE_LOADED;
 
-    switch (message_file_update(&message->file, &diagnostics)) {
-    case MESSAGE_FILE_UNCHANGED:
+    if (change == MESSAGE_FILE_UNCHANGED)
         return;
-    case MESSAGE_FILE_FAILED:
-        for_each_listener(message, count_load, METRICS_FAILURE);
-        log_failure(message, &diagnostics);
-        break;
-    case MESSAGE_FILE_LOADED:
-        for_each_listener(message, count_load, METRICS_SUCCESS);
+    for_each_listener(message, count_load, loaded ? METRICS_SUCCESS : METRICS_FAILURE);
+    if (loaded) {
         for_each_listener(message, set_modified, message->file.modified_usec);
         log_success(message);
-        break;
+    } else {
+        log_failure(message, &diagnostics);
     }
+    if (change == MESSAGE_FILE_SHORT)
+        set_timer(message->retry, clock_now_of(CLOCK_BOOTTIME) + RETRY_USEC);
     update_age(message);
 }
 
@@ -201,16 +210,36 @@ static int on_too_old(sd_event_source *source, uint64_t usec, void *p)
     return 0;
 }
 
+static int on_retry(sd_event_source *source, uint64_t usec, void *p)
+{
+    struct message *message = p;
+
+    (void)source;
+    (void)usec;
+    load(message);
+    messages_advance(message->messages);
+    return 0;
+}
+
+/* Adds a timer of MESSAGE that is off until set_timer(). */
+static int add_timer(sd_event_source **ret, struct message *message,
+                     sd_event_time_handler_t handler)
+{
+    int r =
+        sd_event_add_time(message->messages->event, ret, CLOCK_BOOTTIME, 0, 1000, handler, message);
+
+    return r < 0 ? r : sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
+}
+
 static int add_sources(struct message *message)
 {
-    sd_event *event = message->messages->event;
-    int r = sd_event_add_time(event, &message->timer, CLOCK_BOOTTIME, 0, 1000, on_too_old, message);
+    int r = add_timer(&message->timer, message, on_too_old);
 
     if (r >= 0)
-        r = sd_event_source_set_enabled(message->timer, SD_EVENT_OFF);
+        r = add_timer(&message->retry, message, on_retry);
     if (r >= 0 && message->file.watch.fd >= 0)
-        r = sd_event_add_io(event, &message->events, message->file.watch.fd, EPOLLIN, on_events,
-                            message);
+        r = sd_event_add_io(message->messages->event, &message->events, message->file.watch.fd,
+                            EPOLLIN, on_events, message);
     return r;
 }
 
@@ -231,6 +260,7 @@ static void end(struct message *message)
 {
     message->events = sd_event_source_disable_unref(message->events);
     message->timer = sd_event_source_disable_unref(message->timer);
+    message->retry = sd_event_source_disable_unref(message->retry);
     message_file_deinit(&message->file);
     greeting_unref(message->sent);
 }

@@ -70,6 +70,12 @@ void message_file_deinit(struct message_file *file)
     greeting_unref(TAKE_PTR(file->greeting));
 }
 
+/* Whether ERROR of message_file_load() is not in the file, which has no event when that ends. */
+static bool is_shortage(int error)
+{
+    return error == -EMFILE || error == -ENFILE || error == -ENOMEM;
+}
+
 enum message_file_change message_file_update(struct message_file *file,
                                              struct diagnostics *diagnostics)
 {
@@ -86,9 +92,10 @@ enum message_file_change message_file_update(struct message_file *file,
         return MESSAGE_FILE_UNCHANGED;
     /* The kernel takes ctime from that clock: a later change in the same tick may have the same
      * stamp, which is no proof then. */
-    file->stamp = after.changed_nsec / 1000 < began_usec ? after : (struct file_stamp){0};
+    bool is_proof = after.changed_nsec / 1000 < began_usec && !is_shortage(r);
+    file->stamp = is_proof ? after : (struct file_stamp){0};
     if (r < 0)
-        return MESSAGE_FILE_FAILED;
+        return is_shortage(r) ? MESSAGE_FILE_SHORT : MESSAGE_FILE_FAILED;
     greeting_unref(file->greeting);
     file->greeting = TAKE_PTR(greeting);
     file->modified_usec = (int64_t)clock_now_of(CLOCK_BOOTTIME) - (int64_t)age_of(&after);

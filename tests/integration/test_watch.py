@@ -2,13 +2,14 @@
 """Watch=yes: a changed file is sent without a reload, and the last good version stays."""
 
 import pathlib
+import resource
 import signal
 import socket
 import time
 import unittest
 
 from support import load_client, metrics, namespaces, reload, watched
-from support.daemon import connect, greeted, read_to_end
+from support.daemon import connect, greeted, instrumented, read_to_end
 
 AT_ONCE = 64
 REPLACEMENTS = 1000
@@ -96,6 +97,17 @@ class Watch(watched.WatchTestCase):
         logged = self.lines_with(greetd, STAYS, RETURNS)
         self.assertEqual([STAYS in line for line in logged], [True, False] * 2, logged)
         self.assertIn(f"{self.file}:1: ", logged[0])
+
+    def test_a_file_is_loaded_as_soon_as_descriptors_are_free_again(self):
+        self.replace("one")
+        greetd = self.serve(config=self.watching())
+        limits = resource.prlimit(greetd.pid, resource.RLIMIT_NOFILE)
+        greetd.allow_descriptors(0)
+        self.replace("two")
+        greetd.wait_line(f".*Too many open files.*{STAYS}")
+        resource.prlimit(greetd.pid, resource.RLIMIT_NOFILE, limits)
+        self.wait_greeting(greetd.address(), b"two")
+        greetd.wait_line(f".*{RETURNS}")
 
     def test_each_section_has_its_own_watch(self):
         other = self.write("other", "other")
@@ -208,7 +220,10 @@ class WatchUnderLoad(watched.WatchTestCase, load_client.LoadTestCase):
         counts = self.assert_none_lost(client, 1)
         self.assertGreater(counts["versions"], 1)
         print(f"  resident: {resident} KiB", flush=True)
-        self.assertLess(resident[1], resident[0] + 8 * KIB)
+        if why := instrumented():
+            print(f"  memory is not checked: {why}", flush=True)
+        else:
+            self.assertLess(resident[1], resident[0] + 8 * KIB)
         self.wait_descriptors(greetd, descriptors)
         self.stop(greetd)
 

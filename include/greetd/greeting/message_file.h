@@ -48,6 +48,7 @@ enum message_file_change {
     MESSAGE_FILE_UNCHANGED,
     MESSAGE_FILE_LOADED, /* there is a new greeting, perhaps with the same text */
     MESSAGE_FILE_FAILED, /* the last good one stays; see the diagnostics */
+    MESSAGE_FILE_SHORT,  /* the same, for want of descriptors or memory: to be tried again */
 };
 
 /* Watches the file of SOURCE, which counts as modified now until it is loaded. Nothing is loaded

@@ -264,9 +264,11 @@ Test(messages, give_the_stop_message_to_the_listeners_that_have_one)
 {
     write_message("one");
     begin(LISTEN "StopDelaySec=1min\n" WATCH
-                 "[Listener stops]\nListenStream=127.0.0.1:0\nStopMessage=stopping\n");
+                 "[Listener stops]\nListenStream=127.0.0.1:0\nStopMessage=stopping\n"
+                 "[Listener text]\nListenStream=127.0.0.1:0\nMessage=a\nStopMessage=b\n");
     messages_stop(&fixture.messages);
     await_greeting_of(1, "stopping");
+    await_greeting_of(2, "b");
     write_message("two");
     await_greeting_of(0, "two");
     run_events();
@@ -312,6 +314,9 @@ Test(messages, load_a_file_again_after_an_error_of_its_path)
     temp_dir_symlink(&temp_dir, "message", "message");
     run_events();
     cr_expect_str_eq(greeted(0), "one");
+    remove_message();
+    temp_dir_symlink(&temp_dir, "./message", "message");
+    run_events();
     temp_dir_write_text(&temp_dir, "new", "two");
     cr_assert_eq(rename(conf("%s/new", temp_dir.directory), temp_dir_path(&temp_dir, "message")),
                  0);

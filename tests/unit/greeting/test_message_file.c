@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -192,6 +193,24 @@ Test(message_file, fails_with_its_reason_and_origin)
     write_message("");
     cr_assert_eq(truncate(path, GREETING_SIZE_MAX + 1), 0);
     expect_failed("one", "File too large");
+}
+
+Test(message_file, is_tried_again_after_a_shortage_of_descriptors)
+{
+    struct rlimit limit;
+
+    write_message("one");
+    await_tick();
+    begin(false);
+    expect_loaded("one");
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    write_message("two");
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &(struct rlimit){0, limit.rlim_max}), 0);
+    cr_expect_eq(message_file_update(&file, &diagnostics), MESSAGE_FILE_SHORT);
+    cr_expect_eq(message_file_update(&file, &diagnostics), MESSAGE_FILE_SHORT);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    cr_expect_arr_eq(file.greeting->bytes, "one", 3);
+    expect_loaded("two");
 }
 
 Test(message_file, may_be_the_same_after_a_failure)
