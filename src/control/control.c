@@ -9,7 +9,6 @@
 #include "greetd/base/clock.h"
 #include "greetd/base/processors.h"
 #include "greetd/control/announce.h"
-#include "greetd/control/failure.h"
 #include "greetd/control/idle_exit.h"
 #include "greetd/control/messages.h"
 #include "greetd/control/reload.h"
@@ -179,8 +178,8 @@ static int on_pool_changed(sd_event_source *source, int fd, uint32_t events, voi
     case WORKER_ENDED:
         return sd_event_exit(control->event, 0);
     case WORKER_FAILED:
-        return sd_event_exit(control->event,
-                             failure_log(control->sink, control->logger, "A worker failed", error));
+        return sd_event_exit(control->event, announce_failure(control->sink, control->logger,
+                                                              "A worker failed", error));
     }
     return 0;
 }
@@ -265,12 +264,12 @@ static int serve(struct control *control)
     if (r >= 0)
         r = watch_pool(control);
     if (r < 0)
-        return failure_log(control->sink, control->logger, "Failed to start the workers", r);
+        return announce_failure(control->sink, control->logger, "Failed to start the workers", r);
     prepare_reload(control);
     prepare_stop(control);
     messages_renew(&control->messages, control->sockets.snapshot);
     r = sd_event_loop(control->event);
-    return r < 0 ? failure_log(control->sink, control->logger, "The event loop failed", r) : r;
+    return r < 0 ? announce_failure(control->sink, control->logger, "The event loop failed", r) : r;
 }
 
 /* Returns the exit status. */
@@ -281,7 +280,8 @@ static int run_event_loop(struct control *control)
     if (r >= 0)
         r = add_signals(control);
     if (r < 0)
-        return failure_log(control->sink, control->logger, "Failed to prepare the event loop", r);
+        return announce_failure(control->sink, control->logger, "Failed to prepare the event loop",
+                                r);
     r = serve(control);
     stop_watching(control);
     return r;
@@ -291,10 +291,10 @@ static int run_event_loop(struct control *control)
 static int run(struct control *control, int opened, int started)
 {
     if (opened < 0)
-        return failure_log_lines(control->sink, control->logger, &control->opening, opened);
+        return announce_failure_lines(control->sink, control->logger, &control->opening, opened);
     if (started < 0)
-        return failure_log(control->sink, control->logger, "Failed to start the thread of the log",
-                           started);
+        return announce_failure(control->sink, control->logger,
+                                "Failed to start the thread of the log", started);
     return run_event_loop(control);
 }
 
@@ -358,7 +358,7 @@ int control_reject(struct sink *sink, const struct diagnostics *diagnostics, int
 
     signals_block();
     (void)start_log(&control, 0, &everything);
-    int status = failure_log_lines(sink, control.logger, diagnostics, error);
+    int status = announce_failure_lines(sink, control.logger, diagnostics, error);
 
     *ret_stuck = !end_threads(&control);
     if (!*ret_stuck)

@@ -2,11 +2,14 @@
 #pragma once
 
 /* The log entries of a start and of a reload: where clients are accepted, and which parts of the
- * configuration have no effect. Only for the main thread. */
+ * configuration have no effect; and the report of a failed start, or of an end for a reason, to the
+ * log and to systemd. All is borrowed. Only for the main thread, which never waits for the journal.
+ */
 
 #include "greetd/base/diagnostics.h"
 #include "greetd/config/config.h"
 #include "greetd/journal/logger.h"
+#include "greetd/journal/sink.h"
 #include "greetd/listen/snapshot.h"
 #include "greetd/listen/sockets.h"
 
@@ -36,3 +39,12 @@ void announce_unused(struct logger *logger, const struct config *config,
  * restart. */
 void announce_needs_restart(struct logger *logger, const struct config *started,
                             const struct config *config);
+
+/* Logs that WHAT failed with ERROR (negative errno), and notifies systemd. LOGGER is NULL if its
+ * thread could not be started; then sink_try_write() is used. Returns the exit status. */
+int announce_failure(struct sink *sink, struct logger *logger, const char *what, int error);
+
+/* Logs each line of DIAGNOSTICS likewise; the first one is in STATUS=, too. ERROR is -EBADMSG for
+ * errors of the configuration, else a negative errno. Returns the exit status. */
+int announce_failure_lines(struct sink *sink, struct logger *logger,
+                           const struct diagnostics *diagnostics, int error);

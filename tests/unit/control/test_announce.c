@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "greetd/control/failure.h"
+#include "greetd/control/announce.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -14,11 +14,11 @@
 #include "support/fake_systemd.h"
 #include "support/logger_options.h"
 
-TestSuite(failure, .timeout = 60, .init = fake_systemd_open);
+TestSuite(announce, .timeout = 60, .init = fake_systemd_open);
 
 #define DENIED "Failed to listen: Permission denied"
 
-Test(failure, is_logged_and_sent_to_systemd)
+Test(announce, logs_a_failure_and_sends_it_to_systemd)
 {
     struct sink sink;
     struct metrics *metrics;
@@ -29,7 +29,7 @@ Test(failure, is_logged_and_sent_to_systemd)
     sink_init(&sink, fd);
     cr_assert_eq(metrics_new(&metrics, 0), 0);
     cr_assert_eq(logger_start(&logger, &sink, metrics, &LOGGER_EVERYTHING), 0);
-    cr_assert_eq(failure_log(&sink, logger, "Failed to listen", -EACCES), EX_OSERR);
+    cr_assert_eq(announce_failure(&sink, logger, "Failed to listen", -EACCES), EX_OSERR);
     cr_assert_eq(logger_stop(logger, USEC_INFINITY), 0);
     metrics_free(metrics);
     cr_assert(fake_journal_has("MESSAGE=" DENIED));
@@ -39,7 +39,7 @@ Test(failure, is_logged_and_sent_to_systemd)
     cr_assert_str_eq(fake_systemd.last, "STATUS=" DENIED "\nERRNO=13");
 }
 
-Test(failure, bypasses_the_journal_without_a_log_thread)
+Test(announce, bypasses_the_journal_without_a_log_thread)
 {
     struct sink sink;
     char text[256] = "";
@@ -48,13 +48,13 @@ Test(failure, bypasses_the_journal_without_a_log_thread)
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
     fake_journal_announce(ends[1], 0);
     sink_init(&sink, ends[1]);
-    cr_assert_eq(failure_log(&sink, NULL, "Failed to listen", -EACCES), EX_OSERR);
+    cr_assert_eq(announce_failure(&sink, NULL, "Failed to listen", -EACCES), EX_OSERR);
     cr_assert_gt(read(ends[0], text, sizeof(text) - 1), 0);
     cr_assert_str_eq(text, "<3>" DENIED "\n");
     cr_assert_eq(fake_journal.n, 0);
 }
 
-Test(failure, is_a_plain_line_without_the_journal)
+Test(announce, writes_a_plain_line_without_the_journal)
 {
     struct sink sink;
     char text[256] = "";
@@ -63,7 +63,7 @@ Test(failure, is_a_plain_line_without_the_journal)
     cr_assert_eq(pipe(fds), 0);
     unsetenv("JOURNAL_STREAM");
     sink_init(&sink, fds[1]);
-    cr_assert_eq(failure_log(&sink, NULL, "Failed to listen", -EACCES), EX_OSERR);
+    cr_assert_eq(announce_failure(&sink, NULL, "Failed to listen", -EACCES), EX_OSERR);
     cr_assert_gt(read(fds[0], text, sizeof(text) - 1), 0);
     cr_assert_str_eq(text, DENIED "\n");
 }
