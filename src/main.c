@@ -153,7 +153,8 @@ static int finish_output(int r)
     return EX_OSERR;
 }
 
-/* Returns the exit status. CONFIG is NULL if loading it has failed with ERROR. */
+/* Takes over a reference to CONFIG, which is NULL if loading it has failed with ERROR. Returns the
+ * exit status. */
 static int serve(struct config *config, const struct config_options *options,
                  const struct diagnostics *diagnostics, int error)
 {
@@ -179,7 +180,7 @@ static int act(const struct arguments *arguments)
     if (r == -ENOMEM)
         return complain_memory();
     if (arguments->action == ACTION_SERVE)
-        return serve(config, &arguments->options, &diagnostics, r);
+        return serve(TAKE_PTR(config), &arguments->options, &diagnostics, r);
     if (r < 0) {
         print_diagnostics(&diagnostics);
         /* For --check a missing file is an error of the configuration. */

@@ -114,13 +114,13 @@ static void log_if_changed(struct logger *logger, const char *name, uint64_t bef
                "%s= stays at %s until the next restart", name, before > 0 ? number : "auto");
 }
 
-void announce_needs_restart(struct logger *logger, const struct config *started,
+void announce_needs_restart(struct logger *logger, const struct server_settings *started,
                             const struct config *config)
 {
-    const struct server_settings *before = config_server(started), *after = config_server(config);
+    const struct server_settings *now = config_server(config);
 
-    log_if_changed(logger, "Workers", before->workers, after->workers);
-    log_if_changed(logger, "MaxConnections", before->max_connections, after->max_connections);
+    log_if_changed(logger, "Workers", started->workers, now->workers);
+    log_if_changed(logger, "MaxConnections", started->max_connections, now->max_connections);
 }
 
 void announce_start(struct logger *logger, const struct config *config,

@@ -27,7 +27,7 @@
 #define CONTROL_LOG_USEC     1000000
 
 struct control {
-    struct config *config;                /* borrowed: the one it has started with */
+    struct server_settings started;       /* those of its first configuration */
     const struct config_options *options; /* borrowed */
     struct sink *sink;                    /* borrowed: the end of the logger */
     struct sockets sockets;
@@ -218,7 +218,7 @@ static void prepare_reload(struct control *control)
 {
     control->reload = (struct reload){
         .options = control->options,
-        .started = control->config,
+        .started = &control->started,
         .sockets = &control->sockets,
         .pool = control->pool,
         .logger = control->logger,
@@ -258,7 +258,8 @@ static void stop_watching(struct control *control)
 /* Starts the workers and runs the event loop. Returns the exit status. */
 static int serve(struct control *control)
 {
-    announce_start(control->logger, control->config, &control->sockets, &control->opening);
+    announce_start(control->logger, control->sockets.snapshot->config, &control->sockets,
+                   &control->opening);
     int r = pool_start(&control->pool, control->sockets.snapshot,
                        server_of(control)->max_connections, control->metrics, control->logger);
     if (r >= 0)
@@ -327,15 +328,16 @@ int control_run(struct config *config, const struct config_options *options, str
                 bool *ret_stuck)
 {
     const struct logger_options log_options = announce_options(config);
-    struct control control = {.config = config, .options = options, .sink = sink};
+    struct control control = {.started = *config_server(config), .options = options, .sink = sink};
 
     /* From now on the event loop handles signals, and all threads have them blocked. */
     signals_block();
     /* Sockets before any other descriptor, which could take the number of a missing one. */
     int opened = sockets_open(&control.sockets, config, &control.opening);
 
+    config_unref(config);
     raise_descriptor_limit();
-    int started = start_log(&control, choose_n_workers(config_server(config)), &log_options);
+    int started = start_log(&control, choose_n_workers(&control.started), &log_options);
     int status = run(&control, opened, started);
 
     *ret_stuck = !end_threads(&control);

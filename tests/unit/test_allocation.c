@@ -201,7 +201,7 @@ static bool reload_once(struct fixture *fixture, struct status *status, unsigned
         messages_init(NULL, fixture->pool, fixture->logger, fixture->metrics);
     struct reload reload = {
         .options = &options,
-        .started = fixture->config,
+        .started = config_server(fixture->config),
         .sockets = &fixture->sockets,
         .pool = fixture->pool,
         .logger = fixture->logger,

@@ -37,7 +37,7 @@ void announce_unused(struct logger *logger, const struct config *config,
 
 /* Logs which settings of CONFIG differ from those that the process has STARTED with and need a
  * restart. */
-void announce_needs_restart(struct logger *logger, const struct config *started,
+void announce_needs_restart(struct logger *logger, const struct server_settings *started,
                             const struct config *config);
 
 /* Logs that WHAT failed with ERROR (negative errno), and notifies systemd. LOGGER is NULL if its

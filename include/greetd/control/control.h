@@ -13,11 +13,11 @@
 /* Exit statuses besides 0, EX_OSERR (71) and EX_CONFIG (78). */
 #define CONTROL_EXIT_USAGE 2
 
-/* Serves until a signal stops it: first with CONFIG, then with what OPTIONS and the files give at
- * each reload. All is borrowed. Returns the exit status: 0, EX_OSERR or EX_CONFIG; the reason is in
- * the log. *RET_STUCK is set if the sink or a worker does not end: then threads are left that use
- * memory and SINK, nothing may be freed, and the process should leave by _exit(2). Only for a
- * process with one thread. */
+/* Serves until a signal stops it: first with CONFIG, of which a reference is taken over, then with
+ * what OPTIONS and the files give at each reload. All else is borrowed. Returns the exit status: 0,
+ * EX_OSERR or EX_CONFIG; the reason is in the log. *RET_STUCK is set if the sink or a worker does
+ * not end: then threads are left that use memory and SINK, nothing may be freed, and the process
+ * should leave by _exit(2). Only for a process with one thread. */
 int control_run(struct config *config, const struct config_options *options, struct sink *sink,
                 bool *ret_stuck);
 

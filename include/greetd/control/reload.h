@@ -24,8 +24,8 @@ enum reload_state {
 
 /* All pointers are borrowed, but for the last two. */
 struct reload {
-    const struct config_options *options; /* the command line */
-    const struct config *started;         /* the configuration that the process has started with */
+    const struct config_options *options;  /* the command line */
+    const struct server_settings *started; /* those that the process has started with */
     struct sockets *sockets;
     struct pool *pool;
     struct logger *logger;

@@ -71,7 +71,7 @@ static inline void open_fixture(struct fixture *fixture, const char *text)
         messages_init(fixture->event, fixture->pool, fixture->logger, fixture->metrics);
     fixture->reload = (struct reload){
         .options = &fixture->options,
-        .started = fixture->config,
+        .started = config_server(fixture->config),
         .sockets = &fixture->sockets,
         .pool = fixture->pool,
         .logger = fixture->logger,
