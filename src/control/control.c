@@ -15,6 +15,7 @@
 #include "greetd/control/signals.h"
 #include "greetd/control/status.h"
 #include "greetd/control/stop.h"
+#include "greetd/control/unit_states.h"
 #include "greetd/control/watchdog.h"
 #include "greetd/journal/catalog.h"
 #include "greetd/journal/logger.h"
@@ -41,6 +42,7 @@ struct control {
     struct idle_exit idle_exit;
     struct reload reload;
     struct handshake handshake;
+    struct unit_states unit_states;
     struct messages messages;
     struct stop stop;
     bool ready;
@@ -209,8 +211,8 @@ static int watch_pool(struct control *control)
     if (r >= 0)
         r = idle_exit_start(&control->idle_exit, control->event, control->pool, &control->sockets,
                             on_idle, control);
-    control->messages =
-        messages_init(control->event, control->pool, control->logger, control->metrics);
+    control->messages = messages_init(control->event, control->pool, control->logger,
+                                      control->metrics, &control->unit_states);
     return r;
 }
 
@@ -226,6 +228,7 @@ static void prepare_reload(struct control *control)
         .status = &control->status,
         .handshake = &control->handshake,
         .messages = &control->messages,
+        .unit_states = &control->unit_states,
         .activated = on_reload_activated,
         .userdata = control,
     };
@@ -249,10 +252,25 @@ static void prepare_stop(struct control *control)
 static void stop_watching(struct control *control)
 {
     messages_deinit(&control->messages);
+    unit_states_deinit(&control->unit_states);
     idle_exit_deinit(&control->idle_exit);
     handshake_deinit(&control->handshake);
     watchdog_deinit(&control->watchdog);
     status_deinit(&control->status);
+}
+
+/* Starts the workers once all that they send is known. */
+static int start_workers(struct control *control)
+{
+    struct snapshot *snapshot = control->sockets.snapshot;
+    int r = unit_states_start(&control->unit_states, control->event, control->logger);
+
+    if (r < 0)
+        return r;
+    unit_states_add_snapshot(&control->unit_states, snapshot);
+    r = pool_start(&control->pool, snapshot, server_of(control)->max_connections, control->metrics,
+                   control->logger);
+    return r < 0 ? r : watch_pool(control);
 }
 
 /* Starts the workers and runs the event loop. Returns the exit status. */
@@ -260,10 +278,7 @@ static int serve(struct control *control)
 {
     announce_start(control->logger, control->sockets.snapshot->config, &control->sockets,
                    &control->opening);
-    int r = pool_start(&control->pool, control->sockets.snapshot,
-                       server_of(control)->max_connections, control->metrics, control->logger);
-    if (r >= 0)
-        r = watch_pool(control);
+    int r = start_workers(control);
     if (r < 0)
         return announce_failure(control->sink, control->logger, "Failed to start the workers", r);
     prepare_reload(control);

@@ -162,6 +162,7 @@ static void load(struct message *message)
     if (loaded) {
         for_each_listener(message, set_modified, message->file.modified_usec);
         log_success(message);
+        unit_states_add(message->messages->unit_states, message->file.greeting);
     } else {
         log_failure(message, &diagnostics);
     }
@@ -324,9 +325,13 @@ static void forget_ages(const struct messages *messages)
 }
 
 struct messages messages_init(sd_event *event, struct pool *pool, struct logger *logger,
-                              struct metrics *metrics)
+                              struct metrics *metrics, struct unit_states *unit_states)
 {
-    return (struct messages){.event = event, .pool = pool, .logger = logger, .metrics = metrics};
+    return (struct messages){.event = event,
+                             .pool = pool,
+                             .logger = logger,
+                             .metrics = metrics,
+                             .unit_states = unit_states};
 }
 
 void messages_renew(struct messages *messages, struct snapshot *snapshot)

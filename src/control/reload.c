@@ -30,6 +30,7 @@ static int prepare(struct reload *reload, struct diagnostics *diagnostics)
         diagnostics_add(diagnostics, "Failed to prepare the workers: %s", strerrordesc_np(-r));
         return r;
     }
+    unit_states_add_snapshot(reload->unit_states, snapshot);
     reload->snapshot = TAKE_PTR(snapshot);
     return 0;
 }

@@ -7,7 +7,12 @@
 
 #include "greetd/base/buffer.h"
 #include "greetd/greeting/template_errors.h"
+#include "greetd/greeting/unit_state.h"
 #include "greetd/greeting/variable.h"
+
+/* The most units of a greeting. systemd is asked for all of them each second, and a program that
+ * writes a watched file should not be able to keep systemd busy. */
+#define UNITS_MAX ((size_t)256)
 
 /* The value of a hexadecimal digit, or -1. Unlike isxdigit(3), independent of the locale. */
 static int hex_digit(char c)
@@ -77,6 +82,7 @@ struct compiler {
     const char *why; /* of the first of them, or NULL */
     size_t offset;   /* of that escape in the source text */
     unsigned needs;  /* of the variables */
+    size_t n_units;
 };
 
 static void compiler_deinit(struct compiler *compiler)
@@ -199,12 +205,15 @@ static int end_argument(struct compiler *compiler, const struct variable *variab
 
     if (!argument)
         return -ENOMEM;
+    atomic_init(&argument->unit_state, UNIT_STATE_UNKNOWN);
     argument->size = size;
     memcpy(argument->text, compiler->text.bytes + offset, size);
     argument->text[size] = '\0';
     compiler->text.size = offset;
 
     const char *why = variable_check_argument(variable, argument->text, size, &offset);
+    if (!why && variable->needs & VARIABLE_NEEDS_UNITS && ++compiler->n_units > UNITS_MAX)
+        why = "a greeting must not have more than 256 units";
     if (!why)
         return end_piece(compiler, variable, TAKE_PTR(argument));
     template_errors_add_argument(&compiler->errors, find_source(compiler, source, offset), "bad",

@@ -8,6 +8,7 @@
 
 #include "greetd/base/cleanup.h"
 #include "greetd/base/text.h"
+#include "greetd/greeting/unit_state.h"
 #include "greetd/metrics/prometheus.h"
 
 static size_t print_bytes(char *buffer, size_t size, const char *bytes, size_t length)
@@ -159,6 +160,14 @@ static size_t write_time(const struct variable_client *client,
     return time ? print_bytes(buffer, size, time, length) : VARIABLE_FAILED;
 }
 
+static size_t write_unit_state(const struct variable_client *client,
+                               const struct variable_argument *unit, char *buffer, size_t size)
+{
+    (void)client;
+    return print(buffer, size,
+                 unit_state_name(atomic_load_explicit(&unit->unit_state, memory_order_relaxed)));
+}
+
 static const struct variable variables[] = {
     {.name = "connection", .write = write_connection, .kind = VARIABLE_NUMBER},
     {.name = "hostname", .write = write_hostname, .constant = true},
@@ -180,6 +189,12 @@ static const struct variable variables[] = {
      .check = wall_clock_check_format,
      .write_with = write_time},
     {.name = "time_iso8601", .write = write_time_iso8601, .kind = VARIABLE_TIME},
+    {.name = "unit_state",
+     .argument = "UNIT",
+     .needs = VARIABLE_NEEDS_UNITS,
+     .kind = VARIABLE_WORD,
+     .check = unit_state_check_name,
+     .write_with = write_unit_state},
 };
 
 const struct variable *variable_find(const char *name, size_t length)

@@ -220,6 +220,7 @@ class Errors(daemon.GreetdTestCase):
         status, output = self.check(
             f"[Greeting]\nMessage=$time\n[Listener a]\nMessageFile={bad}\nExpand=yes\n"
             "[Listener b]\nMessage=$time{%F\n[Listener c]\nMessage=$time{}\n"
+            "[Listener d]\nMessage=$unit_state{getty@.service} $unit_state{nginx}\n"
         )
         self.assertEqual(status, EX_CONFIG)
         self.assertEqual(
@@ -230,6 +231,10 @@ class Errors(daemon.GreetdTestCase):
                 "strftime(3) knows no such conversion",
                 "7: Message=: unclosed argument of $time at byte 6; it is written as $time{FORMAT}",
                 "9: Message=: bad argument of $time at byte 7; it must not be empty",
+                "11: Message=: bad argument of $unit_state at byte 18; "
+                "a template has no state; its instances have",
+                "11: Message=: bad argument of $unit_state at byte 46; "
+                "a unit's name ends with its type, such as .service",
             ],
         )
 
@@ -245,7 +250,8 @@ class Errors(daemon.GreetdTestCase):
     def test_good_variables_pass(self):
         message = (
             "$remote_addr $remote_port $connection $hostname $metrics $$ ${connection} $server_addr "
-            "$server_port $time_iso8601 $msec $pid $listener $time{%d %b %Y} $tcpinfo_rtt"
+            "$server_port $time_iso8601 $msec $pid $listener $time{%d %b %Y} $tcpinfo_rtt "
+            "$unit_state{nginx.service}"
         )
         self.assertEqual(self.check(f"[Greeting]\nMessage={message}\n"), (0, ""))
 

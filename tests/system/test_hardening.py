@@ -4,11 +4,10 @@
 import errno
 import re
 
-from support.case import ADDRESS, GREETING, SystemTest
+from support.case import ADDRESS, EXPOSURE_MAX, GREETING, SystemTest
 from support.machine import CommandError
 
 UNITS = ["/lib/systemd/system/greetd.service", "/lib/systemd/system/greetd.socket"]
-EXPOSURE_MAX = 0.2
 OF_ITS_OWN = "/etc/systemd/system/greetd.service"
 NO_CAPABILITIES = "0000000000000000"
 
@@ -74,13 +73,6 @@ class Hardening(SystemTest):
         with self.assertRaises(CommandError):
             self.systemctl("reload", "greetd")
         self.assertEqual(self.greet(), GREETING)
-
-    def exposure(self, *of):
-        """The exposure level that systemd-analyze gives the service, from 0.0 to 10.0."""
-        output = self.machine.run("systemd-analyze", "security", "--no-pager", *of)
-        overall = re.search(r"Overall exposure level for greetd\.service: (\d+\.\d)", output)
-        self.assertIsNotNone(overall, output)
-        return float(overall[1])
 
     def test_systemd_finds_no_error_in_the_units(self):
         self.assertEqual(self.machine.run("systemd-analyze", "verify", "--man=no", *UNITS), "")

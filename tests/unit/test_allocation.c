@@ -197,8 +197,9 @@ static bool reload_once(struct fixture *fixture, struct status *status, unsigned
 {
     const struct config_options options = {.path = fixture->path};
     struct handshake handshake = {.timer = NULL}; /* no handshake is pending, so no timer is set */
+    struct unit_states unit_states = {.timer = NULL}; /* no greeting has a unit */
     struct messages messages =
-        messages_init(NULL, fixture->pool, fixture->logger, fixture->metrics);
+        messages_init(NULL, fixture->pool, fixture->logger, fixture->metrics, &unit_states);
     struct reload reload = {
         .options = &options,
         .started = config_server(fixture->config),
@@ -209,6 +210,7 @@ static bool reload_once(struct fixture *fixture, struct status *status, unsigned
         .status = status,
         .handshake = &handshake,
         .messages = &messages,
+        .unit_states = &unit_states,
         .activated = ignore_activation,
         .requested = true,
     };

@@ -29,3 +29,10 @@ static inline bool refcount_drop(struct refcount *refcount)
 {
     return atomic_fetch_sub_explicit(&refcount->n, 1, memory_order_acq_rel) == 1;
 }
+
+/* Whether the caller holds the only reference, so that no other thread can take one. Relaxed: to
+ * free the object the caller still has to drop it. */
+static inline bool refcount_is_one(const struct refcount *refcount)
+{
+    return atomic_load_explicit(&refcount->n, memory_order_relaxed) == 1;
+}

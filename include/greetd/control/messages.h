@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <systemd/sd-event.h>
 
+#include "greetd/control/unit_states.h"
 #include "greetd/journal/logger.h"
 #include "greetd/listen/snapshot.h"
 #include "greetd/metrics/metrics.h"
@@ -17,10 +18,11 @@
 struct message;
 
 struct messages {
-    sd_event *event; /* borrowed, as the next three */
+    sd_event *event; /* borrowed, as the next four */
     struct pool *pool;
     struct logger *logger;
     struct metrics *metrics;
+    struct unit_states *unit_states;
     struct snapshot *snapshot; /* a reference: the one in force */
     struct message *items;     /* owned: one for each greeting that may change */
     size_t n;
@@ -30,7 +32,7 @@ struct messages {
 
 /* Prepares for messages_renew(). All is borrowed until messages_deinit(). */
 struct messages messages_init(sd_event *event, struct pool *pool, struct logger *logger,
-                              struct metrics *metrics);
+                              struct metrics *metrics, struct unit_states *unit_states);
 
 /* Watches the files of SNAPSHOT, which is in force from now on, instead of those before. A path
  * that can't be watched as a whole is logged. */

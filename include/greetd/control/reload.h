@@ -10,6 +10,7 @@
 #include "greetd/config/config.h"
 #include "greetd/control/messages.h"
 #include "greetd/control/status.h"
+#include "greetd/control/unit_states.h"
 #include "greetd/journal/logger.h"
 #include "greetd/listen/handshake.h"
 #include "greetd/listen/sockets.h"
@@ -33,6 +34,7 @@ struct reload {
     struct status *status;
     struct handshake *handshake;
     struct messages *messages;
+    struct unit_states *unit_states;
     void (*activated)(void *userdata); /* called when a new configuration is in force */
     void *userdata;
     bool requested;

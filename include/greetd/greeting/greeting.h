@@ -2,8 +2,8 @@
 #pragma once
 
 /* A greeting: text that is compiled once, when the configuration is loaded, and sent many times.
- * It is immutable, so that any number of threads may send it at the same time. Its memory is
- * counted by references, which any thread may take and drop. */
+ * It is immutable but for the states of units (variable.h), so that any number of threads may send
+ * it at the same time. Its memory is counted by references, which any thread may take and drop. */
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,10 +2,11 @@
 #pragma once
 
 /* The variables of greetings, each a row of a constant table. Names and values are those of nginx
- * (ngx_stream_core_module), so that a `return` line can be copied from there; `$metrics` and
- * `$time{FORMAT}` are greetd's own. */
+ * (ngx_stream_core_module), so that a `return` line can be copied from there; `$metrics`,
+ * `$time{FORMAT}` and `$unit_state{UNIT}` are greetd's own. */
 
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,10 +22,12 @@
 
 struct fortune_random;
 
-/* What a variable needs to know of a client that costs a system call. */
+/* What a variable needs besides the client: a system call for it, or the states of units, which
+ * somebody has to keep up to date (units.h). */
 enum variable_needs {
     VARIABLE_NEEDS_LOCAL = 1 << 0,
     VARIABLE_NEEDS_RTT = 1 << 1,
+    VARIABLE_NEEDS_UNITS = 1 << 2,
 };
 
 /* What a client that has received a value can know of it: see greeting/match.h. */
@@ -52,6 +55,9 @@ struct variable_client {
 
 /* The argument of one variable in one greeting. */
 struct variable_argument {
+    /* enum unit_state of $unit_state: the main thread stores it, and workers load it. Relaxed: a
+     * worker needs nothing else that was written before. */
+    atomic_uint unit_state;
     size_t size; /* of the text, without its '\0' */
     char text[];
 };

@@ -16,6 +16,7 @@ from .client import GREETING as GREETING_BYTES
 from .client import PATIENCE_SEC
 
 ADDRESS = "127.0.0.1:12345"
+EXPOSURE_MAX = 0.2
 GREETING = GREETING_BYTES.decode()
 # It is larger than the socket buffers of both ends.
 BIG_GREETING = bytes(range(256)) * 64 * 1024
@@ -52,6 +53,13 @@ class SystemTest(unittest.TestCase):
     def main_pid(self):
         """The service's main process, as the machine numbers it; 0 without one."""
         return int(self.show("greetd.service", "MainPID")["MainPID"])
+
+    def exposure(self, *of):
+        """The exposure level that systemd-analyze gives the service, from 0.0 to 10.0."""
+        output = self.machine.run("systemd-analyze", "security", "--no-pager", *of)
+        overall = re.search(r"Overall exposure level for greetd\.service: (\d+\.\d)", output)
+        self.assertIsNotNone(overall, output)
+        return float(overall[1])
 
     def write(self, path, text):
         file = self.machine.path(path)

@@ -73,6 +73,43 @@ Test(template_errors, name_every_bad_argument_but_none_with_a_bad_escape)
     expect_lines(lines, ELEMENTSOF(lines));
 }
 
+Test(template_errors, name_a_bad_unit_as_it_is_written)
+{
+    static const char *const lines[] = {
+        "f:1: Message=: bad argument of $unit_state at byte 16; a unit's name has letters, digits "
+        "and : - _ . \\ @ only",
+    };
+    struct greeting *greeting = NULL;
+
+    cr_expect_eq(
+        template_compile(&greeting, "$unit_state{\\\\a/b.mount}", "f:1", "Message", &diagnostics),
+        -EINVAL);
+    expect_lines(lines, ELEMENTSOF(lines));
+}
+
+static int compile_units(struct greeting **greeting, size_t n)
+{
+    char text[257 * sizeof("$unit_state{a.service}")] = "", *end = text;
+
+    for (size_t i = 0; i < n; i++)
+        end = stpcpy(end, "$unit_state{a.service}");
+    return template_compile(greeting, text, "f:1", "Message", &diagnostics);
+}
+
+Test(template_errors, name_each_unit_beyond_256)
+{
+    static const char *const lines[] = {
+        "f:1: Message=: bad argument of $unit_state at byte 5645; a greeting must not have more "
+        "than 256 units",
+    };
+    _cleanup_(greeting_unrefp) struct greeting *greeting = NULL;
+
+    cr_expect_eq(compile_units(&greeting, 256), 0);
+    greeting_unref(TAKE_PTR(greeting));
+    cr_expect_eq(compile_units(&greeting, 257), -EINVAL);
+    expect_lines(lines, ELEMENTSOF(lines));
+}
+
 /* The escapes were reported by template_check_escapes(). */
 Test(template_errors, in_escapes_do_not_hide_errors_in_variables)
 {

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "greetd/base/cleanup.h"
+#include "greetd/greeting/unit_state.h"
 #include "support/fake_prometheus.h"
 #include "support/net.h"
 
@@ -94,11 +95,12 @@ ParameterizedTest(struct local_row *row, variable, has_the_address_of_the_server
     expect("server_port", &client, row->port);
 }
 
-Test(variable, needs_system_calls_only_for_the_socket)
+Test(variable, needs_system_calls_only_for_the_socket_and_the_states_of_units)
 {
     cr_expect_eq(variable_find("server_addr", 11)->needs, VARIABLE_NEEDS_LOCAL);
     cr_expect_eq(variable_find("server_port", 11)->needs, VARIABLE_NEEDS_LOCAL);
     cr_expect_eq(variable_find("tcpinfo_rtt", 11)->needs, VARIABLE_NEEDS_RTT);
+    cr_expect_eq(variable_find("unit_state", 10)->needs, VARIABLE_NEEDS_UNITS);
     cr_expect_eq(variable_find("remote_addr", 11)->needs, 0);
     cr_expect_eq(variable_find("msec", 4)->needs, 0);
 }
@@ -153,6 +155,19 @@ Test(variable, has_the_time_in_a_format)
     cr_expect_str_eq(small, "28.");
     cr_expect_eq(variable->write_with(&client, format, NULL, 0), 6);
     wall_clock_deinit(&clock);
+}
+
+Test(variable, has_the_state_of_a_unit)
+{
+    const struct variable *variable = variable_find("unit_state", 10);
+    struct variable_argument unit = {.unit_state = UNIT_STATE_UNKNOWN};
+    char buffer[16], small[4];
+
+    cr_assert_eq(variable->write_with(NULL, &unit, buffer, sizeof(buffer)), 7);
+    cr_expect_str_eq(buffer, "unknown");
+    unit.unit_state = UNIT_STATE_FAILED;
+    cr_assert_eq(variable->write_with(NULL, &unit, small, sizeof(small)), 6);
+    cr_expect_str_eq(small, "fai");
 }
 
 struct argument_row {

@@ -27,6 +27,7 @@ struct fixture {
     sd_event *event;
     struct status status;
     struct handshake handshake;
+    struct unit_states unit_states;
     struct messages messages;
     struct reload reload;
     unsigned n_activated;
@@ -67,8 +68,9 @@ static inline void open_fixture(struct fixture *fixture, const char *text)
     cr_assert_eq(status_start(&fixture->status, fixture->event, fixture->pool, fixture->metrics),
                  0);
     cr_assert_eq(handshake_start(&fixture->handshake, fixture->event), 0);
-    fixture->messages =
-        messages_init(fixture->event, fixture->pool, fixture->logger, fixture->metrics);
+    cr_assert_eq(unit_states_start(&fixture->unit_states, fixture->event, fixture->logger), 0);
+    fixture->messages = messages_init(fixture->event, fixture->pool, fixture->logger,
+                                      fixture->metrics, &fixture->unit_states);
     fixture->reload = (struct reload){
         .options = &fixture->options,
         .started = config_server(fixture->config),
@@ -79,6 +81,7 @@ static inline void open_fixture(struct fixture *fixture, const char *text)
         .status = &fixture->status,
         .handshake = &fixture->handshake,
         .messages = &fixture->messages,
+        .unit_states = &fixture->unit_states,
         .activated = on_activated,
         .userdata = fixture,
     };
@@ -92,6 +95,7 @@ static inline const char *close_fixture(struct fixture *fixture)
     static char text[64 * 1024];
 
     messages_deinit(&fixture->messages);
+    unit_states_deinit(&fixture->unit_states);
     handshake_deinit(&fixture->handshake);
     status_deinit(&fixture->status);
     sd_event_unref(fixture->event);

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/greeting/units.h"
+
+#include <criterion/criterion.h>
+
+#include "greetd/greeting/render.h"
+#include "greetd/greeting/template.h"
+
+static struct greeting *compile(const char *text)
+{
+    struct diagnostics diagnostics = DIAGNOSTICS_NULL;
+    struct greeting *greeting = NULL;
+
+    cr_assert_eq(template_compile(&greeting, text, "f:1", "Message", &diagnostics), 0);
+    return greeting;
+}
+
+static void expect_rendered(const struct greeting *greeting, const char *text)
+{
+    const struct variable_client client = {.number = 7};
+    struct buffer buffer = {NULL};
+
+    cr_assert_eq(render_greeting(&buffer, greeting, &client), 0);
+    cr_assert_eq(buffer.size, strlen(text), "%.*s", (int)buffer.size, buffer.bytes);
+    cr_expect_arr_eq(buffer.bytes, text, buffer.size, "%.*s", (int)buffer.size, buffer.bytes);
+    buffer_deinit(&buffer);
+}
+
+Test(units, are_in_greetings_with_their_variable_only)
+{
+    _cleanup_(greeting_unrefp) struct greeting *with = compile("a $unit_state{a.service}"),
+                                               *without = compile("$connection $time{%F}"),
+                                               *plain = compile("a.service");
+
+    cr_expect(units_are_in(with));
+    cr_expect_not(units_are_in(without));
+    cr_expect_not(units_are_in(plain));
+}
+
+Test(units, are_kept_by_name_and_once)
+{
+    _cleanup_(greeting_unrefp) struct greeting *greeting =
+        compile("$unit_state{b.timer} $time{%F} $unit_state{a.service}$unit_state{b.timer}");
+    _cleanup_(greeting_unrefp) struct greeting *other = compile("${unit_state}{c.path} x");
+    _cleanup_(units_deinit) struct units units = {NULL};
+
+    cr_assert_eq(units_add(&units, greeting), 0);
+    cr_assert_eq(units_add(&units, other), 0);
+    cr_assert_eq(units_add(&units, greeting), 0);
+    cr_assert_eq(units.n, 3);
+    cr_expect_str_eq(units.items[0].name, "a.service");
+    cr_expect_str_eq(units.items[1].name, "b.timer");
+    cr_expect_str_eq(units.items[2].name, "c.path");
+}
+
+Test(units, have_their_states_in_every_place_of_a_greeting)
+{
+    _cleanup_(greeting_unrefp) struct greeting *greeting =
+        compile("$unit_state{b.timer},$connection,$unit_state{a.service},$unit_state{b.timer}.");
+    _cleanup_(units_deinit) struct units units = {NULL};
+
+    expect_rendered(greeting, "unknown,7,unknown,unknown.");
+    cr_assert_eq(units_add(&units, greeting), 0);
+    units.items[0].state = UNIT_STATE_FAILED;
+    units.items[1].state = UNIT_STATE_ACTIVE;
+    units_apply(&units, greeting);
+    expect_rendered(greeting, "active,7,failed,active.");
+    units_forget_states(&units);
+    units_apply(&units, greeting);
+    expect_rendered(greeting, "unknown,7,unknown,unknown.");
+}
+
+Test(units, that_another_table_has_keep_their_states)
+{
+    _cleanup_(greeting_unrefp) struct greeting *first =
+        compile("$unit_state{a.service}$unit_state{b.service}");
+    _cleanup_(greeting_unrefp) struct greeting *second =
+        compile("$unit_state{b.service}$unit_state{c.service}");
+    _cleanup_(units_deinit) struct units before = {NULL}, units = {NULL};
+
+    cr_assert_eq(units_add(&before, first), 0);
+    before.items[1].state = UNIT_STATE_ACTIVE;
+    cr_assert_eq(units_add(&units, second), 0);
+    units_copy_states(&units, &before);
+    cr_expect_eq(units.items[0].state, UNIT_STATE_ACTIVE);
+    cr_expect_eq(units.items[1].state, UNIT_STATE_UNKNOWN);
+    units_apply(&before, second);
+    expect_rendered(second, "activeunknown");
+}
