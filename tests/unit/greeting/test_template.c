@@ -311,7 +311,7 @@ Test(template, reports_a_bad_variable_of_any_length)
 /* A greeting of SIZE bytes, as read from a file. */
 static struct greeting *new_plain(const char *bytes, size_t size)
 {
-    struct greeting *greeting = calloc(1, sizeof(*greeting));
+    struct greeting *greeting = greeting_new();
 
     cr_assert_not_null(greeting);
     greeting->bytes = malloc(size);

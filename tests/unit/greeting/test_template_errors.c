@@ -156,7 +156,7 @@ Test(template_errors, in_a_file_have_its_name_and_line)
         "f:1: MessageFile=/etc/motd:4: bad variable at byte 1; a $ that no name follows is written "
         "as $$",
     };
-    _cleanup_(greeting_unrefp) struct greeting *greeting = calloc(1, sizeof(*greeting));
+    _cleanup_(greeting_unrefp) struct greeting *greeting = greeting_new();
 
     cr_assert_not_null(greeting);
     greeting->size = sizeof(bytes) - 1;
