@@ -119,7 +119,7 @@ static int send_request(struct unit_states *states)
                                      USEC_INFINITY);
 }
 
-/* Drops the greetings that nobody else has. */
+/* Drops the greetings that have no other reference. */
 static void drop_unused(struct unit_states *states)
 {
     size_t n = states->n;
@@ -130,11 +130,11 @@ static void drop_unused(struct unit_states *states)
             greeting_unref(states->greetings[i]);
         else
             states->greetings[states->n++] = states->greetings[i];
-    states->dropped = states->dropped || states->n < n;
+    states->outdated = states->outdated || states->n < n;
 }
 
-/* Drops the units of dropped greetings. Without memory they stay. */
-static void drop_unused_units(struct unit_states *states)
+/* Makes the table of units anew. Without memory the old one stays. */
+static void renew_units(struct unit_states *states)
 {
     struct units units = {NULL}, before = states->units;
     int r = 0;
@@ -147,7 +147,7 @@ static void drop_unused_units(struct unit_states *states)
     }
     units_copy_states(&units, &before);
     states->units = units;
-    states->dropped = false;
+    states->outdated = false;
     units_deinit(&before);
 }
 
@@ -157,8 +157,8 @@ static void ask(struct unit_states *states)
     if (!states->request)
         states->silent_usec = clock_now();
     states->request = sd_bus_slot_unref(states->request);
-    if (states->dropped)
-        drop_unused_units(states);
+    if (states->outdated)
+        renew_units(states);
     int r = send_request(states);
 
     if (r >= 0)
@@ -245,6 +245,7 @@ static int add(struct unit_states *states, struct greeting *greeting)
         arm(states);
     states->greetings[states->n++] = greeting_ref(greeting);
     int r = units_add(&states->units, greeting);
+    states->outdated = states->outdated || r < 0;
     units_apply(&states->units, greeting);
     return r;
 }

@@ -2,7 +2,7 @@
 #pragma once
 
 /* The states of the units in greetings, for which systemd is asked on the system bus each second
- * as long as a greeting has units. A reference to each such greeting is kept until nobody else has
+ * as long as a greeting has units. A reference to each such greeting is kept until it is the last
  * one. Only for the main thread, which waits 500 ms at most for an answer, and only when there are
  * new units. */
 
@@ -20,7 +20,7 @@ struct unit_states {
     struct greeting **greetings; /* owned, each a reference */
     size_t n, capacity;
     struct units units;     /* of the greetings */
-    bool dropped;           /* there may be units of dropped greetings */
+    bool outdated;          /* the table lacks units, or has some of dropped greetings */
     sd_event_source *timer; /* owned; disabled while there are no greetings */
     sd_bus *bus;            /* owned; NULL while not connected */
     sd_bus_slot *request;   /* owned; NULL while there is nothing that systemd has not answered */

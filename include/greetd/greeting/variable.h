@@ -23,7 +23,7 @@
 struct fortune_random;
 
 /* What a variable needs besides the client: a system call for it, or the states of units, which
- * somebody has to keep up to date (units.h). */
+ * the main thread keeps up to date (units.h). */
 enum variable_needs {
     VARIABLE_NEEDS_LOCAL = 1 << 0,
     VARIABLE_NEEDS_RTT = 1 << 1,
