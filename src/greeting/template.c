@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "greetd/base/buffer.h"
+#include "greetd/base/unit_state.h"
 #include "greetd/greeting/template_errors.h"
-#include "greetd/greeting/unit_state.h"
 #include "greetd/greeting/variable.h"
 
 /* The most units of a greeting. systemd is asked for all of them each second, and a program that

@@ -72,7 +72,7 @@ static int insert(struct units *units, const char *name)
     return 0;
 }
 
-int units_add(struct units *units, const struct greeting *greeting)
+static int add_pieces(struct units *units, const struct greeting *greeting)
 {
     int r = 0;
 
@@ -82,6 +82,15 @@ int units_add(struct units *units, const struct greeting *greeting)
         if (argument && !find(units, argument->text))
             r = insert(units, argument->text);
     }
+    return r;
+}
+
+int units_add(struct units *units, const struct greeting *greeting)
+{
+    int r = add_pieces(units, greeting);
+
+    for (size_t i = 0; i < greeting->n_entries && r >= 0; i++)
+        r = add_pieces(units, &greeting->entries[i]);
     return r;
 }
 
@@ -101,7 +110,7 @@ void units_forget_states(struct units *units)
         units->items[i].state = UNIT_STATE_UNKNOWN;
 }
 
-void units_apply(const struct units *units, const struct greeting *greeting)
+static void apply_pieces(const struct units *units, const struct greeting *greeting)
 {
     for (size_t i = 0; i < greeting->n_pieces; i++) {
         struct variable_argument *argument = unit_of(&greeting->pieces[i]);
@@ -110,4 +119,11 @@ void units_apply(const struct units *units, const struct greeting *greeting)
         if (unit)
             atomic_store_explicit(&argument->unit_state, unit->state, memory_order_relaxed);
     }
+}
+
+void units_apply(const struct units *units, const struct greeting *greeting)
+{
+    apply_pieces(units, greeting);
+    for (size_t i = 0; i < greeting->n_entries; i++)
+        apply_pieces(units, &greeting->entries[i]);
 }

@@ -8,7 +8,7 @@
 
 #include "greetd/base/cleanup.h"
 #include "greetd/base/text.h"
-#include "greetd/greeting/unit_state.h"
+#include "greetd/base/unit_state.h"
 #include "greetd/metrics/prometheus.h"
 
 static size_t print_bytes(char *buffer, size_t size, const char *bytes, size_t length)

@@ -37,6 +37,7 @@ struct fixture {
     struct logger *logger;
     struct pool *pool;
     sd_event *event;
+    struct unit_states unit_states;
     struct messages messages;
 };
 
@@ -84,8 +85,11 @@ static int start(struct fixture *fixture)
         r = sd_event_new(&fixture->event);
     if (r < 0)
         return r;
-    fixture->messages =
-        messages_init(fixture->event, fixture->pool, fixture->logger, fixture->metrics);
+    r = unit_states_start(&fixture->unit_states, fixture->event, fixture->logger);
+    if (r < 0)
+        return r;
+    fixture->messages = messages_init(fixture->event, fixture->pool, fixture->logger,
+                                      fixture->metrics, &fixture->unit_states);
     messages_renew(&fixture->messages, fixture->sockets.snapshot);
     return 0;
 }
@@ -93,6 +97,7 @@ static int start(struct fixture *fixture)
 static void stop(struct fixture *fixture)
 {
     messages_deinit(&fixture->messages);
+    unit_states_deinit(&fixture->unit_states);
     fixture->event = sd_event_unref(fixture->event);
     if (fixture->pool)
         cr_assert_eq(pool_end(fixture->pool, USEC_INFINITY), 0);

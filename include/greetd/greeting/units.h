@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "greetd/base/unit_state.h"
 #include "greetd/greeting/greeting.h"
-#include "greetd/greeting/unit_state.h"
 
 struct unit {
     char *name; /* owned */

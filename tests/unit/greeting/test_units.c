@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 
+#include "greetd/greeting/fortune.h"
 #include "greetd/greeting/render.h"
 #include "greetd/greeting/template.h"
 
@@ -51,6 +52,25 @@ Test(units, are_kept_by_name_and_once)
     cr_expect_str_eq(units.items[0].name, "a.service");
     cr_expect_str_eq(units.items[1].name, "b.timer");
     cr_expect_str_eq(units.items[2].name, "c.path");
+}
+
+Test(units, are_found_in_the_entries_of_a_fortune_file)
+{
+    _cleanup_(greeting_unrefp) struct greeting *greeting = greeting_new();
+    _cleanup_(units_deinit) struct units units = {NULL};
+    struct diagnostics diagnostics = DIAGNOSTICS_NULL;
+
+    cr_assert(greeting && (greeting->bytes = strdup("a\n%\n$unit_state{a.service}\n")));
+    greeting->size = strlen(greeting->bytes);
+    struct template_errors errors =
+        template_errors_in(greeting->bytes, "/f", "c:1", "MessageFile", &diagnostics);
+    cr_assert_eq(fortune_split(greeting, false, true, &errors, NULL), 0);
+    cr_expect(units_are_in(greeting));
+    cr_assert_eq(units_add(&units, greeting), 0);
+    cr_assert_eq(units.n, 1);
+    units.items[0].state = UNIT_STATE_FAILED;
+    units_apply(&units, greeting);
+    expect_rendered(&greeting->entries[1], "failed\n");
 }
 
 Test(units, have_their_states_in_every_place_of_a_greeting)

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "greetd/base/cleanup.h"
-#include "greetd/greeting/unit_state.h"
+#include "greetd/base/unit_state.h"
 #include "support/fake_prometheus.h"
 #include "support/net.h"
 

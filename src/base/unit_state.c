@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "greetd/greeting/unit_state.h"
+#include "greetd/base/unit_state.h"
 
 #include <stdbool.h>
 #include <string.h>
