@@ -82,7 +82,6 @@ struct compiler {
     const char *why; /* of the first of them, or NULL */
     size_t offset;   /* of that escape in the source text */
     unsigned needs;  /* of the variables */
-    size_t n_units;
 };
 
 static void compiler_deinit(struct compiler *compiler)
@@ -212,7 +211,7 @@ static int end_argument(struct compiler *compiler, const struct variable *variab
     compiler->text.size = offset;
 
     const char *why = variable_check_argument(variable, argument->text, size, &offset);
-    if (!why && variable->needs & VARIABLE_NEEDS_UNITS && ++compiler->n_units > UNITS_MAX)
+    if (!why && variable->needs & VARIABLE_NEEDS_UNITS && ++compiler->errors.n_units > UNITS_MAX)
         why = "a greeting must not have more than 256 units";
     if (!why)
         return end_piece(compiler, variable, TAKE_PTR(argument));

@@ -67,14 +67,14 @@ class Units(UnitsTest):
         self.assert_becomes("unknown")
         self.systemctl("start", "dbus.socket")
         self.assert_becomes("active")
-        self.assert_failed_and_known(1, 1)
+        self.eventually(lambda: self.assert_failed_and_known(1, 1))
 
 
 class DynamicUser(UnitsTest):
     def test_a_user_of_the_machine_makes_dbus_daemon_accept_the_service(self):
         self.systemctl("start", "probe")
         self.assertEqual(self.greet(), "unknown")
-        self.assert_failed_and_known(1, 0)
+        self.eventually(lambda: self.assert_failed_and_known(1, 0))
         self.machine.run("sh", "-c", NEW_USER)
         self.systemctl("restart", "greetd")
         self.assertEqual(self.greet(), "active")

@@ -18,6 +18,7 @@ struct template_errors {
     const char *line;                /* the one with the last error that was added */
     size_t line_number;              /* from 1 */
     size_t n;                        /* including those that were only counted */
+    size_t n_units;                  /* the units in the text so far, for their limit */
 };
 
 /* Begins a list of the errors in TEXT. All pointers are borrowed. */

@@ -2,6 +2,8 @@
 #include "greetd/greeting/units.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
+#include <string.h>
 
 #include "greetd/greeting/fortune.h"
 #include "greetd/greeting/render.h"
@@ -106,4 +108,22 @@ Test(units, that_another_table_has_keep_their_states)
     cr_expect_eq(units.items[1].state, UNIT_STATE_UNKNOWN);
     units_apply(&before, second);
     expect_rendered(second, "activeunknown");
+}
+
+Test(units, of_a_fortune_file_are_256_at_most)
+{
+    struct diagnostics diagnostics = DIAGNOSTICS_NULL;
+    char text[257 * sizeof("$$unit_state{a.service}\n%\n")] = "", *end = text;
+
+    for (size_t i = 0; i < 257; i++)
+        end = stpcpy(end, "$$unit_state{a.service}\n%\n");
+    _cleanup_(greeting_unrefp) struct greeting *greeting = compile(text);
+    struct template_errors errors =
+        template_errors_in(greeting->bytes, "/f", "f:1", "MessageFile", &diagnostics);
+    cr_assert_eq(fortune_split(greeting, false, true, &errors, NULL), -EINVAL);
+    cr_assert_eq(diagnostics.n_lines, 1);
+    cr_expect_str_eq(diagnostics.lines[0],
+                     "f:1: MessageFile=/f:513: bad argument of $unit_state at byte 13; a greeting "
+                     "must not have more than 256 units");
+    diagnostics_deinit(&diagnostics);
 }
