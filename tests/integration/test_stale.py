@@ -26,20 +26,27 @@ class Stale(watched.WatchTestCase):
         while not daemon.greeted(address).startswith(b"stale "):
             self.assertLess(time.monotonic(), deadline)
 
+    def renew(self, address, renew):
+        """Calls RENEW until a client receives the file; it is soon stale again."""
+        deadline = time.monotonic() + daemon.TIMEOUT
+        renew()
+        while daemon.greeted(address).startswith(b"stale "):
+            self.assertLess(time.monotonic(), deadline)
+            renew()
+
     def test_a_file_that_is_not_renewed_becomes_stale_and_is_renewed(self):
         self.replace("one")
         greetd = self.serve(config=self.stale_after("300ms"))
         address = greetd.address()
         self.wait_stale(address)
-        self.file.touch()
-        self.wait_greeting(address, b"one")
+        self.renew(address, self.file.touch)
         self.wait_stale(address)
-        self.set_age(-3600)
-        self.wait_greeting(address, b"one")
+        self.renew(address, lambda: self.set_age(-3600))
         self.wait_stale(address)
         self.stop(greetd)
-        logged = self.lines_with(greetd, STALE, RENEWED)
-        self.assertEqual([STALE in line for line in logged], [True, False] * 2 + [True], logged)
+        is_stale = [STALE in line for line in self.lines_with(greetd, STALE, RENEWED)]
+        self.assertGreaterEqual(len(is_stale), 5)
+        self.assertEqual(is_stale, [i % 2 == 0 for i in range(len(is_stale))])
 
     def test_a_file_is_not_stale_while_it_is_renewed(self):
         self.replace("one")
@@ -58,8 +65,8 @@ class Stale(watched.WatchTestCase):
         greetd.wait_line(f".*{STALE} 30min: StaleMessage= is sent")
         self.assert_reloads(greetd, self.stale_after("2h"))
         self.wait_greeting(greetd.address(), b"one")
-        self.assert_reloads(greetd, self.stale_after("1h 300ms"))
-        self.wait_greeting(greetd.address(), b"one")
+        self.replace("two", age=7200 - 3)
+        self.wait_greeting(greetd.address(), b"two")
         self.file.unlink()
         self.wait_stale(greetd.address())
 
@@ -77,19 +84,15 @@ class Stale(watched.WatchTestCase):
     def test_a_missing_file_without_a_stale_message_is_a_mistake(self):
         greetd = self.finish(config=self.watching())
         self.assertEqual(greetd.status, daemon.EX_OSERR)
-        self.assertRegex(greetd.lines[0], r"config\d+:4: MessageFile=.*: No such file")
+        self.assertRegex(greetd.lines[0], r"config\d+:5: MessageFile=.*: No such file")
 
     def test_a_broken_file_keeps_its_age(self):
         self.replace("one")
         greetd = self.serve(config=self.stale_after("500ms", "Expand=yes\n"))
-        for i in range(1000):
+        for i in range(100):
             self.write("message", f"$nonsense {i}")
-            if daemon.greeted(greetd.address()).startswith(b"stale "):
-                break
-        else:
-            self.wait_stale(greetd.address())
-        self.replace("two")
-        self.wait_greeting(greetd.address(), b"two")
+        self.wait_stale(greetd.address())
+        self.renew(greetd.address(), lambda: self.replace("two"))
 
     def test_a_stale_file_does_not_spin(self):
         self.replace("one")

@@ -10,7 +10,7 @@ import unittest
 from support import daemon, namespaces, watched
 from support.daemon import GREETING, greeted
 
-LAME = "[Server]\nListenStream=127.0.0.1:0\nStopDelaySec=1h\nStopTimeoutSec=7s\n"
+LAME = "[Server]\nListenStream=127.0.0.1:0\nWorkers=1\nStopDelaySec=1h\nStopTimeoutSec=7s\n"
 
 
 def setUpModule():

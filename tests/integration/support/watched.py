@@ -15,15 +15,16 @@ class WatchTestCase(reload.ReloadTestCase, metrics.MetricsTestCase):
         super().setUp()
         self.file = self.folder / "message"
 
-    def replace(self, content, file=None):
-        """Replaces the file by rename."""
-        file = file or self.file
+    def replace(self, content, file=None, age=0):
+        """Replaces the file by rename. It was modified AGE seconds ago."""
         written = self.write("message.new", content)
-        os.rename(written, file)
+        if age:
+            self.set_age(age, written)
+        os.rename(written, file or self.file)
 
     def watching(self, more="", server=""):
-        """A configuration."""
-        return f"{reload.LISTEN}{server}[Greeting]\nMessageFile={self.file}\nWatch=yes\n{more}"
+        """A configuration. A single worker sends a new version to all clients from one moment on."""
+        return f"{reload.LISTEN}Workers=1\n{server}[Greeting]\nMessageFile={self.file}\nWatch=yes\n{more}"
 
     def wait_greeting(self, address, expected):
         """Connects until a client receives EXPECTED. Returns what clients received before."""
