@@ -92,9 +92,15 @@ int file_read(char **ret_bytes, size_t *ret_size, const char *path, size_t limit
     return read_to_end(fd, (size_t)status.st_size, limit, ret_bytes, ret_size);
 }
 
+/* A file may have any time, but 64 bits of nanoseconds end in 2262. */
 static int64_t nsec_of(const struct timespec *time)
 {
-    return (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
+    int64_t nsec;
+
+    if (__builtin_mul_overflow((int64_t)time->tv_sec, 1000000000, &nsec) ||
+        __builtin_add_overflow(nsec, time->tv_nsec, &nsec))
+        return time->tv_sec < 0 ? INT64_MIN : INT64_MAX;
+    return nsec;
 }
 
 int file_stamp_take(struct file_stamp *ret, const char *path)

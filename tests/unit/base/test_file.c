@@ -171,6 +171,15 @@ Test(file_stamp, differs_after_each_kind_of_change)
     cr_expect(has_changed(&before, path), "another file");
 }
 
+Test(file_stamp, has_the_nearest_time_if_the_year_is_too_far_away)
+{
+    const struct timespec future[] = {{.tv_sec = 10413792000}, {.tv_sec = 10413792000}};
+    const char *path = temp_dir_write_text(&temp_dir, "file", "a");
+
+    cr_assert_eq(utimensat(AT_FDCWD, path, future, 0), 0);
+    cr_expect_eq(stamp_of(path).modified_nsec, INT64_MAX);
+}
+
 Test(file_stamp, is_that_of_the_target_of_a_link)
 {
     const struct file_stamp target = stamp_of(temp_dir_write_text(&temp_dir, "file", "a"));
