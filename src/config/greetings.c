@@ -26,10 +26,16 @@ static bool same_line(const struct setting_values *a, const struct setting_value
     return strcmp(setting_values_origin(a, setting), setting_values_origin(b, setting)) == 0;
 }
 
-static bool same_message(const struct setting_values *a, const struct setting_values *b)
+/* Whether VALUES have the message of BASE, or both none. A missing file is a mistake for VALUES
+ * without a StaleMessage=. */
+static bool same_message(const struct setting_values *values, const struct setting_values *base)
 {
-    return message_row(a) == message_row(b) && a->greeting.expand == b->greeting.expand &&
-           a->greeting.pick == b->greeting.pick && same_line(a, b, message_row(a));
+    const struct setting *message = message_row(values);
+
+    return message == message_row(base) && same_line(values, base, message) &&
+           values->greeting.expand == base->greeting.expand &&
+           values->greeting.pick == base->greeting.pick &&
+           (values->greeting.stale_message || !base->greeting.stale_message);
 }
 
 static struct greeting *share(struct greeting *greeting)

@@ -120,6 +120,13 @@ Test(greetings, need_a_file_that_has_no_stale_message)
                  "greetd.conf:2: MessageFile=");
 }
 
+Test(greetings, need_a_file_for_a_section_that_inherits_no_stale_message)
+{
+    expect_error("[Greeting]\nMessageFile=%s/message\nWatch=yes\nStaleMessage=stale\n"
+                 "[Listener a]\nWatch=no\n",
+                 -ENOENT, "greetd.conf:2: MessageFile=");
+}
+
 Test(greetings, begin_with_the_stale_message_if_the_file_is_too_old)
 {
     write_message("m");
