@@ -43,9 +43,9 @@ static const struct tm *local_time(struct wall_clock *clock, time_t second)
 
 uint64_t wall_clock_day(struct wall_clock *clock)
 {
-    const struct tm *local = local_time(clock, (time_t)(wall_clock_usec(clock) / USEC_PER_SEC));
+    time_t second = (time_t)(wall_clock_usec(clock) / USEC_PER_SEC);
 
-    return (uint64_t)local->tm_year * 366 + (uint64_t)local->tm_yday;
+    return (uint64_t)(second + local_time(clock, second)->tm_gmtoff) / (24 * 60 * 60);
 }
 
 /* Returns the place of FORMAT, or one for it that is not rendered. */

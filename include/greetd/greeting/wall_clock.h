@@ -48,7 +48,7 @@ uint64_t wall_clock_usec(struct wall_clock *clock);
  * for it. */
 const char *wall_clock_format(struct wall_clock *clock, const char *format, size_t *ret_length);
 
-/* Returns a number that is another one on each local day. */
+/* Returns the number of the local day, which is one more on each day. */
 uint64_t wall_clock_day(struct wall_clock *clock);
 
 /* Checks that strftime(3) of glibc knows all conversions of FORMAT, in the locale C. Returns NULL,

@@ -62,6 +62,22 @@ Test(wall_clock, formats_the_local_time)
     expect("\xc3\xa4", "\xc3\xa4");
 }
 
+/* Over two leap years and both ends of summer time. */
+Test(wall_clock, counts_the_local_days)
+{
+    setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
+    tzset();
+    wall.now_usec = 12 * 3600 * USEC_PER_SEC;
+    for (uint64_t day = 0; day < 3000; day++) {
+        cr_assert_eq(wall_clock_day(&wall), day);
+        wall.now_usec += 24 * 3600 * USEC_PER_SEC;
+    }
+    wall.now_usec = UINT64_C(1767221999) * USEC_PER_SEC; /* 2025-12-31 23:59:59 */
+    uint64_t before = wall_clock_day(&wall);
+    wall.now_usec += USEC_PER_SEC;
+    cr_expect_eq(wall_clock_day(&wall), before + 1);
+}
+
 /* The kept text is changed here, so that a text that is rendered again shows. */
 Test(wall_clock, renders_a_format_once_a_second)
 {
