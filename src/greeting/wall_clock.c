@@ -45,7 +45,7 @@ uint64_t wall_clock_day(struct wall_clock *clock)
 {
     time_t second = (time_t)(wall_clock_usec(clock) / USEC_PER_SEC);
 
-    return (uint64_t)(second + local_time(clock, second)->tm_gmtoff) / (24 * 60 * 60);
+    return (uint64_t)(second + local_time(clock, second)->tm_gmtoff) / 86400;
 }
 
 /* Returns the place of FORMAT, or one for it that is not rendered. */
