@@ -136,7 +136,7 @@ static void drop_unused(struct unit_states *states)
 /* Makes the table of units anew. Without memory the old one stays. */
 static void renew_units(struct unit_states *states)
 {
-    struct units units = {NULL}, before = states->units;
+    struct units units = {.items = NULL}, before = states->units;
     int r = 0;
 
     for (size_t i = 0; i < states->n && r >= 0; i++)

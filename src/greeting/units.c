@@ -11,7 +11,7 @@ void units_deinit(struct units *units)
     for (size_t i = 0; i < units->n; i++)
         free(units->items[i].name);
     free(units->items);
-    *units = (struct units){NULL};
+    *units = (struct units){.items = NULL};
 }
 
 bool units_are_in(const struct greeting *greeting)

@@ -152,8 +152,8 @@ Test(config_show, prints_a_file_that_loads_as_the_same_configuration)
         "",
         "[Server]\nListenStream=\nBacklog=1\nWorkers=3\nMaxConnections=5\n",
         "[Server]\nStopTimeoutSec=infinity\n",
-        "[Log]\nLogSilentConnections=no\nRateLimitIntervalSec=0\nRateLimitBurst=infinity\nLevel="
-        "emerg\n",
+        "[Log]\nLogSilentConnections=no\n",
+        "[Log]\nRateLimitIntervalSec=0\nRateLimitBurst=infinity\nLevel=emerg\n",
         "[Server]\nListenStream=80\nListenStream=@a b\nListenStream=[fe80::1]:80%lo\n",
         "[Greeting]\nMessageFile=/dev/null\n[Listener x]\nMessage=own\n[Listener y]\n",
         "[Greeting]\nMessage=own\n[Listener x]\nMessageFile=/dev/null\nListenStream=/run/x y\n",

@@ -38,7 +38,7 @@ static void tear_down(void)
 }
 
 /* Called at the next read(2) of the file. */
-static void (*on_read)(void);
+void (*on_read)(void);
 
 /* In place of that of the C library. */
 ssize_t read(int fd, void *bytes, size_t size)

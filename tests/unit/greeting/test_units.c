@@ -21,7 +21,7 @@ static struct greeting *compile(const char *text)
 static void expect_rendered(const struct greeting *greeting, const char *text)
 {
     const struct variable_client client = {.number = 7};
-    struct buffer buffer = {NULL};
+    struct buffer buffer = BUFFER_NULL;
 
     cr_assert_eq(render_greeting(&buffer, greeting, &client), 0);
     cr_assert_eq(buffer.size, strlen(text), "%.*s", (int)buffer.size, buffer.bytes);
@@ -45,7 +45,7 @@ Test(units, are_kept_by_name_and_once)
     _cleanup_(greeting_unrefp) struct greeting *greeting =
         compile("$unit_state{b.timer} $time{%F} $unit_state{a.service}$unit_state{b.timer}");
     _cleanup_(greeting_unrefp) struct greeting *other = compile("${unit_state}{c.path} x");
-    _cleanup_(units_deinit) struct units units = {NULL};
+    _cleanup_(units_deinit) struct units units = {.items = NULL};
 
     cr_assert_eq(units_add(&units, greeting), 0);
     cr_assert_eq(units_add(&units, other), 0);
@@ -59,7 +59,7 @@ Test(units, are_kept_by_name_and_once)
 Test(units, are_found_in_the_entries_of_a_fortune_file)
 {
     _cleanup_(greeting_unrefp) struct greeting *greeting = greeting_new();
-    _cleanup_(units_deinit) struct units units = {NULL};
+    _cleanup_(units_deinit) struct units units = {.items = NULL};
     struct diagnostics diagnostics = DIAGNOSTICS_NULL;
 
     cr_assert(greeting && (greeting->bytes = strdup("a\n%\n$unit_state{a.service}\n")));
@@ -79,7 +79,7 @@ Test(units, have_their_states_in_every_place_of_a_greeting)
 {
     _cleanup_(greeting_unrefp) struct greeting *greeting =
         compile("$unit_state{b.timer},$connection,$unit_state{a.service},$unit_state{b.timer}.");
-    _cleanup_(units_deinit) struct units units = {NULL};
+    _cleanup_(units_deinit) struct units units = {.items = NULL};
 
     expect_rendered(greeting, "unknown,7,unknown,unknown.");
     cr_assert_eq(units_add(&units, greeting), 0);
@@ -98,7 +98,7 @@ Test(units, that_another_table_has_keep_their_states)
         compile("$unit_state{a.service}$unit_state{b.service}");
     _cleanup_(greeting_unrefp) struct greeting *second =
         compile("$unit_state{b.service}$unit_state{c.service}");
-    _cleanup_(units_deinit) struct units before = {NULL}, units = {NULL};
+    _cleanup_(units_deinit) struct units before = {.items = NULL}, units = {.items = NULL};
 
     cr_assert_eq(units_add(&before, first), 0);
     before.items[1].state = UNIT_STATE_ACTIVE;

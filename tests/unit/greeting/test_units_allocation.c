@@ -27,7 +27,7 @@ Test(units_allocation, that_is_refused_leaves_units_that_can_be_added_later)
     unsigned nth = 0, n_errors = 0;
 
     do {
-        struct units units = {NULL};
+        struct units units = {.items = NULL};
 
         count_from_here(++nth);
         n_errors += units_add(&units, greeting) < 0;

@@ -102,7 +102,7 @@ static inline void fake_bus_open(struct fake_bus *bus, const char *path)
 
     *bus = (struct fake_bus){.state = "active", .n_listed = FAKE_BUS_NAMES_MAX};
     strcpy(address.sun_path, path);
-    snprintf(text, sizeof(text), "unix:path=%s", path);
+    snprintf(text, sizeof(text), "unix:path=%s", address.sun_path);
     setenv("DBUS_SYSTEM_BUS_ADDRESS", text, 1);
     bus->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     cr_assert_eq(bind(bus->fd, (struct sockaddr *)&address, sizeof(address)), 0);
