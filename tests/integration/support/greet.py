@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The program greet, its test case, and small servers with a given behaviour."""
 
+import contextlib
 import os
 import pathlib
 import select
@@ -45,7 +46,9 @@ def send_wrong(client):
 
 
 def send_more(client):
-    send_greeting(client, GREETING + b"!")
+    # At the byte too many, the client may close before the end of stream is sent.
+    with contextlib.suppress(OSError):
+        send_greeting(client, GREETING + b"!")
 
 
 def reset(client):
