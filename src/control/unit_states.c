@@ -197,6 +197,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *p)
     drop_unused(states);
     if (states->n == 0) {
         disconnect(states);
+        units_deinit(&states->units);
         states->failed = false;
         return 0;
     }

@@ -111,6 +111,14 @@ class UnitStates(daemon.GreetdTestCase):
         self.bus.wait_until(lambda: self.bus.connections == 0)
         self.assert_greeted(greetd.address(), b"hello")
 
+    def test_a_state_from_before_greetd_left_the_bus_is_forgotten(self):
+        greetd = self.serve_greeting("Message=$unit_state{a.service}")
+        self.reload(greetd, "$unit_state{a.service}", "hello")
+        self.bus.wait_until(lambda: self.bus.connections == 0)
+        self.bus.states["a.service"] = "failed"
+        self.reload(greetd, "hello", "$unit_state{a.service}")
+        self.read_until(greetd, "hello", "failed")
+
     def test_greetd_does_not_use_the_bus_without_a_unit(self):
         greetd = self.serve_greeting("Message=$connection")
         self.assert_greeted(greetd.address(), b"1")
