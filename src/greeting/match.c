@@ -7,10 +7,10 @@
 
 #include "greetd/base/clock.h"
 #include "greetd/base/text.h"
+#include "greetd/base/unit_state.h"
 #include "greetd/greeting/render.h"
 
 #define NUMBER_MAX (TEXT_DECIMAL_MAX - 1)
-#define WORD_MAX   32
 
 /* Digits of the seconds in $msec: with its three decimals they fit into 64 bits. */
 #define SECONDS_MAX 16
@@ -99,17 +99,12 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-static bool is_of_word(char c)
-{
-    return (c >= 'a' && c <= 'z') || c == '-';
-}
-
-/* Returns how many bytes from offset AT on, at most MAX, belong to a class. */
-static size_t count(const struct matcher *matcher, size_t at, bool (*belongs)(char), size_t max)
+/* Returns how many digits there are from offset AT on, at most MAX. */
+static size_t count_digits(const struct matcher *matcher, size_t at, size_t max)
 {
     size_t n = 0;
 
-    while (n < max && at + n < matcher->size && belongs(matcher->bytes[at + n]))
+    while (n < max && at + n < matcher->size && is_digit(matcher->bytes[at + n]))
         n++;
     return n;
 }
@@ -120,16 +115,14 @@ static size_t offsets_last(const struct offsets *offsets)
     return offsets->n > 0 ? offsets->at[offsets->n - 1] : 0;
 }
 
-/* Follows a value of 1 to MAX bytes that belong to a class. Its ends up to the last one that was
- * added were added, too: they are ends of that value. */
-static int match_class(struct matcher *matcher, const struct variable *variable,
-                       bool (*belongs)(char), size_t max)
+/* Follows a number. Its ends up to the last one that was added were added, too: they are ends of
+ * that number. */
+static int match_digits(struct matcher *matcher, const struct variable *variable)
 {
     int r = 0;
 
     for (size_t i = 0; i < matcher->from.n && r >= 0; i++) {
-        size_t at = matcher->from.at[i], n = count(matcher, at, belongs, max);
-
+        size_t at = matcher->from.at[i], n = count_digits(matcher, at, NUMBER_MAX);
         size_t last = offsets_last(&matcher->to);
 
         if (n == 0)
@@ -164,7 +157,18 @@ static int match_number(struct matcher *matcher, const struct greeting_piece *pi
 
     if (r < 0 || matcher->value.size == 0)
         return r < 0 ? r : match_text(matcher, "", 0, piece->variable);
-    return match_class(matcher, piece->variable, is_digit, NUMBER_MAX);
+    return match_digits(matcher, piece->variable);
+}
+
+static int match_unit_state(struct matcher *matcher, const struct variable *variable)
+{
+    int r = 0;
+
+    for (enum unit_state state = 0; state < UNIT_STATE_N && r >= 0; state++) {
+        const char *name = unit_state_name(state);
+        r = match_text(matcher, name, strlen(name), variable);
+    }
+    return r;
 }
 
 static int match_time(struct matcher *matcher, const struct greeting_piece *piece)
@@ -182,11 +186,11 @@ static int match_time(struct matcher *matcher, const struct greeting_piece *piec
 /* Returns the length of a time as `1764124968.123` at offset AT, if it is right, or 0. */
 static size_t measure_msec(const struct matcher *matcher, size_t at)
 {
-    size_t whole = count(matcher, at, is_digit, SECONDS_MAX), point = at + whole;
+    size_t whole = count_digits(matcher, at, SECONDS_MAX), point = at + whole;
     uint64_t msec = 0;
 
     if (point == matcher->size || matcher->bytes[point] != '.' ||
-        count(matcher, point + 1, is_digit, 3) < 3)
+        count_digits(matcher, point + 1, 3) < 3)
         return 0;
     for (const char *p = matcher->bytes + at; p <= matcher->bytes + point + 3; p++)
         msec = *p == '.' ? msec : msec * 10 + (uint64_t)(*p - '0');
@@ -257,8 +261,8 @@ static int match_variable(struct matcher *matcher, const struct greeting_piece *
     switch (piece->variable->kind) {
     case VARIABLE_NUMBER:
         return match_number(matcher, piece);
-    case VARIABLE_WORD:
-        return match_class(matcher, piece->variable, is_of_word, WORD_MAX);
+    case VARIABLE_UNIT_STATE:
+        return match_unit_state(matcher, piece->variable);
     case VARIABLE_TIME:
         return match_time(matcher, piece);
     case VARIABLE_MSEC:

@@ -192,7 +192,7 @@ static const struct variable variables[] = {
     {.name = "unit_state",
      .argument = "UNIT",
      .needs = VARIABLE_NEEDS_UNITS,
-     .kind = VARIABLE_WORD,
+     .kind = VARIABLE_UNIT_STATE,
      .check = unit_state_check_name,
      .write_with = write_unit_state},
 };

@@ -20,6 +20,7 @@ enum unit_state {
     UNIT_STATE_DEACTIVATING,
     UNIT_STATE_MAINTENANCE,
     UNIT_STATE_REFRESHING,
+    UNIT_STATE_N, /* how many there are */
 };
 
 /* Returns the name of STATE; static text. */

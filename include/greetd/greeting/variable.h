@@ -32,12 +32,12 @@ enum variable_needs {
 
 /* What a client that has received a value can know of it: see greeting/match.h. */
 enum variable_kind {
-    VARIABLE_KNOWN,   /* all of it: write() needs no more than struct match_connection has */
-    VARIABLE_NUMBER,  /* a decimal number, or empty */
-    VARIABLE_WORD,    /* small letters and `-` */
-    VARIABLE_TIME,    /* what write() gives for a second around the connection */
-    VARIABLE_MSEC,    /* seconds since 1970 around the connection, with three decimals */
-    VARIABLE_METRICS, /* lines of metrics */
+    VARIABLE_KNOWN,      /* all of it: write() needs no more than struct match_connection has */
+    VARIABLE_NUMBER,     /* a decimal number, or empty */
+    VARIABLE_UNIT_STATE, /* the name of a state in base/unit_state.h */
+    VARIABLE_TIME,       /* what write() gives for a second around the connection */
+    VARIABLE_MSEC,       /* seconds since 1970 around the connection, with three decimals */
+    VARIABLE_METRICS,    /* lines of metrics */
 };
 
 /* The client for which a greeting is rendered. Borrowed. */

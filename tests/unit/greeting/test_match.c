@@ -252,16 +252,18 @@ Test(match, metrics_are_lines)
                  "it differs at byte 95, in line 5: \\x79 instead of \\x7a");
 }
 
-Test(match, a_word_is_of_small_letters)
+Test(match, the_state_of_a_unit_is_one_of_its_states)
 {
-    static const struct variable word = {.name = "word", .kind = VARIABLE_WORD};
-
-    compile("<$pid>");
-    greeting->pieces[0].variable = &word;
-    expect_bytes("<active>", 8, NULL);
-    expect_bytes("<not-found>", 11, NULL);
-    expect_bytes("<>", 2, "it differs at byte 2, in line 1: \\x3e instead of $word");
-    expect_bytes("<Active>", 8, "it differs at byte 2, in line 1: \\x41 instead of $word");
+    expect_right("<$unit_state{a.service}>", "<active>");
+    expect_right("<$unit_state{a.service}>", "<unknown>");
+    expect_right("<$unit_state{a.service}>", "<refreshing>");
+    expect_right("$unit_state{a.service}$unit_state{b.service}ness", "failedactiveness");
+    expect_wrong("<$unit_state{a.service}>", "<>",
+                 "it differs at byte 2, in line 1: \\x3e instead of $unit_state");
+    expect_wrong("<$unit_state{a.service}>", "<actixe>",
+                 "it differs at byte 6, in line 1: \\x78 instead of $unit_state");
+    expect_wrong("$unit_state{a.service}-down", "active-up",
+                 "it differs at byte 8, in line 1: \\x75 instead of \\x64");
 }
 
 Test(match, what_is_rendered_is_matched)
