@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import signal
 import time
 import unittest
 
@@ -71,6 +72,18 @@ class Reloads(ExpectConfigTestCase):
         self.serve_with(LISTEN)
         result = self.greet(f"--expect-config={self.config}")
         self.assert_result(result, OK, b"Hello from server!")
+
+
+class Stops(ExpectConfigTestCase):
+    def test_the_message_of_a_server_that_stops_is_wrong(self):
+        greetd = self.serve_with(
+            f"{LISTEN}StopDelaySec=1h\n[Greeting]\nMessage=up\nStopMessage=drain\n"
+        )
+        greetd.signal(signal.SIGTERM)
+        greetd.wait_message("STOPPING", "1")
+        while daemon.greeted(("127.0.0.1", 7000)) == b"up":
+            pass
+        self.assert_wrong("it differs at byte 1, in line 1: \\x64 instead of \\x75")
 
 
 class Addresses(ExpectConfigTestCase):
