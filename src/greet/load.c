@@ -52,7 +52,7 @@ static int receive_sample(struct greeting **ret, struct fetch *fetch)
             return -EFBIG;
     } while (n > 0);
 
-    *ret = calloc(1, sizeof(**ret));
+    *ret = greeting_new();
     if (!*ret)
         return -ENOMEM;
     (*ret)->size = received.size;
