@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -18,6 +19,9 @@
 #include "greetd/control/signals.h"
 #include "greetd/journal/sink.h"
 #include "greetd/listen/activation.h"
+
+/* The default of glibc. */
+#define MMAP_THRESHOLD (128 * 1024)
 
 enum action { ACTION_SERVE, ACTION_CHECK, ACTION_SHOW_CONFIG, ACTION_HELP, ACTION_VERSION };
 
@@ -240,6 +244,10 @@ int main(int argc, char **argv)
     /* A client or a reader of the log that closes makes write(2) fail; it must not end the process.
      */
     signal(SIGPIPE, SIG_IGN);
+
+    /* glibc raises this limit with each large block that is freed, and then keeps the next ones: of
+     * a large greeting that was replaced, or the text of its slow readers (mallopt(3)). */
+    (void)mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
 
     signals_defer_reload();
     read_time_zone();

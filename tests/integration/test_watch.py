@@ -9,7 +9,7 @@ import time
 import unittest
 
 from support import load_client, metrics, namespaces, reload, watched
-from support.daemon import connect, greeted, instrumented, read_to_end
+from support.daemon import TIMEOUT, connect, greeted, instrumented, read_to_end
 
 AT_ONCE = 64
 REPLACEMENTS = 1000
@@ -17,6 +17,7 @@ VERSIONS = 50  # files for the load client
 GREETING_SIZE = 64 << 10
 SEND_BUFFER = 16 << 10  # so that a greeting is sent in many pieces
 KIB = 1024
+LARGE = 3_000_000
 STAYS = "the last good greeting stays"
 RETURNS = "is in order again"
 
@@ -141,6 +142,27 @@ class Watch(watched.WatchTestCase):
                     break
         waiting.sendall(b"x")
         self.assertEqual(read_to_end(waiting), b"two")
+
+    def test_the_memory_of_large_versions_is_given_back(self):
+        self.replace(bytes(LARGE))
+        greetd = self.serve(config=self.watching())
+        readers = []
+        for i in range(20):
+            version = bytes([i]) * LARGE
+            self.replace(version)
+            self.wait_greeting(greetd.address(), version)
+            readers.append(self.client(greetd.address(), receive_buffer=4096))
+            readers[-1].recv(1)
+        for reader in readers:
+            reader.close()
+        self.replace(b"small")
+        self.wait_greeting(greetd.address(), b"small")
+        if why := instrumented():
+            print(f"  memory is not checked: {why}", flush=True)
+            return
+        deadline = time.monotonic() + TIMEOUT
+        while (resident := int(self.status_of(greetd, "VmRSS"))) > 4 * LARGE // KIB:
+            self.assertLess(time.monotonic(), deadline, f"{resident} KiB")
 
     def test_a_slow_reader_receives_one_version_whole(self):
         first, second = reload.big(1), reload.big(2)

@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -37,15 +38,15 @@ static void tear_down(void)
     temp_dir_deinit(&temp_dir);
 }
 
-/* Called at the next read(2) of the file. */
-void (*on_read)(void);
+/* Called at the next read(2) of a regular file. Atomic: threads of Criterion read, too. */
+_Atomic(void (*)(void)) on_read;
 
 /* In place of that of the C library. */
 ssize_t read(int fd, void *bytes, size_t size)
 {
-    void (*hook)(void) = on_read;
-
-    on_read = NULL;
+    struct stat status;
+    void (*hook)(void) =
+        fstat(fd, &status) == 0 && S_ISREG(status.st_mode) ? atomic_exchange(&on_read, NULL) : NULL;
     if (hook)
         hook();
     return syscall(SYS_read, fd, bytes, size);
