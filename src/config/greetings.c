@@ -67,9 +67,9 @@ struct message_file_source greetings_source(const struct setting_values *values)
     };
 }
 
-/* Returns whether ERROR of file_read() is in the file itself. With any other, such as ENOENT or
- * EACCES, the same configuration may load later. */
-static bool is_bad_file(int error)
+/* Returns whether ERROR is in the text, or of file_read() in the file itself. With any other, such
+ * as ENOENT or EACCES, the same configuration may load later. */
+static bool is_bad(int error)
 {
     return error == -EINVAL || error == -EISDIR || error == -EFBIG;
 }
@@ -82,17 +82,17 @@ static int compile_file(struct greeting **ret, const struct setting_values *valu
     if (values->greeting.stale_message && message_file_age(source.path) == USEC_INFINITY)
         return 0;
     int r = message_file_load(ret, &source, report->errors, report->remarks);
-    if (r >= 0 || is_bad_file(r) || r == -ENOMEM || r == -EMFILE || r == -ENFILE)
+    if (r >= 0 || is_bad(r) || r == -ENOMEM || r == -EMFILE || r == -ENFILE)
         return r;
     report->n_unreadable++;
     report->read_error = r;
     return -EINVAL;
 }
 
-/* An error in the text belongs to the line that set it, and is no failure. */
+/* An error in the text or file belongs to the line that set it, and is no failure. */
 static int unless_bad(int r)
 {
-    return r == -EINVAL || r == -EISDIR || r == -EFBIG ? 0 : r;
+    return is_bad(r) ? 0 : r;
 }
 
 static int compile_message(struct greeting **ret, const struct setting_values *values,

@@ -23,10 +23,6 @@
 #include "greetd/listen/sockets.h"
 #include "greetd/worker/pool.h"
 
-/* How long the workers may take to end, and then the log to write the last entries. */
-#define CONTROL_WORKERS_USEC 2000000
-#define CONTROL_LOG_USEC     1000000
-
 struct control {
     struct server_settings started;       /* those of its first configuration */
     const struct config_options *options; /* borrowed */
@@ -47,12 +43,6 @@ struct control {
     struct stop stop;
     bool ready;
 };
-
-/* The [Server] settings in force. */
-static const struct server_settings *server_of(const struct control *control)
-{
-    return config_server(control->sockets.snapshot->config);
-}
 
 /* Starting */
 
@@ -90,7 +80,7 @@ static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo
 static void on_idle(void *p)
 {
     struct control *control = p;
-    double idle_sec = (double)server_of(control)->idle_exit_usec / 1e6;
+    double idle_sec = (double)sockets_server(&control->sockets)->idle_exit_usec / 1e6;
 
     logger_log(control->logger, LOG_INFO, MESSAGE_ID_IDLE_EXIT,
                "No client for %.6gs: exiting until the next one comes", idle_sec);
@@ -103,7 +93,8 @@ static void on_idle(void *p)
 static void set_idle_timeout(struct control *control)
 {
     if (control->sockets.inherited)
-        idle_exit_set_timeout(&control->idle_exit, server_of(control)->idle_exit_usec);
+        idle_exit_set_timeout(&control->idle_exit,
+                              sockets_server(&control->sockets)->idle_exit_usec);
 }
 
 static void on_reload_activated(void *p)
@@ -268,8 +259,8 @@ static int start_workers(struct control *control)
     if (r < 0)
         return r;
     unit_states_add_snapshot(&control->unit_states, snapshot);
-    r = pool_start(&control->pool, snapshot, server_of(control)->max_connections, control->metrics,
-                   control->logger);
+    r = pool_start(&control->pool, snapshot, sockets_server(&control->sockets)->max_connections,
+                   control->metrics, control->logger);
     return r < 0 ? r : watch_pool(control);
 }
 
@@ -326,14 +317,14 @@ static int start_log(struct control *control, size_t n_workers,
 static bool end_threads(struct control *control)
 {
     bool workers_ended =
-        !control->pool || pool_end(control->pool, clock_now() + CONTROL_WORKERS_USEC) >= 0;
+        !control->pool || pool_end(control->pool, clock_now() + STOP_WORKERS_USEC) >= 0;
 
     if (!control->logger)
         return workers_ended;
     if (!workers_ended)
         logger_log(control->logger, LOG_CRIT, MESSAGE_ID_WORKER_STUCK,
                    "A worker does not end: leaving without it");
-    uint64_t deadline_usec = clock_now() + CONTROL_LOG_USEC;
+    uint64_t deadline_usec = clock_now() + STOP_LOG_USEC;
     int r = workers_ended ? logger_stop(control->logger, deadline_usec)
                           : logger_end(control->logger, deadline_usec);
     return r >= 0 && workers_ended;

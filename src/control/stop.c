@@ -9,15 +9,6 @@
 #include "greetd/base/parse.h"
 #include "greetd/journal/catalog.h"
 
-/* What a stop may take besides: the threads end, and the log is written. */
-#define STOP_RESERVE_USEC 3000000
-
-/* The [Server] settings in force. */
-static const struct server_settings *server_of(const struct stop *stop)
-{
-    return config_server(stop->sockets->snapshot->config);
-}
-
 static int on_timeout(sd_event_source *source, uint64_t usec, void *p)
 {
     struct stop *stop = p;
@@ -40,7 +31,7 @@ static void notify_stopping(uint64_t timeout_usec)
         sd_notify(false, "STOPPING=1");
     else
         sd_notifyf(false, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64,
-                   usec_add(timeout_usec, STOP_RESERVE_USEC));
+                   usec_add(timeout_usec, STOP_WORKERS_USEC + STOP_LOG_USEC));
 }
 
 static void stop_workers(void *pool)
@@ -66,7 +57,7 @@ static int add_timer(struct stop *stop, uint64_t time_usec, sd_event_time_handle
 /* A prepared reload comes into force first: clients may wait at its new sockets. */
 int stop_begin(struct stop *stop)
 {
-    uint64_t timeout_usec = server_of(stop)->stop_timeout_usec;
+    uint64_t timeout_usec = sockets_server(stop->sockets)->stop_timeout_usec;
 
     stop->requested = stop->begun = true;
     messages_deinit(stop->messages);
@@ -87,11 +78,11 @@ static int on_delay_over(sd_event_source *source, uint64_t usec, void *p)
 
 static int delay(struct stop *stop)
 {
-    uint64_t delay_usec = server_of(stop)->stop_delay_usec;
+    uint64_t delay_usec = sockets_server(stop->sockets)->stop_delay_usec;
     char span[TIMESPAN_TEXT_MAX], text[TIMESPAN_TEXT_MAX + 32];
 
     stop->requested = true;
-    notify_stopping(usec_add(delay_usec, server_of(stop)->stop_timeout_usec));
+    notify_stopping(usec_add(delay_usec, sockets_server(stop->sockets)->stop_timeout_usec));
     format_timespan(delay_usec, span);
     snprintf(text, sizeof(text), "stopping in %s", span);
     status_trouble(stop->status, text);
@@ -103,8 +94,9 @@ static int delay(struct stop *stop)
 
 int stop_request(struct stop *stop)
 {
-    return !stop->sockets->inherited && server_of(stop)->stop_delay_usec > 0 ? delay(stop)
-                                                                             : stop_begin(stop);
+    return !stop->sockets->inherited && sockets_server(stop->sockets)->stop_delay_usec > 0
+               ? delay(stop)
+               : stop_begin(stop);
 }
 
 void stop_reload_activated(struct stop *stop)

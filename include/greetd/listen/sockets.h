@@ -55,6 +55,12 @@ void sockets_close_unused(struct sockets *sockets);
 /* Closes and frees everything. */
 void sockets_deinit(struct sockets *sockets);
 
+/* The [Server] settings in force; borrowed from the snapshot. */
+static inline const struct server_settings *sockets_server(const struct sockets *sockets)
+{
+    return config_server(sockets->snapshot->config);
+}
+
 /* Whether any socket has the greeting of LISTENER. */
 bool sockets_use(const struct sockets *sockets, const struct config_listener *listener);
 
