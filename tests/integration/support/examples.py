@@ -5,9 +5,8 @@ import pathlib
 import re
 import socket
 import subprocess
-import time
 
-from . import daemon, namespaces
+from . import daemon, namespaces, poll
 from .daemon import TIMEOUT
 
 EXAMPLES = pathlib.Path(__file__).parents[3] / "packaging" / "examples"
@@ -29,14 +28,7 @@ def run(*command, status=0, **options):
 
 def eventually(assertion):
     """Polls until ASSERTION holds, where no event reports that."""
-    deadline = time.monotonic() + TIMEOUT
-    while True:
-        try:
-            return assertion()
-        except AssertionError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(0.02)
+    return poll.eventually(assertion, TIMEOUT)
 
 
 class ExampleTestCase(daemon.GreetdTestCase):

@@ -8,8 +8,9 @@ import pathlib
 import re
 import shutil
 import sys
-import time
 import unittest
+
+from integration.support import poll
 
 from . import machine
 from .client import GREETING as GREETING_BYTES
@@ -181,14 +182,7 @@ class SystemTest(unittest.TestCase):
 
     def eventually(self, assertion):
         """Polls until ASSERTION holds, where no event reports that."""
-        deadline = time.monotonic() + PATIENCE_SEC
-        while True:
-            try:
-                return assertion()
-            except AssertionError:
-                if time.monotonic() > deadline:
-                    raise
-            time.sleep(0.05)
+        return poll.eventually(assertion, PATIENCE_SEC)
 
     def diagnosis(self):
         """The status and the journal, for a test that has failed."""
