@@ -135,6 +135,11 @@ bool file_diagnose_shortage(const char *path, int error, struct diagnostics *dia
     return true;
 }
 
+bool file_is_bad(int error)
+{
+    return error == -EINVAL || error == -EISDIR || error == -EFBIG;
+}
+
 const char *file_strerror(int error)
 {
     return error == -EINVAL ? "Not a regular file" : strerror(-error);

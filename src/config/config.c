@@ -18,6 +18,7 @@
 struct listener_entry {
     struct config_listener listener;
     struct greetings greetings;
+    struct networks *networks, *trusted; /* a reference each, or NULL */
 };
 
 struct config {
@@ -44,8 +45,11 @@ static int config_new(struct config **ret)
 
 static void config_free(struct config *config)
 {
-    for (size_t i = 0; i < config->n_entries; i++)
+    for (size_t i = 0; i < config->n_entries; i++) {
         greetings_deinit(&config->entries[i].greetings);
+        networks_unref(config->entries[i].networks);
+        networks_unref(config->entries[i].trusted);
+    }
     free(config->entries);
     diagnostics_deinit(&config->remarks);
     sections_deinit(&config->sections);
@@ -75,6 +79,11 @@ const char *config_server_origin(const struct config *config, const char *name)
                                                setting_find(name, SECTION_SERVER));
 
     return strcmp(origin, SETTING_ORIGIN_DEFAULT) == 0 ? NULL : origin;
+}
+
+const struct limit_settings *config_limits(const struct config *config)
+{
+    return &config->sections.items[SECTIONS_LIMITS].values.limits;
 }
 
 const struct log_settings *config_log(const struct config *config)
@@ -129,8 +138,39 @@ int config_show(const struct config *config, FILE *stream)
 /* A configuration while it is loaded. */
 struct load {
     struct config *config;
-    struct greetings_report report;
+    struct file_report report;
 };
+
+/* The first entry, that of [Greeting], has the lists of [Limits]; a listener without lists of its
+ * own shares them. */
+static int compile_networks(struct load *load, struct listener_entry *entry,
+                            const struct section *section)
+{
+    const struct limit_settings *own =
+        section->kind == SECTION_GREETING ? config_limits(load->config) : &section->values.limits;
+
+    if (section->kind != SECTION_GREETING && own->allow.n == 0 && own->deny.n == 0) {
+        entry->networks = networks_ref(load->config->entries[0].networks);
+        return 0;
+    }
+    return networks_compile(&entry->networks, &own->allow, "Allow", &own->deny, &load->report);
+}
+
+static int compile_trusted(struct load *load, struct listener_entry *entry,
+                           const struct section *section)
+{
+    static const struct network_list none;
+    const struct setting *setting = setting_find("ProxyTrustedSources", SECTION_GREETING);
+    const struct section *base = &load->config->sections.items[SECTIONS_GREETING];
+
+    if (section != base && strcmp(setting_values_origin(&section->values, setting),
+                                  setting_values_origin(&base->values, setting)) == 0) {
+        entry->trusted = networks_ref(load->config->entries[0].trusted);
+        return 0;
+    }
+    return networks_compile(&entry->trusted, &section->values.greeting.proxy_trusted_sources,
+                            setting->name, &none, &load->report);
+}
 
 static int add_entry(struct load *load, const struct section *section)
 {
@@ -142,6 +182,10 @@ static int add_entry(struct load *load, const struct section *section)
     int r = greetings_compile(&entry->greetings, &section->values,
                               is_default ? NULL : &sections[SECTIONS_GREETING].values,
                               &config->entries[0].greetings, &load->report);
+    if (r >= 0)
+        r = compile_networks(load, entry, section);
+    if (r >= 0)
+        r = compile_trusted(load, entry, section);
     entry->listener = (struct config_listener){
         .name = is_default ? CONFIG_SERVER_NAME : section->name,
         .settings = section->values.greeting,
@@ -149,8 +193,12 @@ static int add_entry(struct load *load, const struct section *section)
         .greeting = greetings_first(&entry->greetings, &section->values),
         .stale = entry->greetings.stale,
         .stop = entry->greetings.stop,
+        .refuse = entry->greetings.refuse,
         .file = greetings_source(&section->values),
         .log_silent = config_log(config)->silent_connections,
+        .networks = entry->networks,
+        .trusted = entry->trusted,
+        .limits = &config_limits(config)->per_source,
     };
     return r;
 }

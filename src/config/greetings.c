@@ -67,36 +67,30 @@ struct message_file_source greetings_source(const struct setting_values *values)
     };
 }
 
-/* Returns whether ERROR is in the text, or of file_read() in the file itself. With any other, such
- * as ENOENT or EACCES, the same configuration may load later. */
-static bool is_bad(int error)
-{
-    return error == -EINVAL || error == -EISDIR || error == -EFBIG;
-}
-
 static int compile_file(struct greeting **ret, const struct setting_values *values,
-                        struct greetings_report *report)
+                        struct file_report *report)
 {
     const struct message_file_source source = greetings_source(values);
 
     if (values->greeting.stale_message && message_file_age(source.path) == USEC_INFINITY)
         return 0;
     int r = message_file_load(ret, &source, report->errors, report->remarks);
-    if (r >= 0 || is_bad(r) || r == -ENOMEM || r == -EMFILE || r == -ENFILE)
+    if (r >= 0 || file_is_bad(r) || r == -ENOMEM || r == -EMFILE || r == -ENFILE)
         return r;
     report->n_unreadable++;
     report->read_error = r;
     return -EINVAL;
 }
 
-/* An error in the text or file belongs to the line that set it, and is no failure. */
+/* An error in the text or file, for which the names of errors are the same, belongs to the line
+ * that set it, and is no failure. */
 static int unless_bad(int r)
 {
-    return is_bad(r) ? 0 : r;
+    return file_is_bad(r) ? 0 : r;
 }
 
 static int compile_message(struct greeting **ret, const struct setting_values *values,
-                           struct greetings_report *report)
+                           struct file_report *report)
 {
     return unless_bad(values->greeting.message_file
                           ? compile_file(ret, values, report)
@@ -118,7 +112,7 @@ static int compile_other(struct greeting **ret, const struct setting_values *val
 
 int greetings_compile(struct greetings *ret, const struct setting_values *values,
                       const struct setting_values *base, const struct greetings *base_greetings,
-                      struct greetings_report *report)
+                      struct file_report *report)
 {
     int r = 0;
 
@@ -133,6 +127,9 @@ int greetings_compile(struct greetings *ret, const struct setting_values *values
     if (r >= 0)
         r = compile_other(&ret->stop, values, "StopMessage", values->greeting.stop_message, base,
                           base ? base_greetings->stop : NULL, report->errors);
+    if (r >= 0)
+        r = compile_other(&ret->refuse, values, "RefuseMessage", values->greeting.refuse_message,
+                          base, base ? base_greetings->refuse : NULL, report->errors);
     return r;
 }
 
@@ -152,5 +149,6 @@ void greetings_deinit(struct greetings *greetings)
     greeting_unref(greetings->message);
     greeting_unref(greetings->stale);
     greeting_unref(greetings->stop);
+    greeting_unref(greetings->refuse);
     *greetings = (struct greetings){.message = NULL};
 }

@@ -9,7 +9,6 @@
 #include "greetd/config/ini.h"
 #include "greetd/config/setting_table.h"
 #include "greetd/config/setting_values.h"
-#include "greetd/greeting/template.h"
 
 /* An error in TEXT is added and is no failure, so that reading continues. */
 static int assign(struct setting_values *values, const struct setting *setting, const char *text,
@@ -18,13 +17,13 @@ static int assign(struct setting_values *values, const struct setting *setting, 
     const char *label = setting_label(setting, origin), *why;
     char excerpt[TEXT_EXCERPT_MAX];
 
-    /* Escapes are checked here, so that a bad line is reported even if a later one replaces it.
-     * Variables are checked once it is known whether the message is in force and expanded. */
-    if (setting->type->has_escapes &&
-        template_check_escapes(text, origin, label, diagnostics) == -EFBIG)
-        return 0;
+    /* A bad line is reported here even if a later one replaces it. The variables of a message are
+     * checked once it is known whether it is in force and expanded. */
+    int r = setting->type->check ? setting->type->check(text, origin, label, diagnostics) : 0;
+    if (r < 0)
+        return r == -ENOMEM ? r : 0;
 
-    int r = setting_values_assign(values, setting, text, origin, &why);
+    r = setting_values_assign(values, setting, text, origin, &why);
     if (r != -EINVAL)
         return r;
     const char *nearest = setting_type_nearest_word(&setting->rule, text);

@@ -18,9 +18,8 @@ struct header {
 };
 
 static const struct header headers[] = {
-    {"Server", SECTION_SERVER, false},
-    {"Greeting", SECTION_GREETING, false},
-    {"Log", SECTION_LOG, false},
+    {"Server", SECTION_SERVER, false},    {"Greeting", SECTION_GREETING, false},
+    {"Log", SECTION_LOG, false},          {"Limits", SECTION_LIMITS, false},
     {"Listener", SECTION_LISTENER, true},
 };
 

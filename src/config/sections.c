@@ -39,6 +39,7 @@ int sections_init(struct sections *ret)
 {
     static const enum section_kind kinds[] = {
         [SECTIONS_SERVER] = SECTION_SERVER,
+        [SECTIONS_LIMITS] = SECTION_LIMITS,
         [SECTIONS_LOG] = SECTION_LOG,
         [SECTIONS_GREETING] = SECTION_GREETING,
     };
@@ -175,6 +176,8 @@ static void diagnose_section(const struct section *section, const struct section
         diagnose_need(section, base, "StaleMessage", "Watch=yes", diagnostics);
     if (settings->drip_repeat && settings->drip_usec == 0)
         diagnose_need(section, base, "DripRepeat", "DripSec=", diagnostics);
+    if (settings->proxy_trusted_sources.n > 0 && !settings->proxy_protocol)
+        diagnose_need(section, base, "ProxyTrustedSources", "ProxyProtocol=yes", diagnostics);
     if (settings->stop_message && !has_stop_delay)
         diagnose_need(section, base, "StopMessage", "StopDelaySec= in [Server]", diagnostics);
 }

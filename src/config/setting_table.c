@@ -38,6 +38,10 @@
              .max = USEC_INFINITY,                                                                 \
              .accepts = "must be a time" words " such as 5 (seconds), 500ms, "                     \
                         "1min 30s or infinity"}
+#define TIME_TO_YEAR                                                                               \
+    .type = &setting_type_time,                                                                    \
+    .rule = {.max = 31557600 * USEC_PER_SEC,                                                       \
+             .accepts = "must be a time up to 1y, such as 5 (seconds), 500ms or 1min 30s"}
 #define TIME_FINITE                                                                                \
     .type = &setting_type_time,                                                                    \
     .rule = {.max = USEC_INFINITY - 1,                                                             \
@@ -103,6 +107,31 @@ const struct setting setting_table[] = {
      .offset = OFFSET(server.fast_open),
      .default_text = "no",
      BOOLEAN},
+    {.name = "MaxConnectionsPerSource",
+     .sections = SECTION_LIMITS,
+     .offset = OFFSET(limits.per_source.max_connections),
+     .default_text = "infinity",
+     NUMBER_OR_INFINITY(1, 1048576)},
+    {.name = "RateLimitPerSourceIntervalSec",
+     .sections = SECTION_LIMITS,
+     .offset = OFFSET(limits.per_source.interval_usec),
+     .default_text = "1s",
+     TIME_TO_YEAR},
+    {.name = "RateLimitPerSourceBurst",
+     .sections = SECTION_LIMITS,
+     .offset = OFFSET(limits.per_source.burst),
+     .default_text = "infinity",
+     NUMBER_OR_INFINITY(1, 4294967295)},
+    {.name = "Allow",
+     .sections = SECTION_LIMITS | SECTION_LISTENER,
+     .offset = OFFSET(limits.allow),
+     .default_text = "",
+     .type = &setting_type_networks},
+    {.name = "Deny",
+     .sections = SECTION_LIMITS | SECTION_LISTENER,
+     .offset = OFFSET(limits.deny),
+     .default_text = "",
+     .type = &setting_type_networks},
     {.name = "Connections",
      .sections = SECTION_LOG,
      .offset = OFFSET(log.connections),
@@ -173,6 +202,21 @@ const struct setting setting_table[] = {
     {.name = "StopMessage",
      .sections = SECTION_GREETING | SECTION_LISTENER,
      .offset = OFFSET(greeting.stop_message),
+     .default_text = "",
+     .type = &setting_type_optional_message},
+    {.name = "ProxyProtocol",
+     .sections = SECTION_GREETING | SECTION_LISTENER,
+     .offset = OFFSET(greeting.proxy_protocol),
+     .default_text = "no",
+     BOOLEAN},
+    {.name = "ProxyTrustedSources",
+     .sections = SECTION_GREETING | SECTION_LISTENER,
+     .offset = OFFSET(greeting.proxy_trusted_sources),
+     .default_text = "",
+     .type = &setting_type_networks},
+    {.name = "RefuseMessage",
+     .sections = SECTION_GREETING | SECTION_LISTENER,
+     .offset = OFFSET(greeting.refuse_message),
      .default_text = "",
      .type = &setting_type_optional_message},
     {.name = "GreetOn",

@@ -8,6 +8,8 @@
 #include "greetd/base/cleanup.h"
 #include "greetd/base/parse.h"
 #include "greetd/base/text.h"
+#include "greetd/greeting/template.h"
+#include "greetd/guard/network_list.h"
 
 /* A path may have newlines, a comment may not. */
 static void print_origin(const char *origin, FILE *stream)
@@ -18,10 +20,14 @@ static void print_origin(const char *origin, FILE *stream)
     fputc('\n', stream);
 }
 
+/* A backslash at the end would join the next line. A blank behind it prevents that. */
 static void print_assignment(const char *name, const char *text, const char *origin, FILE *stream)
 {
+    size_t length = strlen(text);
+    bool ends_in_backslash = length > 0 && text[length - 1] == '\\';
+
     print_origin(origin, stream);
-    fprintf(stream, "%s=%s\n", name, text);
+    fprintf(stream, "%s=%s%s\n", name, text, ends_in_backslash ? " " : "");
 }
 
 static int read_number(const struct setting_rule *rule, void *value, const char *text,
@@ -165,6 +171,15 @@ static int replace_string(char **value, const char *text)
     return 0;
 }
 
+/* An error in an escape does not keep the variables from being checked. */
+static int check_message(const char *text, const char *origin, const char *label,
+                         struct diagnostics *diagnostics)
+{
+    int r = template_check_escapes(text, origin, label, diagnostics);
+
+    return r == -EINVAL ? 0 : r;
+}
+
 static int read_message(const struct setting_rule *rule, void *value, const char *text,
                         const char *origin, const char **ret_why)
 {
@@ -225,13 +240,8 @@ static void print_path(const struct setting_rule *rule, const void *value, const
     const char *path = *(char *const *)value;
     (void)rule;
 
-    if (!path)
-        return;
-
-    /* A backslash at the end would join the next line. A blank behind it prevents that. */
-    bool ends_in_backslash = path[strlen(path) - 1] == '\\';
-    print_origin(origin, stream);
-    fprintf(stream, "%s=%s%s\n", name, path, ends_in_backslash ? " " : "");
+    if (path)
+        print_assignment(name, path, origin, stream);
 }
 
 static void clear_addresses(void *value)
@@ -313,6 +323,33 @@ static void print_addresses(const struct setting_rule *rule, const void *value, 
                          list->origins[i] ? list->origins[i] : SETTING_ORIGIN_DEFAULT, stream);
 }
 
+static int read_networks(const struct setting_rule *rule, void *value, const char *text,
+                         const char *origin, const char **ret_why)
+{
+    (void)rule, (void)ret_why;
+    return network_list_append(value, text, origin);
+}
+
+static void clear_networks(void *value)
+{
+    network_list_clear(value);
+}
+
+static int copy_networks(void *value, const void *from)
+{
+    return network_list_copy(value, from);
+}
+
+static void print_networks(const struct setting_rule *rule, const void *value, const char *name,
+                           const char *origin, FILE *stream)
+{
+    const struct network_list *list = value;
+    (void)rule, (void)origin;
+
+    for (size_t i = 0; i < list->n; i++)
+        print_assignment(name, list->texts[i], list->origins[i], stream);
+}
+
 const struct setting_type setting_type_boolean = {
     .parse = read_boolean, .clear = clear_boolean, .copy = copy_boolean, .print = print_boolean};
 const struct setting_type setting_type_number = {
@@ -322,12 +359,12 @@ const struct setting_type setting_type_time = {
 const struct setting_type setting_type_word = {
     .parse = read_word, .clear = clear_word, .copy = copy_word, .print = print_word};
 const struct setting_type setting_type_message = {.takes_empty = true,
-                                                  .has_escapes = true,
+                                                  .check = check_message,
                                                   .parse = read_message,
                                                   .clear = clear_string,
                                                   .copy = copy_string,
                                                   .print = print_message};
-const struct setting_type setting_type_optional_message = {.has_escapes = true,
+const struct setting_type setting_type_optional_message = {.check = check_message,
                                                            .parse = read_message,
                                                            .clear = clear_string,
                                                            .copy = copy_string,
@@ -336,3 +373,8 @@ const struct setting_type setting_type_path = {
     .parse = read_path, .clear = clear_string, .copy = copy_string, .print = print_path};
 const struct setting_type setting_type_addresses = {
     .takes_empty = true, .parse = read_address, .clear = clear_addresses, .print = print_addresses};
+const struct setting_type setting_type_networks = {.check = network_list_check,
+                                                   .parse = read_networks,
+                                                   .clear = clear_networks,
+                                                   .copy = copy_networks,
+                                                   .print = print_networks};

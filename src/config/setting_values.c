@@ -98,6 +98,8 @@ static bool is_pointless(const struct setting_values *values, const struct setti
 {
     if (strcmp(setting->name, "DripRepeat") == 0)
         return values->greeting.drip_usec == 0;
+    if (strcmp(setting->name, "ProxyTrustedSources") == 0)
+        return !values->greeting.proxy_protocol;
     return !values->greeting.watch &&
            (strcmp(setting->name, "MaxAgeSec") == 0 || strcmp(setting->name, "StaleMessage") == 0);
 }

@@ -275,6 +275,8 @@ void unit_states_add_snapshot(struct unit_states *states, const struct snapshot 
             r = add(states, config->stale);
         if (r >= 0)
             r = add(states, config->stop);
+        if (r >= 0 && config->refuse)
+            r = add(states, config->refuse);
     }
     ask_for_added(states, n_before, r);
 }

@@ -34,5 +34,18 @@ bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b);
  * file or directory at PATH. Adds it to DIAGNOSTICS then. */
 bool file_diagnose_shortage(const char *path, int error, struct diagnostics *diagnostics);
 
+/* What is found while the files that settings name are loaded. */
+struct file_report {
+    struct diagnostics *errors, *remarks; /* borrowed */
+    /* Of the errors, files that the system did not open or read, so that the same configuration may
+     * load later, and the negative errno of the last one. */
+    size_t n_unreadable;
+    int read_error;
+};
+
+/* Returns whether ERROR of file_read() is in the file itself. With any other, such as ENOENT or
+ * EACCES, the same configuration may load later. */
+bool file_is_bad(int error);
+
 /* The text for an error of file_read(). Static, or that of strerror(3). */
 const char *file_strerror(int error);

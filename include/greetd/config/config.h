@@ -11,6 +11,7 @@
 #include "greetd/config/setting.h"
 #include "greetd/greeting/greeting.h"
 #include "greetd/greeting/message_file.h"
+#include "greetd/guard/networks.h"
 
 #define CONFIG_PATH_DEFAULT "/etc/greetd.conf"
 
@@ -19,14 +20,18 @@
 
 /* How clients of some sockets are greeted. The snapshot owns all that it points to. */
 struct config_listener {
-    const char *name;                  /* NAME, or CONFIG_SERVER_NAME for [Server] */
-    struct greeting_settings settings; /* including those inherited from [Greeting] */
-    struct address_list addresses;     /* ListenStream= of this section; may be empty */
-    struct greeting *greeting;         /* of the first clients: that of the settings, or stale */
-    struct greeting *stale;            /* of StaleMessage=, or NULL */
-    struct greeting *stop;             /* of StopMessage=, or NULL */
-    struct message_file_source file;   /* path is NULL if Message= is in force */
-    bool log_silent;                   /* LogSilentConnections= of [Log] */
+    const char *name;                   /* NAME, or CONFIG_SERVER_NAME for [Server] */
+    struct greeting_settings settings;  /* including those inherited from [Greeting] */
+    struct address_list addresses;      /* ListenStream= of this section; may be empty */
+    struct greeting *greeting;          /* of the first clients: that of the settings, or stale */
+    struct greeting *stale;             /* of StaleMessage=, or NULL */
+    struct greeting *stop;              /* of StopMessage=, or NULL */
+    struct greeting *refuse;            /* of RefuseMessage=, or NULL */
+    struct message_file_source file;    /* path is NULL if Message= is in force */
+    bool log_silent;                    /* LogSilentConnections= of [Log] */
+    const struct networks *networks;    /* of Allow= and Deny=, here or in [Limits]; NULL: all */
+    const struct networks *trusted;     /* of ProxyTrustedSources=; NULL: all */
+    const struct source_limits *limits; /* of [Limits] */
 };
 
 struct config;
@@ -46,8 +51,9 @@ int config_check_options(const struct config_options *options, struct diagnostic
 /* Loads the file, PATH.d/<name>.conf in name order, and then the command line. Every error is added
  * to DIAGNOSTICS as `PATH:LINE: text` or `command line: text`, and any error fails the load. On
  * success *RET has one reference, the caller's. Errors: -EBADMSG if the configuration is wrong;
- * -EMFILE or -ENFILE, which are added, too; that of open(2) or read(2) if MessageFile= can't be
- * read and nothing else is wrong, so that the same configuration may load later; -ENOMEM. */
+ * -EMFILE or -ENFILE, which are added, too; that of open(2) or read(2) if a file that a
+ * setting names can't be read and nothing else is wrong, so that the same configuration may load
+ * later; -ENOMEM. */
 int config_load(struct config **ret, const struct config_options *options,
                 struct diagnostics *diagnostics);
 
@@ -61,6 +67,9 @@ const struct server_settings *config_server(const struct config *config);
 /* The origin of the setting NAME of [Server], `PATH:LINE` or `command line`; NULL if it has its
  * default. Borrowed. */
 const char *config_server_origin(const struct config *config, const char *name);
+
+/* [Limits], borrowed from the snapshot. */
+const struct limit_settings *config_limits(const struct config *config);
 
 /* [Log], borrowed from the snapshot. */
 const struct log_settings *config_log(const struct config *config);

@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-#include "greetd/base/diagnostics.h"
+#include "greetd/base/file.h"
 #include "greetd/config/setting_values.h"
 #include "greetd/greeting/greeting.h"
 #include "greetd/greeting/message_file.h"
@@ -16,15 +16,7 @@ struct greetings {
     struct greeting *message; /* of Message= or MessageFile= */
     struct greeting *stale;   /* of StaleMessage= */
     struct greeting *stop;    /* of StopMessage= */
-};
-
-/* What is found while greetings are compiled. */
-struct greetings_report {
-    struct diagnostics *errors, *remarks; /* borrowed */
-    /* Of the errors, files that the system did not open or read, so that the same configuration may
-     * load later, and the negative errno of the last one. */
-    size_t n_unreadable;
-    int read_error;
+    struct greeting *refuse;  /* of RefuseMessage= */
 };
 
 /* Compiles the complete VALUES. A greeting that is set at the same place as that of BASE, whose
@@ -34,7 +26,7 @@ struct greetings_report {
  * in any case. Errors: -EMFILE or -ENFILE, which are added, too; -ENOMEM. */
 int greetings_compile(struct greetings *ret, const struct setting_values *values,
                       const struct setting_values *base, const struct greetings *base_greetings,
-                      struct greetings_report *report);
+                      struct file_report *report);
 
 /* Returns the greeting for the first clients, borrowed: the message, unless its file is missing or
  * older than MaxAgeSec=. */

@@ -13,9 +13,11 @@ enum section_kind {
     SECTION_GREETING = 1 << 1, /* [Greeting] */
     SECTION_LISTENER = 1 << 2, /* [Listener NAME] */
     SECTION_LOG = 1 << 3,      /* [Log] */
+    SECTION_LIMITS = 1 << 4,   /* [Limits] */
 };
 
-#define SECTION_ANY (SECTION_SERVER | SECTION_GREETING | SECTION_LISTENER | SECTION_LOG)
+#define SECTION_ANY                                                                                \
+    (SECTION_SERVER | SECTION_GREETING | SECTION_LISTENER | SECTION_LOG | SECTION_LIMITS)
 
 /* The length of the longest NAME, see FileDescriptorName= in systemd.socket(5). */
 #define SECTION_NAME_MAX ((size_t)255)

@@ -17,10 +17,17 @@ struct section {
 };
 
 /* The indices of the sections that every configuration has. */
-enum { SECTIONS_SERVER, SECTIONS_LOG, SECTIONS_GREETING, SECTIONS_FIRST_LISTENER };
+enum {
+    SECTIONS_SERVER,
+    SECTIONS_LIMITS,
+    SECTIONS_LOG,
+    SECTIONS_GREETING,
+    SECTIONS_FIRST_LISTENER,
+};
 
 struct sections {
-    struct section *items; /* owned: [Server], [Log], [Greeting], and each [Listener NAME] */
+    struct section
+        *items; /* owned: [Server], [Limits], [Log], [Greeting], and each [Listener NAME] */
     size_t n;
 };
 

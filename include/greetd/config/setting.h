@@ -10,6 +10,8 @@
 
 #include "greetd/config/section.h"
 #include "greetd/config/setting_type.h"
+#include "greetd/guard/network_list.h"
+#include "greetd/guard/sources.h"
 
 /* setting_table has at most this many rows. */
 #define SETTING_N_MAX 64
@@ -23,6 +25,12 @@ struct server_settings {
     uint64_t stop_timeout_usec; /* StopTimeoutSec= */
     uint64_t stop_delay_usec;   /* StopDelaySec= */
     bool fast_open;             /* FastOpen= */
+};
+
+/* [Limits]; of [Listener NAME] only the lists */
+struct limit_settings {
+    struct source_limits per_source; /* MaxConnectionsPerSource=, RateLimitPerSource...= */
+    struct network_list allow, deny; /* Allow=, Deny= */
 };
 
 /* [Log] */
@@ -57,11 +65,15 @@ struct greeting_settings {
     uint64_t linger_usec;        /* LingerSec= */
     uint64_t write_timeout_usec; /* WriteTimeoutSec= */
     bool log_connections;        /* LogConnections=, by default Connections= of [Log] */
+    bool proxy_protocol;         /* ProxyProtocol= */
+    struct network_list proxy_trusted_sources; /* ProxyTrustedSources=, only with proxy_protocol */
+    char *refuse_message; /* RefuseMessage= as written, owned; NULL if there is none */
 };
 
 /* The settings of one section. Only the members that its kind of section has are used. */
 struct setting_values {
     struct server_settings server;
+    struct limit_settings limits;
     struct log_settings log;
     struct greeting_settings greeting;
     struct address_list listen;

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "greetd/base/diagnostics.h"
 #include "greetd/net/address.h"
 
 /* The origins of values that no line of a file has set. */
@@ -28,19 +29,22 @@ struct setting_type {
     /* An empty text is a value; with other types it unsets the setting. */
     bool takes_empty;
 
-    /* The text has the escapes of template.h. */
-    bool has_escapes;
+    /* Adds each error in TEXT to DIAGNOSTICS, as `ORIGIN: LABEL=...`, for types whose values can
+     * have several; else NULL. Returns 0; negative if TEXT is not for parse(). */
+    int (*check)(const char *text, const char *origin, const char *label,
+                 struct diagnostics *diagnostics);
 
-    /* Parses TEXT, which stands at ORIGIN (NULL for the default), to VALUE. A list is appended to,
-     * and emptied by an empty TEXT. Returns 0; -EINVAL with *ret_why (static text or the rule's),
-     * when VALUE is unchanged; -ENOMEM. */
+    /* Parses TEXT, which check() has accepted and which stands at ORIGIN (NULL for the default), to
+     * VALUE. A list is appended to, and emptied by an empty TEXT. Returns 0; -EINVAL with *ret_why
+     * (static text or the rule's), when VALUE is unchanged; -ENOMEM. */
     int (*parse)(const struct setting_rule *rule, void *value, const char *text, const char *origin,
                  const char **ret_why);
 
     /* Frees what VALUE owns and leaves it empty. */
     void (*clear)(void *value);
 
-    /* Copies FROM to VALUE, which is empty. Returns 0 or -ENOMEM. NULL for a list. */
+    /* Copies FROM to VALUE, which is empty. Returns 0 or -ENOMEM. NULL if no section inherits it.
+     */
     int (*copy)(void *value, const void *from);
 
     /* Prints VALUE as one or more assignments to NAME, each below a comment with its origin.
@@ -57,6 +61,7 @@ extern const struct setting_type setting_type_message; /* char *, owned: with it
 extern const struct setting_type setting_type_optional_message; /* the same, without an empty one */
 extern const struct setting_type setting_type_path;      /* char *, owned: an absolute path */
 extern const struct setting_type setting_type_addresses; /* struct address_list */
+extern const struct setting_type setting_type_networks;  /* struct network_list */
 
 /* Returns the word of RULE that is nearest to TEXT, which is none of them (see text_nearest()), or
  * NULL if none is near or the rule has no words. */

@@ -56,6 +56,10 @@ Test(config_show, prints_every_setting_with_its_origin)
              "# default\nStopTimeoutSec=5s\n"
              "# default\nStopDelaySec=0\n"
              "# default\nFastOpen=no\n"
+             "\n[Limits]\n"
+             "# default\nMaxConnectionsPerSource=infinity\n"
+             "# default\nRateLimitPerSourceIntervalSec=1s\n"
+             "# default\nRateLimitPerSourceBurst=infinity\n"
              "\n[Log]\n"
              "# default\nConnections=yes\n"
              "# default\nLogSilentConnections=yes\n"
@@ -68,6 +72,7 @@ Test(config_show, prints_every_setting_with_its_origin)
              "# default\nPick=whole\n"
              "# default\nWatch=no\n"
              "# default\nMaxAgeSec=infinity\n"
+             "# default\nProxyProtocol=no\n"
              "# default\nGreetOn=connect\n"
              "# default\nDataTimeoutSec=5s\n"
              "# default\nDripSec=0\n"
@@ -82,6 +87,7 @@ Test(config_show, prints_every_setting_with_its_origin)
              "# default\nPick=whole\n"
              "# default\nWatch=no\n"
              "# default\nMaxAgeSec=infinity\n"
+             "# default\nProxyProtocol=no\n"
              "# default\nGreetOn=connect\n"
              "# default\nDataTimeoutSec=5s\n"
              "# default\nDripSec=0\n"
@@ -152,6 +158,10 @@ Test(config_show, prints_a_file_that_loads_as_the_same_configuration)
         "",
         "[Server]\nListenStream=\nBacklog=1\nWorkers=3\nMaxConnections=5\n",
         "[Server]\nStopTimeoutSec=infinity\n",
+        "[Limits]\nMaxConnectionsPerSource=1\nRateLimitPerSourceBurst=7\n",
+        "[Limits]\nAllow=192.0.2.1 any\nDeny=/dev/null ::/0\n[Listener x]\nDeny=2001:db8::/32\n",
+        "[Greeting]\nProxyProtocol=yes\nProxyTrustedSources=localhost\n[Listener x]\n",
+        "[Greeting]\nRefuseMessage=no\\n\n[Listener x]\nProxyProtocol=no\n",
         "[Log]\nLogSilentConnections=no\n",
         "[Log]\nRateLimitIntervalSec=0\nRateLimitBurst=infinity\nLevel=emerg\n",
         "[Server]\nListenStream=80\nListenStream=@a b\nListenStream=[fe80::1]:80%lo\n",
@@ -286,8 +296,8 @@ static bool example_has(const char *text, enum section_kind kind, const char *na
 
 Test(config_show, finds_every_setting_in_the_example)
 {
-    static const enum section_kind kinds[] = {SECTION_SERVER, SECTION_LOG, SECTION_GREETING,
-                                              SECTION_LISTENER};
+    static const enum section_kind kinds[] = {SECTION_SERVER, SECTION_LIMITS, SECTION_LOG,
+                                              SECTION_GREETING, SECTION_LISTENER};
     char *text = uncomment_example();
 
     for (const struct setting *setting = setting_table; setting->name; setting++)

@@ -61,10 +61,12 @@ Test(greetings, are_shared_with_a_section_that_inherits_them)
 {
     struct config *config = load_format("[Server]\nStopDelaySec=1s\n"
                                         "[Greeting]\nMessage=m\nStopMessage=stop\n"
+                                        "RefuseMessage=refuse\n"
                                         "[Listener a]\nLingerSec=1s\n"
                                         "[Listener b]\nMessage=m\n"
                                         "[Listener c]\nStopMessage=other\n"
-                                        "[Listener d]\nStopMessage=\n");
+                                        "[Listener d]\nStopMessage=\n"
+                                        "[Listener e]\nRefuseMessage=$remote_addr\n");
     const struct config_listener *base = config_default_listener(config);
 
     cr_expect_eq(config_find_listener(config, "a")->greeting, base->greeting);
@@ -74,6 +76,10 @@ Test(greetings, are_shared_with_a_section_that_inherits_them)
     cr_expect_eq(config_find_listener(config, "c")->greeting, base->greeting);
     expect_text(config_find_listener(config, "c")->stop, "other");
     cr_expect_eq(config_find_listener(config, "d")->stop, base->stop);
+    expect_text(base->refuse, "refuse");
+    cr_expect_eq(config_find_listener(config, "d")->refuse, base->refuse);
+    cr_expect_gt(config_find_listener(config, "e")->refuse->n_pieces, 0);
+    cr_expect_neq(config_find_listener(config, "e")->refuse, base->refuse);
     config_unref(config);
 }
 

@@ -61,6 +61,7 @@ Test(sections, begin_with_all_but_listeners)
 {
     cr_assert_eq(sections.n, SECTIONS_FIRST_LISTENER);
     cr_expect_eq(sections.items[SECTIONS_SERVER].kind, SECTION_SERVER);
+    cr_expect_eq(sections.items[SECTIONS_LIMITS].kind, SECTION_LIMITS);
     cr_expect_eq(sections.items[SECTIONS_LOG].kind, SECTION_LOG);
     cr_expect_eq(sections.items[SECTIONS_GREETING].kind, SECTION_GREETING);
     cr_expect_eq(sections_complete(&sections), 0);
@@ -166,6 +167,34 @@ Test(sections, report_each_setting_that_lacks_another)
     set("y", "StaleMessage", "s", "a:5");
     set("y", "StopMessage", "s", "a:6");
     expect_needs(lines, 5);
+}
+
+Test(sections, report_trusted_sources_without_a_header)
+{
+    static const char *const lines[] = {
+        "a:1: ProxyTrustedSources= needs ProxyProtocol=yes",
+        "a:4: ProxyTrustedSources= needs ProxyProtocol=yes",
+    };
+
+    set_greeting("ProxyTrustedSources", "localhost", "a:1");
+    set("inherits", "ProxyProtocol", "yes", "a:2");
+    set("own", "ProxyTrustedSources", "any", "a:4");
+    set("complete", "ProxyProtocol", "yes", "a:5");
+    set("complete", "ProxyTrustedSources", "any", "a:6");
+    expect_needs(lines, 2);
+}
+
+Test(sections, without_a_header_do_not_inherit_its_trusted_sources)
+{
+    set_greeting("ProxyProtocol", "yes", "a:1");
+    set_greeting("ProxyTrustedSources", "localhost", "a:2");
+    set("x", "ProxyProtocol", "no", "a:3");
+    set("y", "LingerSec", "1", "a:4");
+    expect_needs(NULL, 0);
+    cr_expect_eq(sections.items[SECTIONS_FIRST_LISTENER].values.greeting.proxy_trusted_sources.n,
+                 0);
+    cr_expect_eq(
+        sections.items[SECTIONS_FIRST_LISTENER + 1].values.greeting.proxy_trusted_sources.n, 1);
 }
 
 Test(sections, lack_nothing_if_all_is_set)

@@ -39,7 +39,7 @@ Test(setting_table, calls_a_setting_by_its_option_where_that_set_it)
 
 /* Criterion copies a row into the process of its test, and nothing that the row would point to. */
 struct limit_row {
-    char name[24];
+    char name[32];
     enum section_kind kind;
     char text[24];
     bool accepted;
@@ -85,6 +85,20 @@ ParameterizedTestParameters(setting_table, accepts_values_within_the_limits_of_a
         {"RateLimitBurst", SECTION_LOG, "infinity", true},
         {"RateLimitBurst", SECTION_LOG, "4294967296", false},
         {"RateLimitBurst", SECTION_LOG, "auto", false},
+        {"MaxConnectionsPerSource", SECTION_LIMITS, "1", true},
+        {"MaxConnectionsPerSource", SECTION_LIMITS, "1048576", true},
+        {"MaxConnectionsPerSource", SECTION_LIMITS, "infinity", true},
+        {"MaxConnectionsPerSource", SECTION_LIMITS, "0", false},
+        {"MaxConnectionsPerSource", SECTION_LIMITS, "1048577", false},
+        {"RateLimitPerSourceIntervalSec", SECTION_LIMITS, "0", true},
+        {"RateLimitPerSourceIntervalSec", SECTION_LIMITS, "1y", true},
+        {"RateLimitPerSourceIntervalSec", SECTION_LIMITS, "1y 1us", false},
+        {"RateLimitPerSourceIntervalSec", SECTION_LIMITS, "infinity", false},
+        {"RateLimitPerSourceBurst", SECTION_LIMITS, "1", true},
+        {"RateLimitPerSourceBurst", SECTION_LIMITS, "4294967295", true},
+        {"RateLimitPerSourceBurst", SECTION_LIMITS, "infinity", true},
+        {"RateLimitPerSourceBurst", SECTION_LIMITS, "0", false},
+        {"RateLimitPerSourceBurst", SECTION_LIMITS, "4294967296", false},
         {"Level", SECTION_LOG, "emerg", true},
         {"Level", SECTION_LOG, "debug", true},
         {"Level", SECTION_LOG, "6", false},

@@ -339,16 +339,18 @@ Test(setting_values, are_printed_if_they_are_in_force)
     cr_assert_eq(setting_values_complete(&values, SECTION_LISTENER, NULL), 0);
     setting_values_print(&values, SECTION_LISTENER, stream);
     cr_assert_eq(fclose(stream), 0);
-    cr_expect_str_eq(text, "# f:4\nListenStream=80\n"
-                           "# f:5\nListenStream=@a\n"
-                           "# f:2\nMessageFile=/m\n"
-                           "# default\nExpand=no\n# default\nPick=whole\n# default\nWatch=no\n"
-                           "# default\nMaxAgeSec=infinity\n# default\nGreetOn=connect\n"
-                           "# default\nDataTimeoutSec=5s\n"
-                           "# default\nDripSec=0\n# default\nDripRepeat=no\n"
-                           "# f:3\nLingerSec=1min 30s\n"
-                           "# default\nWriteTimeoutSec=30s\n"
-                           "# default\nLogConnections=yes\n");
+    cr_expect_str_eq(
+        text,
+        "# f:4\nListenStream=80\n"
+        "# f:5\nListenStream=@a\n"
+        "# f:2\nMessageFile=/m\n"
+        "# default\nExpand=no\n# default\nPick=whole\n# default\nWatch=no\n"
+        "# default\nMaxAgeSec=infinity\n# default\nProxyProtocol=no\n# default\nGreetOn=connect\n"
+        "# default\nDataTimeoutSec=5s\n"
+        "# default\nDripSec=0\n# default\nDripRepeat=no\n"
+        "# f:3\nLingerSec=1min 30s\n"
+        "# default\nWriteTimeoutSec=30s\n"
+        "# default\nLogConnections=yes\n");
     free(text);
     setting_values_deinit(&values);
 }
