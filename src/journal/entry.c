@@ -58,7 +58,8 @@ static void add_peer(struct fields *fields, const struct peer *peer)
         fields_add(fields, "GREETD_REMOTE_PORT=%" PRIu32, peer->vm.port);
         break;
     case AF_UNIX:
-        fields_add(fields, "GREETD_REMOTE_PID=%" PRIu32, peer->un.pid);
+        if (peer->un.pid > 0)
+            fields_add(fields, "GREETD_REMOTE_PID=%" PRIu32, peer->un.pid);
         if (peer_has_uid(peer))
             fields_add(fields, "GREETD_REMOTE_UID=%" PRIu32, peer->un.uid);
         break;

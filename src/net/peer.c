@@ -53,7 +53,9 @@ struct peer peer_from_sockaddr(const struct sockaddr *sa, socklen_t length)
     if (family == AF_VSOCK && length >= sizeof(from.vm))
         return (struct peer){.family = AF_VSOCK,
                              .vm = {.cid = from.vm.svm_cid, .port = from.vm.svm_port}};
-    return (struct peer){.family = family == AF_UNIX ? AF_UNIX : AF_UNSPEC};
+    if (family == AF_UNIX)
+        return (struct peer){.family = AF_UNIX, .un.uid = OVERFLOW_UID};
+    return (struct peer){.family = AF_UNSPEC};
 }
 
 /* As inet_ntop(3), but fast: greetings have it. */
@@ -79,6 +81,19 @@ static void format_in6_host(const struct peer *peer, char *buffer)
     if (!if_indextoname(peer->scope, name))
         sprintf(name, "%" PRIu32, peer->scope);
     sprintf(buffer + strlen(buffer), "%%%s", name);
+}
+
+static void format_un(const struct peer *peer, char *buffer)
+{
+    const char *separator = ":";
+
+    buffer += sprintf(buffer, "unix");
+    if (peer->un.pid > 0) {
+        buffer += sprintf(buffer, ":pid=%" PRIu32, peer->un.pid);
+        separator = ",";
+    }
+    if (peer_has_uid(peer))
+        sprintf(buffer, "%suid=%" PRIu32, separator, peer->un.uid);
 }
 
 struct peer peer_of_socket(int fd, const struct sockaddr *sa, socklen_t length)
@@ -119,7 +134,6 @@ const char *peer_format_host(const struct peer *peer, char *buffer)
 const char *peer_format(const struct peer *peer, char *buffer)
 {
     char host[ADDRESS_TEXT_MAX];
-    int length;
 
     peer_format_host(peer, host);
     switch (peer->family) {
@@ -133,9 +147,7 @@ const char *peer_format(const struct peer *peer, char *buffer)
         sprintf(buffer, "%s:%" PRIu32, host, peer->vm.port);
         break;
     case AF_UNIX:
-        length = sprintf(buffer, "unix:pid=%" PRIu32, peer->un.pid);
-        if (peer_has_uid(peer))
-            sprintf(buffer + length, ",uid=%" PRIu32, peer->un.uid);
+        format_un(peer, buffer);
         break;
     default:
         strcpy(buffer, host);

@@ -26,7 +26,8 @@ struct peer {
             uint32_t cid, port;
         } vm;
         struct {
-            uint32_t pid, uid;
+            uint32_t pid; /* 0: not known, as that of another PID namespace */
+            uint32_t uid; /* see peer_has_uid() */
         } un;
     };
 };
@@ -35,7 +36,8 @@ struct peer {
  * systemd.exec(5)) every unmapped user has the kernel's overflow uid (user_namespaces(7)). */
 bool peer_has_uid(const struct peer *peer);
 
-/* Returns the peer of a sockaddr of accept4(2). IPv4 mapped to IPv6 becomes IPv4. */
+/* Returns the peer of a sockaddr of accept4(2). IPv4 mapped to IPv6 becomes IPv4. Of an AF_UNIX
+ * peer neither pid nor uid are known. */
 struct peer peer_from_sockaddr(const struct sockaddr *sa, socklen_t length);
 
 /* The same for the connected socket FD, with the pid and uid of an AF_UNIX peer (SO_PEERCRED in
@@ -47,6 +49,6 @@ struct peer peer_of_socket(int fd, const struct sockaddr *sa, socklen_t length);
 const char *peer_format_host(const struct peer *peer, char *buffer);
 
 /* Writes the address with its port: `192.0.2.1:54321`, `[2001:db8::1]:54321`, `vsock:3:1024`,
- * `unix:pid=7,uid=0` or, if the user is not known, `unix:pid=7`, and returns BUFFER
- * (ADDRESS_TEXT_MAX bytes). */
+ * `unix:pid=7,uid=0`, without what is not known `unix:pid=7`, `unix:uid=0` or `unix`, and returns
+ * BUFFER (ADDRESS_TEXT_MAX bytes). */
 const char *peer_format(const struct peer *peer, char *buffer);
