@@ -165,11 +165,11 @@ int listener_resolve(struct address *ret, const struct address *address)
 
 static int set_options(int fd, const struct address *address)
 {
-    int family = address->sa.sa_family, r = 0;
+    int r = 0;
 
-    if (family == AF_INET || family == AF_INET6)
+    if (address_is_tcp(address))
         r = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    if (r >= 0 && family == AF_INET6 && address->dual_stack)
+    if (r >= 0 && address->sa.sa_family == AF_INET6 && address->dual_stack)
         r = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
     return r;
 }
@@ -227,6 +227,62 @@ int listener_open(struct listener **ret, const struct address *address, int back
     listener_own_path(listener);
     *ret = listener;
     return 0;
+}
+
+/* Sets ADDRESS to that of FIRST, with what bind(2) does not copy. */
+static int read_address(const struct listener *first, struct address *address)
+{
+    int v6_only = 1;
+    socklen_t length = sizeof(v6_only);
+
+    *address = first->address;
+    if (address->sa.sa_family == AF_INET6 &&
+        getsockopt(first->fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, &length) < 0)
+        return -errno;
+    address->dual_stack = !v6_only;
+    return 0;
+}
+
+/* A SYN that the kernel gave to the new socket before socket_steer() is dropped, and sent again a
+ * second later. */
+static int listen_beside(int fd, const struct address *address, int backlog)
+{
+    int r = set_options(fd, address);
+
+    if (r >= 0)
+        r = socket_share_address(fd);
+    if (r >= 0)
+        r = bind_socket(fd, address);
+    if (r >= 0)
+        r = socket_drop_syn(fd);
+    if (r >= 0 && listen(fd, backlog) < 0)
+        r = -errno;
+    return r;
+}
+
+int listener_open_shard(struct listener **ret, struct listener *first, int backlog)
+{
+    struct address address;
+    int r = read_address(first, &address);
+
+    /* FIRST was bound alone, so that a second greetd fails instead of taking a part of the clients.
+     * From now on sockets of the same user may join it. */
+    if (r >= 0)
+        r = socket_share_address(first->fd);
+    if (r < 0)
+        return r;
+    _cleanup_close_ int fd = make_socket(&address);
+    r = fd < 0 ? fd : listen_beside(fd, &address, backlog);
+    if (r >= 0)
+        r = listener_new(ret, &fd, SOCK_STREAM);
+    if (r >= 0)
+        (*ret)->chose_port = first->chose_port;
+    return r;
+}
+
+bool listener_shares_address(const struct listener *a, const struct listener *b)
+{
+    return address_is_tcp(&a->address) && address_equal(&a->address, &b->address);
 }
 
 bool listener_serves(const struct listener *listener, const struct address *address)

@@ -160,8 +160,32 @@ int socket_drop_syn(int fd)
     return 0;
 }
 
+int socket_share_address(int fd)
+{
+    return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int){1}, sizeof(int)) < 0 ? -errno : 0;
+}
+
+int socket_steer(int fd, unsigned n)
+{
+    /* The kernel numbers the sockets of an address from 0 on, in the order in which they began to
+     * listen, and gives the number of one that is closed to the last of them. So while only sockets
+     * from N on are closed, the first N keep their numbers from 0 to N - 1, and the program needs
+     * no other knowledge of them. It is run for each SYN, and chooses by chance. */
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_RANDOM)),
+        BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, n),
+        BPF_STMT(BPF_RET | BPF_A, 0),
+    };
+    struct sock_fprog program = {.len = ELEMENTSOF(code), .filter = code};
+
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)) < 0
+               ? -errno
+               : 0;
+}
+
 void socket_accept_syn(int fd)
 {
+    (void)setsockopt(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &(int){0}, sizeof(int));
     (void)setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &(int){0}, sizeof(int));
 }
 

@@ -49,6 +49,12 @@ int address_find_interface(struct address *address);
  * socket without a name is `unix`, an address of another family `unknown`. */
 const char *address_format(const struct address *address, char *buffer);
 
+/* Whether clients connect to the address with TCP. */
+static inline bool address_is_tcp(const struct address *address)
+{
+    return address->sa.sa_family == AF_INET || address->sa.sa_family == AF_INET6;
+}
+
 /* Whether both are the same address, so that the second could not be bound. A bare port is the same
  * as `[::]:PORT`, IPv4 mapped to IPv6 the same as IPv4. With port 0 the kernel chooses another port
  * each time, so such an address equals none, not even itself. The name of an interface does not

@@ -52,12 +52,20 @@ int listener_resolve(struct address *ret, const struct address *address);
  * caller's reference. Errors: a negative errno. */
 int listener_open(struct listener **ret, const struct address *address, int backlog);
 
+/* Opens a further socket at the TCP address of FIRST, for a part of its clients (SO_REUSEPORT in
+ * socket(7)). It drops new handshakes until listener_renew(), so that it can be closed again
+ * without a loss. Errors as above; -EADDRINUSE if another user has opened FIRST. */
+int listener_open_shard(struct listener **ret, struct listener *first, int backlog);
+
+/* Whether both are TCP sockets with the same address, which share its clients. */
+bool listener_shares_address(const struct listener *a, const struct listener *b);
+
 /* Whether the socket is one that greetd has opened and that listener_open() of ADDRESS, which is
  * resolved, would give. */
 bool listener_serves(const struct listener *listener, const struct address *address);
 
 /* Listens (again) with BACKLOG on a socket that was opened or stored, and undoes
- * listener_drop_syn(). Returns 0 or a negative errno of listen(2). */
+ * listener_drop_syn() and socket_steer(). Returns 0 or a negative errno of listen(2). */
 int listener_renew(struct listener *listener, int backlog);
 
 struct listener *listener_ref(struct listener *listener);

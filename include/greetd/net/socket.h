@@ -30,7 +30,18 @@ int socket_read_peer_address(int fd, struct address *ret);
  * SO_ATTACH_FILTER in socket(7). */
 int socket_drop_syn(int fd);
 
-/* Undoes socket_drop_syn(), if it was called. */
+/* Lets another socket of the same user listen at the same address (SO_REUSEPORT in socket(7)), also
+ * when this one listens already. The kernel then gives each new client to one of them; its choice
+ * is the hash of the client's address. Returns 0 or a negative errno of setsockopt(2). */
+int socket_share_address(int fd);
+
+/* Has the kernel choose among the N sockets that have listened longest at the address of FD, one of
+ * several TCP sockets with socket_share_address(). The others get no new client, but keep those in
+ * their queues and in the middle of their handshakes. See SO_ATTACH_REUSEPORT_CBPF in socket(7).
+ * Returns 0 or a negative errno of setsockopt(2). */
+int socket_steer(int fd, unsigned n);
+
+/* Undoes socket_drop_syn() and socket_steer(), if they were called. */
 void socket_accept_syn(int fd);
 
 /* Lets clients send data with their SYN and be answered before the handshake is over (RFC 7413,

@@ -139,6 +139,117 @@ Test(socket, drop_syn_is_for_tcp_only)
     cr_assert_eq(socket_drop_syn(-1), -EBADF);
 }
 
+/* Returns a further socket that listens at ADDRESS. */
+static int listen_beside(const struct sockaddr_in *address)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    cr_assert_eq(socket_share_address(fd), 0);
+    cr_assert_eq(bind(fd, (const struct sockaddr *)address, sizeof(*address)), 0);
+    cr_assert_eq(listen(fd, 512), 0);
+    return fd;
+}
+
+/* Makes N sockets that listen at one address, and began to in their order. The first one is shared
+ * only after that. */
+static void listen_together(struct sockaddr_in *address, int *fds, size_t n)
+{
+    fds[0] = net_listen(address);
+    cr_assert_eq(socket_share_address(fds[0]), 0);
+    for (size_t i = 1; i < n; i++)
+        fds[i] = listen_beside(address);
+}
+
+/* Returns how many clients there are in the queue of FD, and takes them out of it. */
+static size_t count_queue(int fd)
+{
+    size_t n = 0;
+
+    for (int client; (client = accept(fd, NULL, NULL)) >= 0; n++)
+        close(client);
+    return n;
+}
+
+static void connect_many(const struct sockaddr_in *address, size_t n)
+{
+    while (n-- > 0)
+        close(net_connect(address));
+}
+
+Test(socket, steer_leaves_new_clients_to_the_oldest_sockets_of_an_address)
+{
+    struct sockaddr_in address;
+    int fds[4];
+
+    listen_together(&address, fds, 4);
+    cr_assert_eq(socket_steer(fds[0], 2), 0);
+    connect_many(&address, 100);
+    for (size_t i = 0; i < 4; i++)
+        cr_assert_eq(count_queue(fds[i]) > 0, i < 2, "socket %zu", i);
+
+    /* Those that are left keep their numbers, in whichever order the others are closed. */
+    close(fds[2]);
+    close(fds[3]);
+    connect_many(&address, 100);
+    cr_assert_gt(count_queue(fds[0]), 0);
+    cr_assert_gt(count_queue(fds[1]), 0);
+}
+
+Test(socket, steer_holds_for_sockets_that_begin_to_listen_later)
+{
+    struct sockaddr_in address;
+    int fds[2];
+
+    listen_together(&address, fds, 2);
+    cr_assert_eq(socket_steer(fds[1], 2), 0);
+    int more = listen_beside(&address);
+    connect_many(&address, 100);
+    cr_assert_eq(count_queue(more), 0);
+    cr_assert_eq(count_queue(fds[0]) + count_queue(fds[1]), 100);
+
+    socket_accept_syn(fds[0]);
+    connect_many(&address, 100);
+    cr_assert_gt(count_queue(more), 0);
+}
+
+Test(socket, steer_is_for_sockets_that_share_an_address)
+{
+    struct sockaddr_in address;
+
+    cr_assert_eq(socket_steer(net_listen(&address), 1), -EINVAL);
+    cr_assert_eq(socket_steer(-1, 1), -EBADF);
+}
+
+static bool kernel_migrates(void)
+{
+    FILE *file = fopen("/proc/sys/net/ipv4/tcp_migrate_req", "re");
+    bool migrates = file && fgetc(file) == '1';
+
+    if (file)
+        (void)fclose(file);
+    return migrates;
+}
+
+/* The reason for all the care: the clients of a socket that is closed are not moved to the others.
+ */
+Test(socket, the_kernel_resets_the_queue_of_a_socket_that_is_closed_beside_others)
+{
+    struct sockaddr_in address;
+    int fds[2], clients[64];
+    size_t n_reset = 0;
+
+    if (kernel_migrates())
+        cr_skip_test("net.ipv4.tcp_migrate_req is 1");
+    listen_together(&address, fds, 2);
+    for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+        clients[i] = net_connect(&address);
+    close(fds[1]);
+    for (size_t i = 0; i < ELEMENTSOF(clients); i++)
+        n_reset += recv(clients[i], &(char){0}, 1, MSG_DONTWAIT) < 0 && errno == ECONNRESET;
+    cr_assert_gt(n_reset, 0);
+    cr_assert_eq(n_reset + count_queue(fds[0]), ELEMENTSOF(clients));
+}
+
 Test(socket, set_fast_open_does_nothing_to_sockets_other_than_tcp)
 {
     struct sockaddr_in address;

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Tests of several sockets at one address. */
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "greetd/net/listener.h"
+#include "greetd/net/socket.h"
+#include "support/net.h"
+#include "support/seccomp_deny.h"
+
+TestSuite(listener_shard, .timeout = 60);
+
+static struct listener *open_listener(const char *text)
+{
+    const struct address address = net_address(text);
+    struct listener *listener;
+
+    cr_assert_eq(listener_open(&listener, &address, 512), 0);
+    return listener;
+}
+
+static struct listener *open_shard(struct listener *first)
+{
+    struct listener *listener;
+
+    cr_assert_eq(listener_open_shard(&listener, first, 512), 0);
+    cr_assert(listener_shares_address(first, listener));
+    return listener;
+}
+
+/* Connects and closes clients of ADDRESS until LISTENER has one in its queue. */
+static void connect_until_readable(const struct address *address, const struct listener *listener)
+{
+    int left = 1000;
+
+    while (poll(&(struct pollfd){.fd = listener->fd, .events = POLLIN}, 1, 0) == 0) {
+        int fd = socket(address->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        cr_assert_gt(left--, 0);
+        cr_assert_eq(connect(fd, &address->sa, address->length), 0);
+        close(fd);
+    }
+}
+
+Test(listener_shard, gets_a_part_of_the_clients_once_it_is_renewed)
+{
+    const char *addresses[] = {"127.0.0.1:0", "[::1]:0", "0"};
+
+    for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
+        struct listener *first = open_listener(addresses[i]), *second = open_shard(first);
+
+        cr_assert_eq(socket_steer(second->fd, 1), 0);
+        cr_assert_eq(listener_renew(second, 512), 0);
+        connect_until_readable(&first->address, first);
+        connect_until_readable(&first->address, second);
+        listener_unref(first);
+        listener_unref(second);
+    }
+}
+
+/* A client of IPv4 that has connected to a bare port. */
+Test(listener_shard, of_a_bare_port_takes_both_families)
+{
+    struct listener *first = open_listener("0"), *second = open_shard(first);
+    struct address address = net_address("127.0.0.1:0");
+
+    address.in.sin_port = first->address.in6.sin6_port;
+    cr_assert_eq(listener_renew(second, 512), 0);
+    connect_until_readable(&address, second);
+    listener_unref(first);
+    listener_unref(second);
+}
+
+/* A SYN that reaches the new socket is dropped, and so is no client that it could lose. */
+Test(listener_shard, has_no_client_before_it_is_renewed)
+{
+    struct listener *first = open_listener("127.0.0.1:0"), *second = open_shard(first);
+    int clients[64];
+
+    for (size_t i = 0; i < 64; i++) {
+        clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        (void)connect(clients[i], &first->address.sa, first->address.length);
+    }
+    net_wait(first->fd, POLLIN);
+    cr_assert_eq(poll(&(struct pollfd){.fd = second->fd, .events = POLLIN}, 1, 0), 0);
+    listener_unref(second);
+    for (size_t i = 0; i < 64; i++) {
+        net_wait(clients[i], POLLOUT);
+        cr_assert_eq(send(clients[i], "x", 1, MSG_NOSIGNAL), 1, "client %zu is connected", i);
+    }
+    listener_unref(first);
+}
+
+Test(listener_shard, a_second_greetd_finds_the_address_in_use)
+{
+    struct listener *first = open_listener("127.0.0.1:0"), *second = open_shard(first), *other;
+
+    cr_assert_eq(listener_open(&other, &first->address, 512), -EADDRINUSE);
+    listener_unref(first);
+    listener_unref(second);
+}
+
+Test(listener_shard, of_another_user_is_an_error)
+{
+    struct listener *first = open_listener("127.0.0.1:0"), *second = NULL;
+
+    cr_assert_eq(seteuid(65534), 0);
+    cr_assert_eq(listener_open_shard(&second, first, 512), -EADDRINUSE);
+    cr_assert_null(second);
+    listener_unref(first);
+}
+
+Test(listener_shard, fails_if_the_kernel_lets_no_sockets_share_an_address)
+{
+    struct listener *first = open_listener("127.0.0.1:0"), *second = NULL;
+
+    seccomp_deny(SYS_setsockopt, 2, SO_REUSEPORT, ENOPROTOOPT);
+    cr_assert_eq(listener_open_shard(&second, first, 512), -ENOPROTOOPT);
+    cr_assert_null(second);
+    listener_unref(first);
+}
+
+Test(listener_shard, only_tcp_sockets_share_an_address)
+{
+    struct listener *first = open_listener("@greetd-shard"), *other = open_listener("127.0.0.1:0");
+
+    cr_assert_not(listener_shares_address(first, first));
+    cr_assert(listener_shares_address(other, other));
+    cr_assert_not(listener_shares_address(first, other));
+    listener_unref(first);
+    listener_unref(other);
+}
