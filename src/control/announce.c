@@ -30,7 +30,7 @@ void announce_listening(struct logger *logger, const struct snapshot *snapshot,
     for (size_t i = 0; i < snapshot->n; i++) {
         const struct binding *binding = &snapshot->bindings[i];
 
-        if (!before || !snapshot_has(before, binding->listener))
+        if (binding->shard == 0 && (!before || !snapshot_has(before, binding->listener)))
             logger_log_about(logger, binding_name(binding), LOG_INFO, MESSAGE_ID_LISTENING,
                              "Server is listening on %s",
                              address_format(&binding->listener->address, address));
@@ -51,11 +51,15 @@ static void log_ignored_addresses(struct logger *logger, const struct config_lis
 /* Logs the settings about listening that the socket units decide. */
 static void log_ignored_listening(struct logger *logger, const struct config *config)
 {
-    const char *backlog = config_server_origin(config, "Backlog");
+    static const char *const names[] = {"Backlog", "ReusePort"};
 
-    if (backlog)
-        logger_log(logger, LOG_NOTICE, MESSAGE_ID_SETTING_UNUSED,
-                   "%s: Backlog= has no effect: systemd passed the sockets", backlog);
+    for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+        const char *origin = config_server_origin(config, names[i]);
+
+        if (origin)
+            logger_log(logger, LOG_NOTICE, MESSAGE_ID_SETTING_UNUSED,
+                       "%s: %s= has no effect: systemd passed the sockets", origin, names[i]);
+    }
     log_ignored_addresses(logger, config_default_listener(config));
     for (size_t i = 0; i < config_n_listeners(config); i++)
         log_ignored_addresses(logger, config_listener_at(config, i));

@@ -335,15 +335,16 @@ int control_run(struct config *config, const struct config_options *options, str
 {
     const struct logger_options log_options = announce_options(config);
     struct control control = {.started = *config_server(config), .options = options, .sink = sink};
+    size_t n_workers = choose_n_workers(&control.started);
 
     /* From now on the event loop handles signals, and all threads have them blocked. */
     signals_block();
     /* Sockets before any other descriptor, which could take the number of a missing one. */
-    int opened = sockets_open(&control.sockets, config, &control.opening);
+    int opened = sockets_open(&control.sockets, config, n_workers, &control.opening);
 
     config_unref(config);
     raise_descriptor_limit();
-    int started = start_log(&control, choose_n_workers(&control.started), &log_options);
+    int started = start_log(&control, n_workers, &log_options);
     int status = run(&control, opened, started);
 
     *ret_stuck = !end_threads(&control);

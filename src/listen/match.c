@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "greetd/listen/fdstore.h"
+#include "greetd/net/socket.h"
 
 /* Returns the I-th section with addresses: [Server], then each [Listener NAME]; NULL at the end. */
 static const struct config_listener *section_at(const struct config *config, size_t i)
@@ -25,6 +26,15 @@ static size_t count_addresses(const struct config *config)
     return n;
 }
 
+/* Returns the most bindings that match_configured() adds. */
+static size_t count_configured(const struct config *config, const struct listener_set *available,
+                               size_t n_workers)
+{
+    size_t n_shards = config_server(config)->reuse_port ? n_workers : 1;
+
+    return count_addresses(config) * n_shards + available->n;
+}
+
 /* Returns an available socket that serves ADDRESS and has no binding yet, or NULL; borrowed. */
 static struct listener *find_available(const struct match *match,
                                        const struct listener_set *available,
@@ -37,47 +47,84 @@ static struct listener *find_available(const struct match *match,
     return NULL;
 }
 
-static void match_address(struct match *match, const struct config_listener *section, size_t i,
-                          const struct listener_set *available)
+static void add(struct match *match, struct listener *listener,
+                const struct config_listener *section, const struct match_address *wanted)
 {
-    struct match_address *wanted = &match->addresses[match->snapshot->n];
-
-    wanted->text = section->addresses.texts[i];
-    wanted->error = listener_resolve(&wanted->address, &section->addresses.addresses[i]);
-    snapshot_add(match->snapshot,
-                 wanted->error < 0 ? NULL : find_available(match, available, &wanted->address),
-                 section);
+    match->addresses[match->snapshot->n] = *wanted;
+    snapshot_add(match->snapshot, listener, section);
 }
 
-static void match_configured(struct match *match, const struct listener_set *available)
+/* Adds the available sockets that share the address of FIRST, whatever ReusePort= is now: the
+ * kernel would reset the clients in their queues if they were closed. */
+static void add_shards(struct match *match, const struct listener *first,
+                       const struct config_listener *section, const struct match_address *wanted,
+                       const struct listener_set *available)
+{
+    for (size_t i = 0; i < available->n; i++)
+        if (listener_shares_address(first, available->at[i]) &&
+            !snapshot_has(match->snapshot, available->at[i]))
+            add(match, available->at[i], section, wanted);
+}
+
+static void match_address(struct match *match, const struct config_listener *section, size_t i,
+                          const struct listener_set *available, size_t n_workers)
+{
+    bool spread = config_server(match->snapshot->config)->reuse_port;
+    size_t first = match->snapshot->n;
+    struct match_address wanted = {.text = section->addresses.texts[i]};
+
+    wanted.error = listener_resolve(&wanted.address, &section->addresses.addresses[i]);
+    struct listener *listener =
+        wanted.error < 0 ? NULL : find_available(match, available, &wanted.address);
+    add(match, listener, section, &wanted);
+    if (listener)
+        add_shards(match, listener, section, &wanted, available);
+    wanted.n_older = (unsigned)(match->snapshot->n - first);
+    while (spread && address_is_tcp(&wanted.address) && match->snapshot->n - first < n_workers)
+        add(match, NULL, section, &wanted);
+    snapshot_join_shards(match->snapshot, first, spread);
+}
+
+static void match_configured(struct match *match, const struct listener_set *available,
+                             size_t n_workers)
 {
     const struct config_listener *section;
 
     for (size_t i = 0; (section = section_at(match->snapshot->config, i)); i++)
         for (size_t j = 0; j < section->addresses.n; j++)
-            match_address(match, section, j, available);
+            match_address(match, section, j, available, n_workers);
 }
 
 /* A passed socket has the greeting of the section with its name, or else that of [Greeting]. */
-static void match_inherited(struct match *match, const struct listener_set *available)
+static void add_inherited(struct match *match, struct listener *listener)
 {
     const struct config *config = match->snapshot->config;
+    const struct config_listener *named =
+        listener->name ? config_find_listener(config, listener->name) : NULL;
 
+    if (listener->inherited && !snapshot_has(match->snapshot, listener))
+        snapshot_add(match->snapshot, listener, named ? named : config_default_listener(config));
+}
+
+/* Adds each socket, and behind it those that share its address (ReusePort= in systemd.socket(5)).
+ */
+static void match_inherited(struct match *match, const struct listener_set *available)
+{
     for (size_t i = 0; i < available->n; i++) {
-        struct listener *listener = available->at[i];
-        const struct config_listener *named =
-            listener->name ? config_find_listener(config, listener->name) : NULL;
+        size_t first = match->snapshot->n;
 
-        if (listener->inherited)
-            snapshot_add(match->snapshot, listener,
-                         named ? named : config_default_listener(config));
+        add_inherited(match, available->at[i]);
+        for (size_t j = i + 1; j < available->n; j++)
+            if (listener_shares_address(available->at[i], available->at[j]))
+                add_inherited(match, available->at[j]);
+        snapshot_join_shards(match->snapshot, first, true);
     }
 }
 
 int match_init(struct match *match, struct config *config, const struct listener_set *available,
-               bool inherited)
+               bool inherited, size_t n_workers)
 {
-    size_t n = inherited ? available->n : count_addresses(config);
+    size_t n = inherited ? available->n : count_configured(config, available, n_workers);
 
     *match = MATCH_NULL;
     int r = snapshot_new(&match->snapshot, config, n);
@@ -91,7 +138,7 @@ int match_init(struct match *match, struct config *config, const struct listener
     match->addresses = calloc(n + 1, sizeof(*match->addresses));
     if (!match->addresses)
         return -ENOMEM;
-    match_configured(match, available);
+    match_configured(match, available, n_workers);
     return 0;
 }
 
@@ -112,6 +159,17 @@ static bool is_missing(const struct match *match, size_t i)
            (match->addresses && !listener_serves(listener, &match->addresses[i].address));
 }
 
+/* The first shard is open by now. Until the snapshot is in force, new clients are for the shards
+ * that had workers before. */
+static int open_shard(struct match *match, size_t i, int backlog)
+{
+    struct binding *binding = &match->snapshot->bindings[i];
+    struct listener *first = binding_first_shard(binding)->listener;
+    int r = listener_open_shard(&binding->listener, first, backlog);
+
+    return r < 0 ? r : socket_steer(first->fd, match->addresses[i].n_older);
+}
+
 static int open_binding(struct match *match, size_t i)
 {
     struct binding *binding = &match->snapshot->bindings[i];
@@ -119,6 +177,8 @@ static int open_binding(struct match *match, size_t i)
 
     if (match->addresses[i].error < 0)
         return match->addresses[i].error;
+    if (binding->shard > 0)
+        return open_shard(match, i, backlog);
     if (binding->listener)
         fdstore_remove(binding->listener);
     listener_unref(TAKE_PTR(binding->listener));

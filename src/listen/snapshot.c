@@ -22,8 +22,17 @@ void snapshot_add(struct snapshot *snapshot, struct listener *listener,
                   const struct config_listener *config)
 {
     assert(snapshot->n < snapshot->capacity);
-    snapshot->bindings[snapshot->n++] =
-        (struct binding){.listener = listener ? listener_ref(listener) : NULL, .config = config};
+    snapshot->bindings[snapshot->n++] = (struct binding){
+        .listener = listener ? listener_ref(listener) : NULL, .config = config, .n_shards = 1};
+}
+
+void snapshot_join_shards(struct snapshot *snapshot, size_t index, bool spread)
+{
+    for (size_t i = index; i < snapshot->n; i++) {
+        snapshot->bindings[i].shard = (unsigned)(i - index);
+        snapshot->bindings[i].n_shards = (unsigned)(snapshot->n - index);
+        snapshot->bindings[i].spread = spread;
+    }
 }
 
 struct snapshot *snapshot_ref(struct snapshot *snapshot)
@@ -48,6 +57,13 @@ bool snapshot_has(const struct snapshot *snapshot, const struct listener *listen
         if (snapshot->bindings[i].listener == listener)
             return true;
     return false;
+}
+
+bool binding_is_for(const struct binding *binding, size_t worker, size_t n_workers)
+{
+    /* With more shards than workers the left side is a worker, with fewer the right side a shard.
+     */
+    return !binding->spread || binding->shard % n_workers == worker % binding->n_shards;
 }
 
 const char *binding_name(const struct binding *binding)

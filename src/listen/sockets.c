@@ -56,26 +56,35 @@ static int renew_all(const struct snapshot *snapshot)
     return set_fast_open(snapshot);
 }
 
-/* Has systemd keep the sockets that greetd has opened. Returns how many it has no room for: they
- * are closed with the process. */
-static size_t store_all(const struct snapshot *snapshot)
+static size_t count_stored(const struct snapshot *snapshot)
 {
-    size_t room = fdstore_max(), n_stored = 0, n_not_kept = 0;
+    size_t n = 0;
 
     for (size_t i = 0; i < snapshot->n; i++)
-        n_stored += snapshot->bindings[i].listener->stored_as != NULL;
-    for (size_t i = 0; i < snapshot->n; i++) {
-        struct listener *listener = snapshot->bindings[i].listener;
+        n += snapshot->bindings[i].listener->stored_as != NULL;
+    return n;
+}
 
-        if (listener->inherited || listener->stored_as)
-            continue;
-        if (n_stored >= room) {
-            n_not_kept++;
-            continue;
+/* Has systemd keep the sockets that greetd has opened: first one of each address, then further
+ * shards, the older ones first. Returns how many it has no room for: they are closed with the
+ * process. */
+static size_t store_all(const struct snapshot *snapshot)
+{
+    size_t room = fdstore_max(), n_stored = count_stored(snapshot), n_not_kept = 0;
+
+    for (unsigned further = 0; further <= 1; further++)
+        for (size_t i = 0; i < snapshot->n; i++) {
+            struct listener *listener = snapshot->bindings[i].listener;
+
+            if (listener->inherited || listener->stored_as ||
+                (snapshot->bindings[i].shard > 0) != further)
+                continue;
+            if (n_stored < room)
+                fdstore_add(listener);
+            else
+                n_not_kept++;
+            n_stored += listener->stored_as != NULL;
         }
-        fdstore_add(listener);
-        n_stored += listener->stored_as != NULL;
-    }
     return n_not_kept;
 }
 
@@ -85,7 +94,8 @@ static int diagnose(struct diagnostics *diagnostics, const char *what, int error
     return error;
 }
 
-int sockets_open(struct sockets *sockets, struct config *config, struct diagnostics *diagnostics)
+int sockets_open(struct sockets *sockets, struct config *config, size_t n_workers,
+                 struct diagnostics *diagnostics)
 {
     _cleanup_(listener_set_deinit) struct listener_set taken = {0};
     _cleanup_(match_deinit) struct match match = MATCH_NULL;
@@ -93,9 +103,10 @@ int sockets_open(struct sockets *sockets, struct config *config, struct diagnost
 
     if (r == -EBADMSG)
         return r;
+    sockets->n_workers = n_workers;
     sockets->inherited = any_inherited(&taken);
     if (r >= 0)
-        r = match_init(&match, config, &taken, sockets->inherited);
+        r = match_init(&match, config, &taken, sockets->inherited, n_workers);
     if (r < 0)
         return diagnose(diagnostics, "Failed to take over the sockets passed by systemd", r);
     close_unmatched(&taken, match.snapshot);
@@ -131,7 +142,7 @@ int sockets_prepare(struct snapshot **ret, const struct sockets *sockets, struct
     int r = list_open(&available, sockets);
 
     if (r >= 0)
-        r = match_init(&match, config, &available, sockets->inherited);
+        r = match_init(&match, config, &available, sockets->inherited, sockets->n_workers);
     if (r < 0)
         return diagnose(diagnostics, "Failed to prepare the sockets", r);
     r = match_open_missing(&match, diagnostics);
@@ -148,8 +159,25 @@ static void keep_configured(struct listener_set *leaving, const struct snapshot 
             listener_unref(listener_set_take(leaving, i));
 }
 
+/* The kernel resets the clients in the queue of a shard that is closed, and does not move them to
+ * another. So before the process ends, new clients are steered to the shards that the next process
+ * gets. These are the oldest ones: match_init() has stored shards first and opens the others behind
+ * them, and store_all() stores them in this order. */
+static void steer_to_handed_on(const struct binding *first)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < first->n_shards; i++)
+        n += first[i].listener->handed_on;
+    if (n > 0 && n < first->n_shards)
+        (void)socket_steer(first->listener->fd, n);
+}
+
 void sockets_drop_syn(const struct sockets *sockets, const struct snapshot *after)
 {
+    for (size_t i = 0; !after && i < sockets->snapshot->n; i++)
+        if (sockets->snapshot->bindings[i].shard == 0)
+            steer_to_handed_on(&sockets->snapshot->bindings[i]);
     for (size_t i = 0; i < sockets->snapshot->n; i++) {
         struct listener *listener = sockets->snapshot->bindings[i].listener;
 
@@ -177,25 +205,55 @@ int sockets_activate(struct sockets *sockets, struct snapshot *snapshot)
     return renew_all(snapshot);
 }
 
+static bool have_same_address(const struct listener *a, const struct listener *b)
+{
+    return a == b || listener_shares_address(a, b);
+}
+
+static bool address_in_use(const struct listener_set *set, const struct listener *listener)
+{
+    for (size_t i = 0; i < set->n; i++)
+        if (have_same_address(listener, set->at[i]) && listener_in_use(set->at[i]))
+            return true;
+    return false;
+}
+
+static void close_address(struct listener_set *set, const struct listener *listener)
+{
+    for (size_t i = set->n; i-- > 0;)
+        if (have_same_address(listener, set->at[i])) {
+            _cleanup_(listener_unrefp) struct listener *closed = listener_set_take(set, i);
+
+            listener_close(closed);
+        }
+}
+
 bool sockets_close_leaving(struct sockets *sockets, char *address)
 {
     for (size_t i = 0; i < sockets->leaving.n; i++) {
-        if (listener_in_use(sockets->leaving.at[i]))
-            continue;
-        struct listener *listener = listener_set_take(&sockets->leaving, i);
+        _cleanup_(listener_unrefp) struct listener *listener = listener_ref(sockets->leaving.at[i]);
 
+        if (address_in_use(&sockets->leaving, listener))
+            continue;
         address_format(&listener->address, address);
-        listener_close(listener);
-        listener_unref(listener);
+        close_address(&sockets->leaving, listener);
         return true;
     }
+    return false;
+}
+
+static bool any_shard_in_use(const struct binding *binding)
+{
+    for (unsigned i = 0; i < binding->n_shards; i++)
+        if (listener_in_use(binding_other_shard(binding, i)->listener))
+            return true;
     return false;
 }
 
 void sockets_close_unused(struct sockets *sockets)
 {
     for (size_t i = 0; sockets->snapshot && i < sockets->snapshot->n; i++)
-        if (!listener_in_use(sockets->snapshot->bindings[i].listener))
+        if (!any_shard_in_use(&sockets->snapshot->bindings[i]))
             listener_close(sockets->snapshot->bindings[i].listener);
 }
 

@@ -60,6 +60,7 @@ static void drain_listener(struct acceptor *acceptor, struct worker_listener *wl
 {
     unwatch(acceptor, wl);
     wl->draining = wl->open;
+    wl->n_others = 0;
     wl->ready = wl->open && !wl->paused;
 }
 
@@ -112,15 +113,11 @@ static void make_room(struct acceptor *acceptor, int error, uint64_t now_usec)
         pause_all(acceptor, now_usec);
 }
 
-/* Returns how many places each worker keeps free for listeners without a client there, so that slow
- * clients of one listener can't shut out those of another: one for each listener but the first, if
- * that is less than half of the places. */
 static size_t n_places_kept(const struct acceptor *acceptor)
 {
-    const struct worker_shared *shared = acceptor->context->shared;
-    size_t n_listeners = acceptor->clients->newest->n_listeners;
+    const struct worker_shared *s = acceptor->context->shared;
 
-    return 2 * n_listeners <= shared->max_connections / shared->metrics->n ? n_listeners - 1 : 0;
+    return generation_places_kept(acceptor->clients->newest, s->max_connections / s->metrics->n);
 }
 
 /* Each worker has a share of MaxConnections=. A worker whose share is used up leaves clients to the
@@ -141,15 +138,19 @@ static bool has_room(const struct acceptor *acceptor, const struct worker_listen
 
     if (clients->n + clients->newest->n_listeners <= clients->capacity)
         return true;
-    return clients->n + (wl->n_clients > 0 ? n_places_kept(acceptor) : 0) < clients->capacity;
+    return clients->n + (worker_listener_has_clients(wl) ? n_places_kept(acceptor) : 0) <
+           clients->capacity;
 }
 
-/* At MaxConnections= a client is evicted for the next one. */
+/* At MaxConnections= a client is evicted for the next one, and when no other worker would take it.
+ */
 static bool can_accept(const struct acceptor *acceptor, const struct worker_listener *wl,
                        uint64_t now_usec)
 {
+    bool is_alone = wl->draining && worker_listener_is_shard(wl);
+
     return has_room(acceptor, wl) ||
-           (clients_can_evict(acceptor->clients, now_usec) && pool_is_full(acceptor));
+           (clients_can_evict(acceptor->clients, now_usec) && (is_alone || pool_is_full(acceptor)));
 }
 
 /* accept4(2) allocates a descriptor and asks a security module before it looks into the queue, so
@@ -159,7 +160,7 @@ static int accept_failure(const struct worker_listener *wl, int error)
     enum accept_error_class class = accept_error_class(error);
 
     return (class == ACCEPT_NO_RESOURCES || class == ACCEPT_DENIED) &&
-                   !socket_is_readable(wl->listener->fd)
+                   !socket_is_readable(worker_listener_queue(wl))
                ? -EAGAIN
                : -error;
 }
@@ -172,7 +173,7 @@ static int accept_one(struct acceptor *acceptor, struct worker_listener *wl, uin
         struct sockaddr_storage storage;
     } address;
     socklen_t length = sizeof(address);
-    int fd = accept4(wl->listener->fd, &address.sa, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = accept4(worker_listener_queue(wl), &address.sa, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     if (fd < 0)
         return accept_failure(wl, errno);
@@ -188,6 +189,8 @@ static int handle_accept_error(struct acceptor *acceptor, struct worker_listener
 {
     switch (accept_error_class(error)) {
     case ACCEPT_QUEUE_EMPTY:
+        if (worker_listener_next_queue(wl))
+            return 0;
         wl->ready = false;
         if (wl->draining)
             close_listener(acceptor, wl);
@@ -283,14 +286,19 @@ static int watch_again(struct acceptor *acceptor, uint64_t now_usec)
     return 0;
 }
 
-/* Epoll may have reported a client to this worker alone, before the socket left it. */
-static void ask_others_to_look(struct acceptor *acceptor)
+/* Epoll may have reported a client to this worker alone, before the socket left it. To a shard, it
+ * reports all clients to this worker alone, so the others are asked again and again. */
+static void ask_others_to_look(struct acceptor *acceptor, uint64_t now_usec)
 {
-    if (!acceptor->left_epoll)
+    bool left_epoll = acceptor->left_epoll;
+
+    if (!left_epoll && now_usec < acceptor->asked_usec + ACCEPTOR_RETRY_USEC)
         return;
     acceptor->left_epoll = false;
     FOR_EACH_WORKER_LISTENER (wl, acceptor->clients->newest)
-        if (wl->paused && socket_is_readable(wl->listener->fd)) {
+        if (wl->paused && (left_epoll || worker_listener_is_shard(wl)) &&
+            socket_is_readable(wl->listener->fd)) {
+            acceptor->asked_usec = now_usec;
             (void)eventfd_write(acceptor->context->shared->look_fd, 1);
             return;
         }
@@ -305,7 +313,7 @@ int acceptor_run(struct acceptor *acceptor, uint64_t now_usec)
     int r = accept_from_all(acceptor, now_usec);
     if (r >= 0)
         r = watch_again(acceptor, now_usec);
-    ask_others_to_look(acceptor);
+    ask_others_to_look(acceptor, now_usec);
     return r;
 }
 
@@ -313,7 +321,7 @@ void acceptor_look_again(struct acceptor *acceptor)
 {
     retry_paused(acceptor);
     FOR_EACH_WORKER_LISTENER (wl, acceptor->clients->newest)
-        wl->ready = wl->open;
+        worker_listener_look(wl);
 }
 
 void acceptor_mark_ready(struct acceptor *acceptor, size_t index)
@@ -342,6 +350,8 @@ int acceptor_adopt(struct acceptor *acceptor, struct generation *generation)
         else
             drain_listener(acceptor, wl);
     clients_adopt(acceptor->clients, generation);
+    /* Epoll may have reported a client to this worker alone, at a shard that is another's now. */
+    (void)eventfd_write(acceptor->context->shared->look_fd, 1);
     return acceptor->held ? 0 : watch_again(acceptor, clock_now());
 }
 

@@ -62,6 +62,7 @@ static int init_listener(struct worker_listener *wl, struct generation *generati
     if (!counted)
         return -ENOMEM;
     wl->generation = generation;
+    wl->binding = binding;
     wl->listener = binding->listener;
     wl->config = binding->config;
     wl->name = counted->name;
@@ -79,24 +80,49 @@ static int init_listener(struct worker_listener *wl, struct generation *generati
     return 0;
 }
 
+/* Adds the bindings that are for the worker. */
+static int add_listeners(struct generation *generation, struct metrics *metrics, unsigned index)
+{
+    const struct snapshot *snapshot = generation->snapshot;
+
+    for (size_t i = 0; i < snapshot->n; i++) {
+        const struct binding *binding = &snapshot->bindings[i];
+        struct worker_listener *wl = &generation->listeners[generation->n_listeners];
+
+        generation->n_addresses += binding->shard == 0;
+        if (!binding_is_for(binding, index, metrics->n))
+            continue;
+        int r = init_listener(wl, generation, binding, metrics, index);
+        if (r < 0)
+            return r;
+        generation->n_listeners++;
+    }
+    return 0;
+}
+
+static size_t count_bindings(const struct snapshot *snapshot, unsigned index, size_t n_workers)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < snapshot->n; i++)
+        n += binding_is_for(&snapshot->bindings[i], index, n_workers);
+    return n;
+}
+
 int generation_new(struct generation **ret, struct snapshot *snapshot, struct metrics *metrics,
                    unsigned index)
 {
+    size_t n = count_bindings(snapshot, index, metrics->n);
     _cleanup_(generation_freep) struct generation *generation =
-        calloc(1, sizeof(*generation) + snapshot->n * sizeof(struct worker_listener));
+        calloc(1, sizeof(*generation) + n * sizeof(struct worker_listener));
 
     if (!generation)
         return -ENOMEM;
     generation->snapshot = snapshot_ref(snapshot);
-    generation->n_listeners = snapshot->n;
-    for (size_t i = 0; i < snapshot->n; i++) {
-        int r = init_listener(&generation->listeners[i], generation, &snapshot->bindings[i],
-                              metrics, index);
-        if (r < 0)
-            return r;
-    }
-    *ret = TAKE_PTR(generation);
-    return 0;
+    int r = add_listeners(generation, metrics, index);
+    if (r >= 0)
+        *ret = TAKE_PTR(generation);
+    return r;
 }
 
 void generation_free(struct generation *generation)
@@ -104,10 +130,23 @@ void generation_free(struct generation *generation)
     if (!generation)
         return;
     for (size_t i = 0; i < generation->n_listeners; i++)
-        if (generation->listeners[i].greeting)
-            greeting_end(generation->listeners[i].greeting);
+        greeting_end(generation->listeners[i].greeting);
     snapshot_unref(generation->snapshot);
     free(generation);
+}
+
+bool worker_listener_has_clients(const struct worker_listener *wl)
+{
+    const struct generation *generation = wl->generation;
+    const struct binding *first = binding_first_shard(wl->binding);
+
+    for (size_t i = 0; i < generation->n_listeners; i++) {
+        const struct worker_listener *other = &generation->listeners[i];
+
+        if (other->n_clients > 0 && binding_first_shard(other->binding) == first)
+            return true;
+    }
+    return false;
 }
 
 bool generation_in_use(const struct generation *generation)

@@ -78,11 +78,19 @@ static int pool_init_workers(struct pool *pool, struct snapshot *snapshot)
     return 0;
 }
 
-/* Counts the workers as users of each listener, before any can release one. */
+static bool is_for(const struct pool *pool, const struct binding *binding, unsigned worker)
+{
+    return binding_is_for(binding, worker, pool->shared.metrics->n);
+}
+
+/* Counts the workers as users of the listeners that they accept from, before any can release one.
+ */
 static void use_listeners(const struct pool *pool, const struct snapshot *snapshot)
 {
     for (size_t i = 0; i < snapshot->n; i++)
-        listener_use(snapshot->bindings[i].listener, pool->n_initialised);
+        for (unsigned worker = 0; worker < pool->n_initialised; worker++)
+            if (is_for(pool, &snapshot->bindings[i], worker))
+                listener_use(snapshot->bindings[i].listener, 1);
 }
 
 static int pool_start_workers(struct pool *pool)
@@ -261,20 +269,26 @@ void pool_adopt(struct pool *pool, struct snapshot *snapshot, struct generation 
              (struct worker_message){.kind = WORKER_ADOPT, .generation = take_first(&prepared)});
 }
 
-/* Makes a greeting for each listener with CONFIG, for one worker. */
-static int list_greetings(struct worker_greeting **list, const struct snapshot *snapshot,
-                          const struct config_listener *config, struct greeting *text)
+/* Makes a greeting for each listener with CONFIG that WORKER has. */
+static int list_greetings(const struct pool *pool, unsigned worker, struct worker_greeting **list,
+                          const struct snapshot *snapshot, const struct config_listener *config,
+                          struct greeting *text)
 {
+    size_t index = 0;
+
     for (size_t i = 0; i < snapshot->n; i++) {
         struct worker_greeting *greeting;
 
-        if (snapshot->bindings[i].config != config)
+        if (!is_for(pool, &snapshot->bindings[i], worker))
             continue;
-        int r = worker_greeting_new(&greeting, i, text);
-        if (r < 0)
-            return r;
-        greeting->next = *list;
-        *list = greeting;
+        if (snapshot->bindings[i].config == config) {
+            int r = worker_greeting_new(&greeting, index, text);
+            if (r < 0)
+                return r;
+            greeting->next = *list;
+            *list = greeting;
+        }
+        index++;
     }
     return 0;
 }
@@ -287,7 +301,7 @@ int pool_replace_greeting(struct pool *pool, const struct snapshot *snapshot,
 
     assert(pool_settled(pool));
     for (unsigned i = 0; r >= 0 && i < pool->n_started; i++)
-        r = list_greetings(&messages[i].greetings, snapshot, config, text);
+        r = list_greetings(pool, i, &messages[i].greetings, snapshot, config, text);
     if (r < 0) {
         for (unsigned i = 0; messages && i < pool->n_started; i++)
             worker_greeting_free_list(messages[i].greetings);

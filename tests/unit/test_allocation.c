@@ -73,7 +73,7 @@ static int start(struct fixture *fixture)
     int r = config_load(&fixture->config, &options, &fixture->diagnostics);
 
     if (r >= 0)
-        r = sockets_open(&fixture->sockets, fixture->config, &fixture->diagnostics);
+        r = sockets_open(&fixture->sockets, fixture->config, 1, &fixture->diagnostics);
     if (r >= 0)
         r = metrics_new(&fixture->metrics, WORKERS);
     if (r >= 0)

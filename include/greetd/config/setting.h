@@ -25,6 +25,7 @@ struct server_settings {
     uint64_t stop_timeout_usec; /* StopTimeoutSec= */
     uint64_t stop_delay_usec;   /* StopDelaySec= */
     bool fast_open;             /* FastOpen= */
+    bool reuse_port;            /* ReusePort= */
 };
 
 /* [Limits]; of [Listener NAME] only the lists */

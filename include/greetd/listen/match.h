@@ -16,6 +16,7 @@ struct match_address {
     struct address address; /* resolved */
     const char *text;       /* borrowed: as it was configured */
     int error;              /* negative errno of listener_resolve(), or 0 */
+    unsigned n_older;       /* shards of the address that are older than those to be opened */
 };
 
 struct match {
@@ -26,11 +27,13 @@ struct match {
 #define MATCH_NULL ((struct match){.snapshot = NULL})
 
 /* Matches the addresses of CONFIG with the AVAILABLE sockets; or, if sockets were INHERITED, names
- * of these with the sections of CONFIG. match_deinit() is due in any case. Errors: -ENOMEM. */
+ * of these with the sections of CONFIG. With ReusePort=yes each TCP address has a shard for each of
+ * N_WORKERS at least. match_deinit() is due in any case. Errors: -ENOMEM. */
 int match_init(struct match *match, struct config *config, const struct listener_set *available,
-               bool inherited);
+               bool inherited, size_t n_workers);
 void match_deinit(struct match *match);
 
-/* Opens the missing sockets. Returns 0; -EBADMSG if there is no address at all; or a negative
- * errno. DIAGNOSTICS has the reason. */
+/* Opens the missing sockets. Shards have no clients before listener_renew(), so that no client is
+ * lost when they are closed because a later step fails. Returns 0; -EBADMSG if there is no address
+ * at all; or a negative errno. DIAGNOSTICS has the reason. */
 int match_open_missing(struct match *match, struct diagnostics *diagnostics);

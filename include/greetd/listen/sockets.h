@@ -16,17 +16,19 @@
 struct sockets {
     struct snapshot *snapshot;   /* a reference: the one in force */
     struct listener_set leaving; /* not in the snapshot any more, but workers may still use them */
+    size_t n_workers;            /* that accept from the sockets, until the process ends */
     size_t n_not_kept;           /* of the snapshot: beyond FileDescriptorStoreMax= */
     bool inherited;              /* systemd has passed all of them, else greetd has opened them */
 };
 
-/* Takes the sockets that systemd passed; or opens every ListenStream= of CONFIG that systemd has
- * not kept since an earlier process, and has systemd keep them. Kept sockets that CONFIG does not
- * name are closed first, and stay closed if a later step fails. Returns 0, with warnings about
- * unusable kept sockets in DIAGNOSTICS; -EBADMSG if a passed descriptor or the configuration can't
- * be used; or a negative errno. DIAGNOSTICS then has the reason. sockets_deinit() is due in any
- * case. */
-int sockets_open(struct sockets *sockets, struct config *config, struct diagnostics *diagnostics);
+/* Takes the sockets that systemd passed, for N_WORKERS; or opens every ListenStream= of CONFIG that
+ * systemd has not kept since an earlier process, and has systemd keep them. Kept sockets that
+ * CONFIG does not name are closed first, and stay closed if a later step fails. Returns 0, with
+ * warnings about unusable kept sockets in DIAGNOSTICS; -EBADMSG if a passed descriptor or the
+ * configuration can't be used; or a negative errno. DIAGNOSTICS then has the reason.
+ * sockets_deinit() is due in any case. */
+int sockets_open(struct sockets *sockets, struct config *config, size_t n_workers,
+                 struct diagnostics *diagnostics);
 
 /* Prepares the snapshot for another CONFIG: opens new addresses, and keeps sockets that are still
  * configured. All sockets stay in force meanwhile, so a new address that overlaps with an old one
@@ -40,16 +42,17 @@ int sockets_prepare(struct snapshot **ret, const struct sockets *sockets, struct
  * FastOpen=yes could not be set, without which the snapshot is in force all the same. */
 int sockets_activate(struct sockets *sockets, struct snapshot *snapshot);
 
-/* Closes one leaving socket that no worker uses any more, and writes its address to ADDRESS
- * (ADDRESS_TEXT_MAX bytes). Returns false if there is none. */
+/* Closes the sockets of one leaving address that no worker uses any more, and writes it to ADDRESS
+ * (ADDRESS_TEXT_MAX bytes). Returns false if there is none. Shards of an address are closed
+ * together: a worker that uses one may look into the queues of the others. */
 bool sockets_close_leaving(struct sockets *sockets, char *address);
 
 /* Drops new handshakes at the sockets in force that AFTER, of sockets_prepare(), does not have, and
  * removes them from the descriptor store. With NULL: at all sockets that the next process does not
- * get. */
+ * get; if it gets other shards of the address, new clients are for these. */
 void sockets_drop_syn(const struct sockets *sockets, const struct snapshot *after);
 
-/* Closes all sockets that no worker uses any more, before the process ends. */
+/* Closes the sockets of all addresses that no worker uses any more, before the process ends. */
 void sockets_close_unused(struct sockets *sockets);
 
 /* Closes and frees everything. */

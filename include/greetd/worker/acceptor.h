@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Accepting in one worker. Each listening socket is in the worker's epoll with EPOLLEXCLUSIVE, so
+/* Accepting in one worker. Each of its listening sockets is in its epoll with EPOLLEXCLUSIVE, so
  * that a new client wakes one worker and not all. A socket leaves epoll while this worker can't
  * take its clients; another worker takes them, or they wait in the kernel's queue. Only for the
  * thread of the worker. Times are CLOCK_MONOTONIC in microseconds. */
@@ -19,6 +19,7 @@ struct acceptor {
     struct clients *clients;        /* borrowed; its generations have the listeners */
     bool held;                      /* by acceptor_hold() */
     bool left_epoll;                /* a socket has, since the last write to look_fd */
+    uint64_t asked_usec;            /* when look_fd was last written */
     uint64_t resume_usec;           /* when to try paused sockets again; USEC_INFINITY: none is */
     uint64_t n_ended_at_pause;      /* clients->n_ended, to see whether a place became free */
     size_t turn;                    /* the first listener to accept from */
@@ -45,8 +46,9 @@ void acceptor_resume(struct acceptor *acceptor);
 /* Notes that epoll has reported clients at the listener INDEX of the newest generation. */
 void acceptor_mark_ready(struct acceptor *acceptor, size_t index);
 
-/* Has the next acceptor_run() try every queue, paused or not. Another worker asks for that if it
- * can't take a client that epoll has reported to it alone. */
+/* Has the next acceptor_run() try every queue, paused or not, also those of the shards of other
+ * workers. Another worker asks for that if it can't take a client that epoll has reported to it
+ * alone. */
 void acceptor_look_again(struct acceptor *acceptor);
 
 /* Accepts and greets a few of the waiting clients, and resumes paused sockets when possible. Call

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "greetd/base/timeout_queue.h"
 #include "greetd/listen/snapshot.h"
@@ -27,6 +28,7 @@ struct worker_greeting {
  * timeouts, so each queue is in the order of its deadlines. */
 struct worker_listener {
     struct generation *generation;        /* it belongs to */
+    const struct binding *binding;        /* borrowed from the snapshot */
     struct listener *listener;            /* borrowed from the snapshot */
     const struct config_listener *config; /* borrowed: the greeting, its settings */
     const char *name; /* borrowed from the metrics, since records outlive the generation */
@@ -39,17 +41,19 @@ struct worker_listener {
     size_t n_clients;
     struct timeout_queue expecting, writing, dripping, acknowledging, lingering;
     /* Written by the acceptor. */
-    bool open;     /* accepted from */
-    bool watched;  /* in epoll; only in the newest generation */
-    bool ready;    /* clients may be in the queue */
-    bool paused;   /* clients stay in the queue until acceptor->resume_usec */
-    bool draining; /* closed as soon as the queue is empty */
+    bool open;         /* accepted from */
+    bool watched;      /* in epoll; only in the newest generation */
+    bool ready;        /* clients may be in the queue */
+    bool paused;       /* clients stay in the queue until acceptor->resume_usec */
+    bool draining;     /* closed as soon as the queue is empty */
+    unsigned n_others; /* queues of other shards to accept from before its own */
 };
 
 struct generation {
     struct generation *older;  /* still in use; NULL if there is none */
     struct snapshot *snapshot; /* a reference */
-    size_t n_listeners;
+    size_t n_addresses;        /* with one listener each, or several if it has many shards */
+    size_t n_listeners;        /* those that this worker accepts from */
     struct worker_listener listeners[];
 };
 
@@ -57,6 +61,40 @@ struct generation {
 #define FOR_EACH_WORKER_LISTENER(wl, newest)                                                       \
     for (struct generation *_g = (struct generation *)(newest); _g; _g = _g->older)                \
         for (struct worker_listener *wl = _g->listeners; wl < _g->listeners + _g->n_listeners; wl++)
+
+/* Whether other workers have other shards of the same address. */
+static inline bool worker_listener_is_shard(const struct worker_listener *wl)
+{
+    return wl->binding->spread && wl->binding->n_shards > 1;
+}
+
+/* Clients may be in the queue of any shard of the address; the workers of the others may have no
+ * room for them. A socket that is drained is the task of its own workers. */
+static inline void worker_listener_look(struct worker_listener *wl)
+{
+    wl->ready = wl->open;
+    if (worker_listener_is_shard(wl) && !wl->draining)
+        wl->n_others = wl->binding->n_shards - 1;
+}
+
+/* Returns the socket to accept from. It stays open at least as long as that of WL. */
+static inline int worker_listener_queue(const struct worker_listener *wl)
+{
+    return binding_other_shard(wl->binding, wl->n_others)->listener->fd;
+}
+
+/* Continues with the next queue, the last of which is that of WL. Returns false if there is none.
+ */
+static inline bool worker_listener_next_queue(struct worker_listener *wl)
+{
+    bool has_next = wl->n_others > 0;
+
+    wl->n_others -= has_next;
+    return has_next;
+}
+
+/* Whether the address of WL has a client in this worker. */
+bool worker_listener_has_clients(const struct worker_listener *wl);
 
 /* Counts one more client for the greeting in force, and returns that. */
 static inline struct worker_greeting *worker_greeting_take(struct worker_listener *wl)
@@ -80,15 +118,23 @@ void worker_greeting_free_list(struct worker_greeting *greetings);
  * GENERATION. */
 void generation_replace_greetings(struct generation *generation, struct worker_greeting *greetings);
 
-/* Makes an open listener for each binding of SNAPSHOT, of which a reference is kept, for the worker
- * with INDEX. METRICS are borrowed. Only for the main thread. On success *RET is the caller's.
- * Errors: -ENOMEM. */
+/* Makes an open listener for each binding of SNAPSHOT, of which a reference is kept, that is for
+ * the worker with INDEX, of those of METRICS, which are borrowed. Only for the main thread. On
+ * success *RET is the caller's. Errors: -ENOMEM. */
 int generation_new(struct generation **ret, struct snapshot *snapshot, struct metrics *metrics,
                    unsigned index);
 
 /* Frees the generation, but not older ones. It must have no client. NULL is allowed. */
 void generation_free(struct generation *generation);
 DEFINE_CLEANUP_FUNCTION(struct generation, generation_free)
+
+/* Returns how many of its N places each worker keeps free for addresses without a client there, so
+ * that slow clients of one address can't shut out those of another: one for each address but the
+ * first, if that is less than half of the places. */
+static inline size_t generation_places_kept(const struct generation *generation, uint64_t n)
+{
+    return 2 * generation->n_addresses <= n ? generation->n_addresses - 1 : 0;
+}
 
 /* Whether the generation has a client or an open listener. */
 bool generation_in_use(const struct generation *generation);

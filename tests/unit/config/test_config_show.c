@@ -56,6 +56,7 @@ Test(config_show, prints_every_setting_with_its_origin)
              "# default\nStopTimeoutSec=5s\n"
              "# default\nStopDelaySec=0\n"
              "# default\nFastOpen=no\n"
+             "# default\nReusePort=no\n"
              "\n[Limits]\n"
              "# default\nMaxConnectionsPerSource=infinity\n"
              "# default\nRateLimitPerSourceIntervalSec=1s\n"

@@ -20,12 +20,13 @@ int socket(int family, int type, int protocol)
 
 static struct config *config;
 static struct match match;
+static size_t n_workers = 1;
 
 /* Matches the configuration TEXT with the AVAILABLE sockets. */
 static void match_text(const char *text, const struct listener_set *available)
 {
     config = load_text(text);
-    cr_assert_eq(match_init(&match, config, available, false), 0);
+    cr_assert_eq(match_init(&match, config, available, false, n_workers), 0);
 }
 
 static void end_match(void)
@@ -89,6 +90,89 @@ Test(match, resolves_a_bare_port_once_however_many_sockets_are_open)
     match_text("[Server]\nListenStream=\nListenStream=0\n", &set);
     cr_assert_eq(n_socket_calls, 1);
     cr_assert_null(match.snapshot->bindings[0].listener);
+    end_match();
+    listener_set_deinit(&set);
+}
+
+#define REUSE_PORT(word)                                                                           \
+    "[Server]\nListenStream=\nListenStream=127.0.0.1:0\nListenStream=@greetd-"                     \
+    "match\nReusePort=" word "\n"
+
+/* Expects N shards in front, and an abstract socket behind them. */
+static void expect_shards(unsigned n, bool spread)
+{
+    const struct binding *bindings = match.snapshot->bindings;
+
+    cr_assert_eq(match.snapshot->n, n + 1);
+    for (unsigned i = 0; i < n; i++) {
+        cr_assert_eq(bindings[i].shard, i);
+        cr_assert_eq(bindings[i].n_shards, n);
+        cr_assert_eq(bindings[i].spread, spread);
+        cr_assert(listener_shares_address(bindings[i].listener, bindings[0].listener));
+    }
+    cr_assert_eq(bindings[n].n_shards, 1);
+}
+
+Test(match, opens_a_shard_for_each_worker_at_addresses_of_tcp)
+{
+    struct listener_set set = {0};
+
+    n_workers = 3;
+    match_text(REUSE_PORT("yes"), &set);
+    cr_assert_eq(match_open_missing(&match, &diagnostics), 0);
+    expect_shards(3, true);
+    end_match();
+}
+
+Test(match, opens_shards_behind_the_sockets_that_are_open)
+{
+    struct listener_set set = {0};
+
+    open_text(&set, REUSE_PORT("no"));
+    n_workers = 3;
+    match_text(REUSE_PORT("yes"), &set);
+    cr_assert_eq(match_open_missing(&match, &diagnostics), 0);
+    expect_shards(3, true);
+    cr_assert_eq(match.snapshot->bindings[0].listener, set.at[0]);
+    cr_assert_eq(match.snapshot->bindings[3].listener, set.at[1]);
+    end_match();
+    listener_set_deinit(&set);
+}
+
+Test(match, keeps_all_open_shards_in_their_order)
+{
+    const char *words[] = {REUSE_PORT("no"), REUSE_PORT("yes")};
+    struct listener_set set = {0};
+
+    n_workers = 4;
+    open_text(&set, REUSE_PORT("yes"));
+    n_workers = 2;
+    for (size_t i = 0; i < 2; i++) {
+        match_text(words[i], &set);
+        cr_assert_eq(match_open_missing(&match, &diagnostics), 0);
+        expect_shards(4, i == 1);
+        for (size_t j = 0; j < 5; j++)
+            cr_assert_eq(match.snapshot->bindings[j].listener, set.at[j]);
+        end_match();
+    }
+    listener_set_deinit(&set);
+}
+
+Test(match, gives_each_of_two_ports_that_the_kernel_chose_its_own_shards)
+{
+    const char *text = "[Server]\nListenStream=\nListenStream=127.0.0.1:0\nReusePort=yes\n"
+                       "[Listener b]\nListenStream=127.0.0.1:0\n";
+    struct listener_set set = {0};
+
+    n_workers = 2;
+    open_text(&set, text);
+    cr_assert(listener_shares_address(set.at[0], set.at[1]));
+    cr_assert(listener_shares_address(set.at[2], set.at[3]));
+    cr_assert_not(listener_shares_address(set.at[0], set.at[2]));
+    match_text(text, &set);
+    cr_assert_eq(match.snapshot->n, 4);
+    for (size_t i = 0; i < 4; i++)
+        cr_assert_eq(match.snapshot->bindings[i].listener, set.at[i]);
     end_match();
     listener_set_deinit(&set);
 }

@@ -87,7 +87,7 @@ Test(sockets, reports_that_no_address_is_configured)
     struct sockets_fixture fixture;
 
     sockets_fixture_load(&fixture, "[Server]\nListenStream=\n");
-    cr_assert_eq(sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics), -EBADMSG);
+    cr_assert_eq(sockets_open(&fixture.sockets, fixture.config, 1, &fixture.diagnostics), -EBADMSG);
     cr_assert_eq(fixture.diagnostics.n_errors, 1);
     cr_assert(strstr(fixture.diagnostics.lines[0], "Nothing to listen on"));
     sockets_fixture_close(&fixture);
@@ -99,7 +99,7 @@ Test(sockets, names_the_address_that_is_not_available)
 
     sockets_fixture_load(&fixture, "[Server]\nListenStream=\nListenStream=127.0.0.1:0\n"
                                    "[Listener far]\nListenStream=192.0.2.1:80\n");
-    cr_assert_eq(sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics),
+    cr_assert_eq(sockets_open(&fixture.sockets, fixture.config, 1, &fixture.diagnostics),
                  -EADDRNOTAVAIL);
     cr_assert_eq(fixture.diagnostics.n_errors, 1);
     cr_assert(strstr(fixture.diagnostics.lines[0], "192.0.2.1:80"));

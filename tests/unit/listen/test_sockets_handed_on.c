@@ -170,7 +170,7 @@ Test(sockets_handed_on, reports_that_fast_open_can_not_be_set)
 
     seccomp_deny(SYS_setsockopt, 2, TCP_FASTOPEN, EPERM);
     sockets_fixture_load(&fixture, FAST_OPEN "yes\n");
-    cr_assert_eq(sockets_open(&fixture.sockets, fixture.config, &fixture.diagnostics), -EPERM);
+    cr_assert_eq(sockets_open(&fixture.sockets, fixture.config, 1, &fixture.diagnostics), -EPERM);
     cr_assert_eq(fixture.diagnostics.n_errors, 1);
     cr_assert(strstr(fixture.diagnostics.lines[0], "Failed to set FastOpen=: "));
     sockets_fixture_close(&fixture);

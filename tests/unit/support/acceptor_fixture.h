@@ -26,16 +26,16 @@ struct acceptor_fixture {
     struct acceptor acceptor;
 };
 
-static inline void acceptor_fixture_open(struct acceptor_fixture *fixture, size_t n_bindings,
-                                         size_t capacity)
+/* Starts the first of N_WORKERS, which has room for CAPACITY clients of its snapshot. */
+static inline void acceptor_fixture_start(struct acceptor_fixture *fixture, size_t n_workers,
+                                          size_t capacity)
 {
-    snapshot_fixture_open(&fixture->net, n_bindings);
     fixture->shared = (struct worker_shared){
         .max_connections = capacity,
         .changed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
         .look_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
     };
-    cr_assert_eq(metrics_new(&fixture->shared.metrics, 1), 0);
+    cr_assert_eq(metrics_new(&fixture->shared.metrics, n_workers), 0);
     fixture->context = (struct worker_context){
         .shared = &fixture->shared,
         .epoll_fd = epoll_create1(EPOLL_CLOEXEC),
@@ -47,6 +47,22 @@ static inline void acceptor_fixture_open(struct acceptor_fixture *fixture, size_
                  0);
     acceptor_init(&fixture->acceptor, &fixture->clients, &fixture->context);
     cr_assert_eq(acceptor_start(&fixture->acceptor), 0);
+}
+
+static inline void acceptor_fixture_open(struct acceptor_fixture *fixture, size_t n_bindings,
+                                         size_t capacity)
+{
+    snapshot_fixture_open(&fixture->net, n_bindings);
+    acceptor_fixture_start(fixture, 1, capacity);
+}
+
+/* Opens a shard for each of N_WORKERS; the first one is that of this worker. */
+static inline void acceptor_fixture_open_shards(struct acceptor_fixture *fixture, size_t n_workers,
+                                                size_t capacity)
+{
+    snapshot_fixture_open(&fixture->net, n_workers);
+    snapshot_join_shards(fixture->net.snapshot, 0, true);
+    acceptor_fixture_start(fixture, n_workers, capacity);
 }
 
 static inline void acceptor_fixture_close(struct acceptor_fixture *fixture)

@@ -54,7 +54,7 @@ static inline void open_fixture(struct fixture *fixture, const char *text)
     fixture->config = load_text(text);
     fixture->options.path = strdup(temp_dir_write_text(&temp_dir, "greetd.conf", text));
     sink_init(&fixture->sink, memfd_create("log", MFD_CLOEXEC));
-    cr_assert_eq(sockets_open(&fixture->sockets, fixture->config, &diagnostics), 0);
+    cr_assert_eq(sockets_open(&fixture->sockets, fixture->config, 1, &diagnostics), 0);
     cr_assert_eq(metrics_new(&fixture->metrics, 2), 0);
     cr_assert_eq(
         logger_start(&fixture->logger, &fixture->sink, fixture->metrics, &LOGGER_NO_CONNECTIONS),

@@ -14,6 +14,7 @@
 struct sockets_fixture {
     struct temp_dir temp_dir;
     struct config *config;
+    size_t n_workers; /* 1, unless a test sets it after sockets_fixture_load() */
     struct sockets sockets;
     struct diagnostics diagnostics;
 };
@@ -24,7 +25,7 @@ static inline void sockets_fixture_load(struct sockets_fixture *fixture, const c
     char unique[1024];
     size_t n = 0;
 
-    *fixture = (struct sockets_fixture){.diagnostics = DIAGNOSTICS_NULL};
+    *fixture = (struct sockets_fixture){.n_workers = 1, .diagnostics = DIAGNOSTICS_NULL};
     for (const char *p = text; *p; p++)
         if (*p == '@')
             n += (size_t)snprintf(unique + n, sizeof(unique) - n, "@greetd-%d-", (int)getpid());
@@ -44,7 +45,9 @@ static inline void sockets_fixture_load(struct sockets_fixture *fixture, const c
 static inline void sockets_fixture_open(struct sockets_fixture *fixture, const char *text)
 {
     sockets_fixture_load(fixture, text);
-    cr_assert_eq(sockets_open(&fixture->sockets, fixture->config, &fixture->diagnostics), 0);
+    cr_assert_eq(
+        sockets_open(&fixture->sockets, fixture->config, fixture->n_workers, &fixture->diagnostics),
+        0);
 }
 
 /* Opens the sockets of the loaded configuration while systemd passes the N descriptors FDS under
@@ -55,7 +58,8 @@ static inline int sockets_fixture_open_passed(struct sockets_fixture *fixture, c
     struct listener_set set = {0};
 
     pass_fds_begin(fds, n, names);
-    int r = sockets_open(&fixture->sockets, fixture->config, &fixture->diagnostics);
+    int r =
+        sockets_open(&fixture->sockets, fixture->config, fixture->n_workers, &fixture->diagnostics);
     for (size_t i = 0; fixture->sockets.snapshot && i < fixture->sockets.snapshot->n; i++)
         (void)listener_set_add(&set, fixture->sockets.snapshot->bindings[i].listener);
     pass_fds_end(&set);

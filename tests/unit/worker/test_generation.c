@@ -32,6 +32,58 @@ Test(generation, has_a_listener_for_each_binding)
     snapshot_fixture_close(&fixture);
 }
 
+Test(generation, has_only_the_shards_of_its_worker)
+{
+    struct snapshot_fixture fixture;
+    struct metrics *metrics;
+
+    snapshot_fixture_open(&fixture, 3);
+    snapshot_join_shards(fixture.snapshot, 1, true);
+    cr_assert_eq(metrics_new(&metrics, 2), 0);
+    for (unsigned worker = 0; worker < 2; worker++) {
+        struct generation *generation;
+
+        cr_assert_eq(generation_new(&generation, fixture.snapshot, metrics, worker), 0);
+        cr_assert_eq(generation->n_listeners, 2);
+        cr_assert_eq(generation->n_addresses, 2);
+        cr_assert_eq(generation->listeners[0].listener, &fixture.listeners[0]);
+        cr_assert_eq(generation->listeners[1].listener, &fixture.listeners[1 + worker]);
+        cr_expect_not(worker_listener_is_shard(&generation->listeners[0]));
+        cr_expect(worker_listener_is_shard(&generation->listeners[1]));
+        generation_free(generation);
+    }
+    metrics_free(metrics);
+    snapshot_fixture_close(&fixture);
+}
+
+Test(generation, counts_the_clients_of_an_address_in_all_its_shards)
+{
+    struct snapshot_fixture fixture;
+    struct metrics *metrics;
+
+    snapshot_fixture_open(&fixture, 3);
+    snapshot_join_shards(fixture.snapshot, 1, false);
+    cr_assert_eq(metrics_new(&metrics, 1), 0);
+    struct generation *generation = snapshot_fixture_generation(&fixture, metrics);
+    struct worker_listener *listeners = generation->listeners;
+    listeners[2].n_clients = 1;
+    cr_expect_not(worker_listener_has_clients(&listeners[0]));
+    cr_expect(worker_listener_has_clients(&listeners[1]));
+    cr_expect(worker_listener_has_clients(&listeners[2]));
+    listeners[2].n_clients = 0;
+    generation_free(generation);
+    metrics_free(metrics);
+    snapshot_fixture_close(&fixture);
+}
+
+Test(generation, keeps_a_place_for_each_address_but_one)
+{
+    const struct generation generation = {.n_addresses = 3, .n_listeners = 9};
+
+    cr_expect_eq(generation_places_kept(&generation, 6), 2);
+    cr_expect_eq(generation_places_kept(&generation, 5), 0);
+}
+
 Test(generation, knows_the_listeners_that_take_clients_of_any_address)
 {
     struct snapshot_fixture fixture;

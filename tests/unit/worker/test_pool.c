@@ -271,6 +271,43 @@ Test(pool, adopts_another_snapshot_under_load)
     pool_fixture_close(&fixture);
 }
 
+/* The workers have different listeners, so the same one may have another index in each. */
+Test(pool, replaces_a_greeting_in_workers_with_different_shards)
+{
+    struct pool_fixture fixture;
+    struct greeting text = {.references = {1}, .bytes = (char *)"text", .size = 4};
+
+    pool_fixture_prepare(&fixture, 3);
+    snapshot_join_shards(fixture.net.snapshot, 1, true);
+    fixture.net.snapshot->bindings[2].config = fixture.net.snapshot->bindings[1].config;
+    pool_fixture_start(&fixture, 2, 100);
+    NET_WAIT_UNTIL(pool_settled(fixture.pool));
+    cr_assert_eq(pool_replace_greeting(fixture.pool, fixture.net.snapshot,
+                                       fixture.net.snapshot->bindings[1].config, &text),
+                 0);
+    NET_WAIT_UNTIL(pool_settled(fixture.pool));
+    snapshot_fixture_read_hello(net_connect(&fixture.net.addresses[0]));
+    net_expect_text(net_connect(&fixture.net.addresses[1]), "text");
+    net_expect_text(net_connect(&fixture.net.addresses[2]), "text");
+    pool_fixture_close(&fixture);
+}
+
+Test(pool, only_the_workers_of_a_shard_use_it)
+{
+    struct pool_fixture fixture;
+
+    pool_fixture_prepare(&fixture, 2);
+    snapshot_join_shards(fixture.net.snapshot, 0, true);
+    pool_fixture_start(&fixture, 3, 100);
+    cr_assert_eq(fixture.net.listeners[0].users, 2);
+    cr_assert_eq(fixture.net.listeners[1].users, 1);
+    pool_post(fixture.pool, WORKER_STOP);
+    pool_fixture_await(&fixture, WORKER_ENDED);
+    cr_assert_not(listener_in_use(&fixture.net.listeners[0]));
+    cr_assert_not(listener_in_use(&fixture.net.listeners[1]));
+    pool_fixture_close(&fixture);
+}
+
 Test(pool, can_be_freed_with_a_snapshot_that_no_worker_adopted)
 {
     struct pool_fixture fixture;
