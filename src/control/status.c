@@ -16,20 +16,49 @@ static const char *plural(uint64_t n)
     return n == 1 ? "" : "s";
 }
 
-static void describe(const struct status *status, char *text, size_t size)
+/* Updates the metrics of the table of sources, and returns how many it has. */
+static size_t count_sources(struct status *status)
+{
+    const struct sources *sources = pool_sources(status->pool);
+    struct metrics_sources *counted = &status->metrics->sources;
+    size_t known = sources_known(sources, status->refreshed_usec);
+
+    atomic_store_explicit(&counted->known, known, memory_order_relaxed);
+    atomic_store_explicit(&counted->capacity, sources_capacity(sources), memory_order_relaxed);
+    atomic_store_explicit(&counted->forgotten, sources_forgotten(sources), memory_order_relaxed);
+    atomic_store_explicit(&counted->untracked, sources_untracked(sources), memory_order_relaxed);
+
+    return known;
+}
+
+/* Describes N_SOURCES of the table, unless it is empty. */
+static const char *describe_sources(const struct status *status, size_t n_sources, char *text,
+                                    size_t size)
+{
+    text[0] = '\0';
+    if (n_sources > 0)
+        snprintf(text, size, "; %zu of %zu sources", n_sources,
+                 sources_capacity(pool_sources(status->pool)));
+    return text;
+}
+
+static void describe(const struct status *status, size_t n_sources, char *text, size_t size)
 {
     struct metrics_sums sums = pool_sums_and_watch(status->pool);
     uint64_t active = metrics_active(&sums);
     size_t workers = status->metrics->n;
+    char sources[64];
 
     const char *doing = !status->stopping ? "Greeting"
                         : active > 0      ? "Stopping, greeting the last"
                                           : "Stopping,";
 
     snprintf(text, size,
-             "%s %" PRIu64 " client%s; %" PRIu64 " greeted, %" PRIu64 " refused; %zu worker%s%s%s",
+             "%s %" PRIu64 " client%s; %" PRIu64 " greeted, %" PRIu64
+             " refused; %zu worker%s%s%s%s",
              doing, active, plural(active), sums.greeted, metrics_refused(status->metrics), workers,
-             plural(workers), status->trouble[0] ? "; " : "", status->trouble);
+             plural(workers), describe_sources(status, n_sources, sources, sizeof(sources)),
+             status->trouble[0] ? "; " : "", status->trouble);
 }
 
 static void refresh(struct status *status)
@@ -37,7 +66,10 @@ static void refresh(struct status *status)
     char text[STATUS_TEXT_MAX];
 
     status->refreshed_usec = clock_now();
-    describe(status, text, sizeof(text));
+    size_t n_sources = count_sources(status);
+    if (n_sources > 0)
+        status_changed(status);
+    describe(status, n_sources, text, sizeof(text));
     if (strcmp(text, status->last_status) == 0)
         return;
     strcpy(status->last_status, text);
@@ -52,8 +84,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *p)
     return 0;
 }
 
-int status_start(struct status *status, sd_event *event, struct pool *pool,
-                 const struct metrics *metrics)
+int status_start(struct status *status, sd_event *event, struct pool *pool, struct metrics *metrics)
 {
     *status = (struct status){.pool = pool, .metrics = metrics};
     int r = sd_event_add_time(event, &status->timer, CLOCK_MONOTONIC, 0, STATUS_INTERVAL_USEC / 4,

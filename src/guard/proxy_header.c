@@ -43,6 +43,7 @@ static const char *const error_texts[PROXY_ERROR_N] = {
     [PROXY_NO_HEADER] = "it does not begin with a PROXY header",
     [PROXY_CUT] = "it ended within its PROXY header",
     [PROXY_LATE] = "its PROXY header was not complete in time",
+    [PROXY_UNTRUSTED] = "it does not come from ProxyTrustedSources=",
     [PROXY_TOO_LONG] = "its PROXY header is too long",
     [PROXY_BAD_PROTOCOL] = "the protocol in its PROXY header is not TCP4, TCP6 or UNKNOWN",
     [PROXY_BAD_ADDRESS] = "an address in its PROXY header is not one of its protocol",

@@ -41,8 +41,10 @@ _Static_assert(sizeof(struct bucket) == BUCKET_SIZE, "a bucket fills its cache l
 struct sources {
     struct siphash_key key;
     size_t n_buckets;
+    atomic_bool used; /* since the first source; so that no page is touched without any */
     /* On a line of its own, because all workers read the others. */
     _Alignas(CACHE_LINE) _Atomic uint64_t forgotten;
+    _Atomic uint64_t untracked;
     _Alignas(CACHE_LINE) struct bucket buckets[];
 };
 
@@ -240,10 +242,14 @@ static struct entry claim(struct sources *sources, const struct pair *pair, uint
 
     if (other.known < offer.known || (other.known == offer.known && other.full_at < offer.full_at))
         offer = other;
-    if (!offer.entry.bucket)
+    if (!offer.entry.bucket) {
+        atomic_fetch_add_explicit(&sources->untracked, 1, memory_order_relaxed);
         return offer.entry;
+    }
     if (offer.full_at > now)
         atomic_fetch_add_explicit(&sources->forgotten, 1, memory_order_relaxed);
+    if (!atomic_load_explicit(&sources->used, memory_order_relaxed))
+        atomic_store_explicit(&sources->used, true, memory_order_relaxed);
     offer.entry.bucket->keys[offer.entry.way] = key;
     return offer.entry;
 }
@@ -316,6 +322,8 @@ size_t sources_known(const struct sources *sources, uint64_t now_usec)
     uint64_t now = token_bucket_time(now_usec);
     size_t n = 0;
 
+    if (!atomic_load_explicit(&sources->used, memory_order_relaxed))
+        return 0;
     for (size_t i = 0; i < sources->n_buckets; i++)
         for (size_t way = 0; way < WAYS; way++) {
             struct state state = load(&sources->buckets[i], way);
@@ -333,4 +341,9 @@ size_t sources_capacity(const struct sources *sources)
 uint64_t sources_forgotten(const struct sources *sources)
 {
     return atomic_load_explicit(&sources->forgotten, memory_order_relaxed);
+}
+
+uint64_t sources_untracked(const struct sources *sources)
+{
+    return atomic_load_explicit(&sources->untracked, memory_order_relaxed);
 }

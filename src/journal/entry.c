@@ -13,7 +13,7 @@
 
 /* The fields of one journal entry as text; a field that does not fit is omitted. */
 struct fields {
-    const char *fields[14];
+    const char *fields[15];
     size_t n;
     size_t used;
     char text[1536];
@@ -68,30 +68,71 @@ static void add_peer(struct fields *fields, const struct peer *peer)
     }
 }
 
+static void add_proxy(struct fields *fields, const struct peer *proxy)
+{
+    char address[ADDRESS_TEXT_MAX];
+
+    if (proxy->family == AF_UNSPEC)
+        return;
+    peer_format_host(proxy, address);
+    fields_add(fields, "GREETD_PROXY_ADDR=%s", address);
+}
+
+static void add_connection(struct fields *fields, unsigned worker,
+                           const struct connection_record *record)
+{
+    fields_add(fields, "GREETD_LISTENER=%s", record->listener);
+    add_peer(fields, &record->peer);
+    add_proxy(fields, &record->proxy);
+    fields_add(fields, "GREETD_CONNECTION=%" PRIu64, record->number);
+    fields_add(fields, "GREETD_RESULT=%s", result_name(record->result));
+    if (record->refusal != REFUSAL_NONE)
+        fields_add(fields, "GREETD_REASON=%s", refusal_name(record->refusal));
+    fields_add(fields, "GREETD_BYTES=%" PRIu64, record->bytes);
+    fields_add(fields, "GREETD_BYTES_ACKED=%" PRIu64, record->bytes_acked);
+    fields_add(fields, "GREETD_DURATION_USEC=%" PRIu64, record->duration_usec);
+    if (record->rtt_usec > 0)
+        fields_add(fields, "GREETD_RTT_USEC=%" PRIu32, record->rtt_usec);
+    fields_add(fields, "GREETD_WORKER=%u", worker);
+}
+
+/* Returns why the client was refused, the end of a sentence, or NULL; and the id of the entry. */
+static const char *describe_refusal(const struct connection_record *record, const char **ret_id)
+{
+    switch (record->refusal) {
+    case REFUSAL_NETWORK:
+        *ret_id = MESSAGE_ID_REFUSED_NETWORK;
+        return "its network is not allowed";
+    case REFUSAL_CONNECTIONS:
+        *ret_id = MESSAGE_ID_REFUSED_CONNECTIONS;
+        return "its source has MaxConnectionsPerSource= connections already";
+    case REFUSAL_RATE:
+        *ret_id = MESSAGE_ID_REFUSED_RATE;
+        return "its source connects more often than RateLimitPerSourceBurst= allows";
+    case REFUSAL_PROXY:
+        *ret_id = MESSAGE_ID_REFUSED_PROXY;
+        return proxy_error_text(record->proxy_error);
+    case REFUSAL_NONE:
+    case REFUSAL_N:
+        break;
+    }
+    *ret_id = MESSAGE_ID_CONNECTION;
+    return NULL;
+}
+
 size_t entry_write_connection(struct sink *sink, unsigned worker,
                               const struct connection_record *record)
 {
     char message[SINK_MESSAGE_MAX], address[ADDRESS_TEXT_MAX];
     struct fields fields = {.n = 0};
+    const char *id, *why = describe_refusal(record, &id);
 
-    snprintf(message, sizeof(message), "Connection from %s", peer_format(&record->peer, address));
-    if (sink->journal) {
-        fields_add(&fields, "GREETD_LISTENER=%s", record->listener);
-        add_peer(&fields, &record->peer);
-        fields_add(&fields, "GREETD_CONNECTION=%" PRIu64, record->number);
-        fields_add(&fields, "GREETD_RESULT=%s", result_name(record->result));
-        if (record->reason)
-            fields_add(&fields, "GREETD_REASON=%s", record->reason);
-        fields_add(&fields, "GREETD_BYTES=%" PRIu64, record->bytes);
-        fields_add(&fields, "GREETD_BYTES_ACKED=%" PRIu64, record->bytes_acked);
-        fields_add(&fields, "GREETD_DURATION_USEC=%" PRIu64, record->duration_usec);
-        if (record->rtt_usec > 0)
-            fields_add(&fields, "GREETD_RTT_USEC=%" PRIu32, record->rtt_usec);
-        fields_add(&fields, "GREETD_WORKER=%u", worker);
-    }
+    snprintf(message, sizeof(message), "Connection from %s%s%s",
+             peer_format(&record->peer, address), why ? " refused: " : "", why ? why : "");
+    if (sink->journal)
+        add_connection(&fields, worker, record);
     return write_with(sink, &fields,
-                      (struct sink_entry){LOG_INFO, MESSAGE_ID_CONNECTION, message,
-                                          .when_usec = record->ended_usec});
+                      (struct sink_entry){LOG_INFO, id, message, .when_usec = record->ended_usec});
 }
 
 size_t entry_write_accept_paused(struct sink *sink, unsigned worker, int error, uint64_t when_usec)

@@ -132,7 +132,7 @@ uint64_t metrics_refused(const struct metrics *metrics)
     uint64_t sum = 0;
 
     for (const struct metrics_listener *l = metrics_first_listener(metrics); l; l = l->next)
-        for (int i = 0; i < REFUSAL_N; i++)
+        for (int i = REFUSAL_NONE + 1; i < REFUSAL_N; i++)
             sum += metrics_refusals(metrics, l, (enum refusal)i);
     return sum;
 }

@@ -90,10 +90,9 @@ static void add_refused(struct text *text, const struct metrics *metrics)
 {
     static const char name[] = "greetd_refused_total";
 
-    add_head(text, name, "counter",
-             "Clients refused by a limit or a network list, by listener and reason.");
+    add_head(text, name, "counter", "Clients that were refused, by listener and reason.");
     for (const struct metrics_listener *l = metrics_first_listener(metrics); l; l = l->next)
-        for (int i = 0; i < REFUSAL_N; i++)
+        for (int i = REFUSAL_NONE + 1; i < REFUSAL_N; i++)
             add_listener_number(text, name, l, "reason", refusal_name((enum refusal)i),
                                 metrics_refusals(metrics, l, (enum refusal)i));
 }
@@ -167,6 +166,20 @@ static void add_times(struct text *text, const struct metrics *metrics, uint64_t
     add(text, "\n%s_count %" PRIu64 "\n", name, n);
 }
 
+static void add_sources(struct text *text, const struct metrics_sources *sources)
+{
+    add_number(text, "greetd_sources", "gauge", "Sources in the table of the limits per source.",
+               atomic_load_explicit(&sources->known, memory_order_relaxed));
+    add_number(text, "greetd_sources_max", "gauge", "Sources that the table has room for.",
+               atomic_load_explicit(&sources->capacity, memory_order_relaxed));
+    add_number(text, "greetd_sources_forgotten_total", "counter",
+               "Sources whose rate was forgotten to make room for others.",
+               atomic_load_explicit(&sources->forgotten, memory_order_relaxed));
+    add_number(text, "greetd_sources_untracked_total", "counter",
+               "Clients admitted without a limit, since the table had no room for their source.",
+               atomic_load_explicit(&sources->untracked, memory_order_relaxed));
+}
+
 static void add_process(struct text *text, const struct metrics *metrics)
 {
     add_number(text, "greetd_workers", "gauge", "Threads that serve clients.", metrics->n);
@@ -200,6 +213,7 @@ size_t prometheus_format(char *buffer, size_t size, const struct metrics *metric
     add_reloads(&text, metrics);
     add_file_loads(&text, metrics);
     add_file_ages(&text, metrics);
+    add_sources(&text, &metrics->sources);
     add_process(&text, metrics);
     return text.length;
 }

@@ -35,6 +35,7 @@ const char *refusal_name(enum refusal refusal)
         [REFUSAL_NETWORK] = "network",
         [REFUSAL_CONNECTIONS] = "connections",
         [REFUSAL_RATE] = "rate",
+        [REFUSAL_PROXY] = "proxy",
     };
 
     return names[refusal];

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "greetd/base/cleanup.h"
+#include "greetd/net/accept_error.h"
 
 /* The most calls of recv(2), however little each of them reads. */
 #define SOCKET_DISCARD_READS 64
@@ -208,15 +209,13 @@ bool socket_is_in_handshake(int fd)
            info.tcpi_state == TCP_SYN_RECV;
 }
 
-int64_t socket_unacknowledged(int fd, int family, int has_fin)
+int64_t socket_unacknowledged(int fd, bool has_fin)
 {
     int outstanding;
 
     if (ioctl(fd, SIOCOUTQ, &outstanding) < 0)
         return -errno;
-    if (has_fin && outstanding > 0 && (family == AF_INET || family == AF_INET6))
-        outstanding--;
-    return outstanding;
+    return has_fin && outstanding > 0 ? outstanding - 1 : outstanding;
 }
 
 bool socket_has_hung_up(int fd)
@@ -267,4 +266,29 @@ enum socket_discarded socket_discard(int fd, bool records, uint32_t limit, uint3
             return SOCKET_DISCARD_FAILED;
     }
     return SOCKET_DISCARDED_SOME;
+}
+
+/* accept4(2) allocates a descriptor and asks a security module before it looks into the queue, so
+ * these errors may occur without a client. */
+static int accept_failure(int fd, int error)
+{
+    enum accept_error_class class = accept_error_class(error);
+    bool may_lack_client = class == ACCEPT_NO_RESOURCES || class == ACCEPT_DENIED;
+
+    return may_lack_client && !socket_is_readable(fd) ? -EAGAIN : -error;
+}
+
+int socket_accept(int fd, struct peer *ret_peer)
+{
+    union {
+        struct sockaddr sa;
+        struct sockaddr_storage storage;
+    } address;
+    socklen_t length = sizeof(address);
+    int client = accept4(fd, &address.sa, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+    if (client < 0)
+        return accept_failure(fd, errno);
+    *ret_peer = peer_of_socket(client, &address.sa, length);
+    return client;
 }

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 
 #include "greetd/base/clock.h"
 #include "greetd/net/accept_error.h"
@@ -153,33 +152,31 @@ static bool can_accept(const struct acceptor *acceptor, const struct worker_list
            (clients_can_evict(acceptor->clients, now_usec) && (is_alone || pool_is_full(acceptor)));
 }
 
-/* accept4(2) allocates a descriptor and asks a security module before it looks into the queue, so
- * these errors may occur without a client. Returns the negative errno to act on. */
-static int accept_failure(const struct worker_listener *wl, int error)
+/* No client is evicted for one that is closed at once. */
+static void admit(struct acceptor *acceptor, const struct conn_accepted *accepted,
+                  uint64_t now_usec)
 {
-    enum accept_error_class class = accept_error_class(error);
+    struct clients *clients = acceptor->clients;
 
-    return (class == ACCEPT_NO_RESOURCES || class == ACCEPT_DENIED) &&
-                   !socket_is_readable(worker_listener_queue(wl))
-               ? -EAGAIN
-               : -error;
+    if (accepted->admission.refusal != REFUSAL_NONE && !accepted->listener->refusal.text) {
+        clients_refuse(clients, accepted, now_usec);
+        return;
+    }
+    if (!has_room(acceptor, accepted->listener))
+        (void)clients_evict_oldest(clients, now_usec);
+    clients_add(clients, accepted, now_usec);
 }
 
 /* Accepts and greets one client. Returns 0 or a negative errno of accept4(2). */
 static int accept_one(struct acceptor *acceptor, struct worker_listener *wl, uint64_t now_usec)
 {
-    union {
-        struct sockaddr sa;
-        struct sockaddr_storage storage;
-    } address;
-    socklen_t length = sizeof(address);
-    int fd = accept4(worker_listener_queue(wl), &address.sa, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    struct conn_accepted accepted = {.listener = wl};
 
-    if (fd < 0)
-        return accept_failure(wl, errno);
-    if (!has_room(acceptor, wl))
-        (void)clients_evict_oldest(acceptor->clients, now_usec);
-    clients_add(acceptor->clients, wl, fd, peer_of_socket(fd, &address.sa, length), now_usec);
+    accepted.fd = socket_accept(worker_listener_queue(wl), &accepted.peer);
+    if (accepted.fd < 0)
+        return accepted.fd;
+    accepted.admission = conn_admit(wl, &accepted.peer, now_usec, acceptor->context);
+    admit(acceptor, &accepted, now_usec);
     return 0;
 }
 

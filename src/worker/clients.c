@@ -7,6 +7,7 @@
 
 #include "greetd/base/clock.h"
 #include "greetd/journal/record.h"
+#include "greetd/worker/drip.h"
 #include "greetd/worker/eviction.h"
 
 /* How many clients one poll(2) is for. */
@@ -14,10 +15,6 @@
 
 /* How many lines of DripSec= a listener sends before other clients have their turn. */
 #define CLIENTS_DRIP_BATCH 64
-
-/* A wake-up costs more than a line. So a line may be late by a hundredth of its pause, and by this
- * time at most, to be sent together with others. */
-#define CLIENTS_DRIP_SLACK_USEC 100000
 
 enum queue {
     QUEUE_NONE,
@@ -43,36 +40,26 @@ static struct conn *take_place(struct clients *clients)
     return conn;
 }
 
-/* Logs a client that has ended, or only counts it if it was silent and such clients are not logged.
- */
-static void log_client(const struct worker_context *context, const struct conn *conn,
-                       const struct connection_record *record)
+/* Closes a client that is in no queue. */
+static void end_client(struct clients *clients, struct conn *conn, const struct peer *own_peer,
+                       uint64_t now_usec)
 {
-    if (!conn_listener(conn)->config->log_silent && conn_was_silent(conn))
-        metrics_add(&context->counters->log_silent, 1);
-    else
-        logger_log_connection(context->shared->logger, context->index, record);
+    struct connection_record record;
+
+    conn_close(conn, now_usec, &record);
+    if (conn->proxied)
+        record.proxy = *own_peer;
+    conn_account(conn, &record, clients->context);
+    clients->n_ended++;
 }
 
 static void close_client(struct clients *clients, struct conn *conn, uint64_t now_usec)
 {
-    struct worker_context *context = clients->context;
-    struct worker_listener *wl = conn_listener(conn);
-    struct connection_record record;
-
     timeout_queue_remove(&conn->entry);
-    conn_close(conn, now_usec, &record);
-    if (wl->config->settings.log_connections && logger_wants_connections(context->shared->logger))
-        log_client(context, conn, &record);
-    metrics_add(&wl->counters->results[record.result], 1);
-    metrics_add(&context->counters->ended, 1);
-    worker_greeting_drop(conn->greeting);
-    wl->n_clients--;
-
+    end_client(clients, conn, &clients->own_peers[conn - clients->table], now_usec);
     conn->entry.next = clients->vacant;
     clients->vacant = &conn->entry;
     clients->n--;
-    clients->n_ended++;
 }
 
 static void enqueue(struct conn *conn, enum queue queue, struct timeout_queue *fifo,
@@ -212,26 +199,43 @@ bool clients_evict_oldest(struct clients *clients, uint64_t now_usec)
 {
     struct conn *oldest = eviction_candidate(clients->newest, &clients->soon, now_usec);
 
-    /* Its data may have arrived by now. Then it gets what the kernel takes at once, nearly always
-     * the whole greeting. */
-    if (oldest && oldest->state == CONN_EXPECTING)
+    /* Its header or data may have arrived by now. Then it gets what the kernel takes at once,
+     * nearly always the whole greeting. */
+    if (oldest && conn_is_expected_to_send(oldest))
         (void)conn_step(oldest, now_usec, clients->context);
     if (oldest)
         close_client(clients, oldest, now_usec);
     return oldest;
 }
 
-void clients_add(struct clients *clients, struct worker_listener *wl, int fd, struct peer peer,
-                 uint64_t now_usec)
+/* Returns the number of one more client, unique without a shared counter. */
+static uint64_t count_client(struct clients *clients, struct worker_listener *wl)
 {
-    struct conn *conn = take_place(clients);
     struct worker_context *context = clients->context;
-    /* Unique without a shared counter. */
-    uint64_t number = clients->last_number++ * context->shared->metrics->n + context->index + 1;
 
     metrics_add(&context->counters->accepted, 1);
     wl->n_clients++;
-    apply(clients, conn, conn_begin(conn, fd, peer, wl, number, now_usec, context), now_usec);
+    return clients->last_number++ * context->shared->metrics->n + context->index + 1;
+}
+
+void clients_add(struct clients *clients, const struct conn_accepted *accepted, uint64_t now_usec)
+{
+    struct conn *conn = take_place(clients);
+    uint64_t number = count_client(clients, accepted->listener);
+
+    if (accepted->listener->config->settings.proxy_protocol)
+        clients->own_peers[conn - clients->table] = accepted->peer;
+    apply(clients, conn, conn_begin(conn, accepted, number, now_usec, clients->context), now_usec);
+}
+
+void clients_refuse(struct clients *clients, const struct conn_accepted *accepted,
+                    uint64_t now_usec)
+{
+    struct conn conn;
+
+    (void)conn_begin(&conn, accepted, count_client(clients, accepted->listener), now_usec,
+                     clients->context);
+    end_client(clients, &conn, NULL, now_usec);
 }
 
 void clients_step(struct clients *clients, size_t index, uint64_t now_usec)
@@ -264,24 +268,10 @@ static void expire_expecting(struct clients *clients, struct worker_listener *wl
     }
 }
 
-/* When the worker stops, every line is due. */
-static uint64_t drip_deadline(const struct clients *clients, const struct worker_listener *wl)
-{
-    return timeout_queue_deadline(&wl->dripping,
-                                  clients->context->stopping ? 0 : wl->config->settings.drip_usec);
-}
-
-/* When to wake up for the lines that are due. */
-static uint64_t drip_wake_up(const struct clients *clients, const struct worker_listener *wl)
-{
-    uint64_t slack_usec = usec_min(wl->config->settings.drip_usec / 100, CLIENTS_DRIP_SLACK_USEC);
-
-    return usec_add(drip_deadline(clients, wl), clients->context->stopping ? 0 : slack_usec);
-}
-
 static void drip_lines(struct clients *clients, struct worker_listener *wl, uint64_t now_usec)
 {
-    for (unsigned n = 0; n < CLIENTS_DRIP_BATCH && drip_deadline(clients, wl) <= now_usec; n++) {
+    for (unsigned n = 0; n < CLIENTS_DRIP_BATCH && drip_deadline(wl, clients->context) <= now_usec;
+         n++) {
         struct conn *conn = conn_of_entry(timeout_queue_oldest(&wl->dripping));
 
         apply(clients, conn, conn_step(conn, now_usec, clients->context), now_usec);
@@ -330,7 +320,7 @@ void clients_expire(struct clients *clients, uint64_t now_usec)
 static uint64_t listener_deadline(const struct clients *clients, const struct worker_listener *wl)
 {
     const struct greeting_settings *settings = &wl->config->settings;
-    uint64_t next = drip_wake_up(clients, wl);
+    uint64_t next = drip_wake_up(wl, clients->context);
 
     next = usec_min(next, timeout_queue_deadline(&wl->expecting, settings->data_timeout_usec));
     next = usec_min(next, timeout_queue_deadline(&wl->writing, settings->write_timeout_usec));
@@ -380,7 +370,8 @@ int clients_init(struct clients *clients, size_t capacity, struct generation *ge
     *clients = (struct clients){.context = context, .newest = generation, .capacity = capacity};
     timeout_queue_init(&clients->soon);
     clients->table = calloc(capacity, sizeof(*clients->table));
-    return clients->table ? 0 : -ENOMEM;
+    clients->own_peers = calloc(capacity, sizeof(*clients->own_peers));
+    return clients->table && clients->own_peers ? 0 : -ENOMEM;
 }
 
 void clients_deinit(struct clients *clients)
@@ -390,5 +381,7 @@ void clients_deinit(struct clients *clients)
         generation_free(generation);
     }
     free(clients->table);
+    free(clients->own_peers);
     clients->table = NULL;
+    clients->own_peers = NULL;
 }

@@ -7,8 +7,8 @@
 #include <sys/socket.h>
 
 #include "greetd/net/socket.h"
-#include "greetd/worker/client_values.h"
 #include "greetd/worker/drip.h"
+#include "greetd/worker/header.h"
 #include "greetd/worker/writing.h"
 
 /* Discards what the client has sent. Before everything is acknowledged that is no progress: a
@@ -68,7 +68,7 @@ static enum conn_next await_acknowledgement(struct conn *conn, uint64_t now_usec
     return CONN_WAIT_ACKNOWLEDGEMENT;
 }
 
-/* While the client sent nothing, its greeting may have been replaced. */
+/* While the client was waited for, its greeting may have been replaced. */
 static void take_greeting_in_force(struct conn *conn)
 {
     struct worker_greeting *in_force = worker_greeting_take(conn_listener(conn));
@@ -101,7 +101,7 @@ static enum conn_next await_data(struct conn *conn, uint64_t now_usec,
 /* The time of a drip is a matter of the configuration, and would hide the others. */
 static void count_time(const struct conn *conn, struct worker_context *context, uint64_t usec)
 {
-    if (conn->state == CONN_GREETED && !conn_drips(conn))
+    if (conn->state == CONN_GREETED && conn->refusal == REFUSAL_NONE && !conn_drips(conn))
         metrics_add_time(context->counters, usec);
 }
 
@@ -119,10 +119,83 @@ static enum conn_next begin_greeting(struct conn *conn, uint64_t now_usec,
     return next;
 }
 
+/* Closes the client, or first tells it why it is not greeted. */
+static enum conn_next refuse(struct conn *conn, uint64_t now_usec, struct worker_context *context)
+{
+    struct worker_greeting *refusal = &conn_listener(conn)->refusal;
+
+    if (!refusal->text)
+        return CONN_CLOSE;
+    worker_greeting_drop(conn->greeting);
+    refusal->n_clients++;
+    conn->greeting = refusal;
+    conn->state = CONN_WRITING;
+    return writing_step(conn, now_usec, context);
+}
+
+struct admission conn_admit(const struct worker_listener *listener, const struct peer *peer,
+                            uint64_t now_usec, struct worker_context *context)
+{
+    const struct config_listener *config = listener->config;
+
+    if (config->settings.proxy_protocol)
+        return (struct admission){.refusal = networks_allow(config->trusted, peer) ? REFUSAL_NONE
+                                                                                   : REFUSAL_PROXY};
+    return admission_check(config->networks, config->limits, context->shared->sources, peer,
+                           now_usec);
+}
+
+static enum conn_next begin_admitted(struct conn *conn, const struct admission *admission,
+                                     uint64_t now_usec, struct worker_context *context)
+{
+    bool greet_on_data = conn_settings(conn)->greet_on == GREET_ON_DATA;
+
+    conn->counted = admission->counted;
+    conn->refusal = admission->refusal & 7;
+    conn->state = greet_on_data ? CONN_EXPECTING : CONN_WRITING;
+    return conn->refusal == REFUSAL_NONE ? begin_greeting(conn, now_usec, context)
+                                         : refuse(conn, now_usec, context);
+}
+
+/* Continues with a client whose PROXY header has arrived. Data behind it count as its first data.
+ */
+static enum conn_next begin_proxied(struct conn *conn, uint64_t now_usec,
+                                    struct worker_context *context)
+{
+    const struct config_listener *config = conn_listener(conn)->config;
+    struct admission admission = admission_check(config->networks, config->limits,
+                                                 context->shared->sources, &conn->peer, now_usec);
+
+    take_greeting_in_force(conn);
+    conn->data_msec = conn->progress_msec = conn_msec(conn, now_usec);
+    conn->progressed = conn->had_input;
+    enum conn_next next = begin_admitted(conn, &admission, now_usec, context);
+    /* Its data have DataTimeoutSec= of their own. */
+    conn->progressed |= next == CONN_WAIT_DATA;
+    return next;
+}
+
+static enum conn_next await_header(struct conn *conn, uint64_t now_usec,
+                                   struct worker_context *context)
+{
+    int r = header_read(conn);
+
+    if (r > 0)
+        return begin_proxied(conn, now_usec, context);
+    if (r == 0)
+        return conn->input_ended ? CONN_CLOSE : CONN_WAIT_DATA;
+    if (r != -EBADMSG)
+        return conn_break(conn, -r);
+    conn->refusal = REFUSAL_PROXY;
+    return refuse(conn, now_usec, context);
+}
+
 /* Continues with a client that could not be greeted at once, and counts the time when it is. */
 static enum conn_next continue_greeting(struct conn *conn, uint64_t now_usec,
                                         struct worker_context *context)
 {
+    if (conn->state == CONN_HEADER)
+        return await_header(conn, now_usec, context);
     if (conn->state == CONN_EXPECTING)
         return begin_greeting(conn, now_usec, context);
 
@@ -136,22 +209,25 @@ static enum conn_next continue_greeting(struct conn *conn, uint64_t now_usec,
     return next;
 }
 
-enum conn_next conn_begin(struct conn *conn, int fd, struct peer peer,
-                          struct worker_listener *listener, uint64_t number, uint64_t now_usec,
-                          struct worker_context *context)
+enum conn_next conn_begin(struct conn *conn, const struct conn_accepted *accepted, uint64_t number,
+                          uint64_t now_usec, struct worker_context *context)
 {
-    bool greet_on_data = listener->config->settings.greet_on == GREET_ON_DATA;
+    bool has_header = accepted->listener->config->settings.proxy_protocol &&
+                      accepted->admission.refusal == REFUSAL_NONE;
 
     *conn = (struct conn){
-        .greeting = worker_greeting_take(listener),
+        .greeting = worker_greeting_take(accepted->listener),
         .number = number,
         .accepted_usec = now_usec,
-        .fd = fd,
-        .state = greet_on_data ? CONN_EXPECTING : CONN_WRITING,
+        .fd = accepted->fd,
+        .state = CONN_HEADER,
         .outcome = RESULT_PARTIAL,
-        .peer = peer,
+        .proxy_error = PROXY_UNTRUSTED,
+        .local = !peer_is_internet(&accepted->peer),
+        .peer = accepted->peer,
     };
-    return begin_greeting(conn, now_usec, context);
+    return has_header ? await_header(conn, now_usec, context)
+                      : begin_admitted(conn, &accepted->admission, now_usec, context);
 }
 
 enum conn_next conn_step(struct conn *conn, uint64_t now_usec, struct worker_context *context)
@@ -171,8 +247,7 @@ enum conn_next conn_poll(struct conn *conn, short revents, uint64_t now_usec,
         return await_acknowledgement(conn, now_usec);
     /* Both sides have sent their end of stream and the client has acknowledged ours, so the
      * connection is over. Even with unread input close(2) sends no reset (RFC 9293, 3.10.4). */
-    if ((revents & (POLLHUP | POLLERR)) == POLLHUP &&
-        socket_unacknowledged(conn->fd, conn->peer.family, false) == 0) {
+    if ((revents & (POLLHUP | POLLERR)) == POLLHUP && socket_unacknowledged(conn->fd, false) == 0) {
         conn->input_ended = true;
         conn->outcome = RESULT_DELIVERED;
         return CONN_CLOSE;
@@ -193,6 +268,10 @@ enum conn_next conn_expire(struct conn *conn, uint64_t now_usec)
     if (conn->state == CONN_WRITING && has_acknowledged_more(conn, conn_unacknowledged(conn)))
         return CONN_WAIT_WRITE;
     conn->outcome = RESULT_TIMEOUT;
+    if (conn->state == CONN_HEADER) {
+        conn->refusal = REFUSAL_PROXY;
+        conn->proxy_error = PROXY_LATE;
+    }
     return CONN_CLOSE;
 }
 
@@ -202,11 +281,23 @@ static uint32_t acknowledged(const struct conn *conn)
 {
     int64_t outstanding = conn_unacknowledged(conn);
 
-    if (conn_is_local(conn) && (outstanding != 0 || conn->outcome == RESULT_RESET))
+    if (conn->local && (outstanding != 0 || conn->outcome == RESULT_RESET))
         return 0;
     if (outstanding < 0 || outstanding > conn->sent)
         return 0;
     return conn->sent - (uint32_t)outstanding;
+}
+
+/* Returns the smoothed round-trip time for the log in microseconds; 0 if it is not known, or not to
+ * be logged. */
+static uint32_t logged_rtt_usec(const struct conn *conn)
+{
+    const struct worker_greeting *greeting = conn->greeting;
+
+    if (!greeting->listener->fast_open && !(greeting->text->needs & VARIABLE_NEEDS_RTT))
+        return 0;
+    int64_t rtt_usec = socket_rtt_usec(conn->fd);
+    return rtt_usec > 0 ? (uint32_t)rtt_usec : 0;
 }
 
 static void fill_record(const struct conn *conn, uint64_t now_usec,
@@ -220,12 +311,16 @@ static void fill_record(const struct conn *conn, uint64_t now_usec,
         .duration_usec = now_usec - conn->accepted_usec,
         .bytes = conn->sent,
         .bytes_acked = conn->outcome == RESULT_DELIVERED ? conn->sent : acknowledged(conn),
-        .rtt_usec = client_values_logged_rtt_usec(conn->greeting, conn->fd),
+        .rtt_usec = logged_rtt_usec(conn),
         .result = (enum result)conn->outcome,
+        .refusal = (enum refusal)conn->refusal,
+        .proxy_error = (enum proxy_error)conn->proxy_error,
     };
     /* A client that has acknowledged everything has it, even if it sent a reset after that. */
     if (conn->all_sent && ret_record->bytes_acked == conn->sent)
         ret_record->result = RESULT_DELIVERED;
+    if (conn->refusal != REFUSAL_NONE)
+        ret_record->result = RESULT_REFUSED;
 }
 
 void conn_close(struct conn *conn, uint64_t now_usec, struct connection_record *ret_record)
@@ -237,8 +332,37 @@ void conn_close(struct conn *conn, uint64_t now_usec, struct connection_record *
     if ((lingers || drips || conn->outcome == RESULT_RESET) && !discard_input(conn))
         (void)conn_break(conn, errno);
     writing_free_unsent(conn);
+    header_free(conn);
     fill_record(conn, now_usec, ret_record);
 
     conn->fd = safe_close(conn->fd);
     conn->state = CONN_FREE;
+}
+
+/* Logs the client, or only counts it if it was silent and such clients are not logged. */
+static void log_client(const struct conn *conn, const struct connection_record *record,
+                       struct worker_context *context)
+{
+    if (!conn_listener(conn)->config->log_silent && conn_was_silent(conn))
+        metrics_add(&context->counters->log_silent, 1);
+    else
+        logger_log_connection(context->shared->logger, context->index, record);
+}
+
+void conn_account(const struct conn *conn, const struct connection_record *record,
+                  struct worker_context *context)
+{
+    struct worker_listener *listener = conn_listener(conn);
+
+    if (conn_settings(conn)->log_connections && logger_wants_connections(context->shared->logger))
+        log_client(conn, record, context);
+    if (conn->counted)
+        sources_release(context->shared->sources, &conn->peer, listener->config->limits,
+                        record->ended_usec);
+    if (record->refusal != REFUSAL_NONE)
+        metrics_add(&listener->counters->refused[record->refusal], 1);
+    metrics_add(&listener->counters->results[record->result], 1);
+    metrics_add(&context->counters->ended, 1);
+    worker_greeting_drop(conn->greeting);
+    listener->n_clients--;
 }

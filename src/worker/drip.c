@@ -5,6 +5,10 @@
 
 #include "greetd/worker/writing.h"
 
+/* A wake-up costs more than a line. So a line may be late by a hundredth of its pause, and by this
+ * time at most, to be sent together with others. */
+#define DRIP_SLACK_USEC 100000
+
 /* The greeting as one client receives it. */
 struct text {
     const char *bytes;
@@ -62,4 +66,17 @@ enum conn_next drip_step(struct conn *conn, uint64_t now_usec, struct worker_con
     if (conn->all_sent)
         writing_free_unsent(conn);
     return next;
+}
+
+uint64_t drip_deadline(const struct worker_listener *wl, const struct worker_context *context)
+{
+    return timeout_queue_deadline(&wl->dripping,
+                                  context->stopping ? 0 : wl->config->settings.drip_usec);
+}
+
+uint64_t drip_wake_up(const struct worker_listener *wl, const struct worker_context *context)
+{
+    uint64_t slack_usec = usec_min(wl->config->settings.drip_usec / 100, DRIP_SLACK_USEC);
+
+    return usec_add(drip_deadline(wl, context), context->stopping ? 0 : slack_usec);
 }

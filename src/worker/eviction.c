@@ -14,7 +14,7 @@
 static bool is_evictable(const struct conn *conn)
 {
     return conn->state == CONN_GREETED &&
-           (conn->acknowledged || conn_is_local(conn) ||
+           (conn->acknowledged || conn->local ||
             conn_unacknowledged(conn) <= EVICTION_UNACKNOWLEDGED_MAX);
 }
 

@@ -16,7 +16,9 @@ int worker_greeting_new(struct worker_greeting **ret, size_t index, struct greet
 
 static void greeting_end(struct worker_greeting *greeting)
 {
-    if (greeting->n_clients > 0 || greeting == &greeting->listener->configured)
+    const struct worker_listener *wl = greeting->listener;
+
+    if (greeting->n_clients > 0 || greeting == &wl->configured || greeting == &wl->refusal)
         return;
     greeting_unref(greeting->text);
     free(greeting);
@@ -70,6 +72,7 @@ static int init_listener(struct worker_listener *wl, struct generation *generati
     wl->wildcard = address_is_wildcard(&wl->listener->address);
     wl->configured = (struct worker_greeting){.listener = wl, .text = binding->config->greeting};
     wl->greeting = &wl->configured;
+    wl->refusal = (struct worker_greeting){.listener = wl, .text = binding->config->refuse};
     wl->fast_open = config && config_server(config)->fast_open;
     timeout_queue_init(&wl->expecting);
     timeout_queue_init(&wl->writing);

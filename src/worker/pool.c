@@ -49,6 +49,9 @@ static int pool_new(struct pool **ret, uint64_t max_connections, struct metrics 
     pool->n_rounds_pinged = calloc(metrics->n, sizeof(uint64_t));
     if (!pool->n_rounds_pinged)
         return -ENOMEM;
+    int r = sources_new(&pool->shared.sources, max_connections);
+    if (r < 0)
+        return r;
 
     *ret = TAKE_PTR(pool);
     return 0;
@@ -169,6 +172,7 @@ void pool_free(struct pool *pool)
         worker_deinit(&pool->workers[i]);
     safe_close(pool->shared.changed_fd);
     safe_close(pool->shared.look_fd);
+    sources_free(pool->shared.sources);
     free(pool->n_rounds_pinged);
     free(pool);
 }
@@ -347,6 +351,11 @@ uint64_t pool_idle_since(const struct pool *pool)
         since = usec_max(
             since, atomic_load_explicit(&pool->workers[i].idle_since_usec, memory_order_acquire));
     return since;
+}
+
+const struct sources *pool_sources(const struct pool *pool)
+{
+    return pool->shared.sources;
 }
 
 struct metrics_sums pool_sums_and_watch(struct pool *pool)

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 
 #include "greetd/greeting/render.h"
-#include "greetd/worker/client_values.h"
+#include "greetd/net/socket.h"
 
 /* Keeps rare code out of the path of a client of a plain message. */
 #define _noinline_ __attribute__((noinline))
@@ -26,7 +26,8 @@ static enum conn_next send_end_of_stream(struct conn *conn, struct worker_contex
      * back, and a further segment costs more than this system call. */
     if (shutdown(conn->fd, SHUT_WR) < 0)
         return conn_break(conn, errno);
-    metrics_add(&context->counters->greeted, 1);
+    if (conn->refusal == REFUSAL_NONE)
+        metrics_add(&context->counters->greeted, 1);
     conn->state = CONN_GREETED;
     conn->unacknowledged = UINT32_MAX;
 
@@ -146,11 +147,38 @@ static _noinline_ enum conn_next write_unsent(struct conn *conn, uint64_t now_us
     return next;
 }
 
+/* The local end of a socket that was accepted from a bound address has this address. */
+static const struct address *local_address(const struct worker_listener *wl, int fd,
+                                           struct address *buffer)
+{
+    return wl->wildcard && socket_read_address(fd, buffer) >= 0 ? buffer : &wl->listener->address;
+}
+
+struct variable_client writing_values(const struct worker_greeting *greeting, int fd,
+                                      const struct peer *peer, uint64_t number,
+                                      struct worker_context *context)
+{
+    const struct worker_listener *wl = greeting->listener;
+    unsigned needs = greeting->text->needs;
+
+    return (struct variable_client){
+        .peer = peer,
+        .local = needs & VARIABLE_NEEDS_LOCAL ? local_address(wl, fd, &context->local) : NULL,
+        .listener = wl->name,
+        .number = number,
+        .rtt_usec = needs & VARIABLE_NEEDS_RTT ? socket_rtt_usec(fd) : -1,
+        .pid = context->shared->pid,
+        .clock = &context->clock,
+        .random = &context->random,
+        .metrics = context->shared->metrics,
+    };
+}
+
 /* Fills in the variables, in the buffer of the worker. */
 static int render(const struct conn *conn, struct worker_context *context)
 {
     const struct variable_client client =
-        client_values(conn->greeting, conn->fd, &conn->peer, conn->number, context);
+        writing_values(conn->greeting, conn->fd, &conn->peer, conn->number, context);
 
     return render_greeting(&context->rendered, conn->greeting->text, &client);
 }

@@ -2,7 +2,9 @@
 #pragma once
 
 /* The state of greetd in words, for `systemctl status`: STATUS= of sd_notify(3), sent when it has
- * changed, and at most once a second. Without clients no timer runs. Only for the main thread. */
+ * changed, and at most once a second. While the table of sources has any, they are counted once a
+ * second, also for the metrics; without clients and sources no timer runs. Only for the main
+ * thread. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,9 +15,9 @@
 #define STATUS_TEXT_MAX 1024
 
 struct status {
-    struct pool *pool;             /* borrowed */
-    const struct metrics *metrics; /* borrowed */
-    sd_event_source *timer;        /* owned */
+    struct pool *pool;       /* borrowed */
+    struct metrics *metrics; /* borrowed */
+    sd_event_source *timer;  /* owned */
     uint64_t refreshed_usec;
     bool stopping;
     char trouble[STATUS_TEXT_MAX / 2]; /* "": none */
@@ -25,7 +27,7 @@ struct status {
 /* Starts sending the status of POOL and METRICS. Returns 0 or a negative errno of the event loop;
  * status_deinit() is due in either case. */
 int status_start(struct status *status, sd_event *event, struct pool *pool,
-                 const struct metrics *metrics);
+                 struct metrics *metrics);
 void status_deinit(struct status *status);
 
 /* The status may have changed. It is sent once a second has passed since the last time. */

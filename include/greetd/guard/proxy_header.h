@@ -28,6 +28,7 @@ enum proxy_error {
     PROXY_NO_HEADER, /* the client began with something else */
     PROXY_CUT,       /* the stream ended within the header; set by callers */
     PROXY_LATE,      /* DataTimeoutSec= is over; set by callers */
+    PROXY_UNTRUSTED, /* the sender is none of ProxyTrustedSources=; set by callers */
     PROXY_TOO_LONG,
     PROXY_BAD_PROTOCOL, /* version 1: not TCP4, TCP6 or UNKNOWN */
     PROXY_BAD_ADDRESS,  /* version 1 */

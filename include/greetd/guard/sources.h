@@ -89,3 +89,6 @@ size_t sources_capacity(const struct sources *sources);
 
 /* Returns how many sources were forgotten before their token bucket was full. */
 uint64_t sources_forgotten(const struct sources *sources);
+
+/* Returns how many clients were not counted because there was no room for their source. */
+uint64_t sources_untracked(const struct sources *sources);

@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "greetd/guard/proxy_header.h"
 #include "greetd/metrics/result.h"
 #include "greetd/net/peer.h"
 
@@ -17,6 +18,8 @@ struct connection_record {
     uint64_t duration_usec;      /* since accept(2) */
     uint64_t bytes, bytes_acked; /* given to the kernel, acknowledged by the client's end */
     uint32_t rtt_usec;           /* smoothed round-trip time; 0 if not known */
-    const char *reason;          /* GREETD_REASON=, static text; NULL unless refused */
+    struct peer proxy; /* GREETD_PROXY_ADDR=: that sent the PROXY header; AF_UNSPEC if none did */
     enum result result;
+    enum refusal refusal;
+    enum proxy_error proxy_error; /* of REFUSAL_PROXY */
 };

@@ -87,6 +87,13 @@ struct metrics_listener_counters {
     atomic_uint_fast64_t refused[REFUSAL_N];             /* refused ones of them, by reason */
 };
 
+/* The table of the limits per source, as the main thread has last seen it. */
+struct metrics_sources {
+    atomic_uint_fast64_t known, capacity;
+    atomic_uint_fast64_t forgotten; /* sources forgotten to make room for others */
+    atomic_uint_fast64_t untracked; /* clients whose source found no room */
+};
+
 enum metrics_outcome { METRICS_SUCCESS, METRICS_FAILURE, METRICS_OUTCOMES };
 
 /* The modification time of no file. */
@@ -111,6 +118,7 @@ struct metrics {
     atomic_uint_fast64_t reloads[METRICS_OUTCOMES]; /* written by the main thread */
     atomic_uint_fast64_t log_dropped;               /* written by the log thread; beside those of
                                                        the workers */
+    struct metrics_sources sources;
     /* In no order; the main thread inserts at the front. Release and acquire, so that any thread
      * may walk the list at any time. */
     _Atomic(struct metrics_listener *) listeners;

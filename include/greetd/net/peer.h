@@ -32,6 +32,12 @@ struct peer {
     };
 };
 
+/* Whether the peer has an IP address. */
+static inline bool peer_is_internet(const struct peer *peer)
+{
+    return peer->family == AF_INET || peer->family == AF_INET6;
+}
+
 /* Whether the uid of an AF_UNIX peer is known. In a user namespace (PrivateUsers= of
  * systemd.exec(5)) every unmapped user has the kernel's overflow uid (user_namespaces(7)). */
 bool peer_has_uid(const struct peer *peer);

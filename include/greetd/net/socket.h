@@ -60,10 +60,10 @@ bool socket_is_in_handshake(int fd);
 int64_t socket_rtt_usec(int fd);
 
 /* Returns how many bytes the other end has not acknowledged yet; a local peer acknowledges by
- * reading. HAS_FIN: the end of stream was sent, which counts as a byte of TCP (RFC 9293, 3.4) but
- * not here. In a handshake the answer is 0, whatever was sent. Returns a negative errno if the
+ * reading. HAS_FIN: the end of stream of TCP was sent, which counts as a byte there (RFC 9293, 3.4)
+ * but not here. In a handshake the answer is 0, whatever was sent. Returns a negative errno if the
  * socket can't tell (SIOCOUTQ in tcp(7) and unix(7)). */
-int64_t socket_unacknowledged(int fd, int family, int has_fin);
+int64_t socket_unacknowledged(int fd, bool has_fin);
 
 /* Whether the other end has sent its end of stream, read or not, or the connection is broken
  * (POLLRDHUP in poll(2)). */
@@ -86,3 +86,8 @@ enum socket_discarded {
 /* Reads input and discards it, until none is left or about LIMIT bytes were read. RECORDS: the
  * socket is of SOCK_SEQPACKET. Adds the number of bytes to *N; an empty record counts as a byte. */
 enum socket_discarded socket_discard(int fd, bool records, uint32_t limit, uint32_t *n);
+
+/* Accepts a client of the listening socket FD. Returns its non-blocking descriptor, which is the
+ * caller's, with *RET_PEER; or a negative errno of accept4(2), which is -EAGAIN if no client
+ * waits. */
+int socket_accept(int fd, struct peer *ret_peer);

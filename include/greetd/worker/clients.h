@@ -17,12 +17,13 @@ struct clients {
     struct worker_context *context; /* borrowed */
     struct generation *newest;      /* owned, and the older ones behind it */
     struct conn *table;             /* owned */
-    size_t capacity, n_used;        /* places in the table, and how many were ever used */
-    struct timeout_entry *vacant;   /* places that were used and are free again */
-    struct timeout_queue soon;      /* clients to poll after CONN_SOON_USEC */
-    size_t n;                       /* connected clients */
-    uint64_t n_ended;               /* clients that have ended */
-    uint64_t last_number;           /* of a client, for its GREETD_CONNECTION= */
+    struct peer *own_peers;  /* owned: with ProxyProtocol=yes, the own address of each client */
+    size_t capacity, n_used; /* places in the table, and how many were ever used */
+    struct timeout_entry *vacant; /* places that were used and are free again */
+    struct timeout_queue soon;    /* clients to poll after CONN_SOON_USEC */
+    size_t n;                     /* connected clients */
+    uint64_t n_ended;             /* clients that have ended */
+    uint64_t last_number;         /* of a client, for its GREETD_CONNECTION= */
 };
 
 /* Makes room for CAPACITY (at least 1) clients of GENERATION, which is taken over in any case. The
@@ -46,9 +47,12 @@ bool clients_can_evict(const struct clients *clients, uint64_t now_usec);
 /* Closes the client that eviction chooses. Returns false if there is none. */
 bool clients_evict_oldest(struct clients *clients, uint64_t now_usec);
 
-/* Adds PEER, just accepted from WL as FD, and greets it as far as possible. There must be room. */
-void clients_add(struct clients *clients, struct worker_listener *wl, int fd, struct peer peer,
-                 uint64_t now_usec);
+/* Adds the client ACCEPTED and greets it as far as possible. There must be room. */
+void clients_add(struct clients *clients, const struct conn_accepted *accepted, uint64_t now_usec);
+
+/* Closes the client ACCEPTED, which is refused without a message, and needs no place. */
+void clients_refuse(struct clients *clients, const struct conn_accepted *accepted,
+                    uint64_t now_usec);
 
 /* Continues with the client at INDEX of the table, for which epoll has an event. */
 void clients_step(struct clients *clients, size_t index, uint64_t now_usec);

@@ -3,18 +3,20 @@
 
 /* The life of one client, from accept(2) to close(2):
  *
- *     [expecting ──▶] writing ──▶ acknowledging ──▶ lingering ──▶ closed
- *                      │   ▲
- *                      ▼   │
- *                     [waiting for its next line]
+ *     [header ──▶] [expecting ──▶] writing ──▶ acknowledging ──▶ lingering ──▶ closed
+ *                                  │   ▲
+ *                                  ▼   │
+ *                                 [waiting for its next line]
  *
- * With GreetOn=data the connection waits for the client's first data, at most DataTimeoutSec=; like
- * all input they are discarded. A client that closes instead is not greeted. While writing, the
- * kernel is given the greeting; the end of stream follows its last byte (shutdown(2)). With
- * DripSec= each line first waits for this time, and the client is left alone meanwhile: its input
- * is discarded, and its reset noticed, when the line is due. Its end of stream may be a half-close,
- * so the line is sent; if the client is gone, its kernel answers with a reset, which the line after
- * that finds.
+ * With ProxyProtocol=yes the connection begins with a PROXY header, which has DataTimeoutSec= to
+ * arrive, and the client is the source that the header names. A client that is refused is closed at
+ * once; with RefuseMessage= it receives that in place of the greeting. With GreetOn=data the
+ * connection waits for the client's first data, at most DataTimeoutSec=; like all input they are
+ * discarded. A client that closes instead is not greeted. While writing, the kernel is given the
+ * greeting; the end of stream follows its last byte (shutdown(2)). With DripSec= each line first
+ * waits for this time, and the client is left alone meanwhile: its input is discarded, and its
+ * reset noticed, when the line is due. Its end of stream may be a half-close, so the line is sent;
+ * if the client is gone, its kernel answers with a reset, which the line after that finds.
  *
  * While acknowledging, the client has WriteTimeoutSec= for each further part. A client that has
  * acknowledged everything lingers until it closes; all that it sends gives it LingerSec= again, up
@@ -27,6 +29,7 @@
 
 #include <stdint.h>
 
+#include "greetd/guard/admission.h"
 #include "greetd/journal/record.h"
 #include "greetd/worker/conn_state.h"
 #include "greetd/worker/context.h"
@@ -44,11 +47,23 @@
  * or after LingerSec= if that is longer (lingering_time of nginx). */
 #define CONN_LINGER_MAX_USEC ((uint64_t)30 * 1000000)
 
-/* Makes CONN the client PEER, just accepted from LISTENER as FD, which is owned from here on, and
- * greets it as far as possible. worker_greeting_drop() is due after conn_close(). */
-enum conn_next conn_begin(struct conn *conn, int fd, struct peer peer,
-                          struct worker_listener *listener, uint64_t number, uint64_t now_usec,
-                          struct worker_context *context);
+/* A client that was just accepted. */
+struct conn_accepted {
+    struct worker_listener *listener; /* borrowed */
+    int fd;                           /* owned */
+    struct peer peer;
+    struct admission admission; /* by conn_admit() */
+};
+
+/* Decides whether the client PEER of LISTENER may come; with ProxyProtocol=yes, whether it may send
+ * a header. */
+struct admission conn_admit(const struct worker_listener *listener, const struct peer *peer,
+                            uint64_t now_usec, struct worker_context *context);
+
+/* Makes CONN the client ACCEPTED, whose descriptor is taken over, and greets it as far as possible.
+ * conn_account() is due after conn_close(). */
+enum conn_next conn_begin(struct conn *conn, const struct conn_accepted *accepted, uint64_t number,
+                          uint64_t now_usec, struct worker_context *context);
 
 /* Continues with a client after an event or after CONN_WAIT_DRIP: writes, reads, or finds that it
  * has closed. */
@@ -71,3 +86,8 @@ static inline void conn_fail(struct conn *conn)
 
 /* Closes the socket and fills in *RET_RECORD for the log and the metrics. */
 void conn_close(struct conn *conn, uint64_t now_usec, struct connection_record *ret_record);
+
+/* Logs and counts the end of the client, and gives back what it has of its greeting and in the
+ * table of sources. RECORD is that of conn_close(). */
+void conn_account(const struct conn *conn, const struct connection_record *record,
+                  struct worker_context *context);

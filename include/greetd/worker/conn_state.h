@@ -11,6 +11,7 @@
 
 #include "greetd/base/clock.h"
 #include "greetd/base/timeout_queue.h"
+#include "greetd/guard/proxy_header.h"
 #include "greetd/metrics/result.h"
 #include "greetd/net/peer.h"
 #include "greetd/net/socket.h"
@@ -18,7 +19,7 @@
 
 /* What to do next with a client; apply() in clients.c has the one switch over it. */
 enum conn_next {
-    CONN_WAIT_DATA,  /* wait until it sends data, at most DataTimeoutSec= */
+    CONN_WAIT_DATA,  /* wait until it sends its header or data, at most DataTimeoutSec= */
     CONN_WAIT_WRITE, /* wait until it takes more or sends data, at most WriteTimeoutSec= */
     CONN_WAIT_DRIP,  /* wait for DripSec= */
     CONN_WAIT_SOON,  /* poll it after CONN_SOON_USEC */
@@ -28,8 +29,9 @@ enum conn_next {
 };
 
 enum conn_state {
-    CONN_FREE, /* a place in the table without a client */
-    CONN_EXPECTING,
+    CONN_FREE,      /* a place in the table without a client */
+    CONN_HEADER,    /* its PROXY header is expected */
+    CONN_EXPECTING, /* its first data are expected */
     CONN_WRITING,
     CONN_GREETED, /* acknowledging or, if acknowledged, lingering */
 };
@@ -42,26 +44,40 @@ struct conn_unsent {
     char bytes[];
 };
 
+/* The beginning of a PROXY header, if it did not arrive as a whole. */
+struct conn_header {
+    uint64_t number; /* that of the client, whose union holds the pointer to this struct */
+    size_t size;
+    char bytes[];
+};
+
 /* One client, in a table that is allocated once. */
 struct conn {
     struct timeout_entry entry;       /* written by clients: the queue it waits in */
     struct worker_greeting *greeting; /* that it receives; one of its listener */
     union {
-        uint64_t number;            /* GREETD_CONNECTION=, unless has_unsent */
+        uint64_t number;            /* GREETD_CONNECTION=, unless has_unsent or has_header */
         struct conn_unsent *unsent; /* owned, if has_unsent */
+        struct conn_header *header; /* owned, if has_header */
     };
     uint64_t accepted_usec;
-    uint32_t data_msec;       /* since accepted_usec: its first data, with GreetOn=data */
+    uint32_t data_msec;       /* since accepted_usec: its PROXY header, its first data */
     uint32_t progress_msec;   /* since accepted_usec: the last write, or the last acknowledgement */
     uint32_t sent;            /* bytes of the greeting given to the kernel */
     uint32_t unacknowledged;  /* of those, when progress was last checked */
     int fd;                   /* owned */
-    unsigned state : 2;       /* enum conn_state */
+    unsigned state : 3;       /* enum conn_state */
     unsigned outcome : 3;     /* enum result, as far as it is known before the end */
-    unsigned input_ended : 1; /* the client has sent its end of stream */
-    unsigned more_input : 1;  /* the last step left input unread */
-    unsigned progressed : 1;  /* since clients.c last started the timeout, which clears it */
-    unsigned all_sent : 1;    /* the kernel has the whole greeting */
+    unsigned refusal : 3;     /* enum refusal */
+    unsigned proxy_error : 4; /* enum proxy_error, of REFUSAL_PROXY */
+    unsigned local : 1;       /* the socket is not one of TCP */
+    unsigned proxied : 1;     /* PEER is the source in its PROXY header */
+    unsigned counted : 1;     /* in the table of sources, for PEER */
+    unsigned has_header : 1;
+    unsigned input_ended : 1;  /* the client has sent its end of stream */
+    unsigned more_input : 1;   /* the last step left input unread */
+    unsigned progressed : 1;   /* since clients.c last started the timeout, which clears it */
+    unsigned all_sent : 1;     /* the kernel has the whole greeting */
     unsigned acknowledged : 1; /* and so has the client */
     unsigned has_unsent : 1;
     unsigned had_input : 1; /* the client has sent something other than its end of stream */
@@ -69,6 +85,8 @@ struct conn {
     unsigned watched : 1;   /* written by clients: the socket is in epoll */
     struct peer peer;
 };
+
+_Static_assert(REFUSAL_N <= 8 && PROXY_ERROR_N <= 16, "the bit fields are wide enough");
 
 /* 20,000 clients that only stay connected must fit into 2 MB. */
 _Static_assert(sizeof(struct conn) <= 96, "a client takes at most 96 bytes");
@@ -93,7 +111,13 @@ static inline const struct greeting_settings *conn_settings(const struct conn *c
 /* Whether the client receives its greeting line by line. */
 static inline bool conn_drips(const struct conn *conn)
 {
-    return conn_settings(conn)->drip_usec > 0;
+    return conn_settings(conn)->drip_usec > 0 && conn->refusal == REFUSAL_NONE;
+}
+
+/* Whether the client must send something before it is greeted. */
+static inline bool conn_is_expected_to_send(const struct conn *conn)
+{
+    return conn->state == CONN_HEADER || conn->state == CONN_EXPECTING;
 }
 
 /* The milliseconds from accept(2) to NOW. They begin again at 0 every 49 days. */
@@ -113,9 +137,9 @@ static inline uint64_t conn_since_progress_usec(const struct conn *conn, uint64_
 static inline bool conn_is_overdue(const struct conn *conn, uint64_t now_usec)
 {
     const struct greeting_settings *settings = conn_settings(conn);
-    uint64_t timeout_usec = conn->state == CONN_EXPECTING ? settings->data_timeout_usec
-                            : conn->acknowledged          ? settings->linger_usec
-                                                          : settings->write_timeout_usec;
+    uint64_t timeout_usec = conn_is_expected_to_send(conn) ? settings->data_timeout_usec
+                            : conn->acknowledged           ? settings->linger_usec
+                                                           : settings->write_timeout_usec;
 
     return conn_since_progress_usec(conn, now_usec) >= timeout_usec;
 }
@@ -127,26 +151,24 @@ static inline enum conn_next conn_break(struct conn *conn, int error)
     return CONN_CLOSE;
 }
 
-static inline bool conn_is_local(const struct conn *conn)
-{
-    return conn->peer.family != AF_INET && conn->peer.family != AF_INET6;
-}
-
-/* Whether the client closed or reset the connection before either side had sent a byte; to be
- * called after conn_close(). With GreetOn=connect only a reset can precede the greeting. */
+/* Whether the client closed or reset the connection before either side had sent a byte, but for a
+ * PROXY header; to be called after conn_close(). With GreetOn=connect only a reset can precede the
+ * greeting. */
 static inline bool conn_was_silent(const struct conn *conn)
 {
-    bool on_data = conn_settings(conn)->greet_on == GREET_ON_DATA;
-    bool by_client = conn->outcome == RESULT_RESET || (on_data && conn->input_ended);
+    const struct greeting_settings *settings = conn_settings(conn);
+    bool must_send = settings->greet_on == GREET_ON_DATA || settings->proxy_protocol;
+    bool by_client = conn->outcome == RESULT_RESET || (must_send && conn->input_ended);
 
-    return by_client && conn->sent == 0 && !conn->all_sent && !conn->had_input;
+    return by_client && conn->refusal == REFUSAL_NONE && conn->sent == 0 && !conn->all_sent &&
+           !conn->had_input;
 }
 
 /* Returns how many of the sent bytes the client has not acknowledged, or a negative errno if the
  * socket can't tell (SIOCOUTQ in tcp(7) and unix(7)). */
 static inline int64_t conn_unacknowledged(const struct conn *conn)
 {
-    if (conn_listener(conn)->fast_open && !conn_is_local(conn) && socket_is_in_handshake(conn->fd))
+    if (conn_listener(conn)->fast_open && !conn->local && socket_is_in_handshake(conn->fd))
         return conn->sent;
-    return socket_unacknowledged(conn->fd, conn->peer.family, conn->state == CONN_GREETED);
+    return socket_unacknowledged(conn->fd, conn->state == CONN_GREETED && !conn->local);
 }

@@ -13,6 +13,7 @@
 #include "greetd/base/buffer.h"
 #include "greetd/greeting/fortune.h"
 #include "greetd/greeting/wall_clock.h"
+#include "greetd/guard/sources.h"
 #include "greetd/journal/logger.h"
 #include "greetd/metrics/metrics.h"
 #include "greetd/net/address.h"
@@ -21,6 +22,7 @@
 struct worker_shared {
     struct metrics *metrics; /* borrowed; the sums over all workers are those of the pool */
     struct logger *logger;   /* borrowed */
+    struct sources *sources; /* owned: the table of the limits per source */
     uint64_t max_connections;
     pid_t pid; /* of this process */
     /* When a worker last paused accepting, so that an episode is logged once. Relaxed: nothing

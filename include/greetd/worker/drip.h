@@ -22,3 +22,9 @@ enum conn_next drip_begin(struct conn *conn, uint64_t now_usec, struct worker_co
  * has not taken all. Returns what to wait for; the state is CONN_GREETED once the kernel has
  * everything. */
 enum conn_next drip_step(struct conn *conn, uint64_t now_usec, struct worker_context *context);
+
+/* When the next line to a client of the listener is due; at once if the worker stops. */
+uint64_t drip_deadline(const struct worker_listener *wl, const struct worker_context *context);
+
+/* When to wake up for the lines that are due, so that many are sent together. */
+uint64_t drip_wake_up(const struct worker_listener *wl, const struct worker_context *context);

@@ -37,6 +37,7 @@ struct worker_listener {
     bool fast_open;                    /* a client may be accepted before its handshake is over */
     struct worker_greeting configured; /* the greeting that the snapshot has */
     struct worker_greeting *greeting;  /* the one of new clients: CONFIGURED or owned */
+    struct worker_greeting refusal; /* RefuseMessage=, for refused clients; its text may be NULL */
     /* Written by clients. */
     size_t n_clients;
     struct timeout_queue expecting, writing, dripping, acknowledging, lingering;

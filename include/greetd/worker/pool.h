@@ -77,5 +77,8 @@ bool pool_is_responsive(const struct pool *pool, unsigned *ret_stuck);
  * one. */
 uint64_t pool_idle_since(const struct pool *pool);
 
+/* The table of the limits per source; borrowed. */
+const struct sources *pool_sources(const struct pool *pool);
+
 /* Returns the sums of all counters, and makes pool_changed_fd() readable when one changes. */
 struct metrics_sums pool_sums_and_watch(struct pool *pool);

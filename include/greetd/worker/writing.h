@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "greetd/greeting/variable.h"
 #include "greetd/worker/conn_state.h"
 #include "greetd/worker/context.h"
 
@@ -27,3 +28,10 @@ int writing_render(struct conn *conn, struct worker_context *context);
 
 /* Frees the unsent part of a greeting that was rendered for this client, if there is one. */
 void writing_free_unsent(struct conn *conn);
+
+/* Returns the values of the variables of GREETING for the client PEER with this NUMBER, connected
+ * as FD. A system call is made only if a variable needs its result. They are borrowed from the
+ * arguments, and valid until the next call with the same CONTEXT. */
+struct variable_client writing_values(const struct worker_greeting *greeting, int fd,
+                                      const struct peer *peer, uint64_t number,
+                                      struct worker_context *context);

@@ -94,3 +94,23 @@ Test(status, has_the_problem_until_it_is_solved)
     cr_assert_eq(enabled, SD_EVENT_OFF, "nothing has changed");
     close_fixture(&fixture);
 }
+
+Test(status, has_the_sources_until_they_are_gone)
+{
+    static const struct source_limits limits = {
+        .max_connections = UINT64_MAX, .interval_usec = 3000000, .burst = 1};
+    struct fixture fixture;
+
+    open_fixture(&fixture, 1);
+    fixture.workers.net.configs[0].limits = &limits;
+    pool_fixture_greet(&fixture.workers);
+    status_changed(&fixture.status);
+    fake_systemd_await(fixture.workers.event, "; 1 worker; 1 of 131076 sources");
+    cr_expect_eq(fixture.workers.metrics->sources.known, 1);
+    cr_expect_eq(fixture.workers.metrics->sources.capacity, 131076);
+    /* No client is needed for that. */
+    fake_systemd_await(fixture.workers.event,
+                       "STATUS=Greeting 0 clients; 1 greeted, 0 refused; 1 worker");
+    cr_expect_eq(fixture.workers.metrics->sources.known, 0);
+    close_fixture(&fixture);
+}

@@ -146,6 +146,7 @@ Test(sources_room, refuses_nobody_when_all_entries_have_clients)
     cr_expect_eq(sources_known(sources, NOW), n_admitted);
     cr_expect_gt(n_admitted, CAPACITY * 99 / 100);
     cr_expect_eq(sources_forgotten(sources), 0, "those with clients stay");
+    cr_expect_eq(sources_untracked(sources), 2 * CAPACITY - n_admitted);
     for (uint32_t i = 0; i < 2 * CAPACITY; i++) {
         struct peer peer = source_peer(i);
         if (verdicts[i] == SOURCE_ADMITTED)

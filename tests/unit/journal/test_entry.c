@@ -23,7 +23,7 @@ static void set_up(void)
 
 TestSuite(entry, .init = set_up);
 
-static void write_connection(struct peer peer, enum result result, const char *reason)
+static void write_connection(struct peer peer, enum result result, enum refusal refusal)
 {
     entry_write_connection(&sink, 3,
                            &(const struct connection_record){
@@ -33,8 +33,8 @@ static void write_connection(struct peer peer, enum result result, const char *r
                                .duration_usec = 123,
                                .bytes = 18,
                                .bytes_acked = 11,
-                               .reason = reason,
                                .result = result,
+                               .refusal = refusal,
                            });
 }
 
@@ -42,7 +42,7 @@ Test(entry, connection_has_the_common_fields)
 {
     write_connection(
         (struct peer){.family = AF_INET, .port = 54321, .in.s_addr = htonl(0x7f000001)},
-        RESULT_PARTIAL, NULL);
+        RESULT_PARTIAL, REFUSAL_NONE);
     cr_expect(fake_journal_has("MESSAGE=Connection from 127.0.0.1:54321"));
     cr_expect(fake_journal_has("MESSAGE_ID=" MESSAGE_ID_CONNECTION));
     cr_expect(fake_journal_has("PRIORITY=6"));
@@ -56,11 +56,61 @@ Test(entry, connection_has_the_common_fields)
     cr_expect_not(fake_journal_has_any("GREETD_REASON"));
 }
 
-Test(entry, connection_has_the_reason_of_a_refusal)
+struct refusal_row {
+    enum refusal refusal;
+    char id[40], reason[24], message[128];
+};
+
+ParameterizedTestParameters(entry, refusal_has_a_reason_and_an_id_of_its_own)
 {
-    write_connection((struct peer){.family = AF_INET}, RESULT_REFUSED, "deny");
+    static struct refusal_row rows[] = {
+        {REFUSAL_NETWORK, MESSAGE_ID_REFUSED_NETWORK, "network", "its network is not allowed"},
+        {REFUSAL_CONNECTIONS, MESSAGE_ID_REFUSED_CONNECTIONS, "connections",
+         "its source has MaxConnectionsPerSource= connections already"},
+        {REFUSAL_RATE, MESSAGE_ID_REFUSED_RATE, "rate",
+         "its source connects more often than RateLimitPerSourceBurst= allows"},
+        {REFUSAL_PROXY, MESSAGE_ID_REFUSED_PROXY, "proxy", ""},
+    };
+
+    strcpy(rows[3].message, proxy_error_text(PROXY_LATE));
+    return cr_make_param_array(struct refusal_row, rows, ELEMENTSOF(rows));
+}
+
+ParameterizedTest(struct refusal_row *row, entry, refusal_has_a_reason_and_an_id_of_its_own)
+{
+    struct connection_record record = {
+        .listener = "web",
+        .peer = {.family = AF_INET, .port = 7},
+        .result = RESULT_REFUSED,
+        .refusal = row->refusal,
+        .proxy_error = PROXY_LATE,
+    };
+    char field[256];
+
+    entry_write_connection(&sink, 3, &record);
     cr_expect(fake_journal_has("GREETD_RESULT=refused"));
-    cr_expect(fake_journal_has("GREETD_REASON=deny"));
+    snprintf(field, sizeof(field), "MESSAGE_ID=%s", row->id);
+    cr_expect(fake_journal_has(field));
+    snprintf(field, sizeof(field), "GREETD_REASON=%s", row->reason);
+    cr_expect(fake_journal_has(field));
+    snprintf(field, sizeof(field), "MESSAGE=Connection from 0.0.0.0:7 refused: %s", row->message);
+    cr_expect(fake_journal_has(field), "%s", field);
+}
+
+Test(entry, connection_has_the_address_that_sent_its_proxy_header)
+{
+    struct connection_record record = {
+        .listener = "web",
+        .peer = {.family = AF_INET, .port = 7},
+        .proxy = {.family = AF_INET, .port = 9, .in.s_addr = htonl(0x7f000001)},
+    };
+
+    entry_write_connection(&sink, 3, &record);
+    cr_expect(fake_journal_has("GREETD_REMOTE_ADDR=0.0.0.0"));
+    cr_expect(fake_journal_has("GREETD_PROXY_ADDR=127.0.0.1"));
+    record.proxy.family = AF_UNSPEC;
+    entry_write_connection(&sink, 3, &record);
+    cr_expect_not(fake_journal_has_any("GREETD_PROXY_ADDR"));
 }
 
 Test(entry, connection_has_the_round_trip_time_if_it_is_known)
@@ -122,7 +172,7 @@ ParameterizedTestParameters(entry, connection_names_its_peer)
 
 ParameterizedTest(struct peer_row *row, entry, connection_names_its_peer, .init = set_up)
 {
-    write_connection(row->peer, RESULT_DELIVERED, NULL);
+    write_connection(row->peer, RESULT_DELIVERED, REFUSAL_NONE);
     cr_expect(fake_journal_has(row->message), "%s", fake_journal.last);
     for (size_t i = 0; i < 2; i++) {
         cr_expect(fake_journal_has(row->fields[i]), "%s", row->fields[i]);

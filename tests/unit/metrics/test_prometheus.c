@@ -91,6 +91,10 @@ static void count_all(struct fixture *fixture)
     metrics_add_time(b, 20000000);
     metrics_add(&fixture->metrics->reloads[METRICS_FAILURE], 2);
     fixture->metrics->started_usec = 1700000000000042;
+    fixture->metrics->sources.known = 21;
+    fixture->metrics->sources.capacity = 22;
+    fixture->metrics->sources.forgotten = 23;
+    fixture->metrics->sources.untracked = 24;
 }
 
 Test(prometheus, has_every_counter)
@@ -112,6 +116,10 @@ Test(prometheus, has_every_counter)
     ASSERT_NUMBER(&fixture, "greetd_log_silent_total", 11);
     ASSERT_NUMBER(&fixture, "greetd_reloads_total{result=\"success\"}", 0);
     ASSERT_NUMBER(&fixture, "greetd_reloads_total{result=\"failure\"}", 2);
+    ASSERT_NUMBER(&fixture, "greetd_sources", 21);
+    ASSERT_NUMBER(&fixture, "greetd_sources_max", 22);
+    ASSERT_NUMBER(&fixture, "greetd_sources_forgotten_total", 23);
+    ASSERT_NUMBER(&fixture, "greetd_sources_untracked_total", 24);
     ASSERT_NUMBER(&fixture, "greetd_workers", 2);
     ASSERT_VALUE(&fixture, "greetd_start_time_seconds", "1700000000.000042");
     ASSERT_NUMBER(&fixture, "greetd_build_info{version=\"" GREETD_VERSION "\"}", 1);

@@ -26,8 +26,8 @@ Test(result, maps_an_errno_to_a_result)
 
 Test(result, every_reason_has_its_own_name)
 {
-    for (int a = 0; a < REFUSAL_N; a++)
-        for (int b = 0; b < REFUSAL_N; b++)
+    for (int a = REFUSAL_NONE + 1; a < REFUSAL_N; a++)
+        for (int b = REFUSAL_NONE + 1; b < REFUSAL_N; b++)
             cr_assert_eq(strcmp(refusal_name((enum refusal)a), refusal_name((enum refusal)b)) == 0,
                          a == b);
 }

@@ -278,18 +278,18 @@ Test(socket, counts_unacknowledged_bytes_without_the_end_of_stream)
     static char bytes[100 * 1000];
 
     setsockopt(pair.server, SOL_SOCKET, SO_SNDBUF, &(int){400 * 1000}, sizeof(int));
-    cr_assert_eq(socket_unacknowledged(pair.server, AF_INET, false), 0);
+    cr_assert_eq(socket_unacknowledged(pair.server, false), 0);
     cr_assert_eq(send(pair.server, bytes, sizeof(bytes), MSG_NOSIGNAL), (ssize_t)sizeof(bytes));
     NET_WAIT_UNTIL(net_outstanding(pair.server) < (int)sizeof(bytes));
-    cr_assert_gt(socket_unacknowledged(pair.server, AF_INET, false), 0);
+    cr_assert_gt(socket_unacknowledged(pair.server, false), 0);
 
     shutdown(pair.server, SHUT_WR);
     int64_t with = net_outstanding(pair.server);
-    cr_assert_leq(socket_unacknowledged(pair.server, AF_INET, true), with - 1);
+    cr_assert_leq(socket_unacknowledged(pair.server, true), with - 1);
 
     cr_assert_eq(net_read_to_end(pair.client, bytes, sizeof(bytes)), (ssize_t)sizeof(bytes));
     NET_WAIT_UNTIL(net_outstanding(pair.server) == 0);
-    cr_assert_eq(socket_unacknowledged(pair.server, AF_INET, true), 0);
+    cr_assert_eq(socket_unacknowledged(pair.server, true), 0);
 }
 
 Test(socket, a_local_peer_acknowledges_by_reading)
@@ -299,17 +299,17 @@ Test(socket, a_local_peer_acknowledges_by_reading)
 
     cr_assert_eq(send(pair.server, "abc", 3, 0), 3);
     shutdown(pair.server, SHUT_WR);
-    cr_assert_gt(socket_unacknowledged(pair.server, AF_UNIX, true), 0);
+    cr_assert_gt(socket_unacknowledged(pair.server, false), 0);
     net_read(pair.client, bytes, 3);
-    cr_assert_eq(socket_unacknowledged(pair.server, AF_UNIX, true), 0);
+    cr_assert_eq(socket_unacknowledged(pair.server, false), 0);
 }
 
 Test(socket, unacknowledged_fails_for_a_file)
 {
     int fd = open("/proc/self/exe", O_RDONLY);
 
-    cr_assert_lt(socket_unacknowledged(fd, AF_INET, false), 0);
-    cr_assert_eq(socket_unacknowledged(-1, AF_INET, false), -EBADF);
+    cr_assert_lt(socket_unacknowledged(fd, false), 0);
+    cr_assert_eq(socket_unacknowledged(-1, false), -EBADF);
 }
 
 Test(socket, detects_a_hang_up_behind_unread_bytes)
@@ -355,4 +355,22 @@ Test(socket, has_a_round_trip_time_only_with_tcp)
     cr_expect_gt(socket_rtt_usec(net_tcp_pair().server), 0);
     cr_expect_eq(socket_rtt_usec(net_local_pair(SOCK_STREAM).server), -EOPNOTSUPP);
     cr_expect_eq(socket_rtt_usec(-1), -EBADF);
+}
+
+Test(socket, accepts_a_client_with_its_address)
+{
+    struct sockaddr_in address, own;
+    socklen_t length = sizeof(own);
+    struct peer peer;
+    int fd = net_listen(&address), client = net_connect(&address);
+
+    net_wait(fd, POLLIN);
+    int accepted = socket_accept(fd, &peer);
+    cr_assert_geq(accepted, 0);
+    cr_expect(fcntl(accepted, F_GETFL) & O_NONBLOCK);
+    cr_expect(fcntl(accepted, F_GETFD) & FD_CLOEXEC);
+    cr_assert_eq(getsockname(client, (struct sockaddr *)&own, &length), 0);
+    cr_expect_eq(peer.family, AF_INET);
+    cr_expect_eq(peer.port, ntohs(own.sin_port));
+    cr_expect_eq(socket_accept(fd, &peer), -EAGAIN);
 }

@@ -68,8 +68,12 @@ static inline struct criterion_test_params conn_fixture_kinds(void)
 
 static inline enum conn_next conn_fixture_begin(struct conn_fixture *fixture)
 {
-    return conn_begin(&fixture->conn, fixture->pair.server, fixture->pair.peer, &fixture->listener,
-                      7, CONN_FIXTURE_START, &fixture->context);
+    struct conn_accepted accepted = {
+        .listener = &fixture->listener, .fd = fixture->pair.server, .peer = fixture->pair.peer};
+
+    accepted.admission =
+        conn_admit(&fixture->listener, &accepted.peer, CONN_FIXTURE_START, &fixture->context);
+    return conn_begin(&fixture->conn, &accepted, 7, CONN_FIXTURE_START, &fixture->context);
 }
 
 static inline enum conn_next conn_fixture_step(struct conn_fixture *fixture)

@@ -74,8 +74,12 @@ static int add(struct fixture *fixture, size_t index, uint64_t now_usec)
 {
     struct net_pair pair = net_tcp_pair();
 
-    clients_add(&fixture->clients, &fixture->clients.newest->listeners[index], pair.server,
-                pair.peer, now_usec);
+    clients_add(
+        &fixture->clients,
+        &(const struct conn_accepted){.listener = &fixture->clients.newest->listeners[index],
+                                      .fd = pair.server,
+                                      .peer = pair.peer},
+        now_usec);
     if (fixture->net.greetings[index].size < 1024 && !fake_send_error)
         NET_WAIT_UNTIL(has_arrived(pair.client, pair.server));
     return pair.client;

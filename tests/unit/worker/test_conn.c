@@ -305,3 +305,34 @@ Test(conn, greets_a_client_that_half_closes_during_the_greeting)
     cr_assert_eq(net_read_to_end(fixture.pair.client, bytes, 1), 0);
     free(fixture.greeting.bytes);
 }
+
+static uint32_t logged_rtt(struct conn_fixture *fixture)
+{
+    cr_assert_eq(conn_fixture_begin(fixture), CONN_WAIT_SOON);
+    return conn_fixture_finish(fixture).rtt_usec;
+}
+
+static uint32_t logged_rtt_with(unsigned needs, bool fast_open)
+{
+    struct conn_fixture fixture;
+    struct greeting hello = conn_fixture_hello();
+
+    hello.needs = needs;
+    conn_fixture_set(&fixture, net_tcp_pair(), hello);
+    fixture.listener.fast_open = fast_open;
+    return logged_rtt(&fixture);
+}
+
+Test(conn, logs_a_round_trip_time_where_it_is_read_anyway)
+{
+    struct conn_fixture fixture;
+    struct greeting hello = conn_fixture_hello();
+
+    cr_expect_eq(logged_rtt_with(VARIABLE_NEEDS_LOCAL, false), 0);
+    cr_expect_gt(logged_rtt_with(VARIABLE_NEEDS_RTT, false), 0);
+    cr_expect_gt(logged_rtt_with(0, true), 0);
+
+    hello.needs = VARIABLE_NEEDS_RTT;
+    conn_fixture_set(&fixture, net_local_pair(SOCK_STREAM), hello);
+    cr_expect_eq(logged_rtt(&fixture), 0);
+}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "greetd/worker/client_values.h"
+#include "greetd/worker/writing.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "support/conn_fixture.h"
 #include "support/net.h"
 
-TestSuite(client_values, .timeout = 60);
+TestSuite(writing, .timeout = 60);
 
 static struct conn_fixture fixture;
 
@@ -21,10 +21,10 @@ static void open_fixture(struct net_pair pair, const char *address, unsigned nee
 
 static struct variable_client values_with(int fd)
 {
-    return client_values(fixture.listener.greeting, fd, &fixture.pair.peer, 7, &fixture.context);
+    return writing_values(fixture.listener.greeting, fd, &fixture.pair.peer, 7, &fixture.context);
 }
 
-Test(client_values, has_what_costs_no_system_call)
+Test(writing, has_what_costs_no_system_call)
 {
     open_fixture((struct net_pair){.peer = {.family = AF_INET}}, "127.0.0.1:80", 0);
     fixture.shared.pid = 123;
@@ -39,13 +39,13 @@ Test(client_values, has_what_costs_no_system_call)
 }
 
 /* -1 is no socket that a system call could read. */
-Test(client_values, has_the_bound_address_without_a_system_call)
+Test(writing, has_the_bound_address_without_a_system_call)
 {
     open_fixture((struct net_pair){.client = -1}, "127.0.0.1:80", VARIABLE_NEEDS_LOCAL);
     cr_expect_eq(values_with(-1).local, &fixture.socket.address);
 }
 
-Test(client_values, has_the_address_of_the_socket_if_the_bound_one_is_a_wildcard)
+Test(writing, has_the_address_of_the_socket_if_the_bound_one_is_a_wildcard)
 {
     struct net_pair pair = net_tcp_pair();
     struct sockaddr_in connected;
@@ -58,7 +58,7 @@ Test(client_values, has_the_address_of_the_socket_if_the_bound_one_is_a_wildcard
     cr_expect_eq(local->in.sin_port, connected.sin_port);
 }
 
-Test(client_values, reads_a_round_trip_time_only_for_a_variable)
+Test(writing, reads_a_round_trip_time_only_for_a_variable)
 {
     struct net_pair pair = net_tcp_pair();
 
@@ -66,21 +66,4 @@ Test(client_values, reads_a_round_trip_time_only_for_a_variable)
     cr_expect_lt(values_with(pair.server).rtt_usec, 0);
     open_fixture(pair, "127.0.0.1:80", VARIABLE_NEEDS_RTT);
     cr_expect_gt(values_with(pair.server).rtt_usec, 0);
-}
-
-static uint32_t logged_with(unsigned needs, bool fast_open)
-{
-    open_fixture(net_tcp_pair(), "127.0.0.1:80", needs);
-    fixture.listener.fast_open = fast_open;
-    return client_values_logged_rtt_usec(fixture.listener.greeting, fixture.pair.server);
-}
-
-Test(client_values, logs_a_round_trip_time_where_it_is_read_anyway)
-{
-    cr_expect_eq(logged_with(VARIABLE_NEEDS_LOCAL, false), 0);
-    cr_expect_gt(logged_with(VARIABLE_NEEDS_RTT, false), 0);
-    cr_expect_gt(logged_with(0, true), 0);
-
-    open_fixture(net_local_pair(SOCK_STREAM), "@greetd", VARIABLE_NEEDS_RTT);
-    cr_expect_eq(client_values_logged_rtt_usec(fixture.listener.greeting, fixture.pair.server), 0);
 }
