@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "greet/exchange.h"
 #include "greetd/greeting/greeting.h"
 
 #define ARGUMENTS_ADDRESS_DEFAULT "127.0.0.1:12345"
@@ -23,6 +24,7 @@ struct arguments {
     const char *address;              /* NULL only with expect_config */
     const char *expect, *expect_file; /* NULL, or one of both; not with expect_config */
     uint64_t timeout_usec;
+    struct exchange_proxy proxy; /* a network only with ARGUMENTS_LOAD */
 
     /* ARGUMENTS_PROBE */
     const char *send; /* NULL, or text with the escapes of a greeting */

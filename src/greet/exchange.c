@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "greet/exchange.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -137,7 +138,7 @@ in_addr_t exchange_source(unsigned index)
     return htonl(INADDR_LOOPBACK + index);
 }
 
-ssize_t exchange_send(int fd, const char *bytes, size_t size)
+ssize_t exchange_send(int fd, const char *bytes, size_t size, bool more)
 {
     static const char zeros[16 * 1024];
     ssize_t n;
@@ -147,7 +148,7 @@ ssize_t exchange_send(int fd, const char *bytes, size_t size)
         size = size < sizeof(zeros) ? size : sizeof(zeros);
     }
     do
-        n = send(fd, bytes, size, MSG_NOSIGNAL);
+        n = send(fd, bytes, size, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
     while (n < 0 && errno == EINTR);
     return n < 0 ? -errno : n;
 }
@@ -198,22 +199,71 @@ bool comparison_explain(const struct comparison *comparison, char *buffer)
     return false;
 }
 
-/* Returns OUTCOME_OK when all is sent, or when the server has closed without waiting for it: its
- * greeting can still be read. */
-static enum outcome send_all(struct exchange *exchange, size_t send_size)
+/* Adds NUMBER to the last N_BITS of ADDRESS. */
+static uint64_t advance(uint64_t address, unsigned n_bits, uint64_t number)
 {
-    while (exchange->sent < send_size) {
-        ssize_t n = exchange_send(exchange->fd, NULL, send_size - exchange->sent);
+    uint64_t mask = n_bits < 64 ? (UINT64_C(1) << n_bits) - 1 : UINT64_MAX;
+
+    return (address & ~mask) | ((address + number) & mask);
+}
+
+static struct peer source_of(const struct exchange_proxy *proxy, uint64_t number)
+{
+    struct peer source = proxy->source;
+    bool in_prefix = proxy->n_variable > 64; /* of the /64 */
+    unsigned char *half = &source.in6.s6_addr[in_prefix ? 0 : 8];
+    uint64_t bits;
+
+    if (source.family == AF_INET) {
+        bits = advance(ntohl(source.in.s_addr), proxy->n_variable, number);
+        source.in.s_addr = htonl((uint32_t)bits);
+    } else if (source.family == AF_INET6) {
+        memcpy(&bits, half, sizeof(bits));
+        bits = advance(be64toh(bits), proxy->n_variable - (in_prefix ? 64 : 0), number);
+        memcpy(half, &(uint64_t){htobe64(bits)}, sizeof(bits));
+    }
+    return source;
+}
+
+size_t exchange_format_header(const struct exchange_proxy *proxy, uint64_t number,
+                              const struct address *to, char *buffer)
+{
+    const struct peer source = source_of(proxy, number);
+
+    return proxy_format_header(buffer, proxy->version, &source, to);
+}
+
+/* Sends SIZE bytes, zeros if BYTES is NULL, with MORE as exchange_send() does. Returns OUTCOME_OK
+ * when all are sent, or when the server has closed without waiting for them: its greeting can still
+ * be read. */
+static enum outcome send_all(struct exchange *exchange, const char *bytes, size_t size, bool more)
+{
+    while (exchange->sent < size) {
+        size_t left = size - exchange->sent;
+        ssize_t n = exchange_send(exchange->fd, bytes ? bytes + exchange->sent : NULL, left, more);
 
         if (n == -EAGAIN)
             return EXCHANGE_PENDING;
         if (n == -EPIPE)
-            n = (ssize_t)(send_size - exchange->sent);
+            n = (ssize_t)left;
         if (n < 0)
             return outcome_from_error((int)n);
         exchange->sent += (size_t)n;
     }
     return OUTCOME_OK;
+}
+
+static enum outcome send_header(struct exchange *exchange, const struct exchange_request *request)
+{
+    char header[PROXY_FORMAT_MAX];
+    size_t size = exchange_format_header(&request->proxy, exchange->number, &request->to, header);
+    enum outcome outcome = send_all(exchange, header, size, request->size > 0);
+
+    if (outcome == OUTCOME_OK) {
+        exchange->header_sent = true;
+        exchange->sent = 0;
+    }
+    return outcome;
 }
 
 /* Maps the errno of recv(2). With vsock(7), only SO_ERROR has the reason of a failed connect. */
@@ -242,9 +292,12 @@ static enum outcome receive_all(struct exchange *exchange, char *buffer)
     }
 }
 
-enum outcome exchange_step(struct exchange *exchange, size_t send_size, char *buffer)
+enum outcome exchange_step(struct exchange *exchange, const struct exchange_request *request,
+                           char *buffer)
 {
-    enum outcome outcome = send_all(exchange, send_size);
+    enum outcome outcome = exchange->header_sent ? OUTCOME_OK : send_header(exchange, request);
 
+    if (outcome == OUTCOME_OK)
+        outcome = send_all(exchange, NULL, request->size, false);
     return outcome == OUTCOME_OK ? receive_all(exchange, buffer) : outcome;
 }

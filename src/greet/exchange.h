@@ -12,7 +12,9 @@
 #include <sys/types.h>
 
 #include "greetd/greeting/greeting.h"
+#include "greetd/guard/proxy_format.h"
 #include "greetd/net/address.h"
+#include "greetd/net/peer.h"
 
 /* The result of one connection. */
 enum outcome {
@@ -66,12 +68,14 @@ unsigned exchange_count_sources(const struct address *to, uint64_t concurrent);
 /* Returns source address INDEX (from 0), in network byte order. */
 in_addr_t exchange_source(unsigned index);
 
-/* Sends up to SIZE bytes on the non-blocking FD: BYTES, or zeros if that is NULL. Returns how many
- * the kernel took, or an error of send(2). Two of those mean a closed connection:
+/* Sends up to SIZE bytes on the non-blocking FD: BYTES, or zeros if that is NULL. MORE: others
+ * follow at once and share a packet with these (MSG_MORE in send(2)), since Nagle's algorithm would
+ * delay them. Returns how many the kernel took, or an error of send(2). Two of those mean a closed
+ * connection:
  * -ECONNRESET: the server reset it before its end of stream. The kernel reports this only once and
  * recv(2) then finds a clean end of stream, so the caller must remember it.
  * -EPIPE: the server closed after its end of stream; recv(2) still returns the whole greeting. */
-ssize_t exchange_send(int fd, const char *bytes, size_t size);
+ssize_t exchange_send(int fd, const char *bytes, size_t size, bool more);
 
 /* Compares a stream of bytes with a greeting, piece by piece. */
 struct comparison {
@@ -92,10 +96,33 @@ bool comparison_add(struct comparison *comparison, const char *bytes, size_t siz
  * in cmp(1). */
 bool comparison_explain(const struct comparison *comparison, char *buffer);
 
-/* A connection that sends zeros, then receives a greeting. */
+/* The PROXY headers of --proxy. */
+struct exchange_proxy {
+    enum proxy_version version;
+    struct peer source;  /* AF_UNSPEC: the connection is the sender's own */
+    unsigned n_variable; /* bits at the end of an IP address, in which connections differ */
+};
+
+/* Writes the header of connection NUMBER to TO to BUFFER (PROXY_FORMAT_MAX bytes) and returns its
+ * size, which is 0 without --proxy. The number is added to the variable bits of the source; in
+ * IPv6, if some of the first 64 bits are variable, to these, so that each connection has the next
+ * /64. */
+size_t exchange_format_header(const struct exchange_proxy *proxy, uint64_t number,
+                              const struct address *to, char *buffer);
+
+/* What each connection sends first, and where it goes. */
+struct exchange_request {
+    struct address to;
+    struct exchange_proxy proxy;
+    size_t size; /* of the zeros that follow the header */
+};
+
+/* A connection that sends a request, then receives a greeting. */
 struct exchange {
-    int fd; /* from exchange_connect(), owned by the caller */
-    size_t sent;
+    int fd;           /* from exchange_connect(), owned by the caller */
+    uint64_t number;  /* of its header */
+    bool header_sent; /* or there is none */
+    size_t sent;      /* of the header, then of the zeros */
     struct comparison comparison;
 };
 
@@ -105,7 +132,8 @@ struct exchange {
 /* Instead of an outcome: the socket must become readable, or writable if bytes remain to send. */
 #define EXCHANGE_PENDING OUTCOMES
 
-/* Sends the rest of SEND_SIZE zeros, then receives into BUFFER, until a call would block. Returns
+/* Sends the rest of REQUEST, then receives into BUFFER, until a call would block. Returns
  * EXCHANGE_PENDING, or the outcome. After an outcome the caller closes the socket, at once or
  * later. */
-enum outcome exchange_step(struct exchange *exchange, size_t send_size, char *buffer);
+enum outcome exchange_step(struct exchange *exchange, const struct exchange_request *request,
+                           char *buffer);

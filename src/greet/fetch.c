@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "greet/exchange.h"
 #include "greet/output.h"
 #include "greetd/base/cleanup.h"
 #include "greetd/base/clock.h"
@@ -68,15 +67,33 @@ static int wait_for(const struct fetch *fetch, short events)
     }
 }
 
+/* Returns how many bytes there are to send: the rest of the header, then of what options say. *RET
+ * is NULL if they are zeros. */
+static size_t next_bytes(const struct fetch *fetch, const char **ret)
+{
+    const struct fetch_options *options = fetch->options;
+    size_t sent = fetch->sent;
+
+    if (sent < fetch->header_size) {
+        *ret = fetch->header + sent;
+        return fetch->header_size - sent;
+    }
+    sent -= fetch->header_size;
+    *ret = options->send ? options->send + sent : NULL;
+    return options->send_size - sent;
+}
+
 /* Sends until it would block. After an error the bytes that the server sent before it can still be
  * received. */
 static void send_more(struct fetch *fetch)
 {
-    const struct fetch_options *options = fetch->options;
+    const char *bytes;
+    size_t left;
 
-    while (!fetch->send_error && fetch->sent < options->send_size && !is_overdue(fetch)) {
-        ssize_t n = exchange_send(fetch->fd, options->send ? options->send + fetch->sent : NULL,
-                                  options->send_size - fetch->sent);
+    while (!fetch->send_error && (left = next_bytes(fetch, &bytes)) > 0 && !is_overdue(fetch)) {
+        bool header = fetch->sent < fetch->header_size;
+        ssize_t n = exchange_send(fetch->fd, bytes, left, header && fetch->options->send_size > 0);
+
         if (n == -EAGAIN)
             return;
         if (n < 0) {
@@ -85,7 +102,7 @@ static void send_more(struct fetch *fetch)
             return;
         }
         fetch->sent += (size_t)n;
-        explain(fetch, "sent %zd bytes", n);
+        explain(fetch, header ? "sent %zd bytes of PROXY header" : "sent %zd bytes", n);
     }
 }
 
@@ -125,6 +142,8 @@ static int try_address(struct fetch *fetch)
         return r;
     }
     explain(fetch, "connected");
+    fetch->header_size =
+        exchange_format_header(&fetch->options->proxy, 0, &fetch->address, fetch->header);
     send_more(fetch);
     return 0;
 }
@@ -148,7 +167,8 @@ int fetch_open(struct fetch *fetch, const struct fetch_options *options,
 /* Waits until there may be bytes to receive, and sends meanwhile. */
 static int wait_and_send(struct fetch *fetch)
 {
-    bool sending = !fetch->send_error && fetch->sent < fetch->options->send_size;
+    const char *bytes;
+    bool sending = !fetch->send_error && next_bytes(fetch, &bytes) > 0;
     int events = wait_for(fetch, sending ? POLLIN | POLLOUT : POLLIN);
 
     if (events >= 0 && sending && (events & POLLOUT))

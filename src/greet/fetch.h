@@ -9,13 +9,15 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "greet/exchange.h"
 #include "greet/resolve.h"
 #include "greetd/base/diagnostics.h"
 #include "greetd/net/address.h"
 
 struct fetch_options {
-    uint64_t timeout_usec; /* per address, from connect to end of stream; UINT64_MAX: none */
-    const char *send;      /* borrowed: send_size bytes; NULL: as many zeros */
+    uint64_t timeout_usec;       /* per address, from connect to end of stream; UINT64_MAX: none */
+    struct exchange_proxy proxy; /* the header that is sent first is number 0 of these */
+    const char *send;            /* borrowed: send_size bytes; NULL: as many zeros */
     size_t send_size;
     FILE *explain; /* borrowed: print each step here, or NULL */
 };
@@ -25,7 +27,9 @@ struct fetch {
     struct address address;              /* the current or last one of the list */
     int fd;                              /* -1 if there is none */
     uint64_t start_usec, due_usec;       /* CLOCK_MONOTONIC, for the current address */
-    size_t sent;
+    char header[PROXY_FORMAT_MAX];
+    size_t header_size;
+    size_t sent; /* of the header, then of what options say */
     uint64_t received;
     int send_error; /* negative errno that ended sending but not receiving, or 0 */
 };

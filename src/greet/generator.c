@@ -8,7 +8,6 @@
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 
-#include "greet/exchange.h"
 #include "greet/output.h"
 #include "greetd/base/cleanup.h"
 #include "greetd/base/clock.h"
@@ -117,11 +116,18 @@ static void retry_later(struct generator *g, struct connection *connection, uint
     timeout_queue_push(&g->retrying, &connection->entry, now);
 }
 
+static bool sends(const struct generator *g)
+{
+    const struct exchange_request *request = &g->options->request;
+
+    return request->proxy.version != PROXY_NONE || request->size > 0;
+}
+
 static void try_connect(struct generator *g, struct connection *connection, uint64_t now)
 {
     uint32_t index = index_of(g, connection);
     in_addr_t from = g->sources > 1 ? exchange_source(index % g->sources) : htonl(INADDR_ANY);
-    int r = exchange_connect(&connection->exchange.fd, &g->options->address, from);
+    int r = exchange_connect(&connection->exchange.fd, &g->options->request.to, from);
 
     if (r == -EAGAIN) {
         retry_later(g, connection, now);
@@ -134,8 +140,7 @@ static void try_connect(struct generator *g, struct connection *connection, uint
     connection->state = STATE_WORKING;
     timeout_queue_push(&g->working, &connection->entry, now);
     if (r >= 0)
-        r = watch(g, connection->exchange.fd, index,
-                  g->options->send_size > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
+        r = watch(g, connection->exchange.fd, index, sends(g) ? EPOLLIN | EPOLLOUT : EPOLLIN);
     if (r < 0)
         g->error = r;
 }
@@ -174,7 +179,9 @@ static void start_due(struct generator *g)
         *connection = (struct connection){
             .intended_usec = intended,
             .start_usec = now,
-            .exchange = {.fd = -1, .comparison.expected = g->options->expected},
+            .exchange = {.fd = -1,
+                         .number = g->started + 1,
+                         .comparison.expected = g->options->expected},
         };
         g->active++;
         g->started++;
@@ -194,7 +201,7 @@ static void step(struct generator *g, uint32_t index)
     connection = &g->connections[index];
     if (connection->state != STATE_WORKING)
         return;
-    outcome = exchange_step(&connection->exchange, g->options->send_size, g->buffer);
+    outcome = exchange_step(&connection->exchange, &g->options->request, g->buffer);
     if (outcome != EXCHANGE_PENDING)
         finish(g, connection, outcome);
 }
@@ -342,7 +349,7 @@ static int generator_new(struct generator **ret, const struct generator_options 
     g->options = options;
     g->result = result;
     g->epoll_fd = g->signal_fd = g->timer_fd = -1;
-    g->sources = exchange_count_sources(&options->address, options->concurrent);
+    g->sources = exchange_count_sources(&options->request.to, options->concurrent);
     timeout_queue_init(&g->retrying);
     timeout_queue_init(&g->working);
     timeout_queue_init(&g->holding);

@@ -9,15 +9,14 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "greet/exchange.h"
 #include "greet/measure.h"
 #include "greetd/greeting/greeting.h"
-#include "greetd/net/address.h"
 
 struct generator_options {
-    struct address address;
+    struct exchange_request request;
     const struct greeting *expected; /* borrowed */
-    size_t send_size;                /* each connection sends so many zeros first */
-    uint64_t connections;            /* at least 1 */
+    uint64_t connections;            /* at least 1; numbered from 1 in their PROXY headers */
     uint32_t concurrent;             /* at least 1, including held connections */
     uint64_t rate;                   /* starts per second; 0: as fast as others end */
     uint64_t timeout_usec;           /* from connect to end of stream */

@@ -67,6 +67,7 @@ static enum exit_status take_sample(struct greeting **ret, struct address *ret_a
 {
     _cleanup_(diagnostics_deinit) struct diagnostics diagnostics = DIAGNOSTICS_NULL;
     const struct fetch_options options = {.timeout_usec = arguments->timeout_usec,
+                                          .proxy = arguments->proxy,
                                           .send_size = arguments->send_size};
     struct fetch fetch;
 
@@ -116,7 +117,7 @@ static enum exit_status run(const struct arguments *arguments,
 {
     _cleanup_(schedstat_deinit) struct schedstat before = {0}, after = {0};
     struct load_summary summary = {
-        .address = &options->address, .result = result, .pid = arguments->pid, .server = &after};
+        .address = &options->request.to, .result = result, .pid = arguments->pid, .server = &after};
     enum exit_status status;
     int r, error;
 
@@ -140,10 +141,11 @@ enum exit_status load_run(const struct arguments *arguments, const struct resolv
     _cleanup_(greeting_unrefp) struct greeting *sample = NULL;
     _cleanup_free_ struct load_result *result = calloc(1, sizeof(*result));
     struct generator_options options = {
-        .address = list->addresses[0],
+        .request = {.to = list->addresses[0],
+                    .proxy = arguments->proxy,
+                    .size = arguments->send_size},
         .connections = arguments->connections,
         .concurrent = arguments->concurrent,
-        .send_size = arguments->send_size,
         .rate = arguments->rate,
         .timeout_usec = arguments->timeout_usec,
         .hold_usec = arguments->hold_usec,
@@ -157,7 +159,7 @@ enum exit_status load_run(const struct arguments *arguments, const struct resolv
     if (raise_open_files(arguments->concurrent) < 0)
         return EXIT_STATUS_UNABLE;
     if (!expected || list->n > 1) {
-        enum exit_status status = take_sample(&sample, &options.address, arguments, list);
+        enum exit_status status = take_sample(&sample, &options.request.to, arguments, list);
         if (status != EXIT_STATUS_OK)
             return status;
     }

@@ -141,12 +141,13 @@ static int match_entries(const struct probe *probe, const struct greeting *greet
  * greeting that is most like it, or -ENOMEM. */
 static int match(const struct probe *probe, struct match_difference *ret)
 {
-    const struct peer peer = peer_from_sockaddr(&probe->own.sa, probe->own.length);
+    const struct peer own = peer_from_sockaddr(&probe->own.sa, probe->own.length);
+    const struct peer *proxied = &probe->arguments->proxy.source;
     const struct match_connection connection = {
-        .peer = &peer,
+        .peer = proxied->family != AF_UNSPEC ? proxied : &own,
         .local = &probe->server,
         .listener = probe->listener->name,
-        .has_rtt = peer.family == AF_INET || peer.family == AF_INET6,
+        .has_rtt = own.family == AF_INET || own.family == AF_INET6,
         .from_usec = probe->start_usec - MARGIN_USEC,
         .to_usec = probe->answer_usec + MARGIN_USEC,
     };
@@ -279,6 +280,7 @@ enum exit_status probe_run(const struct arguments *arguments, const struct resol
                                                   .comparison.expected = expected->greeting};
     struct fetch_options options = {
         .timeout_usec = arguments->timeout_usec,
+        .proxy = arguments->proxy,
         .explain = arguments->explain ? stderr : NULL,
     };
 

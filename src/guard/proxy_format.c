@@ -96,6 +96,8 @@ size_t proxy_format_header(char *buffer, enum proxy_version version, const struc
         to = (struct peer){.family = source->family};
     bool in = source->family == AF_INET && to.family == AF_INET;
 
+    if (version == PROXY_NONE)
+        return 0;
     if (version == PROXY_V1)
         return is_ip(source) ? format_line(buffer, source, &to, in)
                              : (size_t)sprintf(buffer, "PROXY UNKNOWN\r\n");

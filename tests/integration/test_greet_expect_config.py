@@ -105,6 +105,19 @@ class Addresses(ExpectConfigTestCase):
         port = listener.getsockname()[1]
         self.assert_right(self.answer(str(port).encode(), listener))
 
+    def test_the_client_is_the_source_of_a_proxy_header(self):
+        self.configure("[Greeting]\nMessage=$remote_addr [$remote_port] $server_addr\n")
+        for source, client in (
+            ("192.0.2.1:4000", "192.0.2.1 [4000]"),
+            ("v1:2001:db8::1", "2001:db8::1 [49152]"),
+            ("unix", "unix: []"),
+        ):
+            address = self.answer(f"{client} 127.0.0.1".encode())
+            self.assert_right("--proxy", source, address)
+            self.assertEqual(self.expect(address).returncode, WRONG)
+        self.configure("[Greeting]\nMessage=$remote_addr\n")
+        self.assert_right("--proxy=local", self.answer(b"127.0.0.1"))
+
     def test_wildcards_mean_loopback(self):
         for address, reached in (("0.0.0.0:7001", "127.0.0.1"), ("[::]:7002", "::1"), ("7003", "::1")):
             self.serve_with(f"[Server]\nListenStream={address}\n[Greeting]\nMessage=$server_addr\n")

@@ -2,8 +2,11 @@
 #include "greet/arguments.h"
 
 #include <criterion/criterion.h>
+#include <criterion/parameterized.h>
 #include <criterion/redirect.h>
 #include <errno.h>
+
+#include "greetd/base/cleanup.h"
 
 #define WORDS_MAX 16
 
@@ -95,6 +98,60 @@ Test(arguments, help_and_version_ignore_later_errors)
     cr_expect_eq(arguments.action, ARGUMENTS_VERSION);
 }
 
+/* Criterion copies a row into the process of its test, but not the memory a pointer points to. */
+struct proxy_row {
+    char argument[48];
+    enum proxy_version version;
+    char source[48]; /* as peer_format() writes it */
+    unsigned n_variable;
+};
+
+ParameterizedTestParameters(arguments, the_source_of_a_header_has_several_forms)
+{
+    static struct proxy_row rows[] = {
+        {"192.0.2.1", PROXY_V2, "192.0.2.1:49152", 0},
+        {"192.0.2.1:4000", PROXY_V2, "192.0.2.1:4000", 0},
+        {"192.0.2.1:0", PROXY_V2, "192.0.2.1:0", 0},
+        {"2001:db8::1", PROXY_V2, "[2001:db8::1]:49152", 0},
+        {"::1", PROXY_V2, "[::1]:49152", 0},
+        {"[2001:db8::1]:4000", PROXY_V2, "[2001:db8::1]:4000", 0},
+        {"::ffff:192.0.2.1", PROXY_V2, "192.0.2.1:49152", 0},
+        {"v1:192.0.2.1", PROXY_V1, "192.0.2.1:49152", 0},
+        {"v1:2001:db8::1", PROXY_V1, "[2001:db8::1]:49152", 0},
+        {"v1:[2001:db8::1]:4000", PROXY_V1, "[2001:db8::1]:4000", 0},
+        {"unix", PROXY_V2, "unix", 0},
+        {"v1:unix", PROXY_V1, "unix", 0},
+        {"local", PROXY_V2, "unknown", 0},
+        {"v1:local", PROXY_V1, "unknown", 0},
+        {"192.0.2.0/24", PROXY_V2, "192.0.2.0:49152", 8},
+        {"v1:192.0.2.1/32", PROXY_V1, "192.0.2.1:49152", 0},
+        {"0.0.0.0/0", PROXY_V2, "0.0.0.0:49152", 32},
+        {"2001:db8::/32", PROXY_V2, "[2001:db8::]:49152", 96},
+        {"::/0", PROXY_V2, "[::]:49152", 128},
+    };
+    return cr_make_param_array(struct proxy_row, rows, ELEMENTSOF(rows));
+}
+
+ParameterizedTest(struct proxy_row *row, arguments, the_source_of_a_header_has_several_forms)
+{
+    struct arguments arguments;
+    char source[ADDRESS_TEXT_MAX];
+
+    cr_assert_eq(PARSE(&arguments, "--load", "--proxy", row->argument), 0);
+    cr_expect_eq(arguments.proxy.version, row->version);
+    cr_expect_str_eq(peer_format(&arguments.proxy.source, source), row->source);
+    cr_expect_eq(arguments.proxy.n_variable, row->n_variable);
+}
+
+Test(arguments, without_proxy_there_is_no_header)
+{
+    struct arguments arguments;
+
+    cr_assert_eq(PARSE(&arguments, "80"), 0);
+    cr_expect_eq(arguments.proxy.version, PROXY_NONE);
+    cr_expect_eq(arguments.proxy.source.family, AF_UNSPEC);
+}
+
 static void check_refused(const char *const *words, const char *printed)
 {
     struct arguments arguments = {.rate = 4711};
@@ -104,6 +161,47 @@ static void check_refused(const char *const *words, const char *printed)
     fflush(stderr);
     cr_expect_stderr_eq_str(printed);
     cr_expect_eq(arguments.rate, 4711);
+}
+
+Test(arguments, refuses_other_sources_of_a_header)
+{
+    static const char *const sources[] = {
+        "",
+        "v1:",
+        "v2:192.0.2.1",
+        "80",
+        "localhost",
+        "localhost:80",
+        "192.0.2",
+        "192.0.2.01",
+        "192.0.2.1:",
+        "192.0.2.1:65536",
+        "[::1]",
+        "::1:",
+        "2001:db8::1:g",
+        "[2001:db8::1%lo]:80",
+        "[fe80::1%1]:80",
+        "[fe80::1%lo]:80",
+        "/run/socket",
+        "@abstract",
+        "vsock:3:80",
+        "Unix",
+        "unix/8",
+        "local/8",
+        "192.0.2.0/33",
+        "192.0.2.0/",
+        "192.0.2.0/-1",
+        "192.0.2.0/8x",
+        "2001:db8::/129",
+        "::ffff:0:0/96",
+        "2001:db8:2001:db8:2001:db8:2001:db8:2001:db8:2001:db8:2001:db8:2001:db8:2001:db8:2001:1",
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(sources); i++) {
+        struct arguments arguments;
+        cr_redirect_stderr();
+        cr_expect_eq(PARSE(&arguments, "--load", "--proxy", sources[i]), -EINVAL, "%s", sources[i]);
+    }
 }
 
 #define REFUSED(name, error, ...)                                                                  \
@@ -126,6 +224,12 @@ REFUSED(a_listener_without_the_configuration, "--listener: has no meaning withou
         "--listener=x")
 REFUSED(the_configuration_in_a_load_run, "--expect-config: has no meaning with --load", "--load",
         "--expect-config")
+REFUSED(a_name_as_the_source_of_a_header,
+        "--proxy: needs IPv4, IPv4:PORT, IPv6, [IPv6]:PORT, unix or local; with --load also a "
+        "network such as 192.0.2.0/24",
+        "--proxy=localhost")
+REFUSED(a_network_for_one_greeting, "--proxy: a network has no meaning without --load",
+        "--proxy=192.0.2.0/24")
 REFUSED(a_rate_without_load, "--rate: has no meaning without --load", "--rate=5")
 REFUSED(a_number_without_load, "-n: has no meaning without --load", "-n", "5")
 REFUSED(quiet_load, "--quiet: has no meaning with --load", "--load", "-q")

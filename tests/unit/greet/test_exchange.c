@@ -2,6 +2,11 @@
 #include "greet/exchange.h"
 
 #include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+
+#include "greetd/base/cleanup.h"
+#include "greetd/guard/proxy_header.h"
+#include "support/net.h"
 
 static char expected[] = "Hello\nthere";
 static const struct greeting greeting = {.bytes = expected, .size = sizeof(expected) - 1};
@@ -56,4 +61,60 @@ Test(comparison, an_empty_greeting_can_be_expected)
     cr_expect_not(comparison_add(&comparison, "x", 1));
     cr_expect_not(comparison_explain(&comparison, difference));
     cr_expect_str_eq(difference, "it goes on after 0 bytes");
+}
+
+/* Criterion copies a row into the process of its test, but not the memory a pointer points to. */
+struct source_row {
+    char first[40];
+    unsigned n_variable;
+    uint64_t number;
+    char expected[40];
+};
+
+ParameterizedTestParameters(exchange, each_connection_has_the_next_source_of_a_network)
+{
+    static struct source_row rows[] = {
+        {"192.0.2.7:5", 0, 3, "192.0.2.7:5"},
+        {"192.0.2.0:5", 8, 0, "192.0.2.0:5"},
+        {"192.0.2.0:5", 8, 1, "192.0.2.1:5"},
+        {"192.0.2.0:5", 8, 255, "192.0.2.255:5"},
+        {"192.0.2.0:5", 8, 256, "192.0.2.0:5"},
+        {"192.0.2.250:5", 8, 7, "192.0.2.1:5"},
+        {"10.0.0.0:5", 24, 1000000, "10.15.66.64:5"},
+        {"255.255.255.255:5", 32, 2, "0.0.0.1:5"},
+        {"[2001:db8::7]:5", 0, 3, "[2001:db8::7]:5"},
+        {"[2001:db8::]:5", 96, 1, "[2001:db8:0:1::]:5"},
+        {"[2001:db8::7]:5", 96, 1000000, "[2001:db8:f:4240::7]:5"},
+        {"[2001:db8:ffff:ffff::]:5", 96, 2, "[2001:db8:0:1::]:5"},
+        {"[2001:db8::]:5", 65, 3, "[2001:db8:0:1::]:5"},
+        {"[ffff:ffff:ffff:ffff::1]:5", 128, 2, "[::1:0:0:0:1]:5"},
+        {"[2001:db8::]:5", 64, 1, "[2001:db8::1]:5"},
+        {"[2001:db8::fffe]:5", 16, 3, "[2001:db8::1]:5"},
+    };
+    return cr_make_param_array(struct source_row, rows, ELEMENTSOF(rows));
+}
+
+ParameterizedTest(struct source_row *row, exchange,
+                  each_connection_has_the_next_source_of_a_network)
+{
+    const struct address first = net_address(row->first), to = net_address("[::1]:80");
+    const struct exchange_proxy proxy = {.version = PROXY_V2,
+                                         .source = peer_from_sockaddr(&first.sa, first.length),
+                                         .n_variable = row->n_variable};
+    char buffer[PROXY_FORMAT_MAX], source[ADDRESS_TEXT_MAX];
+    struct proxy_header header;
+    enum proxy_error error;
+
+    size_t size = exchange_format_header(&proxy, row->number, &to, buffer);
+    cr_assert_eq(proxy_header_parse(&header, &error, buffer, size), 1);
+    cr_expect_str_eq(peer_format(&header.source, source), row->expected);
+}
+
+Test(exchange, there_is_no_header_without_proxy)
+{
+    const struct exchange_proxy none = {0};
+    const struct address to = net_address("[::1]:80");
+    char buffer[PROXY_FORMAT_MAX];
+
+    cr_expect_eq(exchange_format_header(&none, 1, &to, buffer), 0);
 }

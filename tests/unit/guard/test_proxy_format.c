@@ -72,6 +72,7 @@ ParameterizedTest(struct row *row, proxy_format, writes_what_the_specification_s
     struct peer source = peer_from_sockaddr(&from.sa, from.length);
     char buffer[PROXY_FORMAT_MAX], expected[PROXY_FORMAT_MAX] = PROXY_SIGNATURE;
 
+    cr_expect_eq(proxy_format_header(buffer, PROXY_NONE, &source, &to), 0);
     size_t size = proxy_format_header(buffer, PROXY_V1, &source, &to);
     cr_expect_eq(size, strlen(row->line));
     cr_expect_arr_eq(buffer, row->line, strlen(row->line));
