@@ -73,6 +73,20 @@ class Handshake(reload.ReloadTestCase):
                 self.begin_stop(greetd)
                 self.assert_finished(greetd, client)
 
+    def test_at_a_stop_with_a_shard_for_each_worker(self):
+        for near, far in ((NEAR, FAR), (str(PORT), FAR6)):
+            with self.subTest(near=near, far=far):
+                greetd = self.serve("-l", near, config="[Server]\nWorkers=4\nReusePort=yes\n")
+                clients = [self.half_connected(far)]
+                clients += [self.client(far) for _ in range(7)]
+                self.path.wait_held(len(clients))
+                self.begin_stop(greetd)
+                self.path.release()
+                for client in clients:
+                    self.assertEqual(read_to_end(client), GREETING)
+                    client.close()
+                self.assert_ends(greetd, 0)
+
     def test_at_a_stop_with_fast_open(self):
         FAST_OPEN.write_text(str(WITHOUT_COOKIES), encoding="ascii")
         greetd = self.serve("-l", NEAR, config="[Server]\nFastOpen=yes\n")
