@@ -7,9 +7,8 @@ import signal
 import time
 import unittest
 
-from support import examples
+from support import examples, haproxy
 from support.examples import EXAMPLES, eventually, run
-from support.haproxy import HAProxy
 
 FOLDER = "/run/greetd-check"
 MAX_AGE_SEC = 30  # as in the examples
@@ -32,12 +31,12 @@ class HealthTestCase(examples.ExampleTestCase):
 class AgentCheck(HealthTestCase):
     def setUp(self):
         super().setUp()
-        self.haproxy = HAProxy(self, "agent-check agent-port 8001 agent-inter 50ms")
+        self.haproxy = haproxy.checking(self, "agent-check agent-port 8001 agent-inter 50ms")
 
     def assert_server(self, status, weight=None, reason=""):
         def check():
             server = self.haproxy.server()
-            self.assertTrue(server.get("status", "").startswith(status), server)
+            self.assertTrue(server["status"].startswith(status), server)
             self.assertIn(weight, (None, server["weight"]), server)
             self.assertIn(reason, server["last_agt"], server)
 
@@ -149,12 +148,12 @@ class HttpHealth(HealthTestCase):
     def test_haproxy_takes_the_server_down_and_up(self):
         self.check("true")
         self.serve_example("http-health.conf")
-        haproxy = HAProxy(self, "check port 8002 inter 50ms fall 1 rise 1",
-                          "option httpchk GET /health")
+        checker = haproxy.checking(self, "check port 8002 inter 50ms fall 1 rise 1",
+                                   "option httpchk GET /health")
 
         def assert_server(status, code):
             eventually(lambda: self.assertEqual(
-                [haproxy.server().get(key) for key in ("status", "check_code")], [status, code]))
+                [checker.server()[key] for key in ("status", "check_code")], [status, code]))
 
         assert_server("UP", "200")
         self.check("false")

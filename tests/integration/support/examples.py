@@ -59,8 +59,10 @@ class ExampleTestCase(daemon.GreetdTestCase):
             silent.shutdown(socket.SHUT_WR)
             self.assertEqual(daemon.read_to_end(silent), b"")
 
-    def socket_on(self, port):
-        listener = socket.create_server(("::", port), family=socket.AF_INET6, backlog=4096,
-                                        dualstack_ipv6=True)
+    def socket_on(self, port, host="::"):
+        """A socket as a socket unit has it: at every address, or at the IPv4 address HOST."""
+        both = host == "::"
+        listener = socket.create_server((host, port), dualstack_ipv6=both, backlog=4096,
+                                        family=socket.AF_INET6 if both else socket.AF_INET)
         self.addCleanup(listener.close)
         return listener

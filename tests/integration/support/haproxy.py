@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""A real HAProxy that checks one server, and what it knows of that server."""
+"""A real HAProxy, and what it knows of its servers."""
 
 import csv
-import subprocess
 
-from .daemon import TIMEOUT, connect, read_to_end
+from . import peer
+from .daemon import connect, read_to_end
 
-CONFIG = """\
+STATS = """\
 global
-    stats socket {folder}/haproxy.sock
+    stats socket {socket}
+"""
+CHECK = """\
 defaults
     mode http
     timeout connect 10s
@@ -20,30 +22,30 @@ backend web
 """
 
 
-class HAProxy:
-    """An HAProxy that listens only on a Unix socket in the folder of TEST, with which it ends. OPTIONS
-    are of the backend, CHECK of the server."""
+class HAProxy(peer.Peer):
+    """An HAProxy with CONFIG, which listens from the beginning."""
 
-    def __init__(self, test, check, options=""):
-        self.socket = f"{test.folder}/haproxy.sock"
-        config = test.write("haproxy.cfg", CONFIG.format(folder=test.folder, check=check,
-                                                         options=options))
-        self._log = open(f"{test.folder}/haproxy.log", "w+", encoding="utf-8")
-        test.addCleanup(self._log.close)
-        self._process = subprocess.Popen(["haproxy", "-db", "-f", config], stdout=self._log,
-                                         stderr=self._log)
-        test.addCleanup(self._process.wait, TIMEOUT)
-        test.addCleanup(self._process.kill)
+    def __init__(self, test, config):
+        self._socket = f"{test.folder}/haproxy.sock"
+        stats = test.write("stats.cfg", STATS.format(socket=self._socket))
+        super().__init__(test, "haproxy", "-db", "-f", stats, "-f", test.write("haproxy.cfg", config))
+        self.wait_until(self._servers)
 
-    def server(self):
-        """The line of `show stat` for the server, as a dictionary; empty before HAProxy listens."""
-        if self._process.poll() is not None:
-            self._log.seek(0)
-            raise RuntimeError(f"haproxy has ended: {self._log.read()}")
+    def _servers(self):
+        """The lines of `show stat` as dictionaries; none before HAProxy listens."""
         try:
-            with connect(self.socket) as client:
+            with connect(self._socket) as client:
                 client.sendall(b"show stat\n")
                 lines = read_to_end(client).decode().lstrip("# ").splitlines()
         except OSError:
-            return {}
-        return next((row for row in csv.DictReader(lines) if row["svname"] == "web1"), {})
+            return []
+        return list(csv.DictReader(lines))
+
+    def server(self, name="web1"):
+        """The line of `show stat` for the server NAME."""
+        return next(row for row in self._servers() if row["svname"] == name)
+
+
+def checking(test, check, options=""):
+    """An HAProxy that only checks a server. OPTIONS are of the backend, CHECK of the server."""
+    return HAProxy(test, CHECK.format(check=check, options=options))
