@@ -47,7 +47,8 @@ class Package(SystemTest):
     def test_the_units_and_the_man_pages_lead_to_each_other(self):
         for unit in ("greetd.service", "greetd.socket", "greetd-metrics.socket"):
             self.assertIn("man:greetd(8)", self.show(unit, "Documentation")["Documentation"])
-        for page in ("man8/greetd.8.gz", "man5/greetd.conf.5.gz", "man1/greet.1.gz"):
+        for page in ("man8/greetd.8.gz", "man7/greetd-load-balancer.7.gz",
+                     "man5/greetd.conf.5.gz", "man1/greet.1.gz"):
             text = gzip.decompress(self.machine.path(f"/usr/share/man/{page}").read_bytes())
             self.assertIn(b".SH NAME", text)
 
