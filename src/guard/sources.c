@@ -19,7 +19,7 @@
 #define ENTRIES_MIN            131072
 #define ENTRIES_PER_CONNECTION 4
 
-/* Two cache lines, of which a search for a source that is not there reads the first.
+/* Two cache lines, of which a search reads only the first if the source is not in the bucket.
  *
  * Each bucket has a lock, because a client changes several words at once: the clients and the token
  * bucket of its source are judged together, and a new source takes the entry of another. Without
@@ -299,20 +299,16 @@ enum source_verdict sources_admit(struct sources *sources, const struct peer *pe
     return verdict;
 }
 
-void sources_release(struct sources *sources, const struct peer *peer,
-                     const struct source_limits *limits, uint64_t now_usec)
+void sources_release(struct sources *sources, const struct peer *peer)
 {
     uint64_t key = key_of(peer);
-    struct token_rate rate = rate_of(limits);
     struct pair pair = lock_pair(sources, key);
     struct entry entry = find(&pair, key);
-    struct state state;
 
     assert(entry.bucket);
-    state = load(entry.bucket, entry.way);
+    struct state state = load(entry.bucket, entry.way);
     assert(state.clients > 0);
     state.clients--;
-    state.full_at = token_bucket_clamp(state.full_at, &rate, token_bucket_time(now_usec));
     store(&entry, &state);
     unlock_pair(&pair);
 }

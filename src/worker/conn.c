@@ -357,8 +357,7 @@ void conn_account(const struct conn *conn, const struct connection_record *recor
     if (conn_settings(conn)->log_connections && logger_wants_connections(context->shared->logger))
         log_client(conn, record, context);
     if (conn->counted)
-        sources_release(context->shared->sources, &conn->peer, listener->config->limits,
-                        record->ended_usec);
+        sources_release(context->shared->sources, &conn->peer);
     if (record->refusal != REFUSAL_NONE)
         metrics_add(&listener->counters->refused[record->refusal], 1);
     metrics_add(&listener->counters->results[record->result], 1);

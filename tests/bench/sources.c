@@ -82,7 +82,7 @@ static void run_clients(struct load *load)
 
         if (sources_admit(load->sources, &peer, &limits, NOW_USEC) != SOURCE_ADMITTED)
             abort();
-        sources_release(load->sources, &peer, &limits, NOW_USEC);
+        sources_release(load->sources, &peer);
     }
 }
 

@@ -8,6 +8,7 @@ import pathlib
 import signal
 import socket
 import unittest
+from concurrent import futures
 
 from support import daemon, load_client, namespaces, poll, reload, threads
 from support.daemon import GREETING, TIMEOUT, connect, read_to_end
@@ -17,7 +18,7 @@ from support.fdstore import FdStore
 ADDRESS, OTHER = ("127.0.0.1", 7001), ("127.0.0.1", 7002)
 LISTENING = "0A"  # enum of the kernel's tcp_states.h, in /proc/net/tcp
 AT_ONCE = 64
-WAITING = 2000  # more clients than the workers can accept before they receive the stop
+WAITING = 64
 BIG = bytes(range(256)) * 32768  # more than the socket buffers of both ends hold
 # The workers and ReusePort= of each restart, without a socket unit.
 RESTARTS = [(1, "no"), (4, "yes"), (2, "yes"), (3, "no"), (1, "yes"), (2, "no"), (4, "yes")]
@@ -51,6 +52,11 @@ def listen_together(n):
     return sockets
 
 
+def read_and_close(client):
+    with client:
+        return read_to_end(client)
+
+
 def configuration(workers, reuse_port="yes", server="", listen=(ADDRESS,), message=None):
     lines = "".join(f"ListenStream={host}:{port}\n" for host, port in listen)
     greeting = f"[Greeting]\nMessage={message}\n" if message else ""
@@ -69,17 +75,32 @@ class ShardCase(reload.ReloadTestCase, load_client.LoadTestCase):
     def assert_shards(self, n, port=ADDRESS[1]):
         self.assertEqual(len(queues(port)), n)
 
-    def pending_clients(self, greetd, n=WAITING):
-        """N clients that connect while GREETD does not run."""
-        greetd.freeze()
-        return [self.client(ADDRESS) for _ in range(n)]
+    def full(self, workers, **options):
+        """A configuration in which each worker has room for one client."""
+        settings = configuration(workers, server=f"MaxConnections={workers}", **options)
+        return f"{settings}[Greeting]\nMessageFile={self.write('big', BIG)}\nWriteTimeoutSec=1h\n"
+
+    def pending_clients(self, workers):
+        """Clients in the queues of all shards, and before these one that each worker is greeting."""
+        clients = [self.client(ADDRESS, receive_buffer=8192) for _ in range(workers)]
+        for client in clients:
+            self.assertEqual(client.recv(1, socket.MSG_PEEK), BIG[:1])
+        clients += [self.client(ADDRESS) for _ in range(WAITING)]
+        self.assertEqual(sum(queues(ADDRESS[1]).values()), WAITING)
+        self.assertGreater(min(queues(ADDRESS[1]).values()), 0)
+        return clients
+
+    @contextlib.contextmanager
+    def all_greeted(self, clients, *greetings):
+        """While the block runs, CLIENTS read; each reads one of GREETINGS."""
+        with futures.ThreadPoolExecutor(len(clients)) as pool:
+            received = pool.map(read_and_close, clients)
+            yield
+            self.assertLessEqual(set(received), set(greetings))
 
     def assert_all_greeted(self, clients, *greetings):
-        """Each client reads one of GREETINGS."""
-        received = {read_to_end(client) for client in clients}
-        for client in clients:
-            client.close()
-        self.assertLessEqual(received, set(greetings))
+        with self.all_greeted(clients, *greetings):
+            pass
 
 
 class Queues(ShardCase):
@@ -163,13 +184,8 @@ class Promises(ShardCase):
     """What CLIENTS in greetd(8) says of all workers together is true with shards."""
 
     def test_a_worker_without_room_leaves_clients_to_the_others(self):
-        config = (f"{configuration(4, server='MaxConnections=16')}"
-                  f"[Greeting]\nMessageFile={self.write('big', BIG)}\n")
-        greetd = self.serve(config=config)
-        clients = [self.client(ADDRESS, receive_buffer=8192) for _ in range(16)]
-        for client in clients:
-            self.assertEqual(client.recv(1000, socket.MSG_WAITALL), BIG[:1000])
-        self.assert_all_greeted(clients, BIG[1000:])
+        greetd = self.serve(config=self.full(16))
+        self.assert_all_greeted(self.pending_clients(16), BIG)
         self.stop(greetd)
 
     def test_a_client_is_evicted_at_the_limit_of_all_workers(self):
@@ -225,32 +241,29 @@ class Passed(ShardCase):
         sockets = listen_together(3)
         for listener in sockets:
             self.addCleanup(listener.close)
-        greetd = self.serve_passed(2, sockets, "first")
-        clients = self.pending_clients(greetd)
-        greetd.signal(signal.SIGTERM)
-        greetd.signal(signal.SIGCONT)
-        self.assert_ends(greetd, 0)
+        greetd = self.serve_passed(2, sockets)
+        greetd.freeze()
+        clients = [self.client(ADDRESS) for _ in range(WAITING)]
+        greetd.signal(signal.SIGKILL)
+        greetd.wait()
         self.serve_passed(4, sockets, "second")
-        self.assert_all_greeted(clients, b"first", b"second")
+        self.assert_all_greeted(clients, b"second")
 
 
 class NobodyIsLost(ShardCase):
     def test_in_a_stop(self):
-        greetd = self.serve(config=configuration(4, message="last"))
-        clients = self.pending_clients(greetd)
-        self.assertGreater(min(queues(ADDRESS[1]).values()), 0)
+        greetd = self.serve(config=self.full(4))
+        clients = self.pending_clients(4)
         greetd.signal(signal.SIGTERM)
-        greetd.signal(signal.SIGCONT)
-        self.assert_all_greeted(clients, b"last")
+        greetd.wait_message("STOPPING", "1")
+        self.assert_all_greeted(clients, BIG)
         self.assert_ends(greetd, 0)
 
     def test_in_a_reload_that_removes_the_address(self):
-        greetd = self.serve_with(configuration(4, message="old"))
-        clients = self.pending_clients(greetd)
-        self.configure(configuration(4, listen=(OTHER,), message="new"))
-        self.request_reload(greetd)
-        greetd.signal(signal.SIGCONT)
-        self.assert_all_greeted(clients, b"old")
+        greetd = self.serve_with(self.full(4))
+        clients = self.pending_clients(4)
+        self.assert_reloads(greetd, configuration(4, listen=(OTHER,), message="new"))
+        self.assert_all_greeted(clients, BIG)
         greetd.wait_line("Server no longer listens on 127.0.0.1:7001")
         self.assert_shards(0)
         self.stop(greetd)
@@ -285,7 +298,7 @@ class NobodyIsLost(ShardCase):
         restarts = 10
         self.store = FdStore(2)
         self.addCleanup(self.store.close)
-        config = configuration(4, server="StopTimeoutSec=infinity")
+        config = configuration(4)
         greetd = self.serve_stored(config, room=2)
         greetd.wait_line("systemd keeps 2 of 4 sockets over a restart: .*")
         client = self.load(ADDRESS[1], connections, AT_ONCE, "-u")
@@ -299,14 +312,12 @@ class NobodyIsLost(ShardCase):
     def test_in_a_stop_with_clients_in_kept_shards_and_others(self):
         self.store = FdStore(2)
         self.addCleanup(self.store.close)
-        greetd = self.serve_stored(configuration(4, message="first"), room=2)
-        clients = self.pending_clients(greetd)
-        greetd.signal(signal.SIGTERM)
-        greetd.signal(signal.SIGCONT)
-        self.assert_ends(greetd, 0)
-        self.assert_shards(2)
-        self.serve_stored(configuration(4, message="second"), room=2)
-        self.assert_all_greeted(clients, b"first", b"second")
+        greetd = self.serve_stored(self.full(4), room=2)
+        with self.all_greeted(self.pending_clients(4), BIG, b"second"):
+            greetd.signal(signal.SIGTERM)
+            self.assert_ends(greetd, 0)
+            self.assert_shards(2)
+            self.serve_stored(configuration(4, message="second"), room=2)
 
     def test_in_a_reload_that_fails(self):
         greetd = self.serve_with(configuration(4, "no"))

@@ -9,7 +9,8 @@
  * A source is an IPv4 address, the /64 prefix of an IPv6 address, the user of a Unix socket, or the
  * CID of a vsock. Unix clients whose user is not known have no source. These count as one source:
  *  - an IPv4 address and the IPv6 address in 64:ff9b::/96 that contains it (RFC 6052),
- *  - the link-local addresses of one interface.
+ *  - the link-local addresses of one interface,
+ *  - all IPv6 addresses below 6::, among which only ::1 is in use.
  *
  * The table has a fixed number of entries: 131072, or 4 for each of MaxConnections= if that is
  * more. It is a hash table with a secret key, so nobody can aim at one place of it. A source may be
@@ -71,13 +72,12 @@ DEFINE_CLEANUP_FUNCTION(struct sources, sources_free)
 /* Counts a client of PEER and takes a token, if LIMITS allow it at NOW (CLOCK_MONOTONIC). A refused
  * client takes no token. LIMITS may be others than before: the clients and the tokens of the source
  * stay, but it waits no longer than the new interval. A source that does not return stays known for
- * the old one. */
+ * the old one. The clocks of threads may differ a little; token_bucket_clamp() has the bounds. */
 enum source_verdict sources_admit(struct sources *sources, const struct peer *peer,
                                   const struct source_limits *limits, uint64_t now_usec);
 
 /* A client of PEER has left, for which sources_admit() returned SOURCE_ADMITTED. */
-void sources_release(struct sources *sources, const struct peer *peer,
-                     const struct source_limits *limits, uint64_t now_usec);
+void sources_release(struct sources *sources, const struct peer *peer);
 
 /* Returns how many sources have a client or a token bucket that is not full. Reads the whole table
  * (0.1 ms for 131072 entries, 15 ms for 4 million); exact only while no thread admits or releases

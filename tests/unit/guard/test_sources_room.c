@@ -47,7 +47,7 @@ ParameterizedTestParameters(sources_room, is_four_entries_for_each_connection)
 {
     static uint64_t sizes[] = {1, 16384, 32768, 32769, 1048576};
 
-    return cr_make_param_array(uint64_t, sizes, sizeof(sizes) / sizeof(sizes[0]));
+    return cr_make_param_array(uint64_t, sizes, ELEMENTSOF(sizes));
 }
 
 ParameterizedTest(uint64_t *max, sources_room, is_four_entries_for_each_connection)
@@ -63,7 +63,7 @@ ParameterizedTestParameters(sources_room, is_enough_for_max_connections_sources)
 {
     static uint64_t sizes[] = {16384, 32768, 1048576};
 
-    return cr_make_param_array(uint64_t, sizes, sizeof(sizes) / sizeof(sizes[0]));
+    return cr_make_param_array(uint64_t, sizes, ELEMENTSOF(sizes));
 }
 
 ParameterizedTest(uint64_t *max, sources_room, is_enough_for_max_connections_sources)
@@ -96,7 +96,7 @@ Test(sources_room, is_enough_for_nearly_all_clients_under_an_attack)
     for (uint32_t i = 0; i < n; i++) {
         struct peer peer = source_peer(i), former = source_peer(i - N_CLIENTS);
         if (is_tracked[i % N_CLIENTS])
-            sources_release(sources, &former, &hourly, NOW + i);
+            sources_release(sources, &former);
         enum source_verdict verdict = sources_admit(sources, &peer, &hourly, NOW + i);
         is_tracked[i % N_CLIENTS] = verdict == SOURCE_ADMITTED;
         n_untracked += verdict == SOURCE_UNTRACKED;
@@ -150,7 +150,7 @@ Test(sources_room, refuses_nobody_when_all_entries_have_clients)
     for (uint32_t i = 0; i < 2 * CAPACITY; i++) {
         struct peer peer = source_peer(i);
         if (verdicts[i] == SOURCE_ADMITTED)
-            sources_release(sources, &peer, &hourly, NOW);
+            sources_release(sources, &peer);
     }
     cr_expect_eq(sources_known(sources, 2 * hourly.interval_usec), 0);
 }

@@ -73,7 +73,7 @@ static void hold(struct shared *shared, uint32_t source)
         atomic_fetch_add(&shared->n_exceeded, 1);
     sched_yield();
     atomic_fetch_sub(&shared->connected[source], 1);
-    sources_release(shared->sources, &peer, &shared->limits, NOW);
+    sources_release(shared->sources, &peer);
 }
 
 static void *hold_clients(void *p)

@@ -35,6 +35,6 @@ static inline enum source_verdict visit(struct sources *sources, uint32_t i,
     enum source_verdict verdict = sources_admit(sources, &peer, limits, now_usec);
 
     if (verdict == SOURCE_ADMITTED)
-        sources_release(sources, &peer, limits, now_usec);
+        sources_release(sources, &peer);
     return verdict;
 }
