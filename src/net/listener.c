@@ -243,8 +243,6 @@ static int read_address(const struct listener *first, struct address *address)
     return 0;
 }
 
-/* A SYN that the kernel gave to the new socket before socket_steer() is dropped, and sent again a
- * second later. */
 static int listen_beside(int fd, const struct address *address, int backlog)
 {
     int r = set_options(fd, address);
@@ -253,11 +251,12 @@ static int listen_beside(int fd, const struct address *address, int backlog)
         r = socket_share_address(fd);
     if (r >= 0)
         r = bind_socket(fd, address);
-    if (r >= 0)
-        r = socket_drop_syn(fd);
-    if (r >= 0 && listen(fd, backlog) < 0)
-        r = -errno;
-    return r;
+    if (r < 0)
+        return r;
+    /* A SYN before socket_steer() is dropped, and sent again a second later. Where the kernel does
+     * not allow that, the clients of these microseconds wait in the queue of the new socket. */
+    (void)socket_drop_syn(fd);
+    return listen(fd, backlog) < 0 ? -errno : 0;
 }
 
 int listener_open_shard(struct listener **ret, struct listener *first, int backlog)

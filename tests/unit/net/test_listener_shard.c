@@ -123,6 +123,19 @@ Test(listener_shard, fails_if_the_kernel_lets_no_sockets_share_an_address)
     listener_unref(first);
 }
 
+/* Some kernels allow a filter only with CAP_NET_ADMIN. */
+Test(listener_shard, is_open_even_if_it_can_not_drop_new_handshakes)
+{
+    struct listener *first = open_listener("127.0.0.1:0");
+
+    seccomp_deny(SYS_setsockopt, 2, SO_ATTACH_FILTER, EPERM);
+    struct listener *second = open_shard(first);
+    cr_assert_eq(listener_renew(second, 512), 0);
+    connect_until_readable(&first->address, second);
+    listener_unref(first);
+    listener_unref(second);
+}
+
 Test(listener_shard, only_tcp_sockets_share_an_address)
 {
     struct listener *first = open_listener("@greetd-shard"), *other = open_listener("127.0.0.1:0");
