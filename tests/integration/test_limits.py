@@ -2,7 +2,6 @@
 """Limits per source and network lists: clients that are refused, and those that are not."""
 
 import contextlib
-import http.client
 import socket
 import time
 import unittest
@@ -27,7 +26,7 @@ def answer_to(address, source="127.0.0.1"):
     return b""
 
 
-class Limits(metrics.MetricsTestCase, reload.ReloadTestCase):
+class Limits(metrics.LimitedTestCase, reload.ReloadTestCase):
     """A greetd with a socket for clients and one for metrics, to which no limit applies."""
 
     def setUp(self):
@@ -36,17 +35,6 @@ class Limits(metrics.MetricsTestCase, reload.ReloadTestCase):
         self.metrics = self.listening_socket(socket.AF_INET, ("127.0.0.1", 0))
         self.address = self.server.getsockname()
         self.metrics_address = self.metrics.getsockname()
-        self.n_scrapes = 0
-
-    def scrape(self):
-        """Each scrape has a source of its own, which the limits of the test don't reach."""
-        self.n_scrapes += 1
-        source = (f"127.9.{self.n_scrapes // 256}.{self.n_scrapes % 256}", 0)
-        scraper = http.client.HTTPConnection(*self.metrics_address, timeout=TIMEOUT,
-                                             source_address=source)
-        self.addCleanup(scraper.close)
-        scraper.request("GET", "/metrics")
-        return scraper.getresponse().read().decode()
 
     def limits_config(self, limits, more=""):
         return f"[Server]\nWorkers=2\n[Limits]\n{limits}\n{metrics.METRICS_CONF}{more}"

@@ -4,43 +4,49 @@
  * checks every byte of each greeting and its end of stream, and counts the results. It has no code
  * in common with greetd or greet, so that its checks are independent of both.
  *
- *     test-load [-n CONNECTIONS] [-c AT_ONCE] [-s BYTES] [-u] PORT EXPECTED_FILE...
+ *     test-load [-n CONNECTIONS] [-c AT_ONCE] [-a SOURCES] [-s BYTES | -i FILE | -p FIRST] [-b]
+ *               [-u] PORT EXPECTED_FILE...
  *
- * It connects to PORT of 127.0.0.1. With several files, none of which begins with another, each
- * greeting has to be equal to one of them. With -s each client sends BYTES before it reads. With -u
- * the load continues after CONNECTIONS until standard input ends. Every 500 connections a line has
- * their number, for tests that act meanwhile. The last line has all counts.
+ * It connects to PORT of 127.0.0.1, with -a from the addresses 127.1.0.1 to 127.1.0.SOURCES in
+ * turn. With several files, none of which begins with another, each greeting has to be equal to one
+ * of them. Before it reads, each client sends BYTES zeros with -s, the bytes of FILE with -i, and
+ * with -p a PROXY header whose source is in an IPv6 /64 of its own, number FIRST for the first
+ * client; with -b in packets of one byte. With -u the load continues after CONNECTIONS until
+ * standard input ends. Every 500 connections a line has their number, for tests that act meanwhile.
+ * The last line has all counts.
  */
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include "load_input.h"
 
 #define EVENTS        256
 #define PROGRESS_STEP 500
 #define STALL_MSEC    60000 /* after this time without an event, all clients are lost */
-#define EXPECTED_MAX  ((size_t)64 * 1024 * 1024)
 #define INPUT_EVENT   UINT32_MAX
+#define SOURCES_MAX   254
 
 /* The result of a connection: FINE, or why it was lost. */
 enum outcome { FINE, REFUSED, RESET, WRONG, SHORT, STALLED, OUTCOMES };
 
 /* A greeting that is right. */
 struct version {
-    char *text;
-    size_t size;
+    struct bytes bytes;
     bool received; /* by any client */
 };
 
 struct client {
     int fd;
+    unsigned long number; /* from 0 */
     size_t sent;
     size_t received;
     size_t version; /* the first version that begins with the received bytes */
@@ -50,7 +56,8 @@ struct load {
     unsigned long connections, started, finished;
     unsigned long outcomes[OUTCOMES];
     unsigned at_once;
-    size_t to_send;
+    unsigned long n_sources; /* 0: the kernel chooses the address */
+    struct input input;
     bool until_end_of_input;
     struct sockaddr_in address;
     struct version *versions;
@@ -59,26 +66,6 @@ struct load {
     struct client *clients;
 };
 
-static _Noreturn void fail(const char *subject)
-{
-    perror(subject);
-    exit(2);
-}
-
-static void read_version(struct version *version, const char *path)
-{
-    FILE *file = fopen(path, "re");
-    struct stat st;
-
-    if (!file || fstat(fileno(file), &st) < 0 || (size_t)st.st_size > EXPECTED_MAX)
-        fail(path);
-    version->size = (size_t)st.st_size;
-    version->text = malloc(version->size + 1);
-    if (!version->text || fread(version->text, 1, version->size, file) != version->size)
-        fail(path);
-    fclose(file);
-}
-
 static void read_versions(struct load *load, char *const *paths, size_t n)
 {
     load->versions = calloc(n, sizeof(struct version));
@@ -86,7 +73,7 @@ static void read_versions(struct load *load, char *const *paths, size_t n)
         fail("test-load");
     load->n_versions = n;
     for (size_t i = 0; i < n; i++)
-        read_version(&load->versions[i], paths[i]);
+        load->versions[i].bytes = read_file(paths[i]);
 }
 
 static void watch(struct load *load, int operation, unsigned index, uint32_t events)
@@ -108,18 +95,38 @@ static void finish(struct load *load, unsigned index, enum outcome outcome)
     }
 }
 
+/* Binds CLIENT to one of the sources. The port is left to connect(2): each source has all ports. */
+static void bind_source(const struct load *load, const struct client *client)
+{
+    static const int on = 1;
+    in_addr_t address = 0x7f010001 + (in_addr_t)(client->number % load->n_sources);
+    struct sockaddr_in source = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(address)};
+
+    if (setsockopt(client->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)) < 0 ||
+        bind(client->fd, (const struct sockaddr *)&source, sizeof(source)) < 0)
+        fail("bind");
+}
+
+static void open_socket(const struct load *load, struct client *client)
+{
+    int at_once = load->input.byte_by_byte;
+
+    client->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (client->fd < 0 ||
+        setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof(at_once)) < 0)
+        fail("socket");
+    if (load->n_sources > 0)
+        bind_source(load, client);
+}
+
 /* Begins connections in the place INDEX until one is in progress. */
 static void start(struct load *load, unsigned index)
 {
     struct client *client = &load->clients[index];
 
     while (load->started < load->connections || load->until_end_of_input) {
-        *client = (struct client){
-            .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
-        };
-        if (client->fd < 0)
-            fail("socket");
-        load->started++;
+        *client = (struct client){.number = load->started++};
+        open_socket(load, client);
         if (connect(client->fd, (const struct sockaddr *)&load->address, sizeof(load->address)) ==
                 0 ||
             errno == EINPROGRESS) {
@@ -130,16 +137,13 @@ static void start(struct load *load, unsigned index)
     }
 }
 
-/* Sends the rest of the bytes; false if the client has to wait or has failed. */
+/* Sends the rest of the bytes, or the next one; false if the client has to wait or has failed. */
 static bool send_rest(struct load *load, unsigned index)
 {
-    static const char bytes[16 * 1024];
     struct client *client = &load->clients[index];
 
-    while (client->sent < load->to_send) {
-        size_t left = load->to_send - client->sent;
-        size_t size = left < sizeof(bytes) ? left : sizeof(bytes);
-        ssize_t n = send(client->fd, bytes, size, MSG_NOSIGNAL);
+    while (client->sent < load->input.bytes.size) {
+        ssize_t n = input_send(&load->input, client->fd, client->number, client->sent);
 
         if (n < 0 && errno == EAGAIN)
             return false;
@@ -148,8 +152,10 @@ static bool send_rest(struct load *load, unsigned index)
             return false;
         }
         client->sent += (size_t)n;
+        if (load->input.byte_by_byte)
+            break;
     }
-    return true;
+    return client->sent == load->input.bytes.size;
 }
 
 /* Whether VERSION begins with the bytes that CLIENT has received, which BEFORE begins with too, and
@@ -157,9 +163,11 @@ static bool send_rest(struct load *load, unsigned index)
 static bool continues(const struct version *version, const struct version *before,
                       const struct client *client, const char *more, size_t n)
 {
-    return client->received <= version->size && n <= version->size - client->received &&
-           memcmp(version->text + client->received, more, n) == 0 &&
-           (version == before || memcmp(version->text, before->text, client->received) == 0);
+    const char *text = version->bytes.text;
+
+    return client->received <= version->bytes.size && n <= version->bytes.size - client->received &&
+           memcmp(text + client->received, more, n) == 0 &&
+           (version == before || memcmp(text, before->bytes.text, client->received) == 0);
 }
 
 /* Adds the N bytes of MORE; false if no version continues with them. */
@@ -178,7 +186,7 @@ static enum outcome check_end(struct load *load, const struct client *client)
 {
     struct version *version = &load->versions[client->version];
 
-    if (client->received != version->size)
+    if (client->received != version->bytes.size)
         return SHORT;
     version->received = true;
     return FINE;
@@ -301,24 +309,37 @@ static unsigned long number(const char *text)
     return value;
 }
 
+static void read_option(struct load *load, int option)
+{
+    if (option == 'n')
+        load->connections = number(optarg);
+    else if (option == 'c')
+        load->at_once = (unsigned)number(optarg);
+    else if (option == 'a')
+        load->n_sources = number(optarg);
+    else if (option == 's')
+        load->input.bytes.size = number(optarg);
+    else if (option == 'i')
+        load->input.bytes = read_file(optarg);
+    else if (option == 'p')
+        input_use_header(&load->input, number(optarg));
+    else if (option == 'b')
+        load->input.byte_by_byte = true;
+    else if (option == 'u')
+        load->until_end_of_input = true;
+    else
+        exit(2);
+}
+
 static void read_arguments(struct load *load, int argc, char *argv[])
 {
     int option;
 
-    while ((option = getopt(argc, argv, "n:c:s:u")) != -1) {
-        if (option == 'n')
-            load->connections = number(optarg);
-        else if (option == 'c')
-            load->at_once = (unsigned)number(optarg);
-        else if (option == 's')
-            load->to_send = number(optarg);
-        else if (option == 'u')
-            load->until_end_of_input = true;
-        else
-            exit(2);
-    }
-    if (argc - optind < 2) {
-        fprintf(stderr, "test-load [-n CONNECTIONS] [-c AT_ONCE] [-s BYTES] [-u] PORT FILE...\n");
+    while ((option = getopt(argc, argv, "n:c:a:s:i:p:bu")) != -1)
+        read_option(load, option);
+    if (argc - optind < 2 || load->n_sources > SOURCES_MAX) {
+        fprintf(stderr, "test-load [-n CONNECTIONS] [-c AT_ONCE] [-a SOURCES] [-s BYTES | -i FILE "
+                        "| -p FIRST] [-b] [-u] PORT FILE...\n");
         exit(2);
     }
     load->address.sin_port = htons((in_port_t)number(argv[optind]));
@@ -356,8 +377,9 @@ int main(int argc, char *argv[])
     print_counts(&load);
 
     for (size_t i = 0; i < load.n_versions; i++)
-        free(load.versions[i].text);
+        free(load.versions[i].bytes.text);
     free(load.versions);
+    free(load.input.bytes.text);
     free(load.clients);
     close(load.epoll_fd);
     return load.outcomes[FINE] == load.finished ? 0 : 1;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Scrapes the metrics of greetd as Prometheus does, and parses them."""
 
+import http.client
 import pathlib
 import re
 import time
@@ -60,3 +61,20 @@ class MetricsTestCase(greet.GreetTestCase):
             if is_enough(samples):
                 return samples
             self.assertLess(time.monotonic(), deadline, samples)
+
+
+class LimitedTestCase(MetricsTestCase):
+    """Each scrape has a source of its own, which the limits of a test don't reach."""
+
+    def setUp(self):
+        super().setUp()
+        self.n_scrapes = 0
+
+    def scrape(self):
+        self.n_scrapes += 1
+        source = f"127.9.{self.n_scrapes // 256}.{self.n_scrapes % 256}"
+        scraper = http.client.HTTPConnection(*self.metrics_address, timeout=TIMEOUT,
+                                             source_address=(source, 0))
+        self.addCleanup(scraper.close)
+        scraper.request("GET", "/metrics")
+        return scraper.getresponse().read().decode()
