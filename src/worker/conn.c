@@ -279,7 +279,8 @@ enum conn_next conn_expire(struct conn *conn, uint64_t now_usec)
  * memory instead of bytes, and 0 once it is gone, so it shows only nothing or everything. */
 static uint32_t acknowledged(const struct conn *conn)
 {
-    int64_t outstanding = conn_unacknowledged(conn);
+    /* A client that is refused costs no system call here. */
+    int64_t outstanding = conn->sent > 0 ? conn_unacknowledged(conn) : 0;
 
     if (conn->local && (outstanding != 0 || conn->outcome == RESULT_RESET))
         return 0;
