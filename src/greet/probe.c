@@ -253,7 +253,8 @@ static void prepare(struct probe *probe, const struct config_listener *listener)
         (void)message_file_load(&probe->message, &listener->file, &ignored, NULL);
 }
 
-/* Chooses what to send. *RET, the greeting that OPTIONS borrow from, is the caller's. */
+/* Chooses what to send; a header without a source is that of a health check. *RET, the greeting
+ * that OPTIONS borrow from, is the caller's. */
 static int choose_request(struct fetch_options *options, struct greeting **ret,
                           const struct probe *probe)
 {
@@ -269,6 +270,8 @@ static int choose_request(struct fetch_options *options, struct greeting **ret,
         options->send = REQUEST;
         options->send_size = strlen(REQUEST);
     }
+    if (listener && listener->settings.proxy_protocol && options->proxy.version == PROXY_NONE)
+        options->proxy.version = PROXY_V2;
     return 0;
 }
 

@@ -118,6 +118,14 @@ class Addresses(ExpectConfigTestCase):
         self.configure("[Greeting]\nMessage=$remote_addr\n")
         self.assert_right("--proxy=local", self.answer(b"127.0.0.1"))
 
+    def test_a_server_that_needs_a_proxy_header_gets_that_of_a_health_check(self):
+        self.serve_with(
+            "[Server]\nListenStream=127.0.0.1:7001\n"
+            "[Greeting]\nProxyProtocol=yes\nMessage=$remote_addr $remote_port\n"
+        )
+        self.assert_right()
+        self.assert_right("--proxy=192.0.2.1")
+
     def test_wildcards_mean_loopback(self):
         for address, reached in (("0.0.0.0:7001", "127.0.0.1"), ("[::]:7002", "::1"), ("7003", "::1")):
             self.serve_with(f"[Server]\nListenStream={address}\n[Greeting]\nMessage=$server_addr\n")
