@@ -2,6 +2,7 @@
 #include "greetd/guard/network.h"
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,19 +27,20 @@ static const struct {
     {"multicast", {"224.0.0.0/4", "ff00::/8"}},
 };
 
-static network_address from_bytes(const unsigned char *bytes, size_t n)
+/* N is the size of the address of a family. */
+static network_address from_bytes(const void *bytes, size_t n)
 {
-    network_address address = 0;
+    uint64_t halves[2] = {0};
 
-    for (size_t i = 0; i < n; i++)
-        address |= (network_address)bytes[i] << (ADDRESS_BITS - 8 * (i + 1));
-    return address;
+    memcpy(halves, bytes, n);
+    return (network_address)be64toh(halves[0]) << 64 | be64toh(halves[1]);
 }
 
-static void to_bytes(network_address address, unsigned char *bytes, size_t n)
+static void to_bytes(network_address address, void *bytes)
 {
-    for (size_t i = 0; i < n; i++)
-        bytes[i] = (unsigned char)(address >> (ADDRESS_BITS - 8 * (i + 1)));
+    const uint64_t halves[] = {htobe64((uint64_t)(address >> 64)), htobe64((uint64_t)address)};
+
+    memcpy(bytes, halves, sizeof(halves));
 }
 
 /* The bits of an address beyond the first N. */
@@ -59,7 +61,20 @@ network_address network_last(const struct network *network)
 
 network_address network_address_of_peer(const struct peer *peer)
 {
-    return from_bytes((const unsigned char *)&peer->in6, family_bits(peer->family) / 8);
+    return from_bytes(&peer->in6, family_bits(peer->family) / 8);
+}
+
+int network_compare(const void *a, const void *b)
+{
+    const struct network *x = a, *y = b;
+
+    if (x->family != y->family)
+        return x->family < y->family ? -1 : 1;
+    if (x->first != y->first)
+        return x->first < y->first ? -1 : 1;
+    if (x->prefix != y->prefix)
+        return x->prefix - y->prefix;
+    return x->denied - y->denied;
 }
 
 static int parse_address(struct network *ret, const char *text)
@@ -131,20 +146,24 @@ int network_parse(struct network ret[NETWORKS_OF_WORD], const char *text, size_t
     return parse_network(ret, copy);
 }
 
-const char *network_nearest_word(const char *text)
+const char *network_nearest_word(const char *text, size_t length)
 {
     const char *names[ELEMENTSOF(words)];
+    char copy[2 * sizeof("link-local")] = "";
 
+    /* A longer text is far from all words. */
+    if (length < sizeof(copy))
+        memcpy(copy, text, length);
     for (size_t i = 0; i < ELEMENTSOF(words); i++)
         names[i] = words[i].name;
-    return text_nearest(text, names, ELEMENTSOF(names));
+    return text_nearest(copy, names, ELEMENTSOF(names));
 }
 
 const char *network_format(const struct network *network, char *buffer)
 {
     unsigned char bytes[sizeof(struct in6_addr)];
 
-    to_bytes(network->first, bytes, sizeof(bytes));
+    to_bytes(network->first, bytes);
     inet_ntop(network->family, bytes, buffer, NETWORK_TEXT_MAX);
     sprintf(buffer + strlen(buffer), "/%u", network->prefix);
     return buffer;

@@ -38,15 +38,21 @@ int network_list_check(const char *text, const char *origin, const char *label,
     return is_bad ? -EINVAL : 0;
 }
 
-/* Makes room for one more in each array. On failure one may be longer than N, without harm. */
+/* Makes room for one more in each array. Their sizes are powers of two. On failure one may be
+ * larger than the other, without harm. */
 static int grow(struct network_list *list)
 {
-    char **texts = reallocarray(list->texts, list->n + 1, sizeof(*list->texts));
+    size_t n = list->n;
+
+    if ((n & (n - 1)) != 0 && n > 0)
+        return 0;
+    n = n > 0 ? 2 * n : 1;
+    char **texts = reallocarray(list->texts, n, sizeof(*list->texts));
     if (!texts)
         return -ENOMEM;
     list->texts = texts;
 
-    char **origins = reallocarray(list->origins, list->n + 1, sizeof(*list->origins));
+    char **origins = reallocarray(list->origins, n, sizeof(*list->origins));
     if (!origins)
         return -ENOMEM;
     list->origins = origins;

@@ -32,7 +32,8 @@ void network_reader_deinit(struct network_reader *reader)
     *reader = (struct network_reader){0};
 }
 
-/* Writes the text of an item, after the file and the line in which it stands. */
+/* Writes the text of an item, after the file and the line in which it stands. An empty text stands
+ * for the whole line. */
 static const char *format_item(const struct network_reader *reader, const char *text, size_t length,
                                char *buffer)
 {
@@ -42,7 +43,7 @@ static const char *format_item(const struct network_reader *reader, const char *
     if (reader->path) {
         text_excerpt(reader->path, p);
         p += strlen(p);
-        p += sprintf(p, ":%zu: ", reader->line);
+        p += sprintf(p, ":%zu%s", reader->line, length > 0 ? ": " : "");
     }
     snprintf(copy, sizeof(copy), "%.*s", n, text);
     text_excerpt(copy, p);
@@ -63,17 +64,13 @@ static void add_error(struct network_reader *reader, const char *text, size_t le
 static void add_parse_error(struct network_reader *reader, const char *text, size_t length,
                             int error)
 {
-    char copy[32];
-
     if (reader->n_errors++ >= LINES_MAX)
         return;
-    snprintf(copy, sizeof(copy), "%.*s", (int)(length < sizeof(copy) ? length : sizeof(copy)),
-             text);
     if (error == -ERANGE)
         add_error(reader, text, length, WHY_RANGE, NULL);
     else
         add_error(reader, text, length, reader->path ? WHY_NETWORK : WHY_ITEM,
-                  network_nearest_word(copy));
+                  network_nearest_word(text, length));
 }
 
 static void remark_low_bits(struct network_reader *reader, const char *text, size_t length,
@@ -117,7 +114,8 @@ int network_reader_read(struct network_reader *reader, const char *text, size_t 
     }
     if (reader->networks[reader->n].had_low_bits)
         remark_low_bits(reader, text, length, &reader->networks[reader->n]);
-    reader->n += (size_t)r;
+    for (int i = 0; i < r; i++)
+        reader->networks[reader->n++].denied = reader->denies;
     return 0;
 }
 
@@ -153,7 +151,8 @@ static int read_lines(struct network_reader *reader, char *bytes, size_t size)
         *end = '\0';
         reader->line++;
         if (strlen(line) < (size_t)(end - line)) {
-            add_error(reader, line, 0, "a text file must have no byte 0", NULL);
+            reader->n_errors++;
+            add_error(reader, line, 0, "a file of networks must be text, without a byte 0", NULL);
             break;
         }
         r = read_line(reader, line);

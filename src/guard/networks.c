@@ -7,12 +7,12 @@
 
 #include "greetd/base/refcount.h"
 #include "greetd/base/text.h"
+#include "greetd/guard/network_ranges.h"
 #include "greetd/guard/network_reader.h"
 
 struct networks {
     struct refcount references;
-    struct network_reader allow, deny;
-    bool by_default;
+    struct network_ranges in, in6;
 };
 
 static int read_file(struct network_reader *reader, const char *path, struct file_report *report)
@@ -46,31 +46,59 @@ static int read_list(struct network_reader *reader, const struct network_list *l
     return r;
 }
 
+/* Reads both lists, and sorts their networks. */
+static int read_lists(struct network_reader *reader, const struct network_list *allow,
+                      const char *allow_label, const struct network_list *deny,
+                      struct file_report *report)
+{
+    reader->label = allow_label;
+    int r = read_list(reader, allow, report);
+    if (r < 0)
+        return r;
+
+    reader->label = "Deny";
+    reader->denies = true;
+    r = read_list(reader, deny, report);
+    if (r >= 0 && reader->n > 0)
+        qsort(reader->networks, reader->n, sizeof(*reader->networks), network_compare);
+    return r;
+}
+
+/* Compiles the N sorted networks. */
+static int networks_new(struct networks **ret, const struct network *sorted, size_t n,
+                        bool by_default)
+{
+    _cleanup_(networks_unrefp) struct networks *networks = calloc(1, sizeof(*networks));
+    size_t n_in = 0;
+
+    if (!networks)
+        return -ENOMEM;
+    refcount_init(&networks->references);
+    while (n_in < n && sorted[n_in].family == AF_INET)
+        n_in++;
+    int r = network_ranges_init(&networks->in, sorted, n_in, AF_INET, by_default);
+    if (r >= 0)
+        r = network_ranges_init(&networks->in6, sorted + n_in, n - n_in, AF_INET6, by_default);
+    if (r >= 0)
+        *ret = TAKE_PTR(networks);
+    return r;
+}
+
 int networks_compile(struct networks **ret, const struct network_list *allow,
                      const char *allow_label, const struct network_list *deny,
                      struct file_report *report)
 {
+    _cleanup_(network_reader_deinit) struct network_reader reader = {.errors = report->errors,
+                                                                     .remarks = report->remarks};
     size_t n_before = report->errors->n_errors;
 
     *ret = NULL;
     if (allow->n == 0 && deny->n == 0)
         return 0;
-    _cleanup_(networks_unrefp) struct networks *networks = calloc(1, sizeof(*networks));
-    if (!networks)
-        return -ENOMEM;
-    refcount_init(&networks->references);
-    networks->allow = (struct network_reader){
-        .label = allow_label, .errors = report->errors, .remarks = report->remarks};
-    networks->deny = networks->allow;
-    networks->deny.label = "Deny";
-    networks->by_default = allow->n == 0;
-
-    int r = read_list(&networks->allow, allow, report);
-    if (r >= 0)
-        r = read_list(&networks->deny, deny, report);
-    if (r >= 0 && report->errors->n_errors == n_before)
-        *ret = TAKE_PTR(networks);
-    return r;
+    int r = read_lists(&reader, allow, allow_label, deny, report);
+    if (r < 0 || report->errors->n_errors > n_before)
+        return r;
+    return networks_new(ret, reader.networks, reader.n, allow->n == 0);
 }
 
 struct networks *networks_ref(struct networks *networks)
@@ -84,33 +112,15 @@ void networks_unref(struct networks *networks)
 {
     if (!networks || !refcount_drop(&networks->references))
         return;
-    network_reader_deinit(&networks->allow);
-    network_reader_deinit(&networks->deny);
+    network_ranges_deinit(&networks->in);
+    network_ranges_deinit(&networks->in6);
     free(networks);
-}
-
-/* Returns the length of the longest prefix that has the address, or -1. */
-static int longest_prefix(const struct network_reader *reader, sa_family_t family,
-                          network_address address)
-{
-    int longest = -1;
-
-    for (size_t i = 0; i < reader->n; i++) {
-        const struct network *network = &reader->networks[i];
-        if (network->family == family && network->prefix > longest && network->first <= address &&
-            address <= network_last(network))
-            longest = network->prefix;
-    }
-    return longest;
 }
 
 bool networks_allow(const struct networks *networks, const struct peer *peer)
 {
     if (!networks || (peer->family != AF_INET && peer->family != AF_INET6))
         return true;
-
-    network_address address = network_address_of_peer(peer);
-    int allowed = longest_prefix(&networks->allow, peer->family, address);
-    int denied = longest_prefix(&networks->deny, peer->family, address);
-    return allowed > denied || (allowed < 0 && denied < 0 && networks->by_default);
+    return network_ranges_allow(peer->family == AF_INET ? &networks->in : &networks->in6,
+                                network_address_of_peer(peer));
 }

@@ -18,6 +18,7 @@ struct network {
     sa_family_t family;    /* AF_INET, AF_INET6 */
     uint8_t prefix;        /* length in bits: 0 to 32 or 128 */
     bool had_low_bits;     /* the text had bits beyond the prefix */
+    bool denied;           /* it is of Deny=; network_parse() leaves it false */
 };
 
 /* A word stands for at most so many networks. */
@@ -33,11 +34,15 @@ struct network {
  * -EINVAL for any other text. RET is untouched on failure. */
 int network_parse(struct network ret[NETWORKS_OF_WORD], const char *text, size_t length);
 
-/* Returns the word of network_parse() that is nearest to TEXT, which is none of them, or NULL. */
-const char *network_nearest_word(const char *text);
+/* Returns the word that is nearest to the LENGTH bytes at TEXT, which are none, or NULL. */
+const char *network_nearest_word(const char *text, size_t length);
 
 /* Writes `ADDRESS/PREFIX` to BUFFER (NETWORK_TEXT_MAX bytes) and returns BUFFER. */
 const char *network_format(const struct network *network, char *buffer);
+
+/* Compares two struct network, for qsort(3): by family and first address; of these the shortest
+ * prefix comes first, and of equal networks the allowed one. */
+int network_compare(const void *a, const void *b);
 
 /* Returns the last address of the network. */
 network_address network_last(const struct network *network);

@@ -17,6 +17,7 @@ struct network_reader {
     const char *path;                     /* of the file that is read, else NULL; borrowed */
     size_t line;                          /* in that file, from 1 */
     size_t n_errors, n_remarks;           /* of this place, including those only counted */
+    bool denies;                          /* the networks that are read are denied */
     struct network *networks;             /* owned */
     size_t n, capacity;
 };

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "greetd/base/cleanup.h"
+#include "greetd/guard/network_list.h"
 
 static const struct setting_rule number_rule = {
     .min = 1, .max = 1024, .word = "auto", .word_value = 0, .accepts = "must be a number"};
@@ -275,4 +276,23 @@ ParameterizedTest(struct message_row *row, setting_type, of_a_message_is_printed
 
     snprintf(expected, sizeof(expected), "# f:1\nName=%s\n", row->printed);
     cr_expect_str_eq(text, expected);
+}
+
+Test(setting_type, of_networks_is_appended_to_copied_and_printed)
+{
+    struct network_list list = {0}, copy = {0};
+    const char *why;
+    _cleanup_free_ char *empty = print(&setting_type_networks, &any, &list);
+    cr_expect_str_eq(empty, "");
+
+    cr_assert_eq(setting_type_networks.parse(&any, &list, "any  10.0.0.0/8", "f:7", &why), 0);
+    cr_assert_eq(setting_type_networks.parse(&any, &list, "/a\\", "f:8", &why), 0);
+    cr_assert_eq(setting_type_networks.copy(&copy, &list), 0);
+    setting_type_networks.clear(&list);
+    cr_expect_eq(list.n, 0);
+
+    /* A backslash at the end of a line would join the next line to it. */
+    _cleanup_free_ char *text = print(&setting_type_networks, &any, &copy);
+    cr_expect_str_eq(text, "# f:7\nName=any\n# f:7\nName=10.0.0.0/8\n# f:8\nName=/a\\ \n");
+    setting_type_networks.clear(&copy);
 }
