@@ -31,11 +31,8 @@ int network_list_check(const char *text, const char *origin, const char *label,
     for (size_t n; (n = next_item(&text)) > 0 && r >= 0; text += n)
         if (!network_list_is_path(text))
             r = network_reader_read(&reader, text, n);
-    if (r < 0)
-        return r;
-    bool is_bad = reader.n_errors > 0;
     network_reader_end_place(&reader);
-    return is_bad ? -EINVAL : 0;
+    return r;
 }
 
 /* Makes room for one more in each array. Their sizes are powers of two. On failure one may be
@@ -73,12 +70,20 @@ static int append_item(struct network_list *list, const char *text, size_t lengt
     return 0;
 }
 
+static bool is_right(const char *text, size_t length)
+{
+    struct network networks[NETWORKS_OF_WORD];
+
+    return network_list_is_path(text) || network_parse(networks, text, length) > 0;
+}
+
 int network_list_append(struct network_list *list, const char *text, const char *origin)
 {
     int r = 0;
 
     for (size_t n; (n = next_item(&text)) > 0 && r >= 0; text += n)
-        r = append_item(list, text, n, origin);
+        if (is_right(text, n))
+            r = append_item(list, text, n, origin);
     return r;
 }
 

@@ -30,11 +30,12 @@ struct setting_type {
     bool takes_empty;
 
     /* Adds each error in TEXT to DIAGNOSTICS, as `ORIGIN: LABEL=...`, for types whose values can
-     * have several; else NULL. Returns 0; negative if TEXT is not for parse(). */
+     * have several; else NULL. Returns 0 if TEXT may be parsed, so that what is right in it can be
+     * checked further; -EFBIG, which is added, too; -ENOMEM. */
     int (*check)(const char *text, const char *origin, const char *label,
                  struct diagnostics *diagnostics);
 
-    /* Parses TEXT, which check() has accepted and which stands at ORIGIN (NULL for the default), to
+    /* Parses TEXT, which check() has seen and which stands at ORIGIN (NULL for the default), to
      * VALUE. A list is appended to, and emptied by an empty TEXT. Returns 0; -EINVAL with *ret_why
      * (static text or the rule's), when VALUE is unchanged; -ENOMEM. */
     int (*parse)(const struct setting_rule *rule, void *value, const char *text, const char *origin,

@@ -20,12 +20,11 @@ struct network_list {
 bool network_list_is_path(const char *text);
 
 /* Checks a TEXT of one or more items, separated by white space. Each error is added to DIAGNOSTICS
- * as `ORIGIN: LABEL=ITEM: text`, up to a bound. Returns 0; -EINVAL if there is one; -ENOMEM. */
+ * as `ORIGIN: LABEL=ITEM: text`, up to a bound. Returns 0 or -ENOMEM. */
 int network_list_check(const char *text, const char *origin, const char *label,
                        struct diagnostics *diagnostics);
 
-/* Appends the items in TEXT, which network_list_check() has found right. Returns 0, or -ENOMEM,
- * when some may have been appended. */
+/* Appends the items in TEXT that are right. Returns 0, or -ENOMEM, when some may be appended. */
 int network_list_append(struct network_list *list, const char *text, const char *origin);
 
 /* Copies FROM to LIST, which is empty. Returns 0 or -ENOMEM. */

@@ -67,6 +67,20 @@ Test(config_networks, of_limits_are_those_of_listeners_without_lists)
     config_unref(config);
 }
 
+/* The example of greetd.conf(5). */
+Test(config_networks, have_exceptions_within_exceptions)
+{
+    struct config *config = load_text("[Limits]\nAllow=198.51.100.0/24 198.51.100.7\n"
+                                      "Deny=198.51.100.0/28\n");
+    const struct networks *networks = config_default_listener(config)->networks;
+
+    cr_expect(allows(networks, "198.51.100.16"));
+    cr_expect_not(allows(networks, "198.51.100.8"));
+    cr_expect(allows(networks, "198.51.100.7"));
+    cr_expect_not(allows(networks, "198.51.101.7"));
+    config_unref(config);
+}
+
 Test(config_networks, are_cleared_by_an_empty_assignment)
 {
     struct config *config = load_text("[Limits]\nAllow=192.0.2.0/24\nAllow=\nDeny=any\nDeny=\n");

@@ -160,6 +160,18 @@ Test(networks, report_the_errors_of_all_files)
     cr_expect_eq(report.read_error, -ENOENT);
 }
 
+Test(networks, are_not_read_from_a_file_over_the_limit)
+{
+    const char *path = temp_dir_write_text(&temp_dir, "big", "");
+
+    cr_assert_eq(truncate(path, (64 << 20) + 1), 0);
+    append(&deny, path);
+    cr_expect_null(compile());
+    cr_assert_eq(errors.n_lines, 1);
+    cr_expect(strstr(errors.lines[0], "/big: File too large"), "%s", errors.lines[0]);
+    cr_expect_eq(report.n_unreadable, 0);
+}
+
 Test(networks, do_not_count_a_file_of_another_type_as_unreadable)
 {
     append(&deny, "/dev/zero /");
