@@ -54,7 +54,8 @@ int listener_open(struct listener **ret, const struct address *address, int back
 
 /* Opens a further socket at the TCP address of FIRST, for a part of its clients (SO_REUSEPORT in
  * socket(7)). It drops new handshakes until listener_renew(), as listener_drop_syn() does, so that
- * it can be closed again without a loss. Errors as above; -EADDRINUSE if another user has opened FIRST. */
+ * it can be closed again without a loss. Errors as above; -EADDRINUSE if another user has opened
+ * FIRST. */
 int listener_open_shard(struct listener **ret, struct listener *first, int backlog);
 
 /* Whether both are TCP sockets with the same address, which share its clients. */
