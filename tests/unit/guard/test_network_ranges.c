@@ -196,6 +196,23 @@ Test(network_ranges, hold_networks_of_every_length_one_within_the_other)
     network_ranges_deinit(&ranges);
 }
 
+Test(network_ranges, hold_any_number_of_equal_networks)
+{
+    struct network networks[1000];
+    struct network_ranges ranges;
+
+    for (size_t i = 0; i < ELEMENTSOF(networks); i++)
+        networks[i] = (struct network){.first = (network_address)10 << 120,
+                                       .family = AF_INET,
+                                       .prefix = 8,
+                                       .denied = i >= ELEMENTSOF(networks) / 2};
+    cr_assert_eq(network_ranges_init(&ranges, networks, ELEMENTSOF(networks), AF_INET, true), 0);
+    cr_expect_eq(ranges.n, 3);
+    cr_expect_not(network_ranges_allow(&ranges, address("10.1.2.3")));
+    cr_expect(network_ranges_allow(&ranges, address("11.0.0.0")));
+    network_ranges_deinit(&ranges);
+}
+
 /* The numbers at which a level more is needed, and those beside them. */
 Test(network_ranges, are_found_on_any_number_of_levels)
 {

@@ -160,6 +160,22 @@ Test(networks, report_the_errors_of_all_files)
     cr_expect_eq(report.read_error, -ENOENT);
 }
 
+Test(networks, have_the_place_of_each_error_and_remark)
+{
+    static char bad[2 * 150];
+
+    for (size_t i = 0; i < sizeof(bad); i += 2)
+        memcpy(bad + i, "x\n", 2);
+    append(&deny, temp_dir_write(&temp_dir, "bad", bad, sizeof(bad)));
+    append(&deny, "10.1.2.3/8");
+    cr_expect_null(compile());
+    cr_assert_eq(errors.n_lines, 101);
+    cr_expect(strstr(errors.lines[100], "/bad: 50 more mistakes"), "%s", errors.lines[100]);
+    cr_assert_eq(remarks.n_lines, 1);
+    cr_expect_eq(strncmp(remarks.lines[0], "f:1: Deny=10.1.2.3/8: remark: ", 30), 0, "%s",
+                 remarks.lines[0]);
+}
+
 Test(networks, are_not_read_from_a_file_over_the_limit)
 {
     const char *path = temp_dir_write_text(&temp_dir, "big", "");
