@@ -60,7 +60,7 @@ class Tarpit(Server):
     def _greets(self):
         if self._process.poll() is not None:
             return super()._greets()  # which reports why it has ended
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port)):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
             return True
         return False
 
@@ -68,7 +68,7 @@ class Tarpit(Server):
         """Begins to connect CLIENTS from another processor."""
         command = ["taskset", "--cpu-list", str(processor), "python3", HERE / "drip_clients.py"]
         self._clients = subprocess.Popen(
-            [*command, str(self._port), str(clients), str(PAUSE_SEC)],
+            [*command, str(self.port), str(clients), str(PAUSE_SEC)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -88,10 +88,6 @@ class Tarpit(Server):
         self._clients.stdin.write("\n")
         self._clients.stdin.flush()
         return int(self._clients.stdout.readline())
-
-    def processor_seconds(self):
-        threads = pathlib.Path(f"/proc/{self.pid}/task").iterdir()
-        return sum(int((t / "schedstat").read_text("ascii").split()[0]) for t in threads) / 1e9
 
 
 def parse_arguments():

@@ -22,6 +22,7 @@ Workers=1
 LingerSec={linger}
 [Log]
 {log}
+{more}
 """
 
 NGINX_CONF = """load_module {module};
@@ -35,7 +36,7 @@ stream {{
                      '$session_time';
     access_log {access_log};
     server {{
-        listen 127.0.0.1:{port} backlog=4096;
+        listen 127.0.0.1:{port} backlog=4096{options};
         return "{greeting}";
     }}
 }}
@@ -67,8 +68,10 @@ def configured(site, **settings):
     return [site.programs / "greetd", f"--config={path}"]
 
 
-def greetd(linger="2s", log="Connections=no", message=GREETING):
-    return lambda site: configured(site, linger=linger, log=log, message=f"Message={message}")
+def greetd(linger="2s", log="Connections=no", message=GREETING, more=""):
+    return lambda site: configured(
+        site, linger=linger, log=log, message=f"Message={message}", more=more
+    )
 
 
 # A child replaces the file ten times a second, as long as the shell's process, which becomes
@@ -83,7 +86,9 @@ def greetd_file(watch):
     def command(site):
         file = write(site, f"message-{site.port}", GREETING)
         message = f"MessageFile={file}\nWatch={'yes' if watch else 'no'}"
-        greetd_command = configured(site, linger="2s", log="Connections=no", message=message)
+        greetd_command = configured(
+            site, linger="2s", log="Connections=no", message=message, more=""
+        )
         return ["sh", "-c", REPLACE, "sh", file, *greetd_command] if watch else greetd_command
 
     return command
@@ -104,7 +109,7 @@ def floor(*options):
     return lambda site: [site.programs / "tests/bench/bench-floor", *options, str(site.port)]
 
 
-def nginx(logs=False):
+def nginx(logs=False, options=""):
     def command(site):
         modules = sorted(pathlib.Path("/usr").glob("lib*/nginx/modules/ngx_stream_module.so"))
         if not modules:
@@ -112,7 +117,7 @@ def nginx(logs=False):
         access_log = f"{site.memory}/access.log basic" if logs else "off"
         text = NGINX_CONF.format(
             module=modules[0], scratch=site.scratch, port=site.port, greeting=GREETING,
-            access_log=access_log
+            access_log=access_log, options=options
         )  # fmt: skip
         path = write(site, f"nginx-{site.port}.conf", text)
         return ["nginx", "-p", site.scratch, "-e", "stderr", "-c", path]
@@ -120,9 +125,9 @@ def nginx(logs=False):
     return command
 
 
-def haproxy(site):
-    return ["env", f"BENCH={HERE}", f"PORT={site.port}", "haproxy", "-q", "-db", "-f",
-            HERE / "haproxy.cfg"]  # fmt: skip
+def haproxy(options=""):
+    return lambda site: ["env", f"BENCH={HERE}", f"PORT={site.port}", f"OPTIONS={options}",
+                         "haproxy", "-q", "-db", "-f", HERE / "haproxy.cfg"]  # fmt: skip
 
 
 def python(site):
@@ -139,6 +144,7 @@ class Kind(NamedTuple):
     has_master: bool = False  # its only child is the one that serves
     holds: bool = False  # keeps clients that do not close
     greeting: str = GREETING  # None if no two are the same
+    sends: bytes = b""  # what a client sends first
     before: int = 0  # so many connections, not counted, come right before each measurement
     unlogged: str = None  # the name of the one that differs from this only in not logging
     fixed: str = "greetd"  # the name of the one that sends about as much, without variables
@@ -159,7 +165,7 @@ KINDS = [
     Kind("floor", "floor", floor()),
     Kind("floor-linger", "lingering floor", floor("--linger")),
     Kind("nginx", "nginx", nginx(), has_master=True),
-    Kind("haproxy", "HAProxy, Lua", haproxy, holds=True),
+    Kind("haproxy", "HAProxy, Lua", haproxy(), holds=True),
     Kind("python", "ten lines of Python", python),
     Kind("greetd-journal", "greetd, a live journal",
          with_journal("live", greetd(log=AS_IT_COMES)),
@@ -232,7 +238,7 @@ class Server:
     def __init__(self, kind, site, processor, stack):
         self.kind = kind
         self.address = f"127.0.0.1:{site.port}"
-        self._port = site.port
+        self.port = site.port
         self._log = site.scratch / f"{kind.name}.log"
         with open(self._log, "wb") as log:
             # The output of the ten lines of Python is dropped; stderr has the error of a failed start.
@@ -255,7 +261,8 @@ class Server:
             log = self._log.read_text(encoding="utf-8", errors="replace").strip()
             raise Unmeasured(f"{self.kind.name} has ended: {log}")
         with contextlib.suppress(OSError):
-            with socket.create_connection(("127.0.0.1", self._port), PATIENCE_SEC) as sock:
+            with socket.create_connection(("127.0.0.1", self.port), PATIENCE_SEC) as sock:
+                sock.sendall(self.kind.sends)
                 greeting = sock.makefile("rb").read().decode()
                 return greeting == (self.kind.greeting or greeting)
         return False
@@ -272,6 +279,10 @@ class Server:
         if self._process.poll() is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, 9)
+
+    def processor_seconds(self):
+        threads = pathlib.Path(f"/proc/{self.pid}/task").iterdir()
+        return sum(int((t / "schedstat").read_text("ascii").split()[0]) for t in threads) / 1e9
 
     def rss_kib(self):
         return read_status(self.pid, "VmRSS")

@@ -7,11 +7,11 @@
  *     test-load [-n CONNECTIONS] [-c AT_ONCE] [-a SOURCES] [-s BYTES | -i FILE | -p FIRST] [-b]
  *               [-u] PORT EXPECTED_FILE...
  *
- * It connects to PORT of 127.0.0.1, with -a from the addresses 127.1.0.1 to 127.1.0.SOURCES in
- * turn. With several files, none of which begins with another, each greeting has to be equal to one
- * of them. Before it reads, each client sends BYTES zeros with -s, the bytes of FILE with -i, and
- * with -p a PROXY header whose source is in an IPv6 /64 of its own, number FIRST for the first
- * client; with -b in packets of one byte. With -u the load continues after CONNECTIONS until
+ * It connects to PORT of 127.0.0.1, with -a from SOURCES addresses in turn, beginning with
+ * 127.1.0.1. With several files, none of which begins with another, each greeting has to be equal
+ * to one of them. Before it reads, each client sends BYTES zeros with -s, the bytes of FILE with
+ * -i, and with -p a PROXY header whose source is in an IPv6 /64 of its own, number FIRST for the
+ * first client; with -b in packets of one byte. With -u the load continues after CONNECTIONS until
  * standard input ends. Every 500 connections a line has their number, for tests that act meanwhile.
  * The last line has all counts.
  */
@@ -33,7 +33,7 @@
 #define PROGRESS_STEP 500
 #define STALL_MSEC    60000 /* after this time without an event, all clients are lost */
 #define INPUT_EVENT   UINT32_MAX
-#define SOURCES_MAX   254
+#define SOURCES_MAX   1000000
 
 /* The result of a connection: FINE, or why it was lost. */
 enum outcome { FINE, REFUSED, RESET, WRONG, SHORT, STALLED, OUTCOMES };
