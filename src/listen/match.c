@@ -160,14 +160,17 @@ static bool is_missing(const struct match *match, size_t i)
 }
 
 /* The first shard is open by now. Until the snapshot is in force, new clients are for the shards
- * that had workers before. */
+ * that had workers before; if the kernel does not allow that, listener_open_shard() drops their
+ * handshakes. */
 static int open_shard(struct match *match, size_t i, int backlog)
 {
     struct binding *binding = &match->snapshot->bindings[i];
     struct listener *first = binding_first_shard(binding)->listener;
     int r = listener_open_shard(&binding->listener, first, backlog);
 
-    return r < 0 ? r : socket_steer(first->fd, match->addresses[i].n_older);
+    if (r >= 0)
+        (void)socket_steer(first->fd, match->addresses[i].n_older);
+    return r;
 }
 
 static int open_binding(struct match *match, size_t i)
