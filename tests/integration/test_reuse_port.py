@@ -77,7 +77,8 @@ class ShardCase(reload.ReloadTestCase, load_client.LoadTestCase):
 
     def full(self, workers, **options):
         """A configuration in which each worker has room for one client."""
-        settings = configuration(workers, server=f"MaxConnections={workers}", **options)
+        server = f"MaxConnections={workers}\nStopTimeoutSec=infinity"
+        settings = configuration(workers, server=server, **options)
         return f"{settings}[Greeting]\nMessageFile={self.write('big', BIG)}\nWriteTimeoutSec=1h\n"
 
     def pending_clients(self, workers):
