@@ -38,8 +38,6 @@ Test(network_list, has_each_item_of_a_text_with_its_origin)
     expect_item(&list, 1, "any", "f:2");
     expect_item(&list, 2, "/a/b", "f:2");
     expect_item(&list, 3, "::1", "f:2");
-    cr_expect(network_list_is_path(list.texts[2]));
-    cr_expect_not(network_list_is_path(list.texts[0]));
 }
 
 Test(network_list, has_what_is_right_of_a_text_with_errors)

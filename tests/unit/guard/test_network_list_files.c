@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "greetd/guard/network_reader.h"
+#include "greetd/guard/network_list.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -9,31 +9,40 @@
 
 static struct temp_dir temp_dir;
 static struct diagnostics errors, remarks;
-static struct network_reader reader;
+static struct file_report report;
+static struct network_array array;
 
 static void set_up(void)
 {
     temp_dir_init(&temp_dir);
     errors = remarks = DIAGNOSTICS_NULL;
-    reader = (struct network_reader){
-        .origin = "f:1", .label = "Deny", .errors = &errors, .remarks = &remarks};
+    report = (struct file_report){.errors = &errors, .remarks = &remarks};
+    array = (struct network_array){0};
 }
 
 static void tear_down(void)
 {
-    network_reader_deinit(&reader);
+    network_array_deinit(&array);
     diagnostics_deinit(&errors);
     diagnostics_deinit(&remarks);
     temp_dir_deinit(&temp_dir);
 }
 
-TestSuite(network_reader, .init = set_up, .fini = tear_down);
+TestSuite(network_list_files, .init = set_up, .fini = tear_down);
+
+/* Reads a list with the items of TEXT. */
+static void read_list(const char *text, bool denied)
+{
+    struct network_list list = {0};
+
+    cr_assert_eq(network_list_append(&list, text, "f:1"), 0);
+    cr_assert_eq(network_list_read(&array, &list, "Deny", denied, &report), 0);
+    network_list_clear(&list);
+}
 
 static void read_bytes(const char *bytes, size_t size)
 {
-    cr_assert_eq(network_reader_read_file(&reader, temp_dir_write(&temp_dir, "list", bytes, size)),
-                 0);
-    network_reader_end_place(&reader);
+    read_list(temp_dir_write(&temp_dir, "list", bytes, size), false);
 }
 
 static void read_text(const char *text)
@@ -48,8 +57,8 @@ static const char *networks(void)
     char *p = text;
 
     *p = '\0';
-    for (size_t i = 0; i < reader.n; i++) {
-        network_format(&reader.networks[i], p);
+    for (size_t i = 0; i < array.n; i++) {
+        network_format(&array.networks[i], p);
         p += strlen(p);
         *p++ = ' ';
         *p = '\0';
@@ -67,46 +76,45 @@ static void expect_line(const struct diagnostics *diagnostics, size_t index, con
     cr_expect_str_eq(diagnostics->lines[index], expected);
 }
 
-Test(network_reader, reads_a_network_of_each_line)
+Test(network_list_files, have_a_network_in_each_line)
 {
     read_text("10.0.0.0/8\n\n  192.0.2.1\t\nlocalhost\n2001:db8::/32");
     cr_expect_str_eq(networks(), "10.0.0.0/8 192.0.2.1/32 127.0.0.0/8 ::1/128 2001:db8::/32 ");
     cr_expect_eq(errors.n_errors, 0);
 }
 
-Test(network_reader, skips_comments_and_empty_lines)
+Test(network_list_files, may_have_comments_and_empty_lines)
 {
     read_text("# 1.1.1.1\n;2.2.2.2\n \t# 3.3.3.3\n10.0.0.0/8 # ten\n11.0.0.0/8\t;eleven\n \n");
     cr_expect_str_eq(networks(), "10.0.0.0/8 11.0.0.0/8 ");
     cr_expect_eq(errors.n_errors, 0);
 }
 
-Test(network_reader, reads_lines_that_end_with_a_carriage_return)
+Test(network_list_files, may_have_lines_that_end_with_a_carriage_return)
 {
     read_text("10.0.0.0/8\r\n\r\n11.0.0.0/8 ; eleven\r\n# twelve\r\n13.0.0.0/8 \r");
     cr_expect_str_eq(networks(), "10.0.0.0/8 11.0.0.0/8 13.0.0.0/8 ");
     cr_expect_eq(errors.n_errors, 0);
 }
 
-Test(network_reader, reads_an_empty_file)
+Test(network_list_files, may_be_empty)
 {
     read_text("");
-    cr_expect_eq(reader.n, 0);
+    cr_expect_eq(array.n, 0);
     cr_expect_eq(errors.n_errors, 0);
 }
 
-Test(network_reader, appends_and_denies)
+Test(network_list_files, are_read_after_what_was_read_before)
 {
     read_text("10.0.0.0/8\n");
-    reader.denies = true;
-    cr_assert_eq(network_reader_read(&reader, "any", 3), 0);
+    read_list("any", true);
     cr_expect_str_eq(networks(), "10.0.0.0/8 0.0.0.0/0 ::/0 ");
-    cr_expect_not(reader.networks[0].denied);
-    cr_expect(reader.networks[1].denied);
-    cr_expect(reader.networks[2].denied);
+    cr_expect_not(array.networks[0].denied);
+    cr_expect(array.networks[1].denied);
+    cr_expect(array.networks[2].denied);
 }
 
-Test(network_reader, reports_each_error_with_its_line)
+Test(network_list_files, are_reported_with_the_line_of_each_error)
 {
     read_text("10.0.0.0/8#\n\nlocalhots\n1.1.1.1 2.2.2.2\n10.0.0.0/33 # long\n/etc/hosts\nany\n");
     cr_expect_str_eq(networks(), "0.0.0.0/0 ::/0 ");
@@ -126,7 +134,7 @@ Test(network_reader, reports_each_error_with_its_line)
                 "address, any, localhost, link-local or multicast");
 }
 
-Test(network_reader, reports_a_bounded_number_of_errors_of_a_file)
+Test(network_list_files, have_a_bounded_number_of_errors)
 {
     static char bytes[2 * 250];
 
@@ -141,21 +149,21 @@ Test(network_reader, reports_a_bounded_number_of_errors_of_a_file)
     cr_expect_eq(errors.n_lines, 111);
 }
 
-Test(network_reader, gives_a_binary_file_up_at_its_first_byte_0)
+Test(network_list_files, are_given_up_at_the_first_byte_0)
 {
     read_bytes("10.0.0.0/8\n11.0.0.0/8\0\n12.0.0.0/8\n\0", 36);
     cr_assert_eq(errors.n_lines, 1);
     expect_line(&errors, 0, ":2: a file of networks must be text, without a byte 0");
 }
 
-Test(network_reader, shows_no_control_characters_of_a_bad_line)
+Test(network_list_files, are_reported_without_control_characters)
 {
     read_text("\x1b[31m\xff\n");
     cr_assert_eq(errors.n_lines, 1);
     cr_expect(strstr(errors.lines[0], ":1: \\x1b[31m\\xff: must be"), "%s", errors.lines[0]);
 }
 
-Test(network_reader, remarks_which_network_is_meant)
+Test(network_list_files, are_remarked_with_the_network_that_is_meant)
 {
     read_text("10.1.2.3/8 # ten\n2001:db8::1/64\n192.0.2.1/32\n");
     cr_expect_str_eq(networks(), "10.0.0.0/8 2001:db8::/64 192.0.2.1/32 ");
@@ -169,7 +177,7 @@ Test(network_reader, remarks_which_network_is_meant)
                 "ignored: 2001:db8::/64");
 }
 
-Test(network_reader, makes_a_bounded_number_of_remarks)
+Test(network_list_files, have_a_bounded_number_of_remarks)
 {
     static char text[sizeof("1.1.1.1/8\n") * 250];
 
@@ -180,10 +188,12 @@ Test(network_reader, makes_a_bounded_number_of_remarks)
     expect_line(&remarks, 100, ": remark: 150 more of this kind");
 }
 
-Test(network_reader, returns_the_error_of_reading)
+Test(network_list_files, that_cannot_be_read_may_be_readable_later_or_not)
 {
-    cr_expect_eq(network_reader_read_file(&reader, "/nonexistent"), -ENOENT);
-    cr_expect_eq(network_reader_read_file(&reader, "/"), -EISDIR);
-    cr_expect_eq(network_reader_read_file(&reader, "/dev/zero"), -EINVAL);
-    cr_expect_eq(errors.n_errors, 0);
+    read_list("/nonexistent /", false);
+    cr_assert_eq(errors.n_lines, 2);
+    cr_expect_str_eq(errors.lines[0], "f:1: Deny=/nonexistent: No such file or directory");
+    cr_expect_str_eq(errors.lines[1], "f:1: Deny=/: Is a directory");
+    cr_expect_eq(report.n_unreadable, 1);
+    cr_expect_eq(report.read_error, -ENOENT);
 }
