@@ -54,7 +54,8 @@ static size_t choose_n_workers(const struct server_settings *server)
     return (size_t)(n < server->max_connections ? n : server->max_connections);
 }
 
-/* Each client takes a descriptor. The default limit is low only for programs that use select(2). */
+/* Each client and each socket takes a descriptor. The default limit is low only for programs that
+ * use select(2). */
 static void raise_descriptor_limit(void)
 {
     struct rlimit limit;
@@ -339,11 +340,12 @@ int control_run(struct config *config, const struct config_options *options, str
 
     /* From now on the event loop handles signals, and all threads have them blocked. */
     signals_block();
+    /* ReusePort=yes may need more sockets than the default limit allows. */
+    raise_descriptor_limit();
     /* Sockets before any other descriptor, which could take the number of a missing one. */
     int opened = sockets_open(&control.sockets, config, n_workers, &control.opening);
 
     config_unref(config);
-    raise_descriptor_limit();
     int started = start_log(&control, n_workers, &log_options);
     int status = run(&control, opened, started);
 

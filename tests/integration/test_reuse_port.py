@@ -169,6 +169,11 @@ class Queues(ShardCase):
         listening = [line for line in greetd.lines if line.startswith("Server is listening on ")]
         self.assertEqual(len(listening), 2)
 
+    def test_may_be_more_than_the_soft_limit_of_descriptors(self):
+        greetd = self.serve(config=configuration(64), wrapper=("prlimit", "--nofile=32:1024"))
+        self.assert_shards(64)
+        self.stop(greetd)
+
     def test_a_second_greetd_gets_no_client(self):
         greetd = self.serve(config=configuration(2))
         second = self.finish(config=configuration(2))
