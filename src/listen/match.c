@@ -96,27 +96,37 @@ static void match_configured(struct match *match, const struct listener_set *ava
 }
 
 /* A passed socket has the greeting of the section with its name, or else that of [Greeting]. */
-static void add_inherited(struct match *match, struct listener *listener)
+static const struct config_listener *section_of(const struct match *match,
+                                                const struct listener *listener)
 {
     const struct config *config = match->snapshot->config;
     const struct config_listener *named =
         listener->name ? config_find_listener(config, listener->name) : NULL;
 
-    if (listener->inherited && !snapshot_has(match->snapshot, listener))
-        snapshot_add(match->snapshot, listener, named ? named : config_default_listener(config));
+    return named ? named : config_default_listener(config);
 }
 
-/* Adds each socket, and behind it those that share its address (ReusePort= in systemd.socket(5)).
- */
+static bool needs_binding(const struct match *match, const struct listener *listener)
+{
+    return listener->inherited && !snapshot_has(match->snapshot, listener);
+}
+
+/* Adds each socket, and behind it those that share its address (ReusePort= in systemd.socket(5))
+ * and its section: a worker may accept from any shard. */
 static void match_inherited(struct match *match, const struct listener_set *available)
 {
     for (size_t i = 0; i < available->n; i++) {
+        const struct config_listener *section = section_of(match, available->at[i]);
         size_t first = match->snapshot->n;
 
-        add_inherited(match, available->at[i]);
+        if (!needs_binding(match, available->at[i]))
+            continue;
+        snapshot_add(match->snapshot, available->at[i], section);
         for (size_t j = i + 1; j < available->n; j++)
-            if (listener_shares_address(available->at[i], available->at[j]))
-                add_inherited(match, available->at[j]);
+            if (listener_shares_address(available->at[i], available->at[j]) &&
+                section_of(match, available->at[j]) == section &&
+                needs_binding(match, available->at[j]))
+                snapshot_add(match->snapshot, available->at[j], section);
         snapshot_join_shards(match->snapshot, first, true);
     }
 }

@@ -63,6 +63,7 @@ int listener_new(struct listener **ret, int *fd, int type)
     int r = socket_read_address(*fd, &listener->address);
     if (r < 0)
         return r;
+    socket_read_scope(*fd, &listener->scope);
     listener->fd = TAKE_FD(*fd);
     *ret = TAKE_PTR(listener);
     return 0;
@@ -281,7 +282,8 @@ int listener_open_shard(struct listener **ret, struct listener *first, int backl
 
 bool listener_shares_address(const struct listener *a, const struct listener *b)
 {
-    return address_is_tcp(&a->address) && address_equal(&a->address, &b->address);
+    return address_is_tcp(&a->address) && address_equal(&a->address, &b->address) &&
+           socket_scope_equal(&a->scope, &b->scope);
 }
 
 bool listener_serves(const struct listener *listener, const struct address *address)

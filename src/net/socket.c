@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -118,6 +119,30 @@ int socket_read_address(int fd, struct address *ret)
         return -errno;
     *ret = address;
     return 0;
+}
+
+void socket_read_scope(int fd, struct socket_scope *ret)
+{
+    static const struct {
+        int level, name;
+    } options[SOCKET_SCOPE_OPTIONS] = {
+        {SOL_SOCKET, SO_PROTOCOL},
+        {SOL_SOCKET, SO_NETNS_COOKIE},
+        {SOL_SOCKET, SO_BINDTOIFINDEX},
+        {IPPROTO_IPV6, IPV6_V6ONLY},
+    };
+
+    *ret = (struct socket_scope){{0}};
+    for (size_t i = 0; i < SOCKET_SCOPE_OPTIONS; i++) {
+        socklen_t length = sizeof(ret->options[i]);
+
+        (void)getsockopt(fd, options[i].level, options[i].name, &ret->options[i], &length);
+    }
+}
+
+bool socket_scope_equal(const struct socket_scope *a, const struct socket_scope *b)
+{
+    return memcmp(a, b, sizeof(*a)) == 0;
 }
 
 int socket_read_peer_address(int fd, struct address *ret)

@@ -246,6 +246,36 @@ class Passed(ShardCase):
     def assert_a_queue_is_empty(self):
         self.assertEqual(min(queues(ADDRESS[1]).values()), 0)
 
+    def serve_big(self, sockets):
+        """The greeting of socket b is small. Each worker has room for one client."""
+        config = (f"[Server]\nWorkers=2\nMaxConnections=2\n"
+                  f"[Listener a]\nMessageFile={self.write('big', BIG)}\nWriteTimeoutSec=1h\n"
+                  f"[Listener b]\nMessage=small\n")
+        return self.serve(config=config, sockets=sockets, names=["a", "b"])
+
+    def test_have_each_the_greeting_of_its_section(self):
+        sockets = listen_together(2)
+        for listener in sockets:
+            self.addCleanup(listener.close)
+        clients = [self.client(ADDRESS) for _ in range(16)]
+        waiting = [queues(ADDRESS[1])[str(os.fstat(s.fileno()).st_ino)] for s in sockets]
+        greetd = self.serve_big(sockets)
+        with futures.ThreadPoolExecutor(len(clients)) as pool:
+            received = list(pool.map(read_and_close, clients))
+        self.assertEqual([received.count(BIG), received.count(b"small")], waiting)
+        self.stop(greetd)
+
+    def test_of_other_networks_are_of_other_addresses(self):
+        sockets = [*listen_together(1), *namespaces.in_other_network(lambda: listen_together(1))]
+        for listener in sockets:
+            self.addCleanup(listener.close)
+        greetd = self.serve_big(sockets)
+        clients = [self.client(ADDRESS, receive_buffer=8192) for _ in range(2)]
+        for client in clients:
+            self.assertEqual(client.recv(1, socket.MSG_PEEK), BIG[:1])
+        self.assert_all_greeted(clients, BIG)
+        self.stop(greetd)
+
     def test_keep_their_clients_for_the_next_process(self):
         sockets = listen_together(3)
         for listener in sockets:

@@ -13,6 +13,7 @@
 #include "greetd/base/cleanup.h"
 #include "greetd/base/refcount.h"
 #include "greetd/net/address.h"
+#include "greetd/net/socket.h"
 
 struct listener {
     struct refcount references;
@@ -21,6 +22,7 @@ struct listener {
     int fd;                 /* owned, non-blocking */
     int type;               /* SOCK_STREAM or SOCK_SEQPACKET */
     struct address address; /* the bound one */
+    struct socket_scope scope;
     bool inherited;         /* from a .socket unit; else opened by greetd */
     char *stored_as;        /* owned: its name in the descriptor store, or NULL */
     bool handed_on;         /* inherited or stored: its queue and file outlive the process */
@@ -58,7 +60,7 @@ int listener_open(struct listener **ret, const struct address *address, int back
  * FIRST. */
 int listener_open_shard(struct listener **ret, struct listener *first, int backlog);
 
-/* Whether both are TCP sockets with the same address, which share its clients. */
+/* Whether both are TCP sockets with the same address and scope, which share its clients. */
 bool listener_shares_address(const struct listener *a, const struct listener *b);
 
 /* Whether the socket is one that greetd has opened and that listener_open() of ADDRESS, which is

@@ -19,6 +19,19 @@ int socket_check_listening(int fd, int *ret_type, const char **ret_what);
 /* Reads the local address of a socket. Returns 0 or a negative errno of getsockname(2). */
 int socket_read_address(int fd, struct address *ret);
 
+/* What else decides which clients reach a socket: its protocol, network namespace and interface,
+ * and whether it takes IPv4. */
+#define SOCKET_SCOPE_OPTIONS 4
+
+struct socket_scope {
+    uint64_t options[SOCKET_SCOPE_OPTIONS];
+};
+
+/* Reads the scope of a socket. Options that the kernel does not have are 0. */
+void socket_read_scope(int fd, struct socket_scope *ret);
+
+bool socket_scope_equal(const struct socket_scope *a, const struct socket_scope *b);
+
 /* Reads the address of the other end. Returns 0 or a negative errno of getpeername(2). */
 int socket_read_peer_address(int fd, struct address *ret);
 

@@ -10,6 +10,7 @@ import pathlib
 import socket
 import struct
 import time
+from concurrent import futures
 
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
 MS_BIND, MS_REC, MS_PRIVATE, MNT_DETACH = 0x1000, 0x4000, 0x40000, 0x2
@@ -82,6 +83,19 @@ def isolate():
     _loopback_up()
     pathlib.Path("/proc/sys/net/unix/max_dgram_qlen").write_text("512")
     _isolated = True
+
+
+def in_other_network(function):
+    """The result of FUNCTION in a new network, which has lo alone and lasts as long as a socket in
+    it."""
+
+    def run():
+        _check(_libc.unshare(CLONE_NEWNET))
+        _loopback_up()
+        return function()
+
+    with futures.ThreadPoolExecutor(1) as thread:
+        return thread.submit(run).result()
 
 
 def unmount(target):

@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <sched.h>
 #include <sys/socket.h>
 
 #include "greetd/net/listener.h"
@@ -145,4 +146,38 @@ Test(listener_shard, only_tcp_sockets_share_an_address)
     cr_assert_not(listener_shares_address(first, other));
     listener_unref(first);
     listener_unref(other);
+}
+
+/* Returns a listener at port 7001 whose socket has the option NAME of LEVEL set to VALUE. */
+static struct listener *listen_with(int level, int name, const void *value, socklen_t size)
+{
+    const struct address address = net_address("[::]:7001");
+    struct listener *listener;
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    cr_assert_eq(socket_share_address(fd), 0);
+    cr_assert_eq(setsockopt(fd, level, name, value, size), 0);
+    cr_assert_eq(bind(fd, &address.sa, address.length), 0);
+    cr_assert_eq(listen(fd, 1), 0);
+    cr_assert_eq(listener_new(&listener, &fd, SOCK_STREAM), 0);
+    return listener;
+}
+
+Test(listener_shard, of_another_scope_is_of_another_address)
+{
+    const int no = 0, yes = 1;
+
+    cr_assert_eq(unshare(CLONE_NEWNET), 0);
+    struct listener *first = listen_with(IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof(no)),
+                    *same = listen_with(IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof(no)),
+                    *v6_only = listen_with(IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof(yes)),
+                    *bound = listen_with(SOL_SOCKET, SO_BINDTODEVICE, "lo", sizeof("lo"));
+
+    cr_assert(listener_shares_address(first, same));
+    cr_assert_not(listener_shares_address(first, v6_only));
+    cr_assert_not(listener_shares_address(first, bound));
+    listener_unref(first);
+    listener_unref(same);
+    listener_unref(v6_only);
+    listener_unref(bound);
 }
