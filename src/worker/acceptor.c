@@ -284,19 +284,23 @@ static int watch_again(struct acceptor *acceptor, uint64_t now_usec)
 }
 
 /* Epoll may have reported a client to this worker alone, before the socket left it. To a shard, it
- * reports all clients to this worker alone, so the others are asked again and again. */
+ * reports all clients to this worker alone, so the others are asked again and again. One worker
+ * asks for all: if each of many asked all others, they would do little else. */
 static void ask_others_to_look(struct acceptor *acceptor, uint64_t now_usec)
 {
+    struct worker_shared *shared = acceptor->context->shared;
     bool left_epoll = acceptor->left_epoll;
+    uint64_t last = atomic_load_explicit(&shared->asked_usec, memory_order_relaxed);
 
-    if (!left_epoll && now_usec < acceptor->asked_usec + ACCEPTOR_RETRY_USEC)
+    if (!left_epoll && now_usec < last + ACCEPTOR_RETRY_USEC)
         return;
     acceptor->left_epoll = false;
     FOR_EACH_WORKER_LISTENER (wl, acceptor->clients->newest)
         if (wl->paused && (left_epoll || worker_listener_is_shard(wl)) &&
             socket_is_readable(wl->listener->fd)) {
-            acceptor->asked_usec = now_usec;
-            (void)eventfd_write(acceptor->context->shared->look_fd, 1);
+            /* If another worker was faster, it asks from now on, and so for this one as well. */
+            if (atomic_compare_exchange_strong(&shared->asked_usec, &last, now_usec))
+                (void)eventfd_write(shared->look_fd, 1);
             return;
         }
 }

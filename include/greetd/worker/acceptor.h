@@ -19,7 +19,6 @@ struct acceptor {
     struct clients *clients;        /* borrowed; its generations have the listeners */
     bool held;                      /* by acceptor_hold() */
     bool left_epoll;                /* a socket has, since the last write to look_fd */
-    uint64_t asked_usec;            /* when look_fd was last written */
     uint64_t resume_usec;           /* when to try paused sockets again; USEC_INFINITY: none is */
     uint64_t n_ended_at_pause;      /* clients->n_ended, to see whether a place became free */
     size_t turn;                    /* the first listener to accept from */

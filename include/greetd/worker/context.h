@@ -28,6 +28,8 @@ struct worker_shared {
     /* When a worker last paused accepting, so that an episode is logged once. Relaxed: nothing
      * depends on it. */
     atomic_uint_fast64_t paused_usec;
+    /* When a worker has last asked the others to look, which is for the clients of all shards. */
+    atomic_uint_fast64_t asked_usec;
     /* Whether the main thread wants changed_fd written when anything is counted. */
     atomic_bool wants_activity;
     int changed_fd; /* owned: an eventfd that wakes the main thread */

@@ -77,6 +77,25 @@ Test(acceptor_shards, asks_other_workers_while_clients_wait_that_it_has_no_room_
     acceptor_fixture_close(&fixture);
 }
 
+/* A hundred workers would wake each other ten thousand times. */
+Test(acceptor_shards, one_worker_asks_for_all)
+{
+    struct acceptor_fixture fixture;
+
+    acceptor_fixture_open_shards(&fixture, 2, 1);
+    fixture.shared.max_connections = 2;
+    acceptor_fixture_connect(&fixture, 1);
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
+    cr_assert(acceptor_fixture_is_paused(&fixture));
+    acceptor_fixture_connect(&fixture, 1);
+    fixture.shared.asked_usec = START + RETRY / 2;
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, START + RETRY), 0);
+    cr_assert_eq(acceptor_fixture_n_look_requests(&fixture), 0, "another worker has just asked");
+    cr_assert_eq(acceptor_fixture_run_once(&fixture, START + 2 * RETRY), 0);
+    cr_assert_eq(acceptor_fixture_n_look_requests(&fixture), 1);
+    acceptor_fixture_close(&fixture);
+}
+
 Test(acceptor_shards, a_full_worker_takes_no_client_of_another_shard)
 {
     struct acceptor_fixture fixture;
