@@ -262,16 +262,18 @@ class Guard:
 
 
 def report(run):
-    print("| processor time of a connection, unless said otherwise | at most | measured | |\n|---|---:|---:|---|")
+    print("| processor time of a connection, unless said otherwise | at most | measured | rounds | |")
+    print("|---|---:|---:|---:|---|")
 
     def show(what, at_most, ours, others):
         ratio = spread_of_ratios(ours, others)
         if not ratio:
-            print(f"| {what} | {at_most:.2f} | not measured | |")
+            print(f"| {what} | {at_most:.2f} | not measured | 0 | |")
             return
         verdict = "met" if round(ratio.median, 2) <= at_most else "missed"
         print(f"| {what} | {at_most:.2f} "
-              f"| {ratio.median:.2f} ({ratio.least:.2f}–{ratio.most:.2f}) | {verdict} |")  # fmt: skip
+              f"| {ratio.median:.2f} ({ratio.least:.2f}–{ratio.most:.2f}) "
+              f"| {len(ours.keys() & others.keys())} | {verdict} |")  # fmt: skip
 
     for row in ROWS:
         show(row.what, row.at_most, run.costs.get((row.server, row.load), {}),
