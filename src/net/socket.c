@@ -243,6 +243,13 @@ int64_t socket_unacknowledged(int fd, bool has_fin)
     return has_fin && outstanding > 0 ? outstanding - 1 : outstanding;
 }
 
+void socket_reset_on_close(int fd)
+{
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+}
+
 bool socket_has_hung_up(int fd)
 {
     struct pollfd poll_fd = {.fd = fd, .events = POLLRDHUP};

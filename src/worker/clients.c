@@ -112,7 +112,7 @@ static bool await_write(struct clients *clients, struct conn *conn, uint64_t now
 {
     if (!watch(clients, conn, EPOLLOUT | (conn->input_ended ? 0 : EPOLLIN)))
         return false;
-    start_timeout(conn, QUEUE_WRITING, &conn_listener(conn)->writing, now_usec);
+    start_timeout(conn, QUEUE_WRITING, conn_taking_queue(conn), now_usec);
     return true;
 }
 
@@ -124,7 +124,7 @@ static bool await_acknowledgement(struct clients *clients, struct conn *conn, ui
     if ((conn->queue != QUEUE_ACKNOWLEDGING || conn->more_input) &&
         !watch(clients, conn, EPOLLIN | EPOLLOUT | EPOLLET))
         return false;
-    start_timeout(conn, QUEUE_ACKNOWLEDGING, &conn_listener(conn)->acknowledging, now_usec);
+    start_timeout(conn, QUEUE_ACKNOWLEDGING, conn_taking_queue(conn), now_usec);
     return true;
 }
 
@@ -305,6 +305,7 @@ static void expire_listener(struct clients *clients, struct worker_listener *wl,
     expire_expecting(clients, wl, now_usec);
     expire_queue(clients, &wl->writing, settings->write_timeout_usec, now_usec);
     expire_queue(clients, &wl->acknowledging, settings->write_timeout_usec, now_usec);
+    expire_queue(clients, &wl->refused, settings->write_timeout_usec, now_usec);
     expire_queue(clients, &wl->lingering, settings->linger_usec, now_usec);
     drip_lines(clients, wl, now_usec);
 }
@@ -325,6 +326,7 @@ static uint64_t listener_deadline(const struct clients *clients, const struct wo
     next = usec_min(next, timeout_queue_deadline(&wl->expecting, settings->data_timeout_usec));
     next = usec_min(next, timeout_queue_deadline(&wl->writing, settings->write_timeout_usec));
     next = usec_min(next, timeout_queue_deadline(&wl->acknowledging, settings->write_timeout_usec));
+    next = usec_min(next, timeout_queue_deadline(&wl->refused, settings->write_timeout_usec));
     return usec_min(next, timeout_queue_deadline(&wl->lingering, settings->linger_usec));
 }
 

@@ -324,6 +324,14 @@ static void fill_record(const struct conn *conn, uint64_t now_usec,
         ret_record->result = RESULT_REFUSED;
 }
 
+/* Discards what a refused client has not taken, if that is much. */
+static void discard_refusal(const struct conn *conn)
+{
+    if (conn->refusal != REFUSAL_NONE && !conn->local && conn->sent > CONN_LEFT_MAX &&
+        conn_unacknowledged(conn) > CONN_LEFT_MAX)
+        socket_reset_on_close(conn->fd);
+}
+
 void conn_close(struct conn *conn, uint64_t now_usec, struct connection_record *ret_record)
 {
     /* A client that is dropped before it closes may have unread input; closing then would send a
@@ -336,6 +344,7 @@ void conn_close(struct conn *conn, uint64_t now_usec, struct connection_record *
     header_free(conn);
     fill_record(conn, now_usec, ret_record);
 
+    discard_refusal(conn);
     conn->fd = safe_close(conn->fd);
     conn->state = CONN_FREE;
 }

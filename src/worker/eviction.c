@@ -4,23 +4,28 @@
 /* How many just greeted clients are considered. */
 #define EVICTION_LOOKS 16
 
-/* Bytes that may be on their way to an evicted client: no more than the kernel of a client that
- * reads nothing takes at first. */
-#define EVICTION_UNACKNOWLEDGED_MAX 65536
-
-/* After close(2) the kernel still delivers unacknowledged bytes, unless the client sends data. But
- * many of them would stay in the kernel's memory for a client that does not read, uncounted by
- * MaxConnections=. */
+/* After close(2) the kernel still delivers unacknowledged bytes, unless the client sends data. A
+ * refused client that has many is reset. */
 static bool is_evictable(const struct conn *conn)
 {
     return conn->state == CONN_GREETED &&
-           (conn->acknowledged || conn->local ||
-            conn_unacknowledged(conn) <= EVICTION_UNACKNOWLEDGED_MAX);
+           (conn->acknowledged || conn->local || conn->refusal != REFUSAL_NONE ||
+            conn_unacknowledged(conn) <= CONN_LEFT_MAX);
 }
 
 static struct timeout_entry *older(struct timeout_entry *a, struct timeout_entry *b)
 {
     return !b || (a && a->since_usec <= b->since_usec) ? a : b;
+}
+
+/* A refused client must not keep others out by taking RefuseMessage= slowly. */
+static struct timeout_entry *oldest_refused(const struct generation *newest)
+{
+    struct timeout_entry *oldest = NULL;
+
+    FOR_EACH_WORKER_LISTENER (wl, newest)
+        oldest = older(oldest, timeout_queue_oldest(&wl->refused));
+    return oldest;
 }
 
 /* A line that the client does not take is a wait like that for the next line. */
@@ -91,8 +96,10 @@ static struct timeout_entry *oldest_acknowledging(const struct generation *newes
 struct conn *eviction_candidate(const struct generation *newest, const struct timeout_queue *soon,
                                 uint64_t now_usec)
 {
-    struct timeout_entry *oldest = oldest_dripping(newest);
+    struct timeout_entry *oldest = oldest_refused(newest);
 
+    if (!oldest)
+        oldest = oldest_dripping(newest);
     /* A lingering client has had more time to close than a just greeted one. */
     if (!oldest)
         oldest = oldest_lingering(newest);

@@ -79,6 +79,7 @@ static int init_listener(struct worker_listener *wl, struct generation *generati
     timeout_queue_init(&wl->dripping);
     timeout_queue_init(&wl->acknowledging);
     timeout_queue_init(&wl->lingering);
+    timeout_queue_init(&wl->refused);
     wl->open = true;
     return 0;
 }

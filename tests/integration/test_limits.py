@@ -138,6 +138,16 @@ class Limits(metrics.LimitedTestCase, reload.ReloadTestCase):
         self.assertEqual(metrics.ended(samples, 'result="refused"'), 1)
         self.assertEqual(samples["greetd_greeting_seconds_sum", None] > 0, True)
 
+    def test_refused_clients_that_do_not_read_keep_no_others_out(self):
+        message = "Not you, " * (1 << 20)
+        self.serve_limits("Deny=127.0.0.1", f"[Server]\nMaxConnections=8\n"
+                          f"[Greeting]\nRefuseMessage={message}\nWriteTimeoutSec=1h\n")
+        clients = [self.client(self.address) for _ in range(20)]
+        self.assert_served("127.0.0.2")
+        # What an evicted client has not taken leaves the kernel's memory.
+        with self.assertRaises(ConnectionResetError):
+            read_to_end(clients[0])
+
     def test_every_client_is_in_the_books(self):
         self.serve_limits("RateLimitPerSourceIntervalSec=1h\nRateLimitPerSourceBurst=10\n"
                           "Deny=127.0.0.9")

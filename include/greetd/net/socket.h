@@ -78,6 +78,10 @@ int64_t socket_rtt_usec(int fd);
  * socket can't tell (SIOCOUTQ in tcp(7) and unix(7)). */
 int64_t socket_unacknowledged(int fd, bool has_fin);
 
+/* Makes close(2) discard what the other end has not acknowledged, and reset the connection
+ * (SO_LINGER in socket(7)). */
+void socket_reset_on_close(int fd);
+
 /* Whether the other end has sent its end of stream, read or not, or the connection is broken
  * (POLLRDHUP in poll(2)). */
 bool socket_has_hung_up(int fd);

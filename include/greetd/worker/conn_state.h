@@ -17,6 +17,11 @@
 #include "greetd/net/socket.h"
 #include "greetd/worker/generation.h"
 
+/* Bytes that may be on their way to a client that is dropped: no more than the kernel of a client
+ * that reads nothing takes at first. Many would stay in the kernel's memory for a client that does
+ * not read, uncounted by MaxConnections=. */
+#define CONN_LEFT_MAX 65536
+
 /* What to do next with a client; apply() in clients.c has the one switch over it. */
 enum conn_next {
     CONN_WAIT_DATA,  /* wait until it sends its header or data, at most DataTimeoutSec= */
@@ -106,6 +111,16 @@ static inline struct worker_listener *conn_listener(const struct conn *conn)
 static inline const struct greeting_settings *conn_settings(const struct conn *conn)
 {
     return &conn_listener(conn)->config->settings;
+}
+
+/* The queue that the client waits in until it has taken and acknowledged everything. */
+static inline struct timeout_queue *conn_taking_queue(const struct conn *conn)
+{
+    struct worker_listener *wl = conn_listener(conn);
+
+    if (conn->refusal != REFUSAL_NONE)
+        return &wl->refused;
+    return conn->state == CONN_GREETED ? &wl->acknowledging : &wl->writing;
 }
 
 /* Whether the client receives its greeting line by line. */

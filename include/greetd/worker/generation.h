@@ -41,6 +41,7 @@ struct worker_listener {
     /* Written by clients. */
     size_t n_clients;
     struct timeout_queue expecting, writing, dripping, acknowledging, lingering;
+    struct timeout_queue refused; /* in place of writing and acknowledging */
     /* Written by the acceptor. */
     bool open;         /* accepted from */
     bool watched;      /* in epoll; only in the newest generation */
