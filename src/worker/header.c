@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "greetd/net/socket.h"
+
 /* Nearly every header arrives as a whole; a part is kept until the rest is there. */
 static int keep(struct conn *conn, const char *bytes, size_t size)
 {
@@ -55,9 +57,11 @@ static int parse(struct conn *conn, const char *bytes, size_t size)
     return 1;
 }
 
-/* The end of stream is a mistake within a header. */
+/* The end of stream is a mistake within a header. An empty record is nothing of a header. */
 static int end_input(struct conn *conn)
 {
+    if (conn_listener(conn)->listener->type == SOCK_SEQPACKET && !socket_has_hung_up(conn->fd))
+        return 0;
     conn->input_ended = true;
     conn->proxy_error = PROXY_CUT;
     return conn->has_header ? -EBADMSG : 0;
@@ -65,7 +69,8 @@ static int end_input(struct conn *conn)
 
 int header_read(struct conn *conn)
 {
-    char bytes[PROXY_HEADER_MAX];
+    /* One byte more, because what follows the longest header in its record is seen only here. */
+    char bytes[PROXY_HEADER_MAX + 1];
     size_t kept = conn->has_header ? conn->header->size : 0;
     ssize_t n;
 

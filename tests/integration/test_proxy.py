@@ -10,6 +10,7 @@ from support import fake_journal, proxy
 from support.daemon import GREETING, TIMEOUT, connect, read_to_end
 
 ADDRESS = "Message=$remote_addr $remote_port\n"
+HEADER_MAX = 4096  # bytes of the longest header
 
 
 setUpModule = fake_journal.isolate
@@ -89,6 +90,26 @@ class Proxy(fake_journal.JournalTestCase):
             client.settimeout(TIMEOUT)
             client.sendall(b"?")
             self.assertEqual(read_to_end(client), b"192.0.2.1 4000")
+
+    def serve_records(self):
+        path = str(self.folder / "socket")
+        listener = self.listening_socket(socket.AF_UNIX, path, socket.SOCK_SEQPACKET)
+        self.serve(config=f"[Greeting]\nProxyProtocol=yes\nGreetOn=data\n{ADDRESS}",
+                   sockets=[listener])
+        return self.client(path, kind=socket.SOCK_SEQPACKET)
+
+    def test_an_empty_record_is_no_end_of_a_header(self):
+        client = self.serve_records()
+        header = proxy.v1("192.0.2.1")
+        for record in (b"", header[:9], b"", header[9:], b"?"):
+            client.send(record)
+        self.assertEqual(read_to_end(client), b"192.0.2.1 4000")
+
+    def test_data_in_the_record_of_the_longest_header(self):
+        client = self.serve_records()
+        room = HEADER_MAX - len(proxy.v2("192.0.2.1")) - 3
+        client.send(proxy.v2("192.0.2.1", tlvs=b"\x04" + room.to_bytes(2, "big") + bytes(room)) + b"?")
+        self.assertEqual(read_to_end(client), b"192.0.2.1 4000")
 
     def test_tlvs_are_skipped(self):
         self.serve_proxy(ADDRESS)
