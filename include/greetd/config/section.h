@@ -7,13 +7,14 @@
 
 #include "greetd/base/diagnostics.h"
 
-/* One bit each, so that a setting can list the kinds in which it may stand. */
+/* One bit each, so that a setting can list the kinds in which it may stand. A message about it
+ * names the first of them. */
 enum section_kind {
     SECTION_SERVER = 1 << 0,   /* [Server] */
-    SECTION_GREETING = 1 << 1, /* [Greeting] */
-    SECTION_LISTENER = 1 << 2, /* [Listener NAME] */
-    SECTION_LOG = 1 << 3,      /* [Log] */
-    SECTION_LIMITS = 1 << 4,   /* [Limits] */
+    SECTION_LIMITS = 1 << 1,   /* [Limits] */
+    SECTION_LOG = 1 << 2,      /* [Log] */
+    SECTION_GREETING = 1 << 3, /* [Greeting] */
+    SECTION_LISTENER = 1 << 4, /* [Listener NAME] */
 };
 
 #define SECTION_ANY                                                                                \

@@ -137,6 +137,7 @@ ParameterizedTestParameters(loader, suggests_the_nearest_setting_for_one_that_is
         {"Backlog", SECTION_LISTENER, "f:4: Backlog= belongs in [Server], not [Listener web]"},
         {"ListenStream", SECTION_GREETING,
          "f:4: ListenStream= belongs in [Server], not [Greeting]"},
+        {"Allow", SECTION_GREETING, "f:4: Allow= belongs in [Limits], not [Greeting]"},
         {"Colour", SECTION_SERVER, "f:4: Unknown setting Colour= in [Server]"},
         {"\x1b[2J", SECTION_SERVER, "f:4: Unknown setting \\x1b[2J= in [Server]"},
     };
