@@ -65,9 +65,23 @@ static size_t count_stored(const struct snapshot *snapshot)
     return n;
 }
 
-/* Has systemd keep the sockets that greetd has opened: first one of each address, then further
- * shards, the older ones first. Returns how many it has no room for: they are closed with the
- * process. */
+/* Takes the last further shard of any address out of the store. Returns false if there is none. */
+static bool make_room(const struct snapshot *snapshot)
+{
+    for (size_t i = snapshot->n; i-- > 0;) {
+        struct listener *listener = snapshot->bindings[i].listener;
+
+        if (snapshot->bindings[i].shard == 0 || !listener->stored_as)
+            continue;
+        fdstore_remove(listener);
+        return true;
+    }
+    return false;
+}
+
+/* Has systemd keep the sockets that greetd has opened: first one of each address, if need be in
+ * place of further shards, and then these, the older ones first. Returns how many it has no room
+ * for: they are closed with the process. */
 static size_t store_all(const struct snapshot *snapshot)
 {
     size_t room = fdstore_max(), n_stored = count_stored(snapshot), n_not_kept = 0;
@@ -79,6 +93,8 @@ static size_t store_all(const struct snapshot *snapshot)
             if (listener->inherited || listener->stored_as ||
                 (snapshot->bindings[i].shard > 0) != further)
                 continue;
+            if (n_stored >= room && !further)
+                n_stored -= make_room(snapshot);
             if (n_stored < room)
                 fdstore_add(listener);
             else

@@ -15,7 +15,7 @@ from support.daemon import GREETING, TIMEOUT, connect, read_to_end
 from support.fdstore import FdStore
 
 # The module has its own network, so every port is free.
-ADDRESS, OTHER = ("127.0.0.1", 7001), ("127.0.0.1", 7002)
+ADDRESS, OTHER, ADDED = (("127.0.0.1", port) for port in (7001, 7002, 7003))
 LISTENING = "0A"  # enum of the kernel's tcp_states.h, in /proc/net/tcp
 AT_ONCE = 64
 WAITING = 64
@@ -346,6 +346,20 @@ class NobodyIsLost(ShardCase):
             self.stop(greetd)
             greetd = self.serve_stored(config, room=2)
         self.assert_none_lost(client, connections)
+        self.stop(greetd)
+
+    def test_at_an_address_that_is_added_when_the_store_is_full(self):
+        self.store = FdStore(3)
+        self.addCleanup(self.store.close)
+        greetd = self.serve_with(configuration(4), store=self.store, FDSTORE="3")
+        self.assertEqual(self.store.addresses(), [ADDRESS] * 3)
+        self.assert_reloads(greetd, configuration(4, listen=(ADDRESS, ADDED)))
+        self.assertEqual(self.store.addresses(), [ADDRESS, ADDRESS, ADDED])
+        greetd.wait_line("systemd keeps 3 of 8 sockets over a restart: .*")
+        self.stop(greetd)
+        clients = [self.client(address) for address in (ADDRESS, ADDED) for _ in range(WAITING)]
+        greetd = self.serve_stored(configuration(4, listen=(ADDRESS, ADDED)), room=3)
+        self.assert_all_greeted(clients, GREETING)
         self.stop(greetd)
 
     def test_in_a_stop_with_clients_in_kept_shards_and_others(self):
