@@ -81,11 +81,16 @@ class ShardCase(reload.ReloadTestCase, load_client.LoadTestCase):
         settings = configuration(workers, server=server, **options)
         return f"{settings}[Greeting]\nMessageFile={self.write('big', BIG)}\nWriteTimeoutSec=1h\n"
 
-    def pending_clients(self, workers):
-        """Clients in the queues of all shards, and before these one that each worker is greeting."""
+    def slow_clients(self, workers):
+        """A client for each worker, which greets it until the client reads."""
         clients = [self.client(ADDRESS, receive_buffer=8192) for _ in range(workers)]
         for client in clients:
             self.assertEqual(client.recv(1, socket.MSG_PEEK), BIG[:1])
+        return clients
+
+    def pending_clients(self, workers):
+        """Clients in the queues of all shards, and before these slow_clients()."""
+        clients = self.slow_clients(workers)
         clients += [self.client(ADDRESS) for _ in range(WAITING)]
         # The kernel chooses the shards by a hash.
         while min(queues(ADDRESS[1]).values()) == 0:
@@ -194,7 +199,7 @@ class Promises(ShardCase):
 
     def test_a_worker_without_room_leaves_clients_to_the_others(self):
         greetd = self.serve(config=self.full(16))
-        self.assert_all_greeted(self.pending_clients(16), BIG)
+        self.assert_all_greeted(self.slow_clients(16), BIG)
         self.stop(greetd)
 
     def test_a_client_is_evicted_at_the_limit_of_all_workers(self):
