@@ -119,6 +119,16 @@ Test(config_networks, are_read_from_a_file)
     config_unref(config);
 }
 
+Test(config_networks, are_read_behind_a_byte_order_mark)
+{
+    struct config *config =
+        load_with_file("[Limits]\nAllow=%s\n", "\xef\xbb\xbf# ten\n10.0.0.0/8\n");
+
+    cr_assert_not_null(config);
+    cr_expect(allows(config_default_listener(config)->networks, "10.1.2.3"));
+    config_unref(config);
+}
+
 /* A file that has become empty must not open what it closed. */
 Test(config_networks, of_an_empty_file_in_allow_allow_nobody)
 {
