@@ -112,13 +112,6 @@ static void make_room(struct acceptor *acceptor, int error, uint64_t now_usec)
         pause_all(acceptor, now_usec);
 }
 
-static size_t n_places_kept(const struct acceptor *acceptor)
-{
-    const struct worker_shared *s = acceptor->context->shared;
-
-    return generation_places_kept(acceptor->clients->newest, s->max_connections / s->metrics->n);
-}
-
 /* Each worker has a share of MaxConnections=. A worker whose share is used up leaves clients to the
  * others while they have room, and only then has to read their counters. */
 static bool pool_is_full(const struct acceptor *acceptor)
@@ -126,7 +119,7 @@ static bool pool_is_full(const struct acceptor *acceptor)
     const struct worker_shared *shared = acceptor->context->shared;
     const struct metrics_sums sums = metrics_sum(shared->metrics);
 
-    return metrics_active(&sums) + shared->metrics->n * n_places_kept(acceptor) >=
+    return metrics_active(&sums) + shared->metrics->n * clients_places_kept(acceptor->clients) >=
            shared->max_connections;
 }
 
@@ -137,7 +130,7 @@ static bool has_room(const struct acceptor *acceptor, const struct worker_listen
 
     if (clients->n + clients->newest->n_listeners <= clients->capacity)
         return true;
-    return clients->n + (worker_listener_has_clients(wl) ? n_places_kept(acceptor) : 0) <
+    return clients->n + (worker_listener_has_clients(wl) ? clients_places_kept(clients) : 0) <
            clients->capacity;
 }
 
@@ -344,15 +337,20 @@ uint64_t acceptor_next_deadline(const struct acceptor *acceptor)
 
 int acceptor_adopt(struct acceptor *acceptor, struct generation *generation)
 {
+    bool look = false;
+
     /* Also of older generations: one may still drain a socket that is configured again. */
     FOR_EACH_WORKER_LISTENER (wl, acceptor->clients->newest)
-        if (snapshot_has(generation->snapshot, wl->listener))
+        if (snapshot_has(generation->snapshot, wl->listener)) {
             close_listener(acceptor, wl);
-        else
+            look |= generation_leaves_client(generation, wl->listener);
+        } else {
             drain_listener(acceptor, wl);
+        }
     clients_adopt(acceptor->clients, generation);
-    /* Epoll may have reported a client to this worker alone, at a shard that is another's now. */
-    (void)eventfd_write(acceptor->context->shared->look_fd, 1);
+    /* Epoll may have reported the client to this worker alone. */
+    if (look)
+        (void)eventfd_write(acceptor->context->shared->look_fd, 1);
     return acceptor->held ? 0 : watch_again(acceptor, clock_now());
 }
 

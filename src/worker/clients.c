@@ -190,6 +190,13 @@ static void apply(struct clients *clients, struct conn *conn, enum conn_next nex
         close_client(clients, conn, now_usec);
 }
 
+size_t clients_places_kept(const struct clients *clients)
+{
+    const struct worker_shared *shared = clients->context->shared;
+
+    return generation_places_kept(clients->newest, shared->max_connections / shared->metrics->n);
+}
+
 bool clients_can_evict(const struct clients *clients, uint64_t now_usec)
 {
     return eviction_candidate(clients->newest, &clients->soon, now_usec);

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "greetd/net/socket.h"
+
 int worker_greeting_new(struct worker_greeting **ret, size_t index, struct greeting *text)
 {
     struct worker_greeting *greeting = malloc(sizeof(*greeting));
@@ -151,6 +153,19 @@ bool worker_listener_has_clients(const struct worker_listener *wl)
             return true;
     }
     return false;
+}
+
+static bool accepts_from(const struct generation *generation, const struct listener *listener)
+{
+    for (size_t i = 0; i < generation->n_listeners; i++)
+        if (generation->listeners[i].listener == listener)
+            return true;
+    return false;
+}
+
+bool generation_leaves_client(const struct generation *generation, const struct listener *listener)
+{
+    return !accepts_from(generation, listener) && socket_is_readable(listener->fd);
 }
 
 bool generation_in_use(const struct generation *generation)

@@ -41,6 +41,9 @@ void clients_retire(struct clients *clients);
 /* Frees the table and all generations. No client must be left. */
 void clients_deinit(struct clients *clients);
 
+/* Returns how many places this worker keeps free; see generation_places_kept(). */
+size_t clients_places_kept(const struct clients *clients);
+
 /* Whether clients_evict_oldest() would find a client. */
 bool clients_can_evict(const struct clients *clients, uint64_t now_usec);
 

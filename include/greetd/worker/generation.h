@@ -138,5 +138,8 @@ static inline size_t generation_places_kept(const struct generation *generation,
     return 2 * generation->n_addresses <= n ? generation->n_addresses - 1 : 0;
 }
 
+/* Whether a client waits at LISTENER, which is open, for other workers than this one. */
+bool generation_leaves_client(const struct generation *generation, const struct listener *listener);
+
 /* Whether the generation has a client or an open listener. */
 bool generation_in_use(const struct generation *generation);

@@ -130,22 +130,43 @@ Test(acceptor_shards, drains_its_own_and_evicts_for_that)
     acceptor_fixture_close(&fixture);
 }
 
-/* Epoll may have reported a client to this worker alone, and the shard is another's now. */
-Test(acceptor_shards, asks_other_workers_to_look_when_it_adopts_a_generation)
+/* Has the first of two workers, which has accepted from both shards, adopt a generation in which
+ * each has its own. Returns whether it asks the others to look. */
+static bool asks_when_it_leaves(struct acceptor_fixture *fixture, size_t n_clients)
 {
-    struct acceptor_fixture fixture;
     struct generation *generation;
 
-    acceptor_fixture_open_shards(&fixture, 2, 8);
-    snapshot_join_shards(fixture.net.snapshot, 0, false);
-    cr_assert_eq(generation_new(&generation, fixture.net.snapshot, fixture.shared.metrics, 0), 0);
-    cr_assert_eq(generation->n_listeners, 2);
-    listener_use(&fixture.net.listeners[0], 1);
-    listener_use(&fixture.net.listeners[1], 1);
-    cr_assert_eq(acceptor_adopt(&fixture.acceptor, generation), 0);
-    cr_assert_eq(acceptor_fixture_n_look_requests(&fixture), 1);
-    snapshot_fixture_connect(&fixture.net, 1);
+    snapshot_fixture_open(&fixture->net, 2);
+    snapshot_join_shards(fixture->net.snapshot, 0, false);
+    acceptor_fixture_start(fixture, 2, 8);
+    snapshot_join_shards(fixture->net.snapshot, 0, true);
+    cr_assert_eq(generation_new(&generation, fixture->net.snapshot, fixture->shared.metrics, 0), 0);
+    cr_assert_eq(generation->n_listeners, 1);
+    listener_use(&fixture->net.listeners[0], 1);
+    for (size_t i = 0; i < n_clients; i++)
+        snapshot_fixture_connect(&fixture->net, i);
+    cr_assert_eq(acceptor_adopt(&fixture->acceptor, generation), 0);
+    return acceptor_fixture_n_look_requests(fixture) > 0;
+}
+
+/* Epoll may have reported a client to this worker alone, and the shard is another's now. */
+Test(acceptor_shards, asks_other_workers_to_look_when_it_leaves_a_client_to_them)
+{
+    struct acceptor_fixture fixture;
+
+    cr_assert(asks_when_it_leaves(&fixture, 2));
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
-    cr_assert_eq(fixture.clients.n, 1);
+    cr_assert_eq(fixture.clients.n, 1, "that of its own shard");
     acceptor_fixture_close(&fixture);
+}
+
+/* With many workers and shards, all of them would look into all queues for each worker. */
+Test(acceptor_shards, asks_no_worker_to_look_when_no_client_waits_for_another)
+{
+    for (size_t n_clients = 0; n_clients < 2; n_clients++) {
+        struct acceptor_fixture fixture;
+
+        cr_assert_not(asks_when_it_leaves(&fixture, n_clients));
+        acceptor_fixture_close(&fixture);
+    }
 }
