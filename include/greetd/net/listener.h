@@ -23,10 +23,10 @@ struct listener {
     int type;               /* SOCK_STREAM or SOCK_SEQPACKET */
     struct address address; /* the bound one */
     struct socket_scope scope;
-    bool inherited;         /* from a .socket unit; else opened by greetd */
-    char *stored_as;        /* owned: its name in the descriptor store, or NULL */
-    bool handed_on;         /* inherited or stored: its queue and file outlive the process */
-    bool chose_port;        /* ListenStream= has port 0, and the kernel chose one in this process */
+    bool inherited;  /* from a .socket unit; else opened by greetd */
+    char *stored_as; /* owned: its name in the descriptor store, or NULL */
+    bool handed_on;  /* inherited or stored: its queue and file outlive the process */
+    bool chose_port; /* ListenStream= has port 0, and the kernel chose one in this process */
     /* The file of a Unix socket that bind(2) has made, so that no other file is unlinked. */
     dev_t path_device;
     ino_t path_inode;
