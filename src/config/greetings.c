@@ -82,8 +82,8 @@ static int compile_file(struct greeting **ret, const struct setting_values *valu
     return -EINVAL;
 }
 
-/* An error in the text or file, for which the names of errors are the same, belongs to the line
- * that set it, and is no failure. */
+/* An error in the text or file belongs to the line that set it, and is no failure. Both have the
+ * same errnos. */
 static int unless_bad(int r)
 {
     return file_is_bad(r) ? 0 : r;
