@@ -86,6 +86,25 @@ static void diagnose_closed(struct diagnostics *diagnostics)
         (void)is_usable(fd, "unknown", &(int){0}, diagnostics);
 }
 
+static unsigned shard_of(const struct listener *listener)
+{
+    return listener->stored_as ? fdstore_shard(listener->stored_as) : 0;
+}
+
+/* Sorts the sockets by their numbers among the shards of their address. systemd passes stored ones
+ * in the opposite order (service_add_fd_store() in service.c). */
+static void sort_shards(struct listener_set *set)
+{
+    for (size_t i = 1; i < set->n; i++) {
+        struct listener *listener = set->at[i];
+        size_t j = i;
+
+        for (; j > 0 && shard_of(set->at[j - 1]) > shard_of(listener); j--)
+            set->at[j] = set->at[j - 1];
+        set->at[j] = listener;
+    }
+}
+
 int activation_take(struct listener_set *set, struct diagnostics *diagnostics)
 {
     _cleanup_(free_names) char **names = NULL;
@@ -102,6 +121,7 @@ int activation_take(struct listener_set *set, struct diagnostics *diagnostics)
         if (r < 0)
             result = r;
     }
+    sort_shards(set);
     (void)sd_listen_fds(true);
     return result;
 }

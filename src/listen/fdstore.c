@@ -9,10 +9,11 @@
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
-/* The prefix of a stored socket's name; the kernel's cookie of the socket follows. */
+/* The prefix of a stored socket's name; the kernel's cookie of the socket follows, and behind a dot
+ * the number of a further shard. */
 #define FDSTORE_PREFIX "opened@"
 
-#define FDSTORE_NAME_MAX sizeof(FDSTORE_PREFIX "18446744073709551615")
+#define FDSTORE_NAME_MAX sizeof(FDSTORE_PREFIX "18446744073709551615.4294967295")
 
 /* Returns FileDescriptorStoreMax= of systemd.service(5), or 0 if $FDSTORE does not tell. systemd
  * sets it from version 254 on; before that the unit has to. */
@@ -42,6 +43,16 @@ bool fdstore_is_name(const char *name)
     return strncmp(name, FDSTORE_PREFIX, strlen(FDSTORE_PREFIX)) == 0;
 }
 
+unsigned fdstore_shard(const char *name)
+{
+    unsigned shard;
+    int length;
+
+    return sscanf(name, FDSTORE_PREFIX "%*u.%u%n", &shard, &length) == 1 && name[length] == '\0'
+               ? shard
+               : 0;
+}
+
 void fdstore_forget(const char *name)
 {
     sd_notifyf(false, "FDSTOREREMOVE=1\nFDNAME=%s", name);
@@ -59,22 +70,24 @@ int fdstore_adopt(struct listener *listener, const char *name)
 
 /* Writes the name for the store to BUFFER (FDSTORE_NAME_MAX bytes). The cookie of each socket is
  * unique, also among those of earlier processes. */
-static bool format_name(int fd, char *buffer)
+static bool format_name(int fd, unsigned shard, char *buffer)
 {
     uint64_t cookie;
-    socklen_t length = sizeof(cookie);
+    socklen_t size = sizeof(cookie);
 
-    if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) < 0)
+    if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) < 0)
         return false;
-    sprintf(buffer, FDSTORE_PREFIX "%" PRIu64, cookie);
+    int length = sprintf(buffer, FDSTORE_PREFIX "%" PRIu64, cookie);
+    if (shard > 0)
+        sprintf(buffer + length, ".%u", shard);
     return true;
 }
 
-void fdstore_add(struct listener *listener)
+void fdstore_add(struct listener *listener, unsigned shard)
 {
     char name[FDSTORE_NAME_MAX], text[sizeof(name) + sizeof("FDSTORE=1\nFDNAME=")];
 
-    if (listener->inherited || listener->stored_as || !format_name(listener->fd, name))
+    if (listener->inherited || listener->stored_as || !format_name(listener->fd, shard, name))
         return;
     _cleanup_free_ char *stored_as = strdup(name);
     sprintf(text, "FDSTORE=1\nFDNAME=%s", name);

@@ -96,7 +96,7 @@ static size_t store_all(const struct snapshot *snapshot)
             if (n_stored >= room && !further)
                 n_stored -= make_room(snapshot);
             if (n_stored < room)
-                fdstore_add(listener);
+                fdstore_add(listener, snapshot->bindings[i].shard);
             else
                 n_not_kept++;
             n_stored += listener->stored_as != NULL;

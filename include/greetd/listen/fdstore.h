@@ -15,8 +15,12 @@
 size_t fdstore_max(void);
 
 /* Asks systemd to keep a socket that greetd has opened for the next process, under a name that no
- * other socket has (FDSTORE=1 in sd_notify(3)). Does nothing without a service manager. */
-void fdstore_add(struct listener *listener);
+ * other socket has (FDSTORE=1 in sd_notify(3)). SHARD is its number among the sockets of its
+ * address. Does nothing without a service manager. */
+void fdstore_add(struct listener *listener, unsigned shard);
+
+/* Returns the number of the shard that is stored as NAME. */
+unsigned fdstore_shard(const char *name);
 
 /* Asks systemd to drop a socket that this process or an earlier one has stored (FDSTOREREMOVE=1);
  * no other process has it then. */

@@ -6,8 +6,8 @@ import socket
 
 
 class FdStore:
-    """The sockets that the processes of one service store with FDSTORE=1 of sd_notify(3).
-    Descriptors beyond MAXIMUM are closed."""
+    """The sockets that the processes of one service store with FDSTORE=1 of sd_notify(3), the newest
+    first, as systemd passes them. Descriptors beyond MAXIMUM are closed."""
 
     def __init__(self, maximum):
         self._maximum = maximum
@@ -29,7 +29,7 @@ class FdStore:
             if "FDSTORE" in message and len(self._kept) < self._maximum:
                 # A received descriptor is inheritable: every later process would have it.
                 os.set_inheritable(descriptor, False)
-                self._kept.append((message["FDNAME"], descriptor))
+                self._kept.insert(0, (message["FDNAME"], descriptor))
             else:
                 os.close(descriptor)
         if "FDSTOREREMOVE" in message:

@@ -192,13 +192,13 @@ Test(activation, stores_a_socket_and_removes_it)
 
     fake_systemd_open();
     unsetenv("FDSTORE");
-    fdstore_add(listener);
+    fdstore_add(listener, 0);
     strcpy(name, receive_name("FDSTORE=1\nFDNAME="));
     cr_assert_eq(strncmp(name, "opened@", 7), 0, "%s", name);
     cr_assert_str_eq(listener->stored_as, name);
     cr_assert_eq(inode_of(fake_systemd.passed_fd), inode_of(listener->fd));
     cr_assert_not(listener->handed_on, "systemd may not keep it");
-    fdstore_add(listener);
+    fdstore_add(listener, 0);
     cr_assert_not(fake_systemd_receive(), "once is enough");
 
     fdstore_remove(listener);
@@ -217,7 +217,7 @@ Test(activation, gives_each_stored_socket_its_own_name)
     fake_systemd_open();
     for (size_t i = 0; i < ELEMENTSOF(listeners); i++) {
         listeners[i] = open_listener("127.0.0.1:0");
-        fdstore_add(listeners[i]);
+        fdstore_add(listeners[i], 0);
         strcpy(names[i], receive_name("FDSTORE=1\nFDNAME="));
         close(fake_systemd.passed_fd);
         for (size_t j = 0; j < i; j++)
@@ -249,7 +249,7 @@ Test(activation, hands_on_a_socket_that_systemd_keeps)
 
     fake_systemd_open();
     setenv("FDSTORE", "16", 1);
-    fdstore_add(listener);
+    fdstore_add(listener, 0);
     cr_assert(listener->handed_on);
     fdstore_remove(listener);
     cr_assert_not(listener->handed_on);
@@ -261,7 +261,7 @@ Test(activation, does_not_store_the_socket_of_a_socket_unit)
     struct listener listener = {.inherited = true, .handed_on = true};
 
     fake_systemd_open();
-    fdstore_add(&listener);
+    fdstore_add(&listener, 0);
     cr_assert_not(fake_systemd_receive());
     cr_assert(listener.handed_on);
 }
@@ -296,4 +296,32 @@ Test(activation, does_not_count_stored_sockets_as_passed)
     pass_fds_end(&none);
     cr_assert_not(from_store);
     cr_assert(from_unit);
+}
+
+/* systemd passes the newest first. */
+Test(activation, sorts_stored_sockets_by_the_numbers_of_shards)
+{
+    struct fixture fixture;
+    struct sockaddr_in address;
+    int fds[] = {net_listen(&address), net_listen(&address), net_listen(&address),
+                 net_listen(&address)};
+
+    inherit(&fixture, fds, 4, "opened@9.10:opened@8.2:opened@7:opened@127.0.0.1,80");
+    cr_assert_eq(fixture.set.n, 4);
+    cr_expect_str_eq(fixture.set.at[0]->stored_as, "opened@7");
+    cr_expect_str_eq(fixture.set.at[1]->stored_as, "opened@127.0.0.1,80");
+    cr_expect_str_eq(fixture.set.at[2]->stored_as, "opened@8.2");
+    cr_expect_str_eq(fixture.set.at[3]->stored_as, "opened@9.10");
+    close_fixture(&fixture);
+}
+
+Test(activation, names_the_number_of_a_shard)
+{
+    struct listener *listener = open_listener("127.0.0.1:0");
+
+    fake_systemd_open();
+    fdstore_add(listener, 12);
+    cr_expect_eq(fdstore_shard(listener->stored_as), 12);
+    cr_expect(fdstore_is_name(listener->stored_as));
+    listener_unref(listener);
 }
