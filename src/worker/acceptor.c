@@ -58,9 +58,7 @@ static void close_listener(struct acceptor *acceptor, struct worker_listener *wl
 static void drain_listener(struct acceptor *acceptor, struct worker_listener *wl)
 {
     unwatch(acceptor, wl);
-    wl->draining = wl->open;
-    wl->n_others = 0;
-    wl->ready = wl->open && !wl->paused;
+    worker_listener_drain(wl);
 }
 
 /* Leave epoll as soon as the next client could not be taken. Otherwise the kernel may wake only

@@ -303,6 +303,15 @@ class NobodyIsLost(ShardCase):
         self.assert_all_greeted(clients, BIG)
         self.assert_ends(greetd, 0)
 
+    def test_in_a_stop_while_a_worker_has_a_slow_client(self):
+        greetd = self.serve(config=self.full(2))
+        slow, *clients = self.pending_clients(2)
+        greetd.signal(signal.SIGTERM)
+        greetd.wait_message("STOPPING", "1")
+        self.assert_all_greeted(clients, BIG)
+        self.assertEqual(len(read_and_close(slow)), len(BIG))
+        self.assert_ends(greetd, 0)
+
     def test_in_a_reload_that_removes_the_address(self):
         greetd = self.serve_with(self.full(4))
         clients = self.pending_clients(4)

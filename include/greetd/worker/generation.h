@@ -71,12 +71,23 @@ static inline bool worker_listener_is_shard(const struct worker_listener *wl)
 }
 
 /* Clients may be in the queue of any shard of the address; the workers of the others may have no
- * room for them. A socket that is drained is the task of its own workers. */
+ * room for them. */
 static inline void worker_listener_look(struct worker_listener *wl)
 {
     wl->ready = wl->open;
     if (worker_listener_is_shard(wl) && !wl->draining)
         wl->n_others = wl->binding->n_shards - 1;
+}
+
+/* The queues of drained sockets only become shorter, so a worker looks into each of them once. It
+ * must not look into those that the next process gets, the first of which is the first shard. */
+static inline void worker_listener_drain(struct worker_listener *wl)
+{
+    worker_listener_look(wl);
+    if (binding_first_shard(wl->binding)->listener->handed_on)
+        wl->n_others = 0;
+    wl->draining = wl->open;
+    wl->ready = wl->open && !wl->paused;
 }
 
 /* Returns the socket to accept from. It stays open at least as long as that of WL. */
