@@ -11,6 +11,9 @@
 
 #define STATUS_INTERVAL_USEC 1000000
 
+/* Sources may be known for a year. */
+#define STATUS_SOURCES_MAX_USEC 60000000
+
 static const char *plural(uint64_t n)
 {
     return n == 1 ? "" : "s";
@@ -61,16 +64,31 @@ static void describe(const struct status *status, size_t n_sources, char *text, 
              status->trouble[0] ? "; " : "", status->trouble);
 }
 
+static void start_timer(struct status *status, uint64_t usec)
+{
+    (void)sd_event_source_set_time(status->timer, status->refreshed_usec + usec);
+    (void)sd_event_source_set_enabled(status->timer, SD_EVENT_ONESHOT);
+}
+
+/* Counts again later, and each time twice as late while nothing changes. */
+static void count_later(struct status *status, bool changed)
+{
+    status->wait_usec =
+        changed ? STATUS_INTERVAL_USEC : usec_min(2 * status->wait_usec, STATUS_SOURCES_MAX_USEC);
+    start_timer(status, status->wait_usec);
+}
+
 static void refresh(struct status *status)
 {
     char text[STATUS_TEXT_MAX];
 
     status->refreshed_usec = clock_now();
     size_t n_sources = count_sources(status);
-    if (n_sources > 0)
-        status_changed(status);
     describe(status, n_sources, text, sizeof(text));
-    if (strcmp(text, status->last_status) == 0)
+    bool changed = strcmp(text, status->last_status) != 0;
+    if (n_sources > 0)
+        count_later(status, changed);
+    if (!changed)
         return;
     strcpy(status->last_status, text);
     sd_notifyf(false, "STATUS=%s", text);
@@ -100,8 +118,7 @@ void status_deinit(struct status *status)
 
 void status_changed(struct status *status)
 {
-    (void)sd_event_source_set_time(status->timer, status->refreshed_usec + STATUS_INTERVAL_USEC);
-    (void)sd_event_source_set_enabled(status->timer, SD_EVENT_ONESHOT);
+    start_timer(status, STATUS_INTERVAL_USEC);
 }
 
 void status_stopping(struct status *status)

@@ -153,7 +153,7 @@ static void add_times(struct text *text, const struct metrics *metrics, uint64_t
 
     add_head(
         text, name, "histogram",
-        "Time from accept, or with GreetOn=data from the first byte, to the end of stream sent.");
+        "Time from accept, or from the bytes that a client must send, to the end of stream sent.");
     for (size_t i = 0; i + 1 < METRICS_TIMES; i++) {
         n += metrics_times(metrics, i);
         add(text, "%s_bucket{le=\"", name);

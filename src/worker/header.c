@@ -21,7 +21,7 @@ static int keep(struct conn *conn, const char *bytes, size_t size)
     header->size = size;
     memcpy(header->bytes, bytes, size);
     conn->header = header;
-    conn->has_header = true;
+    conn->has_header = conn->had_input = true;
     return 0;
 }
 

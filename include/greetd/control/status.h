@@ -2,9 +2,9 @@
 #pragma once
 
 /* The state of greetd in words, for `systemctl status`: STATUS= of sd_notify(3), sent when it has
- * changed, and at most once a second. While the table of sources has any, they are counted once a
- * second, also for the metrics; without clients and sources no timer runs. Only for the main
- * thread. */
+ * changed, and at most once a second. While the table of sources has any, they are counted at the
+ * same time, also for the metrics, and after up to a minute if nothing changes. Without clients and
+ * sources no timer runs. Only for the main thread. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,6 +19,7 @@ struct status {
     struct metrics *metrics; /* borrowed */
     sd_event_source *timer;  /* owned */
     uint64_t refreshed_usec;
+    uint64_t wait_usec; /* from then until the sources are counted again */
     bool stopping;
     char trouble[STATUS_TEXT_MAX / 2]; /* "": none */
     char last_status[STATUS_TEXT_MAX]; /* the text sent last */

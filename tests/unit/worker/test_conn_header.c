@@ -200,6 +200,20 @@ Test(conn_header, is_not_missed_by_a_client_that_only_closes)
     cr_expect(conn_was_silent(&fixture.conn));
 }
 
+Test(conn_header, of_which_a_part_came_before_a_reset_is_input)
+{
+    struct conn_fixture fixture;
+
+    set_with_header(&fixture, net_tcp_pair());
+    send_text(&fixture, "PROXY ");
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_DATA);
+    net_reset(fixture.pair.client);
+    net_wait(fixture.conn.fd, POLLIN);
+    cr_assert_eq(conn_fixture_step(&fixture), CONN_CLOSE);
+    cr_expect_eq(conn_fixture_finish(&fixture).result, RESULT_RESET);
+    cr_expect_not(conn_was_silent(&fixture.conn));
+}
+
 /* The socket, and not the source, says whether bytes are counted as TCP counts them. */
 Test(conn_header, does_not_change_the_family_of_the_socket)
 {
