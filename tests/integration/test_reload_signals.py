@@ -48,10 +48,11 @@ class Signals(reload.ReloadTestCase):
         )
 
     def test_many_signals_in_a_row(self):
-        greetd = self.serve_with(self.message("0"))
+        # Of two workers, one may greet with the next version before the other.
+        greetd = self.serve_with(self.message("0", "Workers=1\n"))
         seen = []
         for version in range(1, MANY):
-            self.configure(self.message(str(version)))
+            self.configure(self.message(str(version), "Workers=1\n"))
             self.request_reload(greetd)
             seen.append(int(greeted(greetd.address())))
         self.assertEqual(seen, sorted(seen))
