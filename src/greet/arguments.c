@@ -158,8 +158,7 @@ static bool parse_source(struct peer *ret, const char *text)
     if (address_parse(&address, text, &why) < 0)
         return false;
     *ret = peer_from_sockaddr(&address.sa, address.length);
-    return (ret->family == AF_INET || ret->family == AF_INET6) && ret->scope == 0 &&
-           address.interface[0] == '\0';
+    return peer_is_internet(ret) && ret->scope == 0 && address.interface[0] == '\0';
 }
 
 /* Parses an address as parse_source() does, or a network `ADDRESS/BITS`. */

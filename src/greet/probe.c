@@ -147,7 +147,7 @@ static int match(const struct probe *probe, struct match_difference *ret)
         .peer = proxied->family != AF_UNSPEC ? proxied : &own,
         .local = &probe->server,
         .listener = probe->listener->name,
-        .has_rtt = own.family == AF_INET || own.family == AF_INET6,
+        .has_rtt = peer_is_internet(&own),
         .from_usec = probe->start_usec - MARGIN_USEC,
         .to_usec = probe->answer_usec + MARGIN_USEC,
     };

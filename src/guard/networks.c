@@ -70,7 +70,7 @@ void networks_unref(struct networks *networks)
 
 bool networks_allow(const struct networks *networks, const struct peer *peer)
 {
-    if (!networks || (peer->family != AF_INET && peer->family != AF_INET6))
+    if (!networks || !peer_is_internet(peer))
         return true;
     return network_ranges_allow(peer->family == AF_INET ? &networks->in : &networks->in6,
                                 network_address_of_peer(peer));

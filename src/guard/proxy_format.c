@@ -15,11 +15,6 @@
 
 #define UNIX_SIZE sizeof(((struct sockaddr_un *)0)->sun_path)
 
-static bool is_ip(const struct peer *peer)
-{
-    return peer->family == AF_INET || peer->family == AF_INET6;
-}
-
 /* Writes the address of PEER as it is if IN, or else as IPv6, and returns BUFFER. */
 static const char *format_host(const struct peer *peer, bool in, char *buffer)
 {
@@ -92,16 +87,16 @@ size_t proxy_format_header(char *buffer, enum proxy_version version, const struc
 {
     struct peer to = peer_from_sockaddr(&destination->sa, destination->length);
 
-    if (!is_ip(&to))
+    if (!peer_is_internet(&to))
         to = (struct peer){.family = source->family};
     bool in = source->family == AF_INET && to.family == AF_INET;
 
     if (version == PROXY_NONE)
         return 0;
     if (version == PROXY_V1)
-        return is_ip(source) ? format_line(buffer, source, &to, in)
-                             : (size_t)sprintf(buffer, "PROXY UNKNOWN\r\n");
-    if (is_ip(source))
+        return peer_is_internet(source) ? format_line(buffer, source, &to, in)
+                                        : (size_t)sprintf(buffer, "PROXY UNKNOWN\r\n");
+    if (peer_is_internet(source))
         return (size_t)(write_ip(buffer, source, &to, in) - buffer);
     if (source->family == AF_UNIX)
         return (size_t)(write_unix(buffer, destination) - buffer);
