@@ -9,6 +9,8 @@
 /* A longer name is no misspelled one, and a row of distances fits the stack. */
 #define NAME_MAX_LENGTH 64
 
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
+
 static size_t min(size_t a, size_t b)
 {
     return a < b ? a : b;
@@ -110,4 +112,11 @@ char *text_write_decimal(char *buffer, uint64_t number)
         *--p = (char)('0' + number % 10);
     while ((number /= 10) > 0);
     return mempcpy(buffer, p, (size_t)(digits + sizeof(digits) - p));
+}
+
+size_t text_byte_order_mark(const char *text, size_t size)
+{
+    size_t length = strlen(BYTE_ORDER_MARK);
+
+    return size >= length && memcmp(text, BYTE_ORDER_MARK, length) == 0 ? length : 0;
 }

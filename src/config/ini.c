@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define BYTE_ORDER_MARK "\xef\xbb\xbf"
+#include "greetd/base/text.h"
 
 /* One line of the file, without its end. */
 struct line {
@@ -38,18 +38,10 @@ static char *strip_string(char *string)
     return string;
 }
 
-static void skip_byte_order_mark(struct ini *ini)
-{
-    size_t length = strlen(BYTE_ORDER_MARK);
-
-    if ((size_t)(ini->end - ini->next) >= length && memcmp(ini->next, BYTE_ORDER_MARK, length) == 0)
-        ini->next += length;
-}
-
 static bool next_line(struct ini *ini, struct line *ret)
 {
     if (ini->line == 0)
-        skip_byte_order_mark(ini);
+        ini->next += text_byte_order_mark(ini->next, (size_t)(ini->end - ini->next));
     if (ini->next == ini->end)
         return false;
 

@@ -11,9 +11,6 @@
 /* Errors of one place, and remarks. */
 #define LINES_MAX 100
 
-/* Some editors begin a file of UTF-8 with it, as they do greetd.conf. */
-#define BYTE_ORDER_MARK "\xef\xbb\xbf"
-
 /* A list of a million networks has 20 to 40 bytes for each. */
 #define FILE_SIZE_MAX ((size_t)64 * 1024 * 1024)
 
@@ -152,13 +149,10 @@ static int read_line(struct reader *reader, const char *line)
 
 static int read_lines(struct reader *reader, char *bytes, size_t size)
 {
-    size_t mark = strlen(BYTE_ORDER_MARK);
+    char *line = bytes + text_byte_order_mark(bytes, size);
     int r = 0;
 
-    /* A '\0' follows the bytes. */
-    if (strncmp(bytes, BYTE_ORDER_MARK, mark) != 0)
-        mark = 0;
-    for (char *line = bytes + mark, *end; line < bytes + size && r >= 0; line = end + 1) {
+    for (char *end; line < bytes + size && r >= 0; line = end + 1) {
         end = memchr(line, '\n', (size_t)(bytes + size - line));
         if (!end)
             end = bytes + size;

@@ -7,6 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Returns the size of the byte order mark with which the SIZE bytes at TEXT begin, as some editors
+ * write it into a file of UTF-8; 0 if there is none. */
+size_t text_byte_order_mark(const char *text, size_t size);
+
 /* Room for what text_excerpt() writes, with its '\0'. */
 #define TEXT_EXCERPT_MAX 96
 
