@@ -133,6 +133,14 @@ static enum conn_next refuse(struct conn *conn, uint64_t now_usec, struct worker
     return writing_step(conn, now_usec, context);
 }
 
+/* Decides for PEER, whose address is that in the PROXY header if there is one. */
+static struct admission admit_client(const struct config_listener *config, const struct peer *peer,
+                                     uint64_t now_usec, struct worker_context *context)
+{
+    return admission_check(config->networks, config->limits, context->shared->sources, peer,
+                           now_usec);
+}
+
 struct admission conn_admit(const struct worker_listener *listener, const struct peer *peer,
                             uint64_t now_usec, struct worker_context *context)
 {
@@ -141,8 +149,7 @@ struct admission conn_admit(const struct worker_listener *listener, const struct
     if (config->settings.proxy_protocol)
         return (struct admission){.refusal = networks_allow(config->trusted, peer) ? REFUSAL_NONE
                                                                                    : REFUSAL_PROXY};
-    return admission_check(config->networks, config->limits, context->shared->sources, peer,
-                           now_usec);
+    return admit_client(config, peer, now_usec, context);
 }
 
 static enum conn_next begin_admitted(struct conn *conn, const struct admission *admission,
@@ -162,9 +169,8 @@ static enum conn_next begin_admitted(struct conn *conn, const struct admission *
 static enum conn_next begin_proxied(struct conn *conn, uint64_t now_usec,
                                     struct worker_context *context)
 {
-    const struct config_listener *config = conn_listener(conn)->config;
-    struct admission admission = admission_check(config->networks, config->limits,
-                                                 context->shared->sources, &conn->peer, now_usec);
+    struct admission admission =
+        admit_client(conn_listener(conn)->config, &conn->peer, now_usec, context);
 
     take_greeting_in_force(conn);
     conn->data_msec = conn->progress_msec = conn_msec(conn, now_usec);

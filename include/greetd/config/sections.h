@@ -26,8 +26,8 @@ enum {
 };
 
 struct sections {
-    struct section
-        *items; /* owned: [Server], [Limits], [Log], [Greeting], and each [Listener NAME] */
+    /* Owned: [Server], [Limits], [Log], [Greeting], and each [Listener NAME]. */
+    struct section *items;
     size_t n;
 };
 
