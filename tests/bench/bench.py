@@ -235,6 +235,13 @@ def end_by_signal(number, _frame):
     sys.exit(128 + number)
 
 
+def prepare_process():
+    """What each comparison needs before it starts servers and clients."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end_by_signal)
+    raise_open_files()
+
+
 def make_folder(stack, parent):
     folder = pathlib.Path(
         stack.enter_context(tempfile.TemporaryDirectory(prefix="greetd-", dir=parent))
@@ -266,9 +273,7 @@ def measure_all(arguments):
 def main():
     arguments = parse_arguments()
     arguments.outdir.mkdir(parents=True, exist_ok=True)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, end_by_signal)
-    raise_open_files()
+    prepare_process()
 
     bench, rss_kib = measure_all(arguments)
     results = report.Results(

@@ -8,7 +8,6 @@ import argparse
 import contextlib
 import pathlib
 import random
-import signal
 import socket
 import subprocess
 import sys
@@ -160,9 +159,7 @@ def report(arguments, tarpits, rounds):
 
 def main():
     arguments = parse_arguments()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, bench.end_by_signal)
-    bench.raise_open_files()
+    bench.prepare_process()
     with contextlib.ExitStack() as stack:
         tarpits = start(arguments, stack)
         rounds = []

@@ -11,7 +11,6 @@ import os
 import pathlib
 import random
 import re
-import signal
 import socket
 import statistics
 import struct
@@ -291,9 +290,7 @@ def report(run):
 
 def main():
     arguments = parse_arguments()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, bench.end_by_signal)
-    bench.raise_open_files()
+    bench.prepare_process()
     with contextlib.ExitStack() as stack:
         run = Guard(arguments, stack)
         run.warm_up()

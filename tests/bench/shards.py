@@ -123,9 +123,7 @@ def report(processors, rounds):
 def main():
     arguments = parse_arguments()
     processors = sorted(os.sched_getaffinity(0))
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, bench.end_by_signal)
-    bench.raise_open_files()
+    bench.prepare_process()
     if not can_count():
         sys.exit("bench: shards needs perf, root, and tracefs at /sys/kernel/tracing")
     with contextlib.ExitStack() as stack:

@@ -50,16 +50,22 @@ Test(acceptor_shards, accepts_from_all_when_another_worker_asks)
     acceptor_fixture_close(&fixture);
 }
 
+/* Opens two shards, of which the worker has one, and gives its only place to a client. */
+static void open_full(struct acceptor_fixture *fixture)
+{
+    acceptor_fixture_open_shards(fixture, 2, 1);
+    fixture->shared.max_connections = 2;
+    acceptor_fixture_connect(fixture, 1);
+    cr_assert_eq(acceptor_fixture_run_once(fixture, START), 0);
+    cr_assert(acceptor_fixture_is_paused(fixture));
+}
+
 /* No other worker is woken for the clients of this shard. */
 Test(acceptor_shards, asks_other_workers_while_clients_wait_that_it_has_no_room_for)
 {
     struct acceptor_fixture fixture;
 
-    acceptor_fixture_open_shards(&fixture, 2, 1);
-    fixture.shared.max_connections = 2;
-    acceptor_fixture_connect(&fixture, 1);
-    cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
-    cr_assert(acceptor_fixture_is_paused(&fixture));
+    open_full(&fixture);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START + RETRY), 0);
     cr_assert_eq(acceptor_fixture_n_look_requests(&fixture), 0, "no client waits");
 
@@ -82,11 +88,7 @@ Test(acceptor_shards, one_worker_asks_for_all)
 {
     struct acceptor_fixture fixture;
 
-    acceptor_fixture_open_shards(&fixture, 2, 1);
-    fixture.shared.max_connections = 2;
-    acceptor_fixture_connect(&fixture, 1);
-    cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
-    cr_assert(acceptor_fixture_is_paused(&fixture));
+    open_full(&fixture);
     acceptor_fixture_connect(&fixture, 1);
     fixture.shared.asked_usec = START + RETRY / 2;
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START + RETRY), 0);
