@@ -23,25 +23,26 @@ void waker_deinit(struct waker *waker)
     waker->fd = safe_close(waker->fd);
 }
 
-/* Sequentially consistent, here and in waker_prepare(). Either the thread sees the work when it
- * looks once more before it sleeps, or this function sees that the thread is about to sleep. */
+/* The fences, here and in waker_prepare(), are the only order. Either the thread sees the work when
+ * it looks once more before it sleeps, or this function sees that the thread is about to sleep.
+ * tests/models/scenarios/waker.c tries all executions. */
 void waker_wake(struct waker *waker)
 {
     atomic_thread_fence(memory_order_seq_cst);
     if (atomic_load_explicit(&waker->asleep, memory_order_relaxed) &&
-        atomic_exchange(&waker->asleep, false))
+        atomic_exchange_explicit(&waker->asleep, false, memory_order_relaxed))
         (void)eventfd_write(waker->fd, 1);
 }
 
 void waker_prepare(struct waker *waker)
 {
-    atomic_store(&waker->asleep, true);
+    atomic_store_explicit(&waker->asleep, true, memory_order_relaxed);
     atomic_thread_fence(memory_order_seq_cst);
 }
 
 void waker_cancel(struct waker *waker)
 {
-    atomic_store(&waker->asleep, false);
+    atomic_store_explicit(&waker->asleep, false, memory_order_relaxed);
 }
 
 bool waker_wait_readable(int fd, uint64_t deadline_usec)
