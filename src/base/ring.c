@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Positions only grow. Their difference is the number of elements, even after they wrap around. */
+/* Positions only grow. Their difference is the number of elements, even after they wrap around.
+ * tests/models/scenarios/ring.c tries all executions of a small ring. */
 
 int ring_init(struct ring *ring, size_t n_elements, size_t element_size)
 {
