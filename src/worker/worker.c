@@ -118,14 +118,15 @@ static uint64_t count_of(const atomic_uint_fast64_t *counter)
 }
 
 /* Wakes the main thread if it wants that. The fence pairs with that in pool_sums_and_watch():
- * either the new count is seen there, or the wish is seen here. */
+ * either the new count is seen there, or the wish is seen here. tests/models/scenarios/pool.c tries
+ * all executions. */
 static void notify_activity(struct worker *worker)
 {
     struct worker_shared *shared = worker->context.shared;
 
     atomic_thread_fence(memory_order_seq_cst);
     if (atomic_load_explicit(&shared->wants_activity, memory_order_relaxed) &&
-        atomic_exchange(&shared->wants_activity, false))
+        atomic_exchange_explicit(&shared->wants_activity, false, memory_order_relaxed))
         (void)eventfd_write(shared->changed_fd, 1);
 }
 
