@@ -73,8 +73,9 @@ def places_of(outcomes, tree):
 
 
 def mutants_of(outcomes, tree):
-    """All mutants, with names that stay the same when lines move."""
-    places, mutants, numbers = places_of(outcomes, tree), [], collections.Counter()
+    """All mutants, with names that stay the same when lines move. Short scenarios come first."""
+    places, mutants, numbers = places_of(
+        sorted(outcomes, key=lambda outcome: outcome.steps), tree), [], collections.Counter()
     for (path, _, _), place in sorted(places.items()):
         room = path.relative_to(tree).parts[-2]
         label = f"{room}/{path.name}: {place.function}()"

@@ -49,7 +49,7 @@ struct metrics_sums {
 
 /* Adds to a counter that only the calling thread writes, with a load and a store instead of a
  * locked instruction. Release: a thread that sees the new value also sees all that was counted
- * before it. */
+ * before it. tests/models/scenarios/metrics.c tries all executions. */
 static inline void metrics_add(atomic_uint_fast64_t *counter, uint64_t n)
 {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,

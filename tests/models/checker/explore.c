@@ -10,6 +10,7 @@
 #include "heap.h"
 #include "kernel.h"
 #include "memory.h"
+#include "sharing.h"
 
 #define STACK_SIZE  ((size_t)128 * 1024)
 #define CHOICES_MAX 4096
@@ -31,7 +32,7 @@ struct choice {
     unsigned taken, n;
 };
 
-enum ending { RUNNING, COMPLETE, REDUNDANT, DEFECT };
+enum ending { RUNNING, COMPLETE, REDUNDANT, DEFECT, AGAIN };
 
 /* Neither the hooks nor makecontext(3) have an argument for it. */
 static struct {
@@ -61,6 +62,11 @@ uint64_t explore_now(void)
 static _Noreturn void end_execution(enum ending ending)
 {
     _longjmp(explorer.end, (int)ending);
+}
+
+void explore_finish(void)
+{
+    end_execution(COMPLETE);
 }
 
 void explore_fail(const char *defect)
@@ -110,13 +116,23 @@ static bool is_memory(const struct step *step)
     return step->kind == STEP_LOAD || step->kind == STEP_STORE || step->kind == STEP_MODIFY;
 }
 
-/* Whether SLEEPING has to be tried again after MADE. Not a store or a read-modify-write after a
- * load: if it comes first, the load can read the same messages. */
-static bool wakes(const struct step *made, const struct step *sleeping)
+/* Whether a load after the store MADE can tell that it was made. */
+static bool tells(unsigned thread, const struct step *made)
+{
+    return made->kind != STEP_STORE ||
+           !memory_repeats(thread, made->where, made->value, made->order);
+}
+
+/* Whether SLEEPING has to be tried again after THREAD has made MADE. Not a store or a
+ * read-modify-write after a load: if it comes first, the load can read the same messages. */
+static bool wakes(unsigned thread, const struct step *made, const struct step *sleeping)
 {
     if (is_memory(made) && is_memory(sleeping))
-        return made->where == sleeping->where && made->kind != STEP_LOAD;
-    return made->kind == sleeping->kind && made->kind != STEP_LOCAL;
+        return made->where == sleeping->where && made->kind != STEP_LOAD &&
+               (sleeping->kind != STEP_LOAD || tells(thread, made));
+    if (made->kind != sleeping->kind)
+        return false;
+    return made->kind == STEP_FENCE || (made->descriptors & sleeping->descriptors) != 0;
 }
 
 static bool is_due(const struct step *step)
@@ -141,6 +157,7 @@ static void await_deadline(void)
     if (first == UINT64_MAX)
         explore_fail("all threads wait");
     explorer.now_usec = first;
+    memory_settle();
     explorer.asleep = 0;
 }
 
@@ -187,7 +204,7 @@ static unsigned choose_thread(void)
     for (unsigned i = 0; i < index; i++)
         explorer.asleep |= 1U << candidates[i];
     for (unsigned i = 0; i < explorer.n_threads; i++)
-        if (wakes(&explorer.threads[thread].step, &explorer.threads[i].step))
+        if (wakes(thread, &explorer.threads[thread].step, &explorer.threads[i].step))
             explorer.asleep &= ~(1U << i);
     return thread;
 }
@@ -211,14 +228,19 @@ static void switch_to(unsigned index)
     abort();
 }
 
+static void count_step(void)
+{
+    if (explorer.n_steps++ == STEPS_MAX)
+        explore_fail("no end");
+}
+
 static void run_next(void)
 {
     if (!any(is_alive))
         end_execution(COMPLETE);
     if (!any(can_run))
         await_deadline();
-    if (explorer.n_steps++ == STEPS_MAX)
-        explore_fail("no end");
+    count_step();
     switch_to(choose_thread());
 }
 
@@ -229,6 +251,19 @@ void explore_step(struct step step)
     thread->step = step;
     if (_setjmp(thread->resume) == 0)
         run_next();
+}
+
+void explore_access(struct step step, const volatile void *address)
+{
+    bool writes = step.kind != STEP_LOAD;
+    unsigned thread = explorer.current;
+
+    if (explorer.n_threads > 1 && !sharing_note(address, thread, writes))
+        end_execution(AGAIN);
+    if (sharing_conflicts(address, thread, writes))
+        explore_step(step);
+    else
+        count_step();
 }
 
 static void thread_main(void)
@@ -268,6 +303,22 @@ void explore_join(unsigned thread)
     memory_join_thread(explorer.current, thread);
 }
 
+static bool others_wait(unsigned thread)
+{
+    for (unsigned i = 0; i < explorer.n_threads; i++)
+        if (i != thread && can_run(&explorer.threads[i]))
+            return false;
+    return true;
+}
+
+void explore_settle(void)
+{
+    explore_step((struct step){.kind = STEP_LOCAL,
+                               .where = explorer.current,
+                               .is_ready = others_wait,
+                               .deadline_usec = UINT64_MAX});
+}
+
 static void *run_scenario(void *argument)
 {
     (void)argument;
@@ -297,14 +348,24 @@ static void count(enum ending ending)
     explorer.result.redundant += ending == REDUNDANT;
 }
 
+/* What the result of one execution means for the others. Returns whether there is another one. */
+static bool go_on(enum ending ending)
+{
+    if (ending == AGAIN) {
+        explorer.result = (struct explored){0};
+        explorer.n_choices = 0;
+        return true;
+    }
+    count(ending);
+    return ending != DEFECT && advance();
+}
+
 struct explored explore(void (*run)(void), uint64_t max_executions, bool trace)
 {
     explorer.scenario = run;
-    do {
+    while (go_on(execute()))
         if (explorer.result.executions == max_executions)
             explore_give_up("too many executions");
-        count(execute());
-    } while (!explorer.result.defect && advance());
 
     if (explorer.result.defect && trace) {
         explorer.trace = true;

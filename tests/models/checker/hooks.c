@@ -66,7 +66,7 @@ static unsigned step_at(enum step_kind kind, const volatile void *address, size_
 {
     unsigned location = memory_location(address, size);
 
-    explore_step((struct step){.kind = kind, .where = location});
+    explore_access((struct step){.kind = kind, .where = location}, address);
     return location;
 }
 
@@ -119,8 +119,12 @@ static uint64_t modify(void *site, volatile void *address, size_t size, memory_u
     HOOK(void, __tsan_atomic##bits##_store, volatile type *address, type value, int order)         \
     {                                                                                              \
         memory_order in_force = order_at(SITE, "store", order);                                    \
-        unsigned location = step_at(STEP_STORE, address, sizeof(type));                            \
+        unsigned location = memory_location(address, sizeof(type));                                \
                                                                                                    \
+        explore_access(                                                                            \
+            (struct step){                                                                         \
+                .kind = STEP_STORE, .where = location, .value = value, .order = in_force},         \
+            address);                                                                              \
         memory_store(explore_thread(), location, value, in_force);                                 \
     }                                                                                              \
     HOOK(_Bool, __tsan_atomic##bits##_compare_exchange_strong, volatile type *address,             \

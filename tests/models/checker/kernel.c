@@ -67,6 +67,17 @@ static bool is_readable(unsigned fd)
     return descriptor_of((int)fd)->count > 0;
 }
 
+/* The descriptor and those that it watches, as bits. */
+static uint64_t bits_of(int fd)
+{
+    const struct descriptor *descriptor = descriptor_of(fd);
+    uint64_t bits = UINT64_C(1) << (fd - FD_FIRST);
+
+    for (unsigned i = 0; i < descriptor->n; i++)
+        bits |= UINT64_C(1) << (descriptor->watches[i].fd - FD_FIRST);
+    return bits;
+}
+
 /* A system call on FD, which waits for IS_READY until DEADLINE. */
 static struct descriptor *enter(int fd, bool (*is_ready)(unsigned), uint64_t deadline_usec)
 {
@@ -74,6 +85,7 @@ static struct descriptor *enter(int fd, bool (*is_ready)(unsigned), uint64_t dea
 
     explore_step((struct step){.kind = STEP_KERNEL,
                                .where = (unsigned)fd,
+                               .descriptors = bits_of(fd),
                                .is_ready = is_ready,
                                .deadline_usec = deadline_usec});
     memory_synchronise(explore_thread(), &descriptor->view);

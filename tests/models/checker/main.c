@@ -13,12 +13,22 @@
 #include "hooks.h"
 #include "scenario.h"
 
-#define EXECUTIONS_MAX 20000000
+#define EXECUTIONS_MAX 100000000
 
 void expect(bool holds, const char *defect)
 {
     if (!holds)
         explore_fail(defect);
+}
+
+void settle(void)
+{
+    explore_settle();
+}
+
+void finish(void)
+{
+    explore_finish();
 }
 
 /* A scenario has no argument for it. */

@@ -12,6 +12,8 @@
 
 struct message {
     uint32_t time;
+    unsigned writer; /* a thread */
+    bool released;
     bool taken; /* read by a read-modify-write, which is the next message */
     uint64_t value;
     struct view view; /* released with it */
@@ -156,6 +158,37 @@ static struct message *insert(struct location *location, unsigned index)
     return message;
 }
 
+static bool is_within(const struct view *view, const struct view *other)
+{
+    for (unsigned i = 0; i < memory.n_locations; i++)
+        if (view->seen[i] > other->seen[i])
+            return false;
+    for (unsigned i = 0; i < MEMORY_THREADS; i++)
+        if (view->clock[i] > other->clock[i])
+            return false;
+    return true;
+}
+
+/* Chooses the message that THREAD loads. A message is left out if an older one has the same value
+ * and orders less: a thread that has read the older one can do all that it can do otherwise. */
+static unsigned choose_load(unsigned thread, unsigned index)
+{
+    struct location *location = &memory.locations[index];
+    unsigned good[MESSAGES], n = 0;
+
+    for (unsigned i = 0; i < location->n; i++) {
+        const struct message *message = &location->messages[i];
+        bool is_new = message->time >= memory.threads[thread].now.seen[index];
+
+        for (unsigned j = 0; is_new && j < n; j++)
+            is_new = message->value != location->messages[good[j]].value ||
+                     !is_within(&location->messages[good[j]].view, &message->view);
+        if (is_new)
+            good[n++] = i;
+    }
+    return good[n - 1 - explore_choose(n)];
+}
+
 /* Chooses one of the messages that the thread may still read, the newest first, for which IS_GOOD.
  */
 static unsigned choose_message(unsigned thread, unsigned index,
@@ -172,13 +205,6 @@ static unsigned choose_message(unsigned thread, unsigned index,
             good[n++] = i;
     }
     return good[explore_choose(n)];
-}
-
-static bool is_any(const struct message *message, const uint64_t *expected)
-{
-    (void)message;
-    (void)expected;
-    return true;
 }
 
 static bool is_not_taken(const struct message *message, const uint64_t *expected)
@@ -218,6 +244,8 @@ static void write_message(unsigned thread, unsigned index, unsigned place, uint6
     struct message *message = insert(location, place);
 
     message->value = value;
+    message->writer = thread;
+    message->released = releases(order);
     views->now.seen[index] = views->acquired.seen[index] = message->time;
     message->view = releases(order) ? views->now : views->released;
     message->view.seen[index] = message->time;
@@ -238,7 +266,7 @@ static void check_atomic(unsigned thread, unsigned index, bool write)
 
 uint64_t memory_load(unsigned thread, unsigned location, memory_order order)
 {
-    unsigned i = choose_message(thread, location, is_any, NULL);
+    unsigned i = choose_load(thread, location);
 
     check_atomic(thread, location, false);
     return read_message(thread, location, &memory.locations[location].messages[i], order);
@@ -250,6 +278,27 @@ void memory_store(unsigned thread, unsigned location, uint64_t value, memory_ord
 
     check_atomic(thread, location, true);
     write_message(thread, location, i, value, order, NULL);
+}
+
+bool memory_repeats(unsigned thread, unsigned location, uint64_t value, memory_order order)
+{
+    const struct location *l = &memory.locations[location];
+    const struct message *newest = &l->messages[l->n - 1];
+
+    return l->n > 1 && newest->value == value && newest->writer == thread &&
+           newest->released <= releases(order);
+}
+
+void memory_settle(void)
+{
+    for (unsigned i = 0; i < memory.n_locations; i++) {
+        const struct location *location = &memory.locations[i];
+
+        for (unsigned j = 0; j < MEMORY_THREADS; j++) {
+            struct thread_views *views = &memory.threads[j];
+            views->now.seen[i] = views->acquired.seen[i] = location->messages[location->n - 1].time;
+        }
+    }
 }
 
 /* Reads the message at PLACE and stores VALUE right behind it. */

@@ -13,6 +13,9 @@
  * and acquire, and a release sequence only has read-modify-writes, as in C20. Both allow more than
  * C17 does, so what holds here holds there.
  *
+ * While the clock goes on, which it does when all threads wait, all stores become visible (7.17.3
+ * of C17: "within a reasonable amount of time").
+ *
  * The model leaves out that a load reads from a store that comes later in each order of execution
  * (load buffering).
  *
@@ -53,6 +56,8 @@ unsigned memory_location(const volatile void *address, size_t size);
 
 uint64_t memory_load(unsigned thread, unsigned location, memory_order order);
 void memory_store(unsigned thread, unsigned location, uint64_t value, memory_order order);
+/* Whether the store would repeat the newest message, so that no load can tell the difference. */
+bool memory_repeats(unsigned thread, unsigned location, uint64_t value, memory_order order);
 /* Returns the value before. */
 uint64_t memory_modify(unsigned thread, unsigned location, memory_update *update, uint64_t operand,
                        memory_order order);
@@ -61,6 +66,9 @@ uint64_t memory_modify(unsigned thread, unsigned location, memory_update *update
 bool memory_compare_exchange(unsigned thread, unsigned location, uint64_t *expected,
                              uint64_t desired, memory_order order, memory_order failed);
 void memory_fence(unsigned thread, memory_order order);
+
+/* Time has passed: all threads can only read the newest messages, though these order nothing. */
+void memory_settle(void);
 
 /* Checks an access of THREAD to SIZE bytes for races; ATOMIC ones do not race with each other. */
 void memory_check(unsigned thread, const volatile void *address, size_t size, bool write,

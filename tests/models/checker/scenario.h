@@ -16,6 +16,12 @@ struct scenario {
 /* Those of one program; the last one has no name. */
 extern const struct scenario scenarios[];
 
+/* Returns when all other threads wait: what comes before is tried in another scenario. */
+void settle(void);
+
+/* Ends the execution, whatever the other threads would still do. */
+_Noreturn void finish(void);
+
 /* Notes an outcome (below 64) of an execution. */
 void observe(unsigned outcome);
 
