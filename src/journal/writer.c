@@ -171,8 +171,8 @@ static unsigned drain(struct logger *logger)
     return most;
 }
 
-/* Waits until a record arrives, or an announcement may be due. tests/models/scenarios/journal.c tries
- * all executions. */
+/* Waits until a record arrives, or an announcement may be due. tests/models/scenarios/journal.c
+ * tries all executions. */
 static void wait_for_entries(struct logger *logger)
 {
     waker_prepare(&logger->waker);
