@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "explore.h"
-#include "heap.h"
+#include "races.h"
 
 #define MESSAGES 32
 /* The time between two messages; a message in between takes half of what is left. */
@@ -32,21 +32,12 @@ struct thread_views {
     struct view released; /* at the last release fence */
 };
 
-/* The accesses to one byte, as times of the clocks of the threads; 0 is none. */
-struct byte {
-    uint32_t execution; /* that the others are of */
-    bool freed;
-    uint32_t writes[2][MEMORY_THREADS], reads[2][MEMORY_THREADS]; /* plain, atomic */
-};
-
 /* The hooks that compilers call have no argument for it. */
 static struct {
-    uint32_t execution;
     unsigned n_locations;
     struct location locations[MEMORY_LOCATIONS];
     struct thread_views threads[MEMORY_THREADS];
     struct view sequential; /* shared by the fences with seq_cst */
-    struct byte bytes[HEAP_SIZE];
 } memory;
 
 static bool acquires(memory_order order)
@@ -85,7 +76,7 @@ void memory_reset(void)
     memset(memory.threads, 0, sizeof(memory.threads));
     memset(&memory.sequential, 0, sizeof(memory.sequential));
     memory.n_locations = 0;
-    memory.execution++;
+    races_reset();
     tick(0);
 }
 
@@ -356,58 +347,13 @@ void memory_fence(unsigned thread, memory_order order)
     explore_trace("fence", (uint64_t)order);
 }
 
-/* Whether one of the accesses at TIMES does not happen before what THREAD does now. */
-static bool is_unordered(unsigned thread, const uint32_t *times)
-{
-    const uint32_t *clock = memory.threads[thread].now.clock;
-
-    for (unsigned i = 0; i < MEMORY_THREADS; i++)
-        if (i != thread && times[i] > clock[i])
-            return true;
-    return false;
-}
-
-static struct byte *byte_at(size_t offset)
-{
-    struct byte *byte = &memory.bytes[offset];
-
-    if (byte->execution != memory.execution)
-        *byte = (struct byte){.execution = memory.execution};
-    return byte;
-}
-
-static bool races(const struct byte *byte, unsigned thread, bool write, bool atomic)
-{
-    return is_unordered(thread, byte->writes[0]) ||
-           (!atomic && is_unordered(thread, byte->writes[1])) ||
-           (write && is_unordered(thread, byte->reads[0])) ||
-           (write && !atomic && is_unordered(thread, byte->reads[1]));
-}
-
 void memory_check(unsigned thread, const volatile void *address, size_t size, bool write,
                   bool atomic)
 {
-    size_t first = heap_offset(address);
-
-    if (first == HEAP_SIZE)
-        return;
-    for (size_t i = first; i < first + size; i++) {
-        struct byte *byte = byte_at(i);
-
-        if (byte->freed)
-            explore_fail("use after free");
-        if (races(byte, thread, write, atomic))
-            explore_fail("data race");
-        (write ? byte->writes : byte->reads)[atomic][thread] =
-            memory.threads[thread].now.clock[thread];
-    }
+    races_check(thread, memory.threads[thread].now.clock, address, size, write, atomic);
 }
 
 void memory_free(unsigned thread, const void *block)
 {
-    size_t first = heap_offset(block), size = heap_size(block);
-
-    memory_check(thread, block, size, true, false);
-    for (size_t i = first; i < first + size; i++)
-        byte_at(i)->freed = true;
+    races_free(thread, memory.threads[thread].now.clock, block);
 }

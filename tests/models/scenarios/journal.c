@@ -183,12 +183,10 @@ static void rate_limit_is_announced(void)
     run(1, 2, 1, SHORT_OR_LONG(true, false));
 }
 
-#ifdef LONG
 static void two_workers_log(void)
 {
     run(2, 1, UINT64_MAX, true);
 }
-#endif
 
 /* The log thread is told to stop when the worker has ended. BEFORE: one connection was written, and
  * the limit is reached. */
@@ -214,7 +212,7 @@ static void run_and_stop(unsigned n_each, bool before)
 
 static void stop_writes_the_rest(void)
 {
-    run_and_stop(SHORT_OR_LONG(1, 2), false);
+    run_and_stop(1, false);
 }
 
 static void stop_announces_the_rest(void)
@@ -241,8 +239,6 @@ const struct scenario scenarios[] = {
     {.name = "stop_writes_the_rest", .run = stop_writes_the_rest},
     {.name = "stop_announces_the_rest", .run = stop_announces_the_rest},
     {.name = "full_ring_of_messages_is_announced", .run = full_ring_of_messages_is_announced},
-#ifdef LONG
     {.name = "two_workers_log", .run = two_workers_log},
-#endif
     {0},
 };
