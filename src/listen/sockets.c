@@ -45,8 +45,8 @@ static int set_fast_open(const struct snapshot *snapshot)
     return r;
 }
 
-/* Applies the settings in force to all sockets. A socket that greetd has opened may have dropped
- * handshakes since it was last configured, which ends here. */
+/* Applies the settings in force to all sockets. A socket that greetd has opened drops handshakes
+ * until systemd keeps it, or has dropped some since it was last configured; that ends here. */
 static int renew_all(const struct snapshot *snapshot)
 {
     for (size_t i = 0; i < snapshot->n; i++)
@@ -130,11 +130,9 @@ int sockets_open(struct sockets *sockets, struct config *config, size_t n_worker
     if (r < 0)
         return r;
     sockets->snapshot = TAKE_PTR(match.snapshot);
-    r = renew_all(sockets->snapshot);
-    if (r < 0)
-        return diagnose(diagnostics, "Failed to set FastOpen=", r);
     sockets->n_not_kept = store_all(sockets->snapshot);
-    return 0;
+    r = renew_all(sockets->snapshot);
+    return r < 0 ? diagnose(diagnostics, "Failed to set FastOpen=", r) : 0;
 }
 
 /* Lists the sockets in force and the leaving ones: an address may be configured again before it is

@@ -202,6 +202,15 @@ static int bind_socket(int fd, const struct address *address)
     return bind(fd, &address->sa, address->length) < 0 ? -errno : 0;
 }
 
+/* A SYN before listener_renew() is dropped, and sent again a second later: a client that the kernel
+ * connects would be lost if the process ended before systemd keeps the socket, or if a shard took a
+ * client before socket_steer(). */
+static int start_listening(int fd, int backlog)
+{
+    socket_hide(fd);
+    return listen(fd, backlog) < 0 ? -errno : 0;
+}
+
 int listener_open(struct listener **ret, const struct address *address, int backlog)
 {
     _cleanup_close_ int fd = make_socket(address);
@@ -214,8 +223,9 @@ int listener_open(struct listener **ret, const struct address *address, int back
     r = bind_socket(fd, address);
     if (r < 0)
         return r;
-    if (listen(fd, backlog) < 0)
-        return -errno;
+    r = start_listening(fd, backlog);
+    if (r < 0)
+        return r;
 
     struct listener *listener;
     r = listener_new(&listener, &fd, SOCK_STREAM);
@@ -252,12 +262,7 @@ static int listen_beside(int fd, const struct address *address, int backlog)
         r = socket_share_address(fd);
     if (r >= 0)
         r = bind_socket(fd, address);
-    if (r < 0)
-        return r;
-    /* A SYN before socket_steer() is dropped, and sent again a second later. Where the kernel does
-     * not allow that, the clients of these microseconds wait in the queue of the new socket. */
-    (void)socket_drop_syn(fd);
-    return listen(fd, backlog) < 0 ? -errno : 0;
+    return r < 0 ? r : start_listening(fd, backlog);
 }
 
 int listener_open_shard(struct listener **ret, struct listener *first, int backlog)

@@ -6,6 +6,7 @@
 #include <linux/filter.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
+#include <netinet/ip.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
@@ -209,8 +210,21 @@ int socket_steer(int fd, unsigned n)
                : 0;
 }
 
+/* The kernel drops packets with a lower TTL. Fails for other families, which have none. */
+static void set_least_ttl(int fd, int ttl)
+{
+    (void)setsockopt(fd, IPPROTO_IP, IP_MINTTL, &ttl, sizeof(ttl));
+    (void)setsockopt(fd, IPPROTO_IPV6, IPV6_MINHOPCOUNT, &ttl, sizeof(ttl));
+}
+
+void socket_hide(int fd)
+{
+    set_least_ttl(fd, MAXTTL);
+}
+
 void socket_accept_syn(int fd)
 {
+    set_least_ttl(fd, 0);
     (void)setsockopt(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &(int){0}, sizeof(int));
     (void)setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &(int){0}, sizeof(int));
 }

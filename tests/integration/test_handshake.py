@@ -162,9 +162,10 @@ class Handshake(reload.ReloadTestCase):
     def test_at_a_stop_in_a_reload_that_waits(self):
         greetd = self.serve_with(self.configuration(NEAR, message="old"))
         client = self.half_connected(FAR)
-        self.begin_reload(greetd, self.configuration(OTHER, message="new"))
-        # A socket that the reload opens listens before the configuration is in force.
-        late = self.client((held_path.NEAR, OTHER_PORT))
+        path = self.folder / "socket"
+        self.begin_reload(greetd, self.configuration(path, message="new"))
+        # A Unix socket that the reload opens listens before the configuration is in force.
+        late = self.client(str(path))
         self.begin_stop(greetd)
         self.path.release()
         self.assertEqual(read_to_end(late), b"new")

@@ -50,14 +50,13 @@ void listener_own_path(struct listener *listener);
 int listener_resolve(struct address *ret, const struct address *address);
 
 /* Opens a socket that listens on ADDRESS, which is resolved, and replaces the file of a Unix socket
- * at which no process listens any more. BACKLOG is that of listen(2). On success *RET is the
- * caller's reference. Errors: a negative errno. */
+ * at which no process listens any more. BACKLOG is that of listen(2). A TCP socket drops new
+ * handshakes until listener_renew(), as listener_drop_syn() does, so that it can be closed again
+ * without a loss. On success *RET is the caller's reference. Errors: a negative errno. */
 int listener_open(struct listener **ret, const struct address *address, int backlog);
 
 /* Opens a further socket at the TCP address of FIRST, for a part of its clients (SO_REUSEPORT in
- * socket(7)). It drops new handshakes until listener_renew(), as listener_drop_syn() does, so that
- * it can be closed again without a loss. Errors as above; -EADDRINUSE if another user has opened
- * FIRST. */
+ * socket(7)). Otherwise as above; -EADDRINUSE if another user has opened FIRST. */
 int listener_open_shard(struct listener **ret, struct listener *first, int backlog);
 
 /* Whether both are TCP sockets with the same address and scope, which share its clients. */

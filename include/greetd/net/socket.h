@@ -54,7 +54,12 @@ int socket_share_address(int fd);
  * Returns 0 or a negative errno of setsockopt(2). */
 int socket_steer(int fd, unsigned n);
 
-/* Undoes socket_drop_syn() and socket_steer(), if they were called. */
+/* Drops all packets to a TCP socket that is about to listen, so that it has no clients. Unlike
+ * socket_drop_syn() it needs no privilege in any kernel, but it would also end handshakes. A client
+ * that sends with the highest TTL, 255, is not affected. See IP_MINTTL in ip(7). */
+void socket_hide(int fd);
+
+/* Undoes socket_drop_syn(), socket_hide() and socket_steer(), if they were called. */
 void socket_accept_syn(int fd);
 
 /* Lets clients send data with their SYN and be answered before the handshake is over (RFC 7413,

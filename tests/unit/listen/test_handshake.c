@@ -16,6 +16,7 @@ static struct snapshot *listen_at(const char *text)
     struct snapshot *snapshot;
 
     cr_assert_eq(listener_open(&listener, &address, 16), 0);
+    cr_assert_eq(listener_renew(listener, 16), 0);
     cr_assert_eq(snapshot_new(&snapshot, NULL, 1), 0);
     snapshot_add(snapshot, listener, NULL);
     listener_unref(listener);

@@ -27,6 +27,7 @@ static int open_address(struct listener_set *set, const struct address *address)
         r = listener_open(&listener, &resolved, 16);
     if (r < 0)
         return r;
+    cr_assert_eq(listener_renew(listener, 16), 0);
     cr_assert_eq(listener_set_add(set, listener), 0);
     listener_unref(listener);
     return 0;

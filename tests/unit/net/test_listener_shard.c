@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Tests of several sockets at one address. */
+/* Tests of several sockets at one address, and of the time before a socket has clients. */
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -20,6 +20,7 @@ static struct listener *open_listener(const char *text)
     struct listener *listener;
 
     cr_assert_eq(listener_open(&listener, &address, 512), 0);
+    cr_assert_eq(listener_renew(listener, 512), 0);
     return listener;
 }
 
@@ -95,6 +96,27 @@ Test(listener_shard, has_no_client_before_it_is_renewed)
     listener_unref(first);
 }
 
+/* Loopback delivers a SYN and its answer before connect(2) returns. */
+Test(listener_shard, the_first_has_no_client_before_it_is_renewed)
+{
+    const struct address address = net_address("127.0.0.1:0");
+    struct listener *listener;
+
+    /* Some kernels allow a filter only with CAP_NET_ADMIN. */
+    seccomp_deny(SYS_setsockopt, 2, SO_ATTACH_FILTER, EPERM);
+    cr_assert_eq(listener_open(&listener, &address, 512), 0);
+    int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    cr_assert_lt(connect(client, &listener->address.sa, listener->address.length), 0);
+    cr_assert_eq(poll(&(struct pollfd){.fd = client, .events = POLLOUT}, 1, 100), 0);
+    cr_assert_eq(poll(&(struct pollfd){.fd = listener->fd, .events = POLLIN}, 1, 0), 0);
+    cr_assert_eq(listener_renew(listener, 512), 0);
+    net_wait(listener->fd, POLLIN);
+    net_wait(client, POLLOUT);
+    cr_assert_eq(send(client, "x", 1, MSG_NOSIGNAL), 1, "the client is connected");
+    close(client);
+    listener_unref(listener);
+}
+
 Test(listener_shard, a_second_greetd_finds_the_address_in_use)
 {
     struct listener *first = open_listener("127.0.0.1:0"), *second = open_shard(first), *other;
@@ -126,12 +148,11 @@ Test(listener_shard, fails_if_the_kernel_lets_no_sockets_share_an_address)
     listener_unref(first);
 }
 
-/* Some kernels allow a filter only with CAP_NET_ADMIN. */
 Test(listener_shard, is_open_even_if_it_can_not_drop_new_handshakes)
 {
     struct listener *first = open_listener("127.0.0.1:0");
 
-    seccomp_deny(SYS_setsockopt, 2, SO_ATTACH_FILTER, EPERM);
+    seccomp_deny(SYS_setsockopt, 2, IP_MINTTL, EPERM);
     struct listener *second = open_shard(first);
     cr_assert_eq(listener_renew(second, 512), 0);
     connect_until_readable(&first->address, second);
