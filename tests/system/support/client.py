@@ -44,14 +44,14 @@ AIM_STEP_USEC = 1_000
 START_SEC = 0.025
 
 
-def connect(address, source_port=0):
+def connect(address, source_port=0, patience_sec=PATIENCE_SEC):
     if address.startswith("/"):
         client = socket.socket(socket.AF_UNIX)
-        client.settimeout(PATIENCE_SEC)
+        client.settimeout(patience_sec)
         client.connect(address)
         return client
     host, _, port = address.rpartition(":")
-    return socket.create_connection((host, int(port)), PATIENCE_SEC, ("", source_port))
+    return socket.create_connection((host, int(port)), patience_sec, ("", source_port))
 
 
 def receive(client):

@@ -73,7 +73,7 @@ class Machine:
         self._root = self._folder / "root"
         self._console = self._folder / "console"
         self._nspawn = None
-        self._leader = None
+        self.leader = None
 
     def __enter__(self):
         self._folder.mkdir()
@@ -128,7 +128,7 @@ class Machine:
         """nspawn reports the PID of the machine's init in one message, READY=1 in another."""
         ready = False
         deadline = time.monotonic() + BOOT_TIMEOUT_SEC
-        while not ready or not self._leader:
+        while not ready or not self.leader:
             if self._nspawn.poll() is not None or time.monotonic() > deadline:
                 raise BootError("systemd-nspawn ended, or the machine was not up in time")
             if not select.select([notifications], [], [], 0.1)[0]:
@@ -136,7 +136,7 @@ class Machine:
             for line in notifications.recv(4096).decode().splitlines():
                 key, _, value = line.partition("=")
                 if key == "X_NSPAWN_LEADER_PID":
-                    self._leader = int(value)
+                    self.leader = int(value)
                 ready = ready or line == "READY=1"
         self.run("systemctl", "is-system-running", "--wait")
 
@@ -162,7 +162,7 @@ class Machine:
 
     def path(self, path):
         """The path of the host for PATH inside, through the mounts of the machine."""
-        return pathlib.Path(f"/proc/{self._leader}/root") / str(path).lstrip("/")
+        return pathlib.Path(f"/proc/{self.leader}/root") / str(path).lstrip("/")
 
     def hanging_thread(self, pid, name):
         """A context in which the thread NAME of the process PID inside hangs."""
@@ -196,7 +196,7 @@ class Machine:
 
     def _host_pid(self, pid):
         """The number on the host of the process PID inside."""
-        namespace = os.readlink(f"/proc/{self._leader}/ns/pid")
+        namespace = os.readlink(f"/proc/{self.leader}/ns/pid")
         for process in pathlib.Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 numbers = re.search(r"NSpid:(.*)", (process / "status").read_text())[1].split()
@@ -205,7 +205,7 @@ class Machine:
         raise ProcessLookupError(f"no process {pid} in {self.name}")
 
     def _joined(self, namespaces, command):
-        return ["nsenter", f"--target={self._leader}", namespaces, "--", *map(str, command)]
+        return ["nsenter", f"--target={self.leader}", namespaces, "--", *map(str, command)]
 
 
 def unified_cgroup(memberships):
