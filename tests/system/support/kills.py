@@ -251,11 +251,11 @@ class KilledTest(SystemTest):
                     if address.startswith("/")]
         left = list(accepted)
         for end in lost:
-            if end[2] == "receive" and end[1] in left:
+            if end[2] == "receive" and end[0] in unstored:
+                tally.unstored += 1
+            elif end[2] == "receive" and end[1] in left:
                 left.remove(end[1])
                 tally.lost += 1
-            elif end[2] == "receive" and end[0] in unstored:
-                tally.unstored += 1
             else:
                 yield f"client {end} was lost in the queue"
 
