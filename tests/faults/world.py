@@ -1,0 +1,476 @@
+# SPDX-License-Identifier: MIT
+"""The configurations in which greetd makes its system calls, and the clients that make it do so.
+
+A world is one greetd with all that surrounds it. Its ports are fixed: each process of the pool has
+a network, a journal and mounts of its own.
+"""
+
+import contextlib
+import os
+import pathlib
+import re
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
+
+from support import daemon, fake_journal, process  # noqa: E402
+from support.fake_bus import FakeBus  # noqa: E402
+
+# A case that takes longer hangs. A client is bounded by settings of 1 s and some retries of 1 s.
+process.TIMEOUT = 20.0
+daemon.TIMEOUT = 10.0
+
+BIG = 3 << 20
+IDLE = -1  # the version of a configuration whose greetd exits when it is idle
+LEFT_OUT = re.compile(r"(\d+) connection entries left out")
+
+
+class Clients:
+    """Clients one after the other. Counts those that connect, and those that are not greeted."""
+
+    def __init__(self):
+        self.connected, self.unserved, self.troubles = 0, 0, []
+
+    def talk(self, address, expected, conversation, source=None, **options):
+        """Connects, and checks that CONVERSATION, a function of a socket, returns what is EXPECTED
+        as a whole."""
+        try:
+            if source:
+                client = socket.create_connection(address, daemon.TIMEOUT, (source, 0))
+            else:
+                client = daemon.connect(address, **options)
+        except OSError as error:
+            self.troubles.append(f"{address} can't be connected: {error}")
+            return b""
+        self.connected += 1
+        received = b""
+        with client:
+            try:
+                received = conversation(client)
+            except OSError as error:
+                self.troubles.append(f"{address}: {error}")
+        if not re.fullmatch(expected, received, re.DOTALL):
+            self.unserved += 1
+            self.troubles.append(f"{address} sent {received[:60]!r}")
+        return received
+
+    def plain(self, address, expected, **options):
+        return self.talk(address, expected, daemon.read_to_end, **options)
+
+    def speaks_first(self, address, expected, *parts):
+        def conversation(client):
+            for part in parts:
+                client.sendall(part)
+                time.sleep(0.01)  # a segment of its own
+            return daemon.read_to_end(client)
+
+        self.talk(address, expected, conversation)
+
+    def lingers(self, address, expected):
+        """Longer than greetd polls for its end, so that epoll has to report it."""
+
+        def conversation(client):
+            received = daemon.read_to_end(client)
+            client.sendall(b"thanks")
+            time.sleep(0.06)
+            return received
+
+        self.talk(address, expected, conversation)
+
+    def reads_slowly(self, address, expected):
+        def conversation(client):
+            time.sleep(0.03)  # until the buffers are full
+            return daemon.read_to_end(client)
+
+        self.talk(address, expected, conversation, receive_buffer=4096)
+
+    def resets(self, address):
+        def conversation(client):
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            return b""
+
+        self.talk(address, b"", conversation)
+
+    def sends_a_record(self, address, expected):
+        def conversation(client):
+            client.send(b"hello")
+            received = client.recv(1000)
+            return received + client.recv(1000)
+
+        self.talk(address, expected, conversation, kind=socket.SOCK_SEQPACKET)
+
+
+class Collector(threading.Thread):
+    """Reads what comes to the journal's socket, and to the stream behind stderr."""
+
+    def __init__(self, journal, stream):
+        super().__init__(daemon=True)
+        self.entries, self.lines = [], []
+        self._journal, self._stream = journal, stream
+        self._ended = False
+
+    def run(self):
+        self._journal.settimeout(0.05)
+        while True:
+            last = self._ended
+            with contextlib.suppress(TimeoutError, OSError):
+                while True:
+                    datagram, descriptors, _, _ = socket.recv_fds(self._journal, 1 << 20, 1)
+                    for descriptor in descriptors:  # of a large entry
+                        datagram = os.pread(descriptor, 1 << 24, 0)
+                        os.close(descriptor)
+                    self.entries.append(fake_journal.parse(datagram))
+            if last:
+                break
+        self._stream.setblocking(False)
+        with contextlib.suppress(OSError):
+            self.lines += self._stream.recv(1 << 20).decode().splitlines()
+
+    def finish(self):
+        self._ended = True
+        self.join()
+
+
+class World(fake_journal.JournalTestCase):
+    """One greetd, from before its start until all about it is known."""
+
+    def __init__(self, phase):
+        super().__init__("run")
+        self.clients = Clients()
+        self.greetd = None
+        self.stderr = None
+        self.collector = None
+        self.changes = IDLE if phase == "idle" else 0
+
+    def run(self, result=None):
+        raise NotImplementedError
+
+    def __enter__(self):
+        try:
+            self.setUp()
+            self.prepare()
+        except BaseException:
+            self.doCleanups()
+            raise
+        self.collector = Collector(self.journal, self.stream)
+        self.collector.start()
+        return self
+
+    def __exit__(self, *_):
+        if self.collector:
+            self.collector.finish()
+        self.doCleanups()
+        return False
+
+    def prepare(self):
+        (self.folder / "traces").mkdir()
+        self.put("watched", "version 0\n")
+        self.put("big", "x" * BIG)
+        self.path = self.write("greetd.conf", self.configuration(self.changes))
+
+    def put(self, name, text):
+        """Replaces a file at once, as Watch=yes expects it."""
+        self.write(name + ".new", text)
+        os.rename(self.folder / (name + ".new"), self.folder / name)
+
+    def launch(self, wrapper=()):
+        self.greetd = self.start(
+            "-c", self.path, config=None, wrapper=wrapper, WATCHDOG_USEC="3000000", **self.options()
+        )
+        self.stderr = os.readlink(f"/proc/{self.greetd.pid}/fd/2")
+
+    def task(self, role):
+        """The thread ID of a thread: main, log or worker."""
+        name = {"log": "greetd-log", "worker": "greetd-0"}.get(role)
+        if not name:
+            return self.greetd.pid
+        for task in pathlib.Path(f"/proc/{self.greetd.pid}/task").iterdir():
+            if (task / "comm").read_text().strip() == name:
+                return int(task.name)
+        raise AssertionError(f"no thread {name}")
+
+    def files(self):
+        """The files, pipes and terminals that greetd reads and writes."""
+        pid = self.greetd.pid
+        names = [str(self.folder / name) for name in ("watched", "big")]
+        return [self.path, *names, self.stderr, f"/proc/{pid}/net/tcp", f"/proc/{pid}/net/tcp6",
+                "/proc/sys/kernel/random/boot_id"]
+
+    def reload(self):
+        """Reloads, and returns whether it is over in time: READY=1 again, or the end."""
+        self.changes += 1
+        self.write("greetd.conf", self.configuration(self.changes))
+        before = len(self.greetd.values("READY"))
+        self.greetd.signal(signal.SIGHUP)
+        with contextlib.suppress(AssertionError):
+            self.greetd.wait_until(lambda: len(self.greetd.values("READY")) > before, "READY=1")
+            return True
+        return self.has_ended()
+
+    def has_ended(self):
+        if self.greetd.status is not None:
+            return True
+        state = pathlib.Path(f"/proc/{self.greetd.pid}/stat").read_text("ascii")
+        return state.rpartition(")")[2].split()[0] == "Z"
+
+    def read_new_file(self):
+        """Replaces the watched file, and waits until clients receive it."""
+        self.changes += 1
+        text = f"version {self.changes}\n"
+        self.put("watched", text)
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            if self.clients.plain(self.watched, rb"version \d+\n") == text.encode():
+                return
+            time.sleep(0.02)
+        self.clients.troubles.append("the new file is not sent")
+
+    # What is known at the end
+
+    def texts(self):
+        """All that was logged, without the entries of connections."""
+        return [
+            text
+            for text in [
+                *self.greetd.lines,
+                *self.collector.lines,
+                *(e["MESSAGE"] for e in self.collector.entries),
+            ]
+            if not text.startswith("Connection from")
+        ]
+
+    def books(self):
+        """How many clients have an entry, and how many were counted instead of it."""
+        lines = [*self.greetd.lines, *(e["MESSAGE"] for e in self.collector.entries)]
+        entries = sum(line.startswith("Connection from") for line in lines)
+        left_out = sum(int(m[1]) for m in map(LEFT_OUT.search, self.texts()) if m)
+        return entries, left_out
+
+    def undelivered(self):
+        """How many entries do not claim that the client has everything; all, if they do not say."""
+        results = [e.get("GREETD_RESULT") for e in self.collector.entries]
+        results = [r for r in results if r]
+        return sum(r != "delivered" for r in results) if results else self.books()[0]
+
+
+class Own(World):
+    """Sockets that greetd opens, and stores; the journal; a bus; a watched file."""
+
+    name = "own"
+    phases = ("start", "service", "reload", "stop")
+    watched = ("127.0.0.1", 7002)
+    hello = rb"Hello 127\.0\.0\.1 from 127\.0\.0\.1, connection \d+, rtt \d+, unit [a-z]+\d?\n"
+
+    def prepare(self):
+        super().prepare()
+        self.bus = FakeBus(self.folder / "bus")
+        self.bus.open()
+        self.addCleanup(self.bus.close)
+        self.bus.states = {"a.service": "active", "b.service": "failed"}
+        self.store = self.fd_store()
+
+    def options(self):
+        return {**self.to_journal(), **self.bus.environment, "store": self.store}
+
+    def configuration(self, version):
+        unit = "ab"[version % 2]
+        moved = 7006 + version % 2
+        return f"""
+[Server]
+ListenStream=127.0.0.1:7001
+Workers=1
+StopTimeoutSec=3s
+FastOpen=yes
+[Greeting]
+Message=Hello $remote_addr from $server_addr, connection $connection, rtt $tcpinfo_rtt, unit \
+$unit_state{{{unit}.service}}{version}\\n
+LingerSec=300ms
+WriteTimeoutSec=1s
+DataTimeoutSec=1s
+[Limits]
+MaxConnectionsPerSource=1000
+Deny=127.0.0.9
+[Listener watched]
+ListenStream=127.0.0.1:7002
+MessageFile={self.folder}/watched
+Watch=yes
+MaxAgeSec=1h
+StaleMessage=stale
+[Listener proxied]
+ListenStream=127.0.0.1:7003
+ProxyProtocol=yes
+GreetOn=data
+Message=$remote_addr $time_iso8601\\n
+[Listener drip]
+ListenStream=127.0.0.1:7004
+DripSec=5ms
+Message=one\\ntwo\\n
+[Listener big]
+ListenStream=127.0.0.1:7005
+MessageFile={self.folder}/big
+Expand=yes
+[Listener moved]
+ListenStream=[::]:{moved}
+Message=$server_addr $metrics
+[Listener unix]
+ListenStream={self.folder}/unix
+Message=$hostname $remote_addr
+[Listener abstract]
+ListenStream=@greetd
+"""
+
+    def drive(self):
+        c = self.clients
+        c.plain(("127.0.0.1", 7001), self.hello)
+        c.lingers(("127.0.0.1", 7001), self.hello)
+        c.speaks_first(("127.0.0.1", 7001), self.hello, b"y" * 50000)
+        c.plain(("127.0.0.1", 7001), b"", source="127.0.0.9")
+        c.resets(("127.0.0.1", 7001))
+        c.speaks_first(
+            ("127.0.0.1", 7003),
+            rb"192\.0\.2\.7 \S+\n",
+            b"PROXY TCP4 192.0.2.7 192.0.",
+            b"2.8 1000 2000\r\n",
+            b"data",
+        )
+        c.speaks_first(("127.0.0.1", 7003), b"", b"no header\r\n")
+        c.plain(("127.0.0.1", 7004), b"one\ntwo\n")
+        c.reads_slowly(("127.0.0.1", 7005), b"x{%d}" % BIG)
+        c.plain(self.moved_address(), rb"\S+ .*greetd_workers 1\n.*")
+        c.plain(str(self.folder / "unix"), socket.gethostname().encode() + rb" unix:")
+        c.plain("\0greetd", rb"Hello unix: from unix:@greetd, .* unit [a-z]+\d\n")
+
+    @staticmethod
+    def moved_address():
+        """Each reload that succeeds moves a socket; one that fails does not."""
+        for row in pathlib.Path("/proc/net/tcp6").read_text("ascii").splitlines()[1:]:
+            _, local, _, state = row.split()[:4]
+            if state == "0A" and int(local.rpartition(":")[2], 16) in (7006, 7007):
+                return ("::1", int(local.rpartition(":")[2], 16))
+        return ("::1", 7006)
+
+    def serve_all(self, role):
+        self.drive()
+        if role == "main":
+            self.read_new_file()
+            self.wait_status()
+        self.drive()
+
+    def wait_status(self):
+        """STATUS= has the number of clients, and follows within a second or two."""
+        before = len(self.greetd.values("STATUS"))
+        with contextlib.suppress(AssertionError):
+            self.greetd.wait_until(lambda: len(self.greetd.values("STATUS")) > before, "STATUS=")
+
+
+class Inherited(World):
+    """Sockets that systemd passes; lines to a pipe; exit when idle."""
+
+    name = "inherited"
+    phases = ("start", "service", "reload", "stop", "idle")
+
+    def listen_at(self, host):
+        super().listen_at(host)
+        watched = self.listening_socket(socket.AF_INET, (host, 0))
+        self.watched = watched.getsockname()
+        self.sockets = [
+            self.listener,
+            watched,
+            self.listening_socket(socket.AF_UNIX, str(self.folder / "inherited")),
+            self.listening_socket(
+                socket.AF_UNIX, str(self.folder / "packets"), socket.SOCK_SEQPACKET
+            ),
+        ]
+
+    def options(self):
+        return {"sockets": self.sockets, "names": ["web", "watched", "unix", "packets"]}
+
+    def configuration(self, version):
+        idle = "100ms" if version == IDLE else "1h"
+        return f"""
+[Server]
+Workers=1
+StopTimeoutSec=3s
+IdleExitSec={idle}
+[Greeting]
+Message=plain {version}\\n
+LingerSec=300ms
+WriteTimeoutSec=1s
+DataTimeoutSec=1s
+[Limits]
+RateLimitPerSourceBurst=100000
+[Listener watched]
+MessageFile={self.folder}/watched
+Watch=yes
+[Listener packets]
+GreetOn=data
+DataTimeoutSec=20s
+"""
+
+    def drive(self):
+        c = self.clients
+        c.plain(self.address, rb"plain -?\d+\n")
+        c.lingers(self.address, rb"plain -?\d+\n")
+        c.resets(self.address)
+        c.plain(self.watched, rb"version \d+\n")
+        c.plain(str(self.folder / "inherited"), rb"plain -?\d+\n")
+        c.sends_a_record(str(self.folder / "packets"), rb"plain -?\d+\n")
+
+    def serve_all(self, role):
+        self.drive()
+        if role == "main":
+            self.read_new_file()
+        self.drive()
+
+
+    def hold_client(self):
+        """A client without which greetd would exit. It sends no data, and so receives nothing."""
+        self.held = daemon.connect(str(self.folder / "packets"), socket.SOCK_SEQPACKET)
+        self.addCleanup(self.held.close)
+        self.clients.connected += 1
+
+
+class Shards(Inherited):
+    """Two workers with sockets of their own (ReusePort=yes), stored; lines to a pipe."""
+
+    name = "shards"
+    phases = ("start", "reload", "stop")
+    address = watched = ("127.0.0.1", 7001)
+
+    def listen_at(self, host):
+        self.listener = None
+
+    def options(self):
+        if not hasattr(self, "store"):
+            self.store = self.fd_store()
+        return {"store": self.store}
+
+    def configuration(self, version):
+        return f"""
+[Server]
+ListenStream=127.0.0.1:7001
+{"ListenStream=127.0.0.1:7002" if version % 2 else ""}
+ReusePort=yes
+Workers=2
+StopDelaySec=50ms
+[Greeting]
+LingerSec=300ms
+Message=plain {version}\\n
+StopMessage=plain -1\\n
+"""
+
+    def drive(self):
+        for _ in range(4):
+            self.clients.plain(self.address, rb"plain -?\d+\n")
+        self.clients.lingers(self.address, rb"plain -?\d+\n")
+
+    def serve_all(self, role):
+        self.drive()
+
+
+WORLDS = {world.name: world for world in (Own, Inherited, Shards)}
