@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <sys/resource.h>
-#include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
 #include "greetd/base/clock.h"
@@ -133,7 +132,7 @@ static void close_removed_sockets(struct control *control)
 static void become_ready(struct control *control)
 {
     control->ready = true;
-    sd_notify(false, "READY=1");
+    status_ready(&control->status);
     set_idle_timeout(control);
 }
 

@@ -2,12 +2,9 @@
 #include "greetd/control/reload.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
 
-#include "greetd/base/clock.h"
 #include "greetd/base/diagnostics.h"
 #include "greetd/control/announce.h"
 #include "greetd/journal/catalog.h"
@@ -91,14 +88,13 @@ static void begin(struct reload *reload)
     _cleanup_(diagnostics_deinit) struct diagnostics diagnostics = DIAGNOSTICS_NULL;
 
     reload->requested = false;
-    /* systemd tells this reload from an earlier one by the time. */
-    sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_now());
+    status_reloading(reload->status);
     int r = prepare(reload, &diagnostics);
 
     metrics_add(&reload->metrics->reloads[r < 0 ? METRICS_FAILURE : METRICS_SUCCESS], 1);
     if (r < 0) {
         log_failure(reload, &diagnostics, r);
-        sd_notify(false, "READY=1");
+        status_ready(reload->status);
         return;
     }
     reload->state = RELOAD_PREPARED;
@@ -113,7 +109,7 @@ static void finish(struct reload *reload)
     reload->state = RELOAD_IDLE;
     logger_log(reload->logger, LOG_INFO, MESSAGE_ID_RELOADED, "Reloaded the configuration");
     status_trouble(reload->status, NULL);
-    sd_notify(false, "READY=1");
+    status_ready(reload->status);
 }
 
 void reload_advance(struct reload *reload)

@@ -78,6 +78,23 @@ static void count_later(struct status *status, bool changed)
     start_timer(status, status->wait_usec);
 }
 
+/* Sends what systemd waits for. */
+static void notify_state(struct status *status)
+{
+    if (status->reloading_usec > 0 &&
+        sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, status->reloading_usec) >= 0)
+        status->reloading_usec = 0;
+    if (status->reloading_usec == 0 && status->ready_due && sd_notify(false, "READY=1") >= 0)
+        status->ready_due = false;
+}
+
+static void notify_or_retry(struct status *status)
+{
+    notify_state(status);
+    if (status->reloading_usec > 0 || status->ready_due)
+        status_changed(status);
+}
+
 static void refresh(struct status *status)
 {
     char text[STATUS_TEXT_MAX];
@@ -90,8 +107,10 @@ static void refresh(struct status *status)
         count_later(status, changed);
     if (!changed)
         return;
-    strcpy(status->last_status, text);
-    sd_notifyf(false, "STATUS=%s", text);
+    if (sd_notifyf(false, "STATUS=%s", text) >= 0)
+        strcpy(status->last_status, text);
+    else
+        status_changed(status);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *p)
@@ -99,6 +118,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *p)
     (void)source;
     (void)usec;
     refresh(p);
+    notify_or_retry(p);
     return 0;
 }
 
@@ -114,6 +134,20 @@ int status_start(struct status *status, sd_event *event, struct pool *pool, stru
 void status_deinit(struct status *status)
 {
     status->timer = sd_event_source_disable_unref(status->timer);
+}
+
+void status_reloading(struct status *status)
+{
+    /* systemd tells this reload from an earlier one by the time. */
+    status->reloading_usec = clock_now();
+    status->ready_due = false;
+    notify_or_retry(status);
+}
+
+void status_ready(struct status *status)
+{
+    status->ready_due = true;
+    notify_or_retry(status);
 }
 
 void status_changed(struct status *status)

@@ -19,7 +19,9 @@ struct status {
     struct metrics *metrics; /* borrowed */
     sd_event_source *timer;  /* owned */
     uint64_t refreshed_usec;
-    uint64_t wait_usec; /* from then until the sources are counted again */
+    uint64_t wait_usec;      /* from then until the sources are counted again */
+    uint64_t reloading_usec; /* when a reload began, until RELOADING=1 is sent; else 0 */
+    bool ready_due;          /* until READY=1 is sent */
     bool stopping;
     char trouble[STATUS_TEXT_MAX / 2]; /* "": none */
     char last_status[STATUS_TEXT_MAX]; /* the text sent last */
@@ -30,6 +32,13 @@ struct status {
 int status_start(struct status *status, sd_event *event, struct pool *pool,
                  struct metrics *metrics);
 void status_deinit(struct status *status);
+
+/* A reload begins: RELOADING=1. systemd waits for this message and the next one, so one that can't
+ * be sent, while descriptors are short say, is sent again every second, in their order. */
+void status_reloading(struct status *status);
+
+/* greetd serves, or the reload is over: READY=1. */
+void status_ready(struct status *status);
 
 /* The status may have changed. It is sent once a second has passed since the last time. */
 void status_changed(struct status *status);

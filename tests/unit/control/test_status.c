@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include <sys/resource.h>
+
 #include "greetd/base/clock.h"
 #include "greetd/control/status.h"
 
@@ -112,5 +114,41 @@ Test(status, has_the_sources_until_they_are_gone)
     fake_systemd_await(fixture.workers.event,
                        "STATUS=Greeting 0 clients; 1 greeted, 0 refused; 1 worker");
     cr_expect_eq(fixture.workers.metrics->sources.known, 0);
+    close_fixture(&fixture);
+}
+
+/* Messages can't be sent while greetd has no descriptor left, and systemd waits for these. */
+Test(status, sends_again_what_systemd_waits_for)
+{
+    struct rlimit limit;
+    struct fixture fixture;
+
+    open_fixture(&fixture, 1);
+    fake_systemd_await(fixture.workers.event, "1 worker");
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    const struct rlimit none = {.rlim_cur = 0, .rlim_max = limit.rlim_max};
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    status_reloading(&fixture.status);
+    status_ready(&fixture.status);
+    cr_assert_not(fake_systemd_receive());
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    fake_systemd_await(fixture.workers.event, "RELOADING=1\nMONOTONIC_USEC=");
+    fake_systemd_await(fixture.workers.event, "READY=1");
+    close_fixture(&fixture);
+}
+
+Test(status, sends_again_a_status_that_could_not_be_sent)
+{
+    struct rlimit limit;
+    struct fixture fixture;
+
+    open_fixture(&fixture, 1);
+    fake_systemd_await(fixture.workers.event, "1 worker");
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    const struct rlimit none = {.rlim_cur = 0, .rlim_max = limit.rlim_max};
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    status_stopping(&fixture.status);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    fake_systemd_await(fixture.workers.event, "STATUS=Stopping");
     close_fixture(&fixture);
 }
