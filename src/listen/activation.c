@@ -41,7 +41,7 @@ static int reject(int fd, const char *name)
 {
     if (!fdstore_is_name(name))
         return -EBADMSG;
-    fdstore_forget(name);
+    (void)fdstore_forget(name);
     close(fd);
     return 0;
 }

@@ -53,9 +53,9 @@ unsigned fdstore_shard(const char *name)
                : 0;
 }
 
-void fdstore_forget(const char *name)
+int fdstore_forget(const char *name)
 {
-    sd_notifyf(false, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+    return sd_notifyf(false, "FDSTOREREMOVE=1\nFDNAME=%s", name);
 }
 
 int fdstore_adopt(struct listener *listener, const char *name)
@@ -99,9 +99,8 @@ void fdstore_add(struct listener *listener, unsigned shard)
 
 void fdstore_remove(struct listener *listener)
 {
-    if (!listener->stored_as)
+    if (!listener->stored_as || fdstore_forget(listener->stored_as) < 0)
         return;
-    fdstore_forget(listener->stored_as);
     free(TAKE_PTR(listener->stored_as));
     listener->handed_on = false;
 }

@@ -65,7 +65,8 @@ static size_t count_stored(const struct snapshot *snapshot)
     return n;
 }
 
-/* Takes the last further shard of any address out of the store. Returns false if there is none. */
+/* Takes the last further shard of any address out of the store. Returns false if there is none, or
+ * if it stays. */
 static bool make_room(const struct snapshot *snapshot)
 {
     for (size_t i = snapshot->n; i-- > 0;) {
@@ -74,7 +75,7 @@ static bool make_room(const struct snapshot *snapshot)
         if (snapshot->bindings[i].shard == 0 || !listener->stored_as)
             continue;
         fdstore_remove(listener);
-        return true;
+        return !listener->stored_as;
     }
     return false;
 }
@@ -238,7 +239,11 @@ static void close_address(struct listener_set *set, const struct listener *liste
         if (have_same_address(listener, set->at[i])) {
             _cleanup_(listener_unrefp) struct listener *closed = listener_set_take(set, i);
 
-            listener_close(closed);
+            fdstore_remove(closed); /* if that failed before */
+            if (closed->stored_as)
+                listener_close_for_all(closed);
+            else
+                listener_close(closed);
         }
 }
 

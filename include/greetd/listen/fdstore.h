@@ -23,11 +23,12 @@ void fdstore_add(struct listener *listener, unsigned shard);
 unsigned fdstore_shard(const char *name);
 
 /* Asks systemd to drop a socket that this process or an earlier one has stored (FDSTOREREMOVE=1);
- * no other process has it then. */
+ * no other process has it then. If systemd can't be asked, as without a descriptor, the socket
+ * stays stored, and a further call tries again. */
 void fdstore_remove(struct listener *listener);
 
-/* Asks systemd to drop the descriptor stored as NAME. */
-void fdstore_forget(const char *name);
+/* Asks systemd to drop the descriptor stored as NAME. Returns a negative errno if that fails. */
+int fdstore_forget(const char *name);
 
 /* Whether NAME is that of a descriptor in the store. */
 bool fdstore_is_name(const char *name);

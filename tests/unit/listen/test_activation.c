@@ -2,6 +2,8 @@
 
 /* Tests of the sockets that systemd passes, and of those in its descriptor store. */
 
+#include <sys/resource.h>
+
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -205,6 +207,28 @@ Test(activation, stores_a_socket_and_removes_it)
     cr_assert_str_eq(receive_name("FDSTOREREMOVE=1\nFDNAME="), name);
     fdstore_remove(listener);
     cr_assert_not(fake_systemd_receive());
+    listener_unref(listener);
+}
+
+/* Otherwise the copy in the store would listen on, and its clients would wait for nobody. */
+Test(activation, removes_a_socket_later_if_there_is_no_descriptor_to_ask_with)
+{
+    struct listener *listener = open_listener("127.0.0.1:0");
+    struct rlimit limit;
+
+    fake_systemd_open();
+    fdstore_add(listener, 0);
+    cr_assert(fake_systemd_receive());
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    const struct rlimit none = {.rlim_cur = 0, .rlim_max = limit.rlim_max};
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    fdstore_remove(listener);
+    cr_assert_not_null(listener->stored_as);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    fdstore_remove(listener);
+    cr_assert_null(listener->stored_as);
+    cr_assert(fake_systemd_receive());
+    cr_assert_eq(strncmp(fake_systemd.last, "FDSTOREREMOVE=1\n", 16), 0);
     listener_unref(listener);
 }
 
