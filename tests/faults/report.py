@@ -43,7 +43,7 @@ def table(results, name_of):
     return "\n".join([head, *sorted(rows)])
 
 
-def write(tree, results, excluded, name_of):
+def write(tree, results, n_planned, excluded, name_of):
     """Writes tests/results/faults.md."""
     commit = subprocess.run(["git", "-C", tree, "rev-parse", "--short=10", "HEAD"],
                             capture_output=True, text=True, check=False).stdout.strip()
@@ -54,7 +54,8 @@ def write(tree, results, excluded, name_of):
         f"{time.strftime('%F', time.gmtime())}, Linux {os.uname().release}, commit {commit}; "
         "made by `tests/faults/run --all`. tests/faults/README.md explains the table.",
         "",
-        f"{len(reached)} faults, {len({name_of(r.case).split()[3] for r in reached})} calls. "
+        f"{len(results)} of {n_planned} cases were tried; in {len(reached)} the call was made as "
+        f"often as it takes. {len({name_of(r.case).split()[3] for r in reached})} calls. "
         "A number in brackets is how many faults of a call have that outcome.",
         "",
         table(results, name_of),
