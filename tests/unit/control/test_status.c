@@ -130,8 +130,8 @@ Test(status, sends_again_what_systemd_waits_for)
     cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
     status_reloading(&fixture.status);
     status_ready(&fixture.status);
-    cr_assert_not(fake_systemd_receive());
     cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    cr_assert_not(fake_systemd_receive());
     fake_systemd_await(fixture.workers.event, "RELOADING=1\nMONOTONIC_USEC=");
     fake_systemd_await(fixture.workers.event, "READY=1");
     close_fixture(&fixture);

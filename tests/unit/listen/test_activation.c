@@ -223,8 +223,8 @@ Test(activation, removes_a_socket_later_if_there_is_no_descriptor_to_ask_with)
     const struct rlimit none = {.rlim_cur = 0, .rlim_max = limit.rlim_max};
     cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
     fdstore_remove(listener);
-    cr_assert_not_null(listener->stored_as);
     cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    cr_assert_not_null(listener->stored_as);
     fdstore_remove(listener);
     cr_assert_null(listener->stored_as);
     cr_assert(fake_systemd_receive());
