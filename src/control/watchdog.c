@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "greetd/control/watchdog.h"
 
+#include <fcntl.h>
 #include <systemd/sd-daemon.h>
 
+#include "greetd/base/cleanup.h"
 #include "greetd/base/clock.h"
 #include "greetd/journal/catalog.h"
 
@@ -10,9 +12,18 @@
  * two and is in time for the next. */
 #define WATCHDOG_CHECKS 4
 
+/* sd_notify(3) opens a socket, for which the spare descriptor makes room. A worker may be faster
+ * and accept a client instead; then the next check is in time. */
+static void notify(struct watchdog *watchdog)
+{
+    watchdog->spare_fd = safe_close(watchdog->spare_fd);
+    sd_notify(false, "WATCHDOG=1");
+    watchdog->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 static void notify_watchdog(struct watchdog *watchdog, uint64_t now_usec)
 {
-    sd_notify(false, "WATCHDOG=1");
+    notify(watchdog);
     watchdog->notified_usec = now_usec;
     watchdog->logged_stuck = false;
     pool_ping(watchdog->pool);
@@ -54,17 +65,22 @@ int watchdog_start(struct watchdog *watchdog, sd_event *event, struct pool *pool
     uint64_t timeout_usec;
     int r = sd_watchdog_enabled(false, &timeout_usec);
 
-    *watchdog = (struct watchdog){.pool = pool, .logger = logger};
+    *watchdog = (struct watchdog){.pool = pool, .logger = logger, .spare_fd = -1};
     if (r <= 0)
         return r;
     watchdog->timeout_usec = timeout_usec;
     notify_watchdog(watchdog, clock_now());
-    return sd_event_add_time(event, &watchdog->timer, CLOCK_MONOTONIC,
-                             watchdog->notified_usec + timeout_usec / WATCHDOG_CHECKS,
-                             timeout_usec / WATCHDOG_CHECKS / 8, on_check, watchdog);
+    r = sd_event_add_time(event, &watchdog->timer, CLOCK_MONOTONIC,
+                          watchdog->notified_usec + timeout_usec / WATCHDOG_CHECKS,
+                          timeout_usec / WATCHDOG_CHECKS / 8, on_check, watchdog);
+    if (r < 0)
+        watchdog->spare_fd = safe_close(watchdog->spare_fd);
+    return r;
 }
 
 void watchdog_deinit(struct watchdog *watchdog)
 {
+    if (watchdog->timer)
+        watchdog->spare_fd = safe_close(watchdog->spare_fd);
     watchdog->timer = sd_event_source_disable_unref(watchdog->timer);
 }

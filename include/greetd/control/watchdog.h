@@ -3,7 +3,8 @@
 
 /* The watchdog of systemd: WATCHDOG=1 of sd_notify(3) is sent only while every worker makes rounds
  * of its loop. Idle workers are woken to make one. The log thread may block for any time, since no
- * client waits for it. Only for the main thread. */
+ * client waits for it. A spare descriptor makes room for the message when clients have all others.
+ * Only for the main thread. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,6 +17,7 @@ struct watchdog {
     struct pool *pool;      /* borrowed */
     struct logger *logger;  /* borrowed */
     sd_event_source *timer; /* owned; NULL without WatchdogSec= */
+    int spare_fd;           /* owned if there is a timer, or -1 */
     uint64_t timeout_usec;  /* WatchdogSec= of the unit */
     uint64_t notified_usec; /* when WATCHDOG=1 was sent last */
     bool logged_stuck;      /* since then */
