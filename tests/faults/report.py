@@ -43,10 +43,14 @@ def table(results, name_of):
     return "\n".join([head, *sorted(rows)])
 
 
-def write(tree, results, n_planned, excluded, name_of):
+def commit_of(tree):
+    """The commit that is checked out, before a run during which others may follow."""
+    return subprocess.run(["git", "-C", tree, "rev-parse", "--short=10", "HEAD"],
+                          capture_output=True, text=True, check=True).stdout.strip()
+
+
+def write(tree, commit, results, n_planned, excluded, name_of):
     """Writes tests/results/faults.md."""
-    commit = subprocess.run(["git", "-C", tree, "rev-parse", "--short=10", "HEAD"],
-                            capture_output=True, text=True, check=False).stdout.strip()
     reached = [result for result in results if result.hit]
     lines = [
         "# Each system call fails",
