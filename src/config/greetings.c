@@ -138,7 +138,7 @@ struct greeting *greetings_first(const struct greetings *greetings,
 {
     const struct greeting_settings *settings = &values->greeting;
 
-    if (settings->watch && greetings->stale &&
+    if (settings->watch && settings->message_file && greetings->stale &&
         (!greetings->message || message_file_age(settings->message_file) > settings->max_age_usec))
         return greetings->stale;
     return greetings->message;

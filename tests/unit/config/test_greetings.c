@@ -147,6 +147,16 @@ Test(greetings, begin_with_the_stale_message_if_the_file_is_too_old)
     }
 }
 
+/* Watch=yes without a file is reported later, as what has no effect. */
+Test(greetings, without_a_file_begin_with_the_message)
+{
+    struct greeting message = {.size = 1}, stale = {.size = 2};
+    const struct greetings greetings = {.message = &message, .stale = &stale};
+    const struct setting_values values = {.greeting = {.watch = true, .max_age_usec = 1}};
+
+    cr_expect_eq(greetings_first(&greetings, &values), &message);
+}
+
 Test(greetings, of_a_file_with_a_mistake_are_a_mistake_in_spite_of_the_stale_message)
 {
     write_message("$nonsense");
