@@ -80,9 +80,13 @@ size_t text_utf8_length(const char *text)
     return length;
 }
 
-static bool is_control(char c)
+/* Whether the UTF-8 character at TEXT is a control character of ASCII, or one of U+0080 to U+009F:
+ * U+009B begins a control sequence of a terminal as ESC and `[` do (ECMA-48). */
+static bool is_control(const char *text)
 {
-    return (unsigned char)c < ' ' || c == 0x7f;
+    const unsigned char *c = (const unsigned char *)text;
+
+    return c[0] < ' ' || c[0] == 0x7f || (c[0] == 0xc2 && c[1] < 0xa0);
 }
 
 const char *text_excerpt(const char *text, char *buffer)
@@ -93,7 +97,7 @@ const char *text_excerpt(const char *text, char *buffer)
     while (*text != '\0' && p < end) {
         size_t length = text_utf8_length(text);
 
-        if (length > 0 && !is_control(*text)) {
+        if (length > 0 && !is_control(text)) {
             p = mempcpy(p, text, length);
             text += length;
         } else {

@@ -17,9 +17,9 @@ size_t text_byte_order_mark(const char *text, size_t size);
 /* Returns the length in bytes of the UTF-8 character at TEXT (RFC 3629), or 0 if there is none. */
 size_t text_utf8_length(const char *text);
 
-/* Writes TEXT to BUFFER (TEXT_EXCERPT_MAX bytes) as valid UTF-8: control characters and invalid
- * bytes become \xHH, and `...` replaces the end of a long text. systemd rejects a STATUS= that is
- * not UTF-8. Returns BUFFER. */
+/* Writes TEXT to BUFFER (TEXT_EXCERPT_MAX bytes) as valid UTF-8: control characters, also those of
+ * U+0080 to U+009F, and invalid bytes become \xHH, and `...` replaces the end of a long text.
+ * systemd rejects a STATUS= that is not UTF-8. Returns BUFFER. */
 const char *text_excerpt(const char *text, char *buffer);
 
 /* Room for any number in decimal, with a '\0'. */

@@ -77,6 +77,11 @@ Test(text, quotes_control_characters_and_invalid_bytes_by_number)
     char buffer[TEXT_EXCERPT_MAX];
 
     cr_expect_str_eq(text_excerpt("\x1b[2J\n\x7f", buffer), "\\x1b[2J\\x0a\\x7f");
+    cr_expect_str_eq(text_excerpt("\xc2\x80\xc2\x9b"
+                                  "2J\xc2\xa0",
+                                  buffer),
+                     "\\xc2\\x80\\xc2\\x9b"
+                     "2J\xc2\xa0");
     /* Latin-1, half a character, an overlong form, a surrogate, beyond U+10FFFF. */
     cr_expect_str_eq(text_excerpt("gr\xfc\xdf", buffer), "gr\\xfc\\xdf");
     cr_expect_str_eq(text_excerpt("\xe2\x82", buffer), "\\xe2\\x82");
