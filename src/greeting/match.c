@@ -137,7 +137,7 @@ static int match_digits(struct matcher *matcher, const struct variable *variable
 static int render_value(struct matcher *matcher, const struct greeting_piece *piece)
 {
     struct greeting_piece value = {.variable = piece->variable, .argument = piece->argument};
-    const struct greeting greeting = {.pieces = &value, .n_pieces = 1};
+    const struct greeting greeting = {.bytes = (char *)"", .pieces = &value, .n_pieces = 1};
 
     return render_greeting(&matcher->value, &greeting, &matcher->client);
 }
@@ -177,7 +177,7 @@ static int match_time(struct matcher *matcher, const struct greeting_piece *piec
     int r = 0;
 
     for (; second <= matcher->to_usec / USEC_PER_SEC && r >= 0; second++) {
-        matcher->clock.now_usec = second * USEC_PER_SEC;
+        matcher->clock.now_usec = second * USEC_PER_SEC + 1; /* 0 is a clock that was not read */
         r = match_value(matcher, piece);
     }
     return r;

@@ -208,6 +208,12 @@ Test(match, times_may_be_two_seconds_older_or_newer)
                  "it differs at byte 4, in line 1: \\x31 instead of $time_iso8601");
 }
 
+Test(match, times_may_be_of_the_first_second_of_1970)
+{
+    connection.from_usec = connection.to_usec = 0;
+    expect_right("$time{%s} $time_iso8601", "0 1970-01-01T00:00:00+00:00");
+}
+
 Test(match, times_may_differ_in_length)
 {
     connection.from_usec = 9 * USEC_PER_SEC;
