@@ -24,9 +24,10 @@ static int networks_new(struct networks **ret, const struct network *sorted, siz
     refcount_init(&networks->references);
     while (n_in < n && sorted[n_in].family == AF_INET)
         n_in++;
+    const struct network *in6 = n_in < n ? sorted + n_in : sorted; /* which may be NULL */
     int r = network_ranges_init(&networks->in, sorted, n_in, AF_INET, by_default);
     if (r >= 0)
-        r = network_ranges_init(&networks->in6, sorted + n_in, n - n_in, AF_INET6, by_default);
+        r = network_ranges_init(&networks->in6, in6, n - n_in, AF_INET6, by_default);
     if (r >= 0)
         *ret = TAKE_PTR(networks);
     return r;
