@@ -7,27 +7,8 @@
 #include <errno.h>
 
 #include "fuzz.h"
+#include "fuzz_peer.h"
 #include "greetd/base/cleanup.h"
-
-/* The only interface there is: number 2, so that results do not depend on the machine. */
-#define INTERFACE        "eth0"
-#define INTERFACE_NUMBER 2
-
-unsigned int if_nametoindex(const char *name)
-{
-    if (strcmp(name, INTERFACE) == 0)
-        return INTERFACE_NUMBER;
-    errno = ENODEV;
-    return 0;
-}
-
-char *if_indextoname(unsigned int number, char *name)
-{
-    if (number == INTERFACE_NUMBER)
-        return strcpy(name, INTERFACE);
-    errno = ENXIO;
-    return NULL;
-}
 
 static bool is_printable_ascii(const char *text)
 {
