@@ -7,6 +7,7 @@
 
 #include "fuzz.h"
 #include "fuzz_file.h"
+#include "fuzz_nearest.h"
 #include "fuzz_text.h"
 #include "greetd/guard/networks.h"
 
@@ -31,7 +32,7 @@ static struct peer make_peer(sa_family_t family, network_address address)
     return peer;
 }
 
-static bool has(const struct network *network, const struct peer *peer)
+FUZZ_UNTRACED static bool has(const struct network *network, const struct peer *peer)
 {
     if (network->family != peer->family)
         return false;
@@ -43,8 +44,8 @@ static bool has(const struct network *network, const struct peer *peer)
 }
 
 /* Whether PEER may come, by the first lines of networks_compile(). */
-static bool allow_by_scan(const struct network_array *array, bool by_default,
-                          const struct peer *peer)
+FUZZ_UNTRACED static bool allow_by_scan(const struct network_array *array, bool by_default,
+                                        const struct peer *peer)
 {
     const struct network *best = NULL;
 

@@ -12,7 +12,7 @@
 #include "greetd/base/diagnostics.h"
 
 /* Decodes the character at *TEXT and moves *TEXT behind it. Returns 0 if it is not UTF-8. */
-static inline uint32_t fuzz_decode(const unsigned char **text)
+FUZZ_UNTRACED static inline uint32_t fuzz_decode(const unsigned char **text)
 {
     static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
     const unsigned char *p = *text;
@@ -36,7 +36,7 @@ static inline uint32_t fuzz_decode(const unsigned char **text)
 
 /* Whether TEXT has only characters that may be shown: no control characters of ASCII, and none of
  * U+0080 to U+009F, which some terminals obey as well. */
-static inline bool fuzz_is_printable(const char *text)
+FUZZ_UNTRACED static inline bool fuzz_is_printable(const char *text)
 {
     const unsigned char *p = (const unsigned char *)text;
 
