@@ -33,8 +33,8 @@ def _commit(tree):
     return _output("git", "rev-parse", "--short=10", "HEAD", cwd=tree) + ("+" if changed else "")
 
 
-def write(tree, runs, corpora):
-    """Adds RUNS to fuzz.csv below TREE and writes fuzz.md anew. CORPORA has the sizes by name."""
+def write(tree, run, n_inputs):
+    """Adds RUN to fuzz.csv below TREE and writes fuzz.md anew. The corpus has N_INPUTS now."""
     folder = tree / "tests/results"
     folder.mkdir(exist_ok=True)
     date, commit = datetime.date.today().isoformat(), _commit(tree)
@@ -44,8 +44,8 @@ def write(tree, runs, corpora):
         writer = csv.writer(stream, lineterminator="\n")
         if is_new:
             writer.writerow(COLUMNS)
-        writer.writerows([date, commit, run.name, run.executions, run.seconds, run.edges,
-                          run.features, corpora[run.name]] for run in runs)
+        writer.writerow([date, commit, run.name, run.executions, run.seconds, run.edges,
+                         run.features, n_inputs])
     with path.open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     text = HEAD.format(date=date, kernel=f"Linux {platform.release()}", commit=commit,
