@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* greetd.conf as a whole: load, print as --show-config does, load that: the same settings. Each
- * error names a line of the file. */
+/* greetd.conf as a whole, and --message: load, print as --show-config does, load that: the same
+ * settings. Each error names a line of the file, or the command line. */
 
 #include <errno.h>
 
@@ -13,6 +13,12 @@
 #include "greetd/config/files.h"
 
 #define PATH "f"
+
+/* The text of --message stands between these at the beginning of the input, if there is one. */
+#define MESSAGE_BEGIN 1
+#define MESSAGE_END   2
+
+static const char command_line[] = "command line: --message=";
 
 /* What config_files_read() finds. */
 static const char *file_bytes;
@@ -43,33 +49,43 @@ FUZZ_UNTRACED static size_t count_lines(const char *bytes, size_t size)
     return n;
 }
 
-static void check_places(const struct diagnostics *diagnostics)
+/* Whether LINE begins with the place of an error. */
+static bool has_place(const char *line, bool has_message)
 {
-    size_t n_lines = count_lines(file_bytes, file_size);
+    char *end;
 
-    fuzz_check_lines(diagnostics, PATH ":");
-    for (size_t i = 0; i < diagnostics->n_lines; i++) {
-        char *end;
-        unsigned long line = strtoul(diagnostics->lines[i] + strlen(PATH ":"), &end, 10);
-        PROPERTY(line >= 1 && line <= n_lines);
-        PROPERTY(strncmp(end, ": ", 2) == 0);
-    }
+    if (has_message && strncmp(line, command_line, strlen(command_line)) == 0)
+        return true;
+    if (strncmp(line, PATH ":", strlen(PATH ":")) != 0)
+        return false;
+    unsigned long number = strtoul(line + strlen(PATH ":"), &end, 10);
+    return number >= 1 && number <= count_lines(file_bytes, file_size) &&
+           strncmp(end, ": ", 2) == 0;
 }
 
-/* Loads SIZE BYTES as the file. Returns NULL if they are wrong. */
-static struct config *load(const char *bytes, size_t size)
+static void check_places(const struct diagnostics *diagnostics, bool has_message)
+{
+    fuzz_check_lines(diagnostics, "");
+    for (size_t i = 0; i < diagnostics->n_lines; i++)
+        PROPERTY(has_place(diagnostics->lines[i], has_message));
+}
+
+/* Loads SIZE BYTES as the file, and MESSAGE, which may be NULL. Returns NULL if they are wrong. */
+static struct config *load(const char *bytes, size_t size, const char *message)
 {
     _cleanup_(diagnostics_deinit) struct diagnostics diagnostics = DIAGNOSTICS_NULL;
-    const struct config_options options = {.path = PATH};
+    const struct config_options options = {.path = PATH, .message = message};
     struct config *config = NULL;
 
     file_bytes = bytes;
     file_size = size;
     int r = config_load(&config, &options, &diagnostics);
-    check_places(&diagnostics);
+    check_places(&diagnostics, message);
     PROPERTY(r == 0 || r == -EBADMSG || r == -EACCES);
     PROPERTY((r < 0) == (diagnostics.n_errors > 0));
     PROPERTY((r < 0) == !config);
+    if (config)
+        check_places(config_remarks(config), message);
     return config;
 }
 
@@ -96,16 +112,18 @@ static char *show(const struct config *config, size_t *ret_size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-    _cleanup_(config_unrefp) struct config *config = load((const char *)bytes, size);
-    _cleanup_(config_unrefp) struct config *again = NULL;
+    struct fuzz_input input = {bytes, size};
+    bool has_message = size > 0 && bytes[0] == MESSAGE_BEGIN && fuzz_take_number(&input, 1);
+    _cleanup_free_ char *message = has_message ? fuzz_take_text(&input, MESSAGE_END) : NULL;
+    _cleanup_(config_unrefp) struct config *again = NULL, *config = load((const char *)input.bytes,
+                                                                         input.size, message);
     _cleanup_free_ char *shown = NULL, *shown_again = NULL;
     size_t shown_size, again_size;
 
     if (!config)
         return 0;
-    check_places(config_remarks(config));
     shown = show(config, &shown_size);
-    again = load(shown, shown_size);
+    again = load(shown, shown_size, NULL);
     PROPERTY(again);
     PROPERTY(config_n_listeners(again) == config_n_listeners(config));
     shown_again = show(again, &again_size);
