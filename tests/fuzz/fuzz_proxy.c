@@ -7,6 +7,7 @@
 
 #include "fuzz.h"
 #include "fuzz_peer.h"
+#include "greetd/base/cleanup.h"
 #include "greetd/guard/proxy_format.h"
 #include "greetd/guard/proxy_header.h"
 
@@ -87,6 +88,46 @@ static void check_checksum(const uint8_t *bytes)
     free(copy);
 }
 
+/* Whether ENDING makes a header of version 1 of the SIZE BYTES. */
+static bool is_completed_by(const uint8_t *bytes, size_t size, const char *ending, const char *rest)
+{
+    char line[PROXY_LINE_MAX + 1];
+    int n = snprintf(line, sizeof(line), "%.*s%s%s", (int)size, (const char *)bytes, ending, rest);
+
+    return parse((const uint8_t *)line, (size_t)n).r == 1;
+}
+
+/* Whether a header of version 1 can begin with the SIZE BYTES. */
+static bool can_begin(const uint8_t *bytes, size_t size)
+{
+    static const char *const lines[] = {"PROXY UNKNOWN\r\n", "PROXY TCP4 0.0.0.0 :: 0 0\r\n",
+                                        "PROXY TCP6 :: :: 0 0\r\n"};
+    static const char *const addresses[] = {"",    "0",    "::",    ":",     ".0",
+                                            "0.0", ".0.0", "0.0.0", ".0.0.0"};
+    static const char *const rests[] = {" :: 0 0\r\n", ":: 0 0\r\n", " 0 0\r\n", "0 0\r\n",
+                                        " 0\r\n",      "0\r\n",      "\r\n",     "\n"};
+
+    for (size_t i = 0; i < ELEMENTSOF(lines); i++)
+        if (size < strlen(lines[i]) && is_completed_by(bytes, size, lines[i] + size, ""))
+            return true;
+    for (size_t i = 0; i < ELEMENTSOF(addresses); i++)
+        for (size_t j = 0; j < ELEMENTSOF(rests); j++)
+            if (is_completed_by(bytes, size, addresses[i], rests[j]))
+                return true;
+    return false;
+}
+
+/* There is a verdict on version 1 as soon as its first wrong byte has arrived. */
+static void check_first_wrong_byte(const uint8_t *bytes)
+{
+    size_t size = 1;
+
+    while (parse(bytes, size).r == 0)
+        size++;
+    if (bytes[0] == 'P' && size <= PROXY_LINE_MAX / 2 && !memchr(bytes, '\0', size))
+        PROPERTY(can_begin(bytes, size - 1));
+}
+
 static void check_parse(const uint8_t *bytes, size_t size)
 {
     struct verdict whole = parse(bytes, size);
@@ -97,6 +138,8 @@ static void check_parse(const uint8_t *bytes, size_t size)
         check_part(bytes, whole.header.size - 1, &whole);
         check_part(bytes, whole.header.size, &whole);
     }
+    if (whole.r < 0)
+        check_first_wrong_byte(bytes);
     if (whole.error == PROXY_BAD_CHECKSUM)
         check_checksum(bytes);
 }
