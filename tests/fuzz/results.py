@@ -13,11 +13,11 @@ HEAD = """# Fuzzing
 {date}, {kernel}, {clang}, commit {commit}.
 
 Made by `tests/fuzz/run --hours H`. Each run adds a line for each target to `fuzz.csv`; this table
-sums them. The figures are those that libFuzzer prints, with ASan and UBSan. Edges, features and
-the corpus (minimised, in `tests/fuzz/corpus/`) are those of the last run; the edges of a target
-include its own.
+sums them. The figures are those that libFuzzer prints, with ASan and UBSan; the time is that of the
+clock, on a machine that may be busy with other work. Edges, features and the corpus (minimised, in
+`tests/fuzz/corpus/`) are those of the last run; the edges of a target include its own.
 
-| target | executions | processor time | per second | edges | features | corpus |
+| target | executions | time | per second | edges | features | corpus |
 |---|---:|---:|---:|---:|---:|---:|
 """
 
@@ -46,7 +46,12 @@ def write(tree, run, n_inputs):
             writer.writerow(COLUMNS)
         writer.writerow([date, commit, run.name, run.executions, run.seconds, run.edges,
                          run.features, n_inputs])
-    with path.open(encoding="utf-8") as stream:
+    write_table(folder, date, commit)
+
+
+def write_table(folder, date, commit):
+    """Writes fuzz.md in FOLDER anew from fuzz.csv."""
+    with (folder / "fuzz.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     text = HEAD.format(date=date, kernel=f"Linux {platform.release()}", commit=commit,
                        clang=_output("clang", "--version").splitlines()[0])
