@@ -58,12 +58,14 @@ static enum conn_next await_acknowledgement(struct conn *conn, uint64_t now_usec
 {
     int64_t outstanding = conn->acknowledged ? 0 : conn_unacknowledged(conn);
 
-    if (outstanding <= 0)
+    if (outstanding <= 0 && !conn->local)
         return await_close(conn, now_usec);
     /* After the end of stream recv(2) does not report a reset, nor does epoll a second time. */
     int error = conn->input_ended ? socket_error(conn->fd) : 0;
     if (error > 0)
         return conn_break(conn, error);
+    if (outstanding <= 0)
+        return await_close(conn, now_usec);
     (void)has_acknowledged_more(conn, outstanding);
     return CONN_WAIT_ACKNOWLEDGEMENT;
 }
@@ -253,12 +255,15 @@ enum conn_next conn_poll(struct conn *conn, short revents, uint64_t now_usec,
         return await_acknowledgement(conn, now_usec);
     /* Both sides have sent their end of stream and the client has acknowledged ours, so the
      * connection is over. Even with unread input close(2) sends no reset (RFC 9293, 3.10.4). */
-    if ((revents & (POLLHUP | POLLERR)) == POLLHUP && socket_unacknowledged(conn->fd, false) == 0) {
-        conn->input_ended = true;
-        conn->outcome = RESULT_DELIVERED;
-        return CONN_CLOSE;
-    }
-    return conn_step(conn, now_usec, context);
+    if ((revents & (POLLHUP | POLLERR)) != POLLHUP || socket_unacknowledged(conn->fd, false) != 0)
+        return conn_step(conn, now_usec, context);
+    conn->input_ended = true;
+    /* A local client may have closed since the poll, and left bytes unread. */
+    int error = conn->local ? socket_error(conn->fd) : 0;
+    if (error > 0)
+        return conn_break(conn, error);
+    conn->outcome = RESULT_DELIVERED;
+    return CONN_CLOSE;
 }
 
 /* Finds a client that has read a small part, which epoll does not report. */
@@ -282,13 +287,15 @@ enum conn_next conn_expire(struct conn *conn, uint64_t now_usec)
 }
 
 /* Returns how many bytes the client's end has acknowledged. A local socket counts the kernel's
- * memory instead of bytes, and 0 once it is gone, so it shows only nothing or everything. */
+ * memory instead of bytes, so it shows only nothing or everything, and 0 once it is gone; then it
+ * has an error if bytes were left unread. */
 static uint32_t acknowledged(const struct conn *conn)
 {
     /* A client that is refused costs no system call here. */
     int64_t outstanding = conn->sent > 0 ? conn_unacknowledged(conn) : 0;
 
-    if (conn->local && (outstanding != 0 || conn->outcome == RESULT_RESET))
+    if (conn->local && conn->sent > 0 &&
+        (outstanding != 0 || conn->outcome == RESULT_RESET || socket_error(conn->fd) > 0))
         return 0;
     if (outstanding < 0 || outstanding > conn->sent)
         return 0;

@@ -376,3 +376,17 @@ Test(conn_endings, sends_the_greeting_when_the_kernel_has_memory_again)
     cr_assert_eq(fixture.conn.state, CONN_GREETED);
     net_expect_text(fixture.pair.client, CONN_FIXTURE_HELLO);
 }
+
+/* Between the last write and the close; recv(2) is not called. */
+Test(conn_endings, does_not_count_unread_bytes_of_a_local_client_without_linger)
+{
+    struct conn_fixture fixture;
+
+    conn_fixture_set(&fixture, net_pair_of(SOCK_STREAM), conn_fixture_hello());
+    fixture.config.settings.linger_usec = 0;
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_CLOSE);
+    close(fixture.pair.client);
+    struct connection_record record = conn_fixture_finish(&fixture);
+    cr_assert_eq(record.result, RESULT_UNCONFIRMED);
+    cr_assert_eq(record.bytes_acked, 0);
+}

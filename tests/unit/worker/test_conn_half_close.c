@@ -3,6 +3,7 @@
 /* Tests of clients that half-close the connection and have not acknowledged their greeting yet. */
 
 #include <criterion/criterion.h>
+#include <criterion/parameterized.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -83,4 +84,43 @@ Test(conn_half_close, reports_a_reset_that_arrives_later)
     cr_assert_eq(record.result, RESULT_RESET);
     cr_assert_lt(record.bytes_acked, record.bytes);
     free(fixture.greeting.bytes);
+}
+
+ParameterizedTestParameters(conn_half_close, reports_a_local_client_that_leaves_bytes_unread)
+{
+    static int kinds[] = {SOCK_STREAM, SOCK_SEQPACKET};
+
+    return cr_make_param_array(int, kinds, ELEMENTSOF(kinds));
+}
+
+/* No memory of the kernel is in use any more, as if the client had read the greeting. */
+ParameterizedTest(int *kind, conn_half_close, reports_a_local_client_that_leaves_bytes_unread)
+{
+    struct conn_fixture fixture;
+
+    conn_fixture_set(&fixture, net_pair_of(*kind), conn_fixture_hello());
+    shutdown(fixture.pair.client, SHUT_WR);
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
+    cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_ACKNOWLEDGEMENT);
+    cr_assert(fixture.conn.input_ended);
+    close(fixture.pair.client);
+    cr_assert_eq(conn_fixture_step(&fixture), CONN_CLOSE);
+    struct connection_record record = conn_fixture_finish(&fixture);
+    cr_assert_eq(record.result, RESULT_RESET);
+    cr_assert_eq(record.bytes_acked, 0);
+}
+
+/* Between the poll of many clients and its turn. */
+Test(conn_half_close, reports_a_local_client_that_leaves_after_the_poll)
+{
+    struct conn_fixture fixture;
+
+    conn_fixture_set(&fixture, net_pair_of(SOCK_STREAM), conn_fixture_hello());
+    shutdown(fixture.pair.client, SHUT_WR);
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
+    cr_assert(has_hung_up(fixture.conn.fd));
+    close(fixture.pair.client);
+    cr_assert_eq(conn_poll(&fixture.conn, POLLIN | POLLHUP, CONN_FIXTURE_START, &fixture.context),
+                 CONN_CLOSE);
+    cr_assert_eq(conn_fixture_finish(&fixture).result, RESULT_RESET);
 }
