@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The life of clients: a worker, all of it, over a kernel in small. The input is a program: what
+ * clients do, which calls fail, how time goes on, and what the main thread asks for. It runs while
+ * the worker waits in epoll_wait(2), and when it ends, the worker is stopped: then every client
+ * must end, without an event, by its timeouts. */
+
+/* Its worker_main() runs here, without a thread. */
+#include "worker/worker.c"
+
+/* The engine is to look for paths through greetd, not through what follows. */
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((no_sanitize("coverage"))), apply_to = function)
+#endif
+
+#include "support/kernel_calls.h"
+#include "support/life_checks.h"
+
+/* The messages that were posted, until the worker has handled them. */
+static struct {
+    struct life_message {
+        enum worker_message_kind kind;
+        unsigned listeners; /* a bit for each */
+        unsigned version;
+    } at[1024];
+    unsigned n_posted, n_handled;
+} mail;
+
+static unsigned take(void)
+{
+    return (unsigned)fuzz_take_number(&life.input, 1);
+}
+
+static void life_set_version(unsigned generation, unsigned listener, unsigned version)
+{
+    life.versions[generation][listener] = version;
+    for (unsigned i = 0; i < kernel.n_clients; i++) {
+        const struct kernel_client *client = &kernel.clients[i];
+
+        if (client->listener == listener && client->state == KERNEL_ACCEPTED &&
+            life.clients[i].generation == generation)
+            life.clients[i].versions |= 1U << version;
+    }
+}
+
+static void apply_message(const struct life_message *message)
+{
+    if (message->kind == WORKER_ADOPT)
+        life.masks[++life.generation] = message->listeners;
+    if (message->kind == WORKER_ADOPT || message->kind == WORKER_REPLACE)
+        for (unsigned i = 0; i < KERNEL_LISTENERS; i++)
+            if (message->listeners & life.masks[life.generation] & 1U << i)
+                life_set_version(life.generation, i, message->version);
+    if (message->kind == WORKER_HOLD || message->kind == WORKER_RESUME)
+        life.held = message->kind == WORKER_HOLD;
+    if (message->kind == WORKER_STOP)
+        life.held = false;
+}
+
+static void apply_messages(void)
+{
+    unsigned n = atomic_load(&life.worker.n_handled);
+
+    while (mail.n_handled != n)
+        apply_message(&mail.at[mail.n_handled++]);
+}
+
+/* The mask of the generation that was posted last. */
+static unsigned last_mask(void)
+{
+    unsigned mask = life.masks[life.generation];
+
+    for (unsigned i = mail.n_handled; i < mail.n_posted; i++)
+        if (mail.at[i].kind == WORKER_ADOPT)
+            mask = mail.at[i].listeners;
+    return mask;
+}
+
+/* Leaves room for what stops the worker. */
+static bool is_mail_full(void)
+{
+    return mail.n_posted - mail.n_handled > WORKER_MAILBOX_SIZE - 4 ||
+           mail.n_posted > ELEMENTSOF(mail.at) - 4;
+}
+
+static bool post(struct worker_message message, unsigned listeners, unsigned version)
+{
+    if (worker_post(&life.worker, message) < 0)
+        return false;
+    mail.at[mail.n_posted++] = (struct life_message){message.kind, listeners, version};
+    return true;
+}
+
+static void set_config(struct config_listener *config, unsigned i, unsigned version)
+{
+    static const char *const names[] = {"l0", "l1", "l2", "l3", "l4", "l5", "l6", "l7"};
+    static const struct source_limits limits = {.max_connections = 3};
+    const struct life_listener *listener = &life_listeners[i];
+    /* What networks_allow() above takes for a list. */
+    const struct networks *list = (const struct networks *)&limits;
+
+    *config = (struct config_listener){
+        .name = names[i],
+        .settings = {.greet_on = listener->on_data ? GREET_ON_DATA : GREET_ON_CONNECT,
+                     .data_timeout_usec = LIFE_DATA_TIMEOUT,
+                     .drip_usec = listener->drips ? LIFE_DRIP : 0,
+                     .drip_repeat = listener->repeats,
+                     .linger_usec = listener->closes_at_once ? 0 : LIFE_LINGER,
+                     .write_timeout_usec = LIFE_TIMEOUT,
+                     .log_connections = !listener->unlogged,
+                     .proxy_protocol = listener->proxied},
+        .greeting = life.texts[i][version],
+        .refuse = life.refusals[i],
+        .log_silent = !listener->hides_silent,
+        .networks = i == 1 ? list : NULL,
+        .trusted = i == 2 ? list : NULL,
+        .limits = i == 4 ? NULL : &limits,
+    };
+}
+
+/* Makes a generation with those LISTENERS. The worker gets it. */
+static struct generation *make_generation(unsigned number, unsigned listeners, unsigned version,
+                                          bool fast_open)
+{
+    struct snapshot *snapshot;
+    struct generation *generation;
+
+    PROPERTY(snapshot_new(&snapshot, NULL, KERNEL_LISTENERS) == 0);
+    for (unsigned i = 0; i < KERNEL_LISTENERS; i++) {
+        if (!(listeners & 1U << i))
+            continue;
+        set_config(&life.configs[number][i], i, version);
+        snapshot_add(snapshot, &life.sockets[i], &life.configs[number][i]);
+        listener_use(&life.sockets[i], 1);
+    }
+    PROPERTY(generation_new(&generation, snapshot, life.metrics, 0) == 0);
+    life.fast_open[number] = fast_open;
+    for (size_t i = 0; i < generation->n_listeners; i++)
+        generation->listeners[i].fast_open = fast_open;
+    snapshot_unref(snapshot);
+    return generation;
+}
+
+static void do_adopt(void)
+{
+    unsigned listeners = take() | 1, version = take() % LIFE_VERSIONS, number = 1;
+
+    for (unsigned i = 0; i < mail.n_posted; i++)
+        number += mail.at[i].kind == WORKER_ADOPT;
+    if (number == LIFE_GENERATIONS || life.stops || is_mail_full())
+        return;
+    struct generation *generation = make_generation(number, listeners, version, version & 1);
+    PROPERTY(post((struct worker_message){.kind = WORKER_ADOPT, .generation = generation},
+                  listeners, version));
+}
+
+/* The index of a greeting is that of its listener in the generation that the worker has then. */
+static void do_replace(void)
+{
+    unsigned listeners = take() & last_mask(), version = take() % LIFE_VERSIONS;
+    struct worker_greeting *list = NULL;
+    size_t index = 0;
+
+    for (unsigned i = 0; i < KERNEL_LISTENERS; i++) {
+        struct worker_greeting *greeting;
+
+        if (listeners & 1U << i) {
+            PROPERTY(worker_greeting_new(&greeting, index, life.texts[i][version]) == 0);
+            greeting->next = list;
+            list = greeting;
+        }
+        index += (last_mask() & 1U << i) != 0;
+    }
+    if (is_mail_full() || !post((struct worker_message){.kind = WORKER_REPLACE, .greetings = list},
+                                listeners, version))
+        worker_greeting_free_list(list);
+}
+
+static void do_message(enum worker_message_kind kind)
+{
+    if (is_mail_full() || life.stops)
+        return;
+    PROPERTY(post((struct worker_message){.kind = kind}, 0, 0));
+    life.stops |= kind == WORKER_STOP || kind == WORKER_QUIT;
+    life.quits |= kind == WORKER_QUIT;
+}
+
+/* Only where the newest generation listens. */
+static void do_connect(void)
+{
+    static const size_t rooms[] = {1000000, 300000, 80000, 65536, 5000, 1500, 64, 1};
+    unsigned listener = take() % KERNEL_LISTENERS, peer = take();
+    size_t room = rooms[peer / 32];
+    enum kernel_kind kind = life_listeners[listener].kind;
+
+    if (kernel.n_clients == KERNEL_CLIENTS || life.stops || !(last_mask() & 1U << listener))
+        return;
+    struct kernel_client *client = kernel_connect(listener, kind, peer % 4, room);
+    client->handshake = kind == KERNEL_TCP && (peer & 4) && (take() & 1);
+}
+
+/* Sends a further part of a PROXY header; LENGTH may be that of all of it, or more. */
+static void send_header(struct kernel_client *client, unsigned length)
+{
+    const struct peer source = {
+        .family = AF_INET, .port = 1000, .in.s_addr = htonl(0xc6336400 + client->peer + 1)};
+    const struct address to = {.in = {.sin_family = AF_INET, .sin_port = htons(79)}};
+    enum proxy_version version = client->peer & 1 ? PROXY_V1 : PROXY_V2;
+    char header[PROXY_FORMAT_MAX];
+    size_t size = proxy_format_header(header, version, &source, &to);
+    size_t at = client->n_bytes < size ? client->n_bytes : size;
+
+    kernel_input(client, header + at, length < size - at ? length : size - at);
+    if (length > size)
+        kernel_input(client, "GET / HTTP/1.0\r\n", length % 17);
+}
+
+/* What the server has read of a header must be known to life_header(). */
+static void send_flood(struct kernel_client *client, unsigned length)
+{
+    if (!life_listener(client)->proxied)
+        kernel_input(client, NULL, (size_t)length << 10);
+}
+
+static void do_input(struct kernel_client *client)
+{
+    unsigned kind = take(), length = kind >> 2;
+    char bytes[64];
+
+    switch (kind & 3) {
+    case 0:
+        memset(bytes, 'x', sizeof(bytes));
+        kernel_input(client, bytes, length);
+        break;
+    case 1:
+        for (unsigned i = 0; i < length; i++)
+            bytes[i] = (char)take();
+        kernel_input(client, bytes, length);
+        break;
+    case 2:
+        send_header(client, length);
+        break;
+    default:
+        send_flood(client, length);
+    }
+}
+
+static void do_break(struct kernel_client *client)
+{
+    static const int errors[] = {ECONNRESET, ETIMEDOUT, EHOSTUNREACH, ECONNRESET};
+    int error = errors[take() % ELEMENTSOF(errors)];
+
+    life_client(client)->timed_out |= error == ETIMEDOUT;
+    life_client(client)->faulty |= error == EHOSTUNREACH;
+    if (client->kind == KERNEL_TCP)
+        kernel_break(client, error);
+    else
+        kernel_leave(client);
+}
+
+/* A call fails without an end of the connection, or the client ends that meanwhile. */
+static void do_fail(struct kernel_client *client)
+{
+    static const int errors[KERNEL_CALLS][4] = {
+        [KERNEL_SEND] = {EINTR, EAGAIN, ENOBUFS, ECONNRESET},
+        [KERNEL_RECV] = {EINTR, EAGAIN, ENOMEM, ECONNRESET},
+        [KERNEL_SHUTDOWN] = {EPIPE, ECONNRESET, EPIPE, ECONNRESET},
+        [KERNEL_IOCTL] = {EINVAL, ENOTTY, EPIPE, ECONNRESET},
+    };
+    unsigned call = take(), kind = call % KERNEL_CALLS, n = call >> 4;
+
+    client->faults[kind] = (struct kernel_fault){errors[kind][call >> 2 & 3], n * n};
+    life_client(client)->faulty |= kind == KERNEL_IOCTL || client->faults[kind].error == ENOMEM;
+}
+
+static void do_fail_accept(void)
+{
+    unsigned listener = take() % KERNEL_LISTENERS, n = take();
+    int error = accept_error_at(n % ACCEPT_ERRORS_N);
+
+    kernel.accept_faults[listener] = (struct kernel_fault){n == 255 ? EINTR : error, n >> 4};
+    life.may_evict |= accept_error_class(error) == ACCEPT_NO_RESOURCES;
+}
+
+static void do_fail_epoll(void)
+{
+    unsigned n = take();
+
+    kernel.epoll_fault = (struct kernel_fault){n & 1 ? ENOMEM : ENOSPC, n >> 1};
+    kernel.poll_fault = (struct kernel_fault){ENOMEM, n >> 6};
+    life.may_fail |= n > 1;
+}
+
+static void do_ack(struct kernel_client *client)
+{
+    unsigned n = take();
+
+    client->handshake = false;
+    kernel_acknowledge(client, n < 128 ? n : (size_t)1 << (n & 31));
+}
+
+/* From a microsecond up to 101 days. */
+static void do_advance(void)
+{
+    kernel.now_usec += UINT64_C(1) << take() % 44;
+}
+
+static void do_client(unsigned operation)
+{
+    unsigned number = take();
+
+    if (kernel.n_clients == 0)
+        return;
+    struct kernel_client *client =
+        &kernel.clients[kernel.n_clients - 1 - number % kernel.n_clients];
+    static void (*const operations[])(struct kernel_client *) = {
+        do_ack, do_input, do_break, do_fail, kernel_end_input, kernel_leave, do_ack, do_input};
+
+    if (client->state != KERNEL_CLOSED)
+        operations[operation % ELEMENTSOF(operations)](client);
+}
+
+static void do_verdict(void)
+{
+    static const enum source_verdict verdicts[] = {SOURCE_ADMITTED, SOURCE_UNTRACKED,
+                                                   SOURCE_TOO_MANY, SOURCE_TOO_FAST};
+
+    life_sources.verdict = verdicts[take() % ELEMENTSOF(verdicts)];
+}
+
+static void do_other(unsigned operation)
+{
+    switch (operation) {
+    case 0:
+        do_fail_accept();
+        break;
+    case 1:
+        do_fail_epoll();
+        break;
+    case 2:
+        do_verdict();
+        break;
+    case 3:
+        do_replace();
+        break;
+    case 4:
+        do_adopt();
+        break;
+    case 5:
+        do_message(take() & 1 ? WORKER_HOLD : WORKER_RESUME);
+        break;
+    case 6:
+        (void)eventfd_write(life.shared.look_fd, 1);
+        break;
+    default:
+        do_message(take() & 1 ? WORKER_STOP : WORKER_QUIT);
+    }
+}
+
+/* Returns whether the worker is to wait now. */
+static bool operate(void)
+{
+    unsigned operation = take();
+
+    if (operation < 64)
+        return true;
+    if (operation < 112)
+        do_connect();
+    else if (operation < 136)
+        do_advance();
+    else if (operation < 232)
+        do_client(operation & 7);
+    else
+        do_other(operation & 7);
+    return false;
+}
+
+/* Ends the wait: with events, or when the time is over. Returns how many events there are, or -1
+ * for a wait without an end. */
+static int wait(struct epoll_event *events, int max, int timeout_msec, unsigned first)
+{
+    int n = kernel_report(events, max, first);
+
+    if (n == 0 && timeout_msec < 0)
+        return -1;
+    if (n == 0)
+        kernel.now_usec += (uint64_t)timeout_msec * 1000;
+    life_check_idle(n == 0 && timeout_msec > 0);
+    life.round_usec = kernel.now_usec + 1; /* what the next call of clock_now() returns */
+    return n;
+}
+
+/* The input is over: the worker must end. */
+static int wait_for_end(struct epoll_event *events, int max, int timeout_msec)
+{
+    if (!life.stops)
+        do_message(WORKER_STOP);
+    int n = wait(events, max, timeout_msec, 0);
+
+    PROPERTY(n >= 0);
+    return n;
+}
+
+static int on_wait(struct epoll_event *events, int max, int timeout_msec)
+{
+    int n = -1;
+
+    apply_messages();
+    life_check_books();
+    life_check_table();
+    life_check_waits(timeout_msec);
+    while (life.input.size > 0 && n < 0)
+        if (operate())
+            n = wait(events, max, timeout_msec, kernel.n_clients);
+    return n < 0 ? wait_for_end(events, max, timeout_msec) : n;
+}
+
+static void begin(void)
+{
+    unsigned capacity = take() % KERNEL_CLIENTS + 1, listeners = take() | 1, handed_on = take();
+
+    for (unsigned i = 0; i < KERNEL_LISTENERS; i++)
+        life.sockets[i] = (struct listener){
+            .references = {1},
+            .fd = KERNEL_LISTENER + (int)i,
+            .type = life_listeners[i].kind == KERNEL_RECORDS ? SOCK_SEQPACKET : SOCK_STREAM,
+            .handed_on = (handed_on & 1U << i) != 0};
+    PROPERTY(metrics_new(&life.metrics, 1) == 0);
+    life.shared = (struct worker_shared){.metrics = life.metrics,
+                                         .max_connections = capacity,
+                                         .changed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+                                         .look_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    life.masks[0] = listeners;
+    PROPERTY(worker_init(&life.worker, 0, capacity, make_generation(0, listeners, 0, handed_on & 1),
+                         &life.shared) == 0);
+    life.round_usec = kernel.now_usec;
+}
+
+/* Nothing may be left. */
+static void end(void)
+{
+    PROPERTY(worker_state(&life.worker) == WORKER_ENDED);
+    life_check_books();
+    PROPERTY(life.n_closed == life.n_accepted && life_sources.n_all == 0);
+    worker_deinit(&life.worker);
+    close(life.shared.changed_fd);
+    close(life.shared.look_fd);
+    metrics_free(life.metrics);
+    for (unsigned i = 0; i < ELEMENTSOF(kernel.open); i++)
+        PROPERTY(!kernel.open[i] && !kernel.interests[i].is_in);
+    for (unsigned i = 0; i < KERNEL_LISTENERS; i++) {
+        PROPERTY(refcount_is_one(&life.sockets[i].references));
+        PROPERTY(!listener_in_use(&life.sockets[i]));
+        PROPERTY(kernel.n_queued[i] == 0 || life.sockets[i].handed_on || life.quits);
+        for (unsigned v = 0; v < LIFE_VERSIONS; v++)
+            PROPERTY(refcount_is_one(&life.texts[i][v]->references));
+    }
+}
+
+/* Sets all but the texts to zeroes. */
+static void reset(void)
+{
+    memset(&kernel, 0, sizeof(kernel));
+    memset(&mail, 0, sizeof(mail));
+    memset(&life_sources, 0, sizeof(life_sources));
+    memset((char *)&life + offsetof(struct life, configs), 0,
+           sizeof(life) - offsetof(struct life, configs));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+    if (!life.texts[0][0])
+        life_make_texts();
+    reset();
+    life.input = (struct fuzz_input){bytes, size};
+    kernel.active = true;
+    kernel.now_usec = LIFE_START;
+    begin();
+    worker_main(&life.worker);
+    end();
+    kernel.active = false;
+    return 0;
+}
+
+#ifdef __clang__
+#pragma clang attribute pop
+#endif
