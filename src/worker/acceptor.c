@@ -148,14 +148,15 @@ static void admit(struct acceptor *acceptor, const struct conn_accepted *accepte
                   uint64_t now_usec)
 {
     struct clients *clients = acceptor->clients;
+    bool waits = accepted->admission.refusal == REFUSAL_NONE || accepted->listener->refusal.text;
 
-    if (accepted->admission.refusal != REFUSAL_NONE && !accepted->listener->refusal.text) {
-        clients_refuse(clients, accepted, now_usec);
-        return;
-    }
-    if (!has_room(acceptor, accepted->listener))
+    if (waits && !has_room(acceptor, accepted->listener))
         (void)clients_evict_oldest(clients, now_usec);
-    clients_add(clients, accepted, now_usec);
+    /* The client to evict depends on what the kernel says, now other than before accept4(2). */
+    if (waits && clients->n < clients->capacity)
+        clients_add(clients, accepted, now_usec);
+    else
+        clients_add_and_close(clients, accepted, now_usec);
 }
 
 /* Accepts and greets one client. Returns 0 or a negative errno of accept4(2). */

@@ -235,14 +235,14 @@ void clients_add(struct clients *clients, const struct conn_accepted *accepted, 
     apply(clients, conn, conn_begin(conn, accepted, number, now_usec, clients->context), now_usec);
 }
 
-void clients_refuse(struct clients *clients, const struct conn_accepted *accepted,
-                    uint64_t now_usec)
+void clients_add_and_close(struct clients *clients, const struct conn_accepted *accepted,
+                           uint64_t now_usec)
 {
     struct conn conn;
 
     (void)conn_begin(&conn, accepted, count_client(clients, accepted->listener), now_usec,
                      clients->context);
-    end_client(clients, &conn, NULL, now_usec);
+    end_client(clients, &conn, &accepted->peer, now_usec);
 }
 
 void clients_step(struct clients *clients, size_t index, uint64_t now_usec)

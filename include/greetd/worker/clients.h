@@ -53,9 +53,9 @@ bool clients_evict_oldest(struct clients *clients, uint64_t now_usec);
 /* Adds the client ACCEPTED and greets it as far as possible. There must be room. */
 void clients_add(struct clients *clients, const struct conn_accepted *accepted, uint64_t now_usec);
 
-/* Closes the client ACCEPTED, which is refused without a message, and needs no place. */
-void clients_refuse(struct clients *clients, const struct conn_accepted *accepted,
-                    uint64_t now_usec);
+/* Greets the client ACCEPTED as far as possible and closes it, so that it needs no place. */
+void clients_add_and_close(struct clients *clients, const struct conn_accepted *accepted,
+                           uint64_t now_usec);
 
 /* Continues with the client at INDEX of the table, for which epoll has an event. */
 void clients_step(struct clients *clients, size_t index, uint64_t now_usec);
