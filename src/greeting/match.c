@@ -316,11 +316,10 @@ static bool match_end(struct matcher *matcher)
 
 static size_t count_newlines(const char *bytes, size_t size)
 {
-    const char *p = bytes, *end = bytes + size;
     size_t n = 0;
 
-    for (; p < end && (p = memchr(p, '\n', (size_t)(end - p))); p++)
-        n++;
+    for (size_t i = 0; i < size; i++)
+        n += bytes[i] == '\n';
     return n;
 }
 
