@@ -76,7 +76,7 @@ static struct life {
     struct worker worker;
     struct metrics *metrics;
     uint64_t n_accepted, n_closed, n_greeted, n_given, n_records, n_unlogged;
-    struct kernel_client *closed; /* the last one */
+    struct kernel_client *closed; /* the last one, until it is logged */
     bool may_evict, quits, may_fail, stops, held;
     uint64_t round_usec; /* the time of the worker's round */
     unsigned n_idle_rounds;

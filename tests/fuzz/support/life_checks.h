@@ -191,7 +191,9 @@ bool logger_wants_connections(const struct logger *logger)
 void logger_log_connection(struct logger *logger, unsigned worker,
                            const struct connection_record *record)
 {
-    const struct kernel_client *client = life.closed;
+    const struct kernel_client *client = TAKE_PTR(life.closed);
+
+    PROPERTY(client);
     const struct life_client *promised = life_client(client);
     const struct peer peer = life_peer(client), own = life_own_peer(client);
     char name[] = {'l', (char)('0' + client->listener), '\0'};
@@ -285,7 +287,7 @@ static void life_check_table(void)
 }
 
 /* No client waits longer than it may. The worker may notice once that a wait has changed when its
- * timeout was over already. */
+ * timeout was over already. If it is not known what is unacknowledged, a client may linger. */
 static void life_check_wait(const struct kernel_client *client)
 {
     static const uint64_t most_usec[] = {LIFE_DATA_TIMEOUT + LIFE_TIMEOUT,
@@ -303,7 +305,7 @@ static void life_check_wait(const struct kernel_client *client)
         promised->since_usec = life.round_usec;
         promised->has_credit = true;
     } else if (life.round_usec - promised->since_usec > most_usec[stage] + 2 * CONN_SOON_USEC) {
-        PROPERTY(promised->has_credit);
+        PROPERTY(promised->has_credit || (promised->faulty && stage == 2));
         promised->has_credit = false;
         promised->since_usec = life.round_usec;
     }
