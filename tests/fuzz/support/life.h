@@ -236,7 +236,7 @@ static void on_accept(struct kernel_client *client)
     client->handshake &= life.fast_open[promised->generation];
     promised->number = ++life.n_accepted;
     promised->versions = 1U << life.versions[promised->generation][client->listener];
-    promised->accepted_usec = promised->given_usec = promised->line_usec = kernel.now_usec;
+    promised->accepted_usec = promised->given_usec = promised->line_usec = life.round_usec;
     promised->since_usec = life.round_usec;
     promised->has_credit = true;
     PROPERTY(n_open <= life.worker.clients.capacity);
