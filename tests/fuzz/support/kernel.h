@@ -243,10 +243,12 @@ static inline void kernel_input(struct kernel_client *client, const char *bytes,
 {
     char *copy = client->bytes + client->n_bytes;
 
+    if (!kernel_has_input(client))
+        client->first_chunk = client->n_chunks = 0;
     if (client->n_chunks == KERNEL_CHUNKS || client->fin || client->broken ||
         (bytes && size > KERNEL_BYTES - client->n_bytes))
         return;
-    client->handshake &= client->n_chunks == 0;
+    client->handshake &= client->n_chunks == 0 && client->n_read == 0;
     if (bytes) {
         memcpy(copy, bytes, size);
         client->n_bytes += size;
