@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The clients of the soak: AT_ONCE at a time, of all kinds in turn, each with an address of its
+ * own.
+ *
+ *     soak-clients AT_ONCE FIRST_PORT PATH ABSTRACT_NAME
+ *
+ * The listeners are at FIRST_PORT and the ports behind it, in the order of enum listener. For each
+ * line on standard input, a number, it makes so many connections, waits until all have ended, and
+ * writes its counts since the beginning: a line "LISTENER KIND OUTCOME right|wrong N" for each, and
+ * "done N". In between, "at N" is a connection of each 1,000. At the end of standard input it
+ * exits.
+ */
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kinds.h"
+
+#define EVENTS         256
+#define TICK_MSEC      5
+#define LATE_MSEC      60000
+#define VANISHED_MSEC  3000 /* more than WriteTimeoutSec= of that listener */
+#define LINGER_MSEC    50
+#define UPLOAD_MAX     65536
+#define SLOW_PIECE     32768
+#define SLOW_BUFFER    8192
+#define SHARING        64 /* connections of one shared source */
+#define PROGRESS_STEP  1000
+#define LIMITED_SOURCE 0x7ffa0000 /* 127.250.0.0 */
+
+enum state { IDLE, RETRYING, CONNECTING, SENDING, READING, HOLDING };
+
+struct client {
+    struct identity identity;
+    int fd;
+    enum state state;
+    int64_t due_msec; /* of its next deed; 0: none */
+    int64_t late_msec;
+    char input[INPUT_MAX];
+    size_t input_size, upload, sent; /* UPLOAD bytes follow the input */
+    char *answer;
+    size_t received;
+    enum outcome outcome; /* while HOLDING */
+};
+
+struct soak {
+    unsigned at_once;
+    in_port_t first_port;
+    const char *path, *name;
+    int epoll_fd;
+    struct client *clients;
+    uint64_t started, finished, goal;
+    uint64_t limited;
+    uint64_t seed;
+    uint64_t counts[64][OUTCOMES];
+};
+
+static _Noreturn void fail(const char *subject)
+{
+    perror(subject);
+    exit(2);
+}
+
+static int64_t now_msec(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* A kind, as often as its share says. */
+static const struct kind *draw_kind(struct soak *soak)
+{
+    size_t i = 0;
+
+    soak->seed = soak->seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    for (unsigned left = (unsigned)(soak->seed >> 33) % 1000; left >= kinds[i].share; i++)
+        left -= kinds[i].share;
+    return &kinds[i];
+}
+
+/* Where CLIENT connects to; returns the size. */
+static socklen_t target(const struct soak *soak, const struct client *client,
+                        struct sockaddr_storage *ret)
+{
+    enum listener listener = client->identity.kind->listener;
+    in_port_t port = htons((in_port_t)(soak->first_port + listener));
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+
+    if (listener == LOCAL || listener == ABSTRACT) {
+        size_t skip = listener == ABSTRACT;
+        snprintf(un.sun_path + skip, sizeof(un.sun_path) - skip, "%s",
+                 skip ? soak->name : soak->path);
+        memcpy(ret, &un, sizeof(un));
+        return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + skip +
+                           strlen(un.sun_path + skip));
+    }
+    if (listener == IPV6) {
+        *(struct sockaddr_in6 *)ret =
+            (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = port};
+        ((struct sockaddr_in6 *)ret)->sin6_addr = in6addr_loopback;
+        return sizeof(struct sockaddr_in6);
+    }
+    *(struct sockaddr_in *)ret = (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = port, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    return sizeof(struct sockaddr_in);
+}
+
+/* The client's own address: one of 127.16.0.0 and up, or in 2001:db8::/48 a network of its own. */
+static socklen_t source(struct soak *soak, const struct client *client,
+                        struct sockaddr_storage *ret)
+{
+    uint32_t n = (uint32_t)client->identity.number;
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6,
+                               .sin6_addr.s6_addr = {0x20, 0x01, 0x0d, 0xb8}};
+    in_addr_t address = 0x7f100000 + n % 0xe00000;
+
+    if (client->identity.kind->listener == IPV6) {
+        in6.sin6_addr.s6_addr[6] = (uint8_t)(n >> 8);
+        in6.sin6_addr.s6_addr[7] = (uint8_t)n;
+        in6.sin6_addr.s6_addr[15] = 1;
+        memcpy(ret, &in6, sizeof(in6));
+        return sizeof(in6);
+    }
+    if (client->identity.kind->deeds & SHARES_SOURCE)
+        address = LIMITED_SOURCE + (in_addr_t)(soak->limited++ / SHARING % 0xffff);
+    *(struct sockaddr_in *)ret =
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(address)};
+    return sizeof(struct sockaddr_in);
+}
+
+/* From now on the kernel drops what arrives for the socket, but for a SYN-ACK: the peer finds a
+ * client that connects and is never heard of again. */
+static void vanish(int fd)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13), /* the flags in the TCP header */
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 2, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+    };
+    struct sock_fprog program = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+
+    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0)
+        fail("SO_ATTACH_FILTER");
+}
+
+static void open_socket(struct soak *soak, struct client *client, int family)
+{
+    static const int on = 1, small = SLOW_BUFFER;
+    unsigned deeds = client->identity.kind->deeds;
+    struct sockaddr_storage own;
+
+    client->fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (client->fd < 0)
+        fail("socket");
+    if (deeds & IS_SLOW)
+        setsockopt(client->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    if (deeds & VANISHES)
+        vanish(client->fd);
+    if (family == AF_UNIX)
+        return;
+    if (deeds & DRIPS)
+        setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (family == AF_INET6) /* a route makes its network local, but it is no address of lo */
+        setsockopt(client->fd, IPPROTO_IPV6, IPV6_FREEBIND, &on, sizeof(on));
+    setsockopt(client->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+    socklen_t size = source(soak, client, &own);
+    if (bind(client->fd, (struct sockaddr *)&own, size) < 0)
+        fail("bind");
+}
+
+static void close_client(struct client *client, bool reset)
+{
+    static const struct linger discard = {.l_onoff = 1};
+
+    if (reset)
+        setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &discard, sizeof(discard));
+    close(client->fd);
+    client->fd = -1;
+    client->state = IDLE;
+    client->due_msec = 0;
+}
+
+/* Prints the first of the connections that are not right, with what they have received. */
+static void complain(const struct client *client, enum outcome outcome)
+{
+    fprintf(stderr, "%s client of %s: %s after %zu bytes: %.200s\n", client->identity.kind->name,
+            listener_names[client->identity.kind->listener], outcome_names[outcome],
+            client->received, client->received > 0 ? client->answer : "");
+}
+
+static void finish(struct soak *soak, struct client *client, enum outcome outcome, bool reset)
+{
+    if (!kinds_allow(client->identity.kind, outcome))
+        complain(client, outcome);
+    close_client(client, reset);
+    soak->counts[client->identity.kind - kinds][outcome]++;
+    if (++soak->finished % PROGRESS_STEP == 0)
+        printf("at %lu\n", (unsigned long)soak->finished), fflush(stdout);
+}
+
+static void hold(struct client *client, enum outcome outcome, int64_t msec)
+{
+    client->state = HOLDING;
+    client->outcome = outcome;
+    client->due_msec = now_msec() + msec;
+}
+
+static void try_connect(struct soak *soak, struct client *client)
+{
+    struct sockaddr_storage address;
+    socklen_t size = target(soak, client, &address);
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+                                .data.u32 = (uint32_t)(client - soak->clients)};
+
+    client->due_msec = 0;
+    client->state = CONNECTING;
+    if (connect(client->fd, (struct sockaddr *)&address, size) < 0 && errno != EINPROGRESS) {
+        if (errno == EAGAIN) { /* the queue of a Unix socket is full */
+            client->state = RETRYING;
+            client->due_msec = now_msec() + TICK_MSEC;
+            return;
+        }
+        finish(soak, client, UNCONNECTED, false);
+        return;
+    }
+    if (epoll_ctl(soak->epoll_fd, EPOLL_CTL_ADD, client->fd, &event) < 0)
+        fail("epoll_ctl");
+}
+
+static void start(struct soak *soak, struct client *client)
+{
+    const struct kind *kind = draw_kind(soak);
+    int family = kind->listener == LOCAL || kind->listener == ABSTRACT ? AF_UNIX
+                 : kind->listener == IPV6                              ? AF_INET6
+                                                                       : AF_INET;
+
+    client->identity = (struct identity){.kind = kind, .number = soak->started++};
+    client->received = client->sent = 0;
+    client->late_msec = now_msec() + LATE_MSEC;
+    open_socket(soak, client, family);
+    try_connect(soak, client);
+}
+
+/* Returns whether the client goes on. */
+static bool become_connected(struct soak *soak, struct client *client)
+{
+    const struct kind *kind = client->identity.kind;
+    socklen_t size = sizeof(client->identity.address);
+
+    if (getsockname(client->fd, (struct sockaddr *)&client->identity.address, &size) < 0)
+        fail("getsockname");
+    client->state = SENDING;
+    client->input_size = kinds_input(&client->identity, client->input);
+    client->upload = kind->deeds & UPLOADS ? client->identity.number * 7919 % UPLOAD_MAX : 0;
+    if (kind->deeds & (RESETS | LEAVES))
+        finish(soak, client, ABANDONED, kind->deeds & RESETS);
+    else if (kind->deeds & VANISHES)
+        hold(client, ABANDONED, VANISHED_MSEC);
+    return client->state == SENDING;
+}
+
+static ssize_t send_some(struct client *client)
+{
+    static const char zeros[UPLOAD_MAX];
+    bool drips = client->identity.kind->deeds & DRIPS;
+
+    if (client->sent >= client->input_size)
+        return send(client->fd, zeros, client->input_size + client->upload - client->sent,
+                    MSG_NOSIGNAL);
+    return send(client->fd, client->input + client->sent,
+                drips ? 1 : client->input_size - client->sent, MSG_NOSIGNAL);
+}
+
+/* Sends what is left, a byte at a time if it drips; then reads. */
+static void send_rest(struct soak *soak, struct client *client)
+{
+    while (client->sent < client->input_size + client->upload) {
+        ssize_t n = send_some(client);
+
+        if (n < 0 && errno == EAGAIN)
+            return;
+        if (n < 0) {
+            finish(soak, client, BROKEN, false);
+            return;
+        }
+        client->sent += (size_t)n;
+        if (client->identity.kind->deeds & DRIPS && client->sent < client->input_size) {
+            client->due_msec = now_msec() + TICK_MSEC;
+            return;
+        }
+    }
+    if (client->identity.kind->deeds & HALF_CLOSES)
+        shutdown(client->fd, SHUT_WR);
+    client->state = READING;
+}
+
+static void end_of_stream(struct soak *soak, struct client *client)
+{
+    enum outcome outcome = kinds_check(&client->identity, client->answer, client->received);
+
+    if (client->identity.kind->deeds & LINGERS)
+        hold(client, outcome, LINGER_MSEC);
+    else
+        finish(soak, client, outcome, false);
+}
+
+static void receive(struct soak *soak, struct client *client)
+{
+    bool is_slow = client->identity.kind->deeds & IS_SLOW;
+
+    while (client->state == READING) {
+        size_t room = ANSWER_MAX - client->received;
+        ssize_t n = recv(client->fd, client->answer + client->received,
+                         is_slow && room > SLOW_PIECE ? SLOW_PIECE : room, 0);
+
+        if (n < 0 && errno == EAGAIN)
+            return;
+        if (n == 0) {
+            end_of_stream(soak, client);
+        } else if (n < 0 || (size_t)n == room) {
+            finish(soak, client, n < 0 ? BROKEN : WRONG, false);
+        } else {
+            client->received += (size_t)n;
+            if (client->identity.kind->deeds & RESETS_LATE)
+                finish(soak, client, ABANDONED, true);
+            else if (is_slow) {
+                client->due_msec = now_msec() + TICK_MSEC;
+                return;
+            }
+        }
+    }
+}
+
+/* Does what is possible now. */
+static void step(struct soak *soak, struct client *client, uint32_t events)
+{
+    int error = 0;
+    socklen_t size = sizeof(error);
+
+    if (client->state == CONNECTING) {
+        if (events & EPOLLERR)
+            getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &size);
+        if (error != 0)
+            finish(soak, client, UNCONNECTED, false);
+        else if (!(events & EPOLLOUT) || !become_connected(soak, client))
+            return;
+    }
+    if (client->state == SENDING && client->due_msec == 0)
+        send_rest(soak, client);
+    if (client->state == READING && client->due_msec == 0)
+        receive(soak, client);
+}
+
+static void act_if_due(struct soak *soak, struct client *client, int64_t now)
+{
+    if (client->state != IDLE && now >= client->late_msec) {
+        finish(soak, client, LATE, true);
+        return;
+    }
+    if (client->due_msec == 0 || now < client->due_msec)
+        return;
+    client->due_msec = 0;
+    if (client->state == HOLDING)
+        finish(soak, client, client->outcome, client->identity.kind->deeds & VANISHES);
+    else if (client->state == RETRYING)
+        try_connect(soak, client);
+    else
+        step(soak, client, 0);
+}
+
+static void tick(struct soak *soak)
+{
+    int64_t now = now_msec();
+
+    for (unsigned i = 0; i < soak->at_once; i++)
+        act_if_due(soak, &soak->clients[i], now);
+}
+
+static void start_idle(struct soak *soak)
+{
+    for (unsigned i = 0; i < soak->at_once && soak->started < soak->goal; i++)
+        while (soak->clients[i].state == IDLE && soak->started < soak->goal)
+            start(soak, &soak->clients[i]);
+}
+
+/* Makes connections until as many as the goal have ended. */
+static void run(struct soak *soak)
+{
+    struct epoll_event events[EVENTS];
+    int64_t ticked = now_msec();
+
+    while (soak->finished < soak->goal) {
+        start_idle(soak);
+        int n = epoll_wait(soak->epoll_fd, events, EVENTS, TICK_MSEC);
+
+        for (int i = 0; i < n; i++)
+            step(soak, &soak->clients[events[i].data.u32], events[i].events);
+        if (now_msec() - ticked >= TICK_MSEC) {
+            tick(soak);
+            ticked = now_msec();
+        }
+    }
+}
+
+static void print_counts(const struct soak *soak)
+{
+    for (size_t k = 0; k < n_kinds; k++)
+        for (enum outcome o = 0; o < OUTCOMES; o++)
+            if (soak->counts[k][o] > 0)
+                printf("%s %s %s %s %lu\n", listener_names[kinds[k].listener], kinds[k].name,
+                       outcome_names[o], kinds_allow(&kinds[k], o) ? "right" : "wrong",
+                       (unsigned long)soak->counts[k][o]);
+    printf("done %lu\n", (unsigned long)soak->finished);
+    fflush(stdout);
+}
+
+static void allocate(struct soak *soak)
+{
+    soak->clients = calloc(soak->at_once, sizeof(*soak->clients));
+    soak->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (!soak->clients || soak->epoll_fd < 0)
+        fail("soak-clients");
+    for (unsigned i = 0; i < soak->at_once; i++) {
+        soak->clients[i].fd = -1;
+        soak->clients[i].answer = malloc(ANSWER_MAX + 1);
+        if (!soak->clients[i].answer)
+            fail("soak-clients");
+    }
+}
+
+int main(int argc, char *argv[])
+{
+    char line[32];
+
+    if (argc != 5) {
+        fprintf(stderr, "soak-clients AT_ONCE FIRST_PORT PATH ABSTRACT_NAME\n");
+        return 2;
+    }
+    struct soak soak = {.at_once = (unsigned)strtoul(argv[1], NULL, 10),
+                        .first_port = (in_port_t)strtoul(argv[2], NULL, 10),
+                        .path = argv[3],
+                        .name = argv[4]};
+    allocate(&soak);
+    while (fgets(line, sizeof(line), stdin)) {
+        soak.goal += strtoull(line, NULL, 10);
+        run(&soak);
+        print_counts(&soak);
+    }
+    for (unsigned i = 0; i < soak.at_once; i++)
+        free(soak.clients[i].answer);
+    free(soak.clients);
+    close(soak.epoll_fd);
+    return 0;
+}
