@@ -46,7 +46,7 @@ static enum conn_next await_close(struct conn *conn, uint64_t now_usec)
     uint64_t most_usec = usec_max(linger_usec, CONN_LINGER_MAX_USEC);
 
     if (!conn->acknowledged)
-        conn->progress_msec = conn_msec(conn, now_usec);
+        conn->acknowledged_usec = now_usec;
     conn->acknowledged = true;
     return conn->input_ended || conn_since_progress_usec(conn, now_usec) >= most_usec
                ? CONN_CLOSE
@@ -213,7 +213,7 @@ static enum conn_next continue_greeting(struct conn *conn, uint64_t now_usec,
         return conn_break(conn, errno);
     enum conn_next next = conn_drips(conn) ? drip_step(conn, now_usec, context)
                                            : writing_step(conn, now_usec, context);
-    count_time(conn, context, now_usec - conn->accepted_usec - (uint64_t)conn->data_msec * 1000);
+    count_time(conn, context, conn_since_data_usec(conn, now_usec));
     return next;
 }
 

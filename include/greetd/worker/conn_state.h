@@ -66,10 +66,15 @@ struct conn {
         struct conn_header *header; /* owned, if has_header */
     };
     uint64_t accepted_usec;
+    union {
+        struct {
+            uint32_t progress_msec;  /* since accepted_usec: the last write */
+            uint32_t unacknowledged; /* bytes of the greeting, when progress was last checked */
+        };
+        uint64_t acknowledged_usec; /* when the client had everything, if acknowledged */
+    };
     uint32_t data_msec;       /* since accepted_usec: its PROXY header, its first data */
-    uint32_t progress_msec;   /* since accepted_usec: the last write, or the last acknowledgement */
     uint32_t sent;            /* bytes of the greeting given to the kernel */
-    uint32_t unacknowledged;  /* of those, when progress was last checked */
     int fd;                   /* owned */
     unsigned state : 3;       /* enum conn_state */
     unsigned outcome : 3;     /* enum result, as far as it is known before the end */
@@ -141,11 +146,23 @@ static inline uint32_t conn_msec(const struct conn *conn, uint64_t now_usec)
     return (uint32_t)((now_usec - conn->accepted_usec) / 1000);
 }
 
-/* The time since the client last took a part of its greeting, or had acknowledged all of it; right
- * for a client of any age. */
+/* The time since the client last took a part of its greeting, which is right if that was less than
+ * 49 days ago; or since it had acknowledged all of it. */
 static inline uint64_t conn_since_progress_usec(const struct conn *conn, uint64_t now_usec)
 {
+    if (conn->acknowledged)
+        return now_usec - conn->acknowledged_usec;
     return (uint64_t)(conn_msec(conn, now_usec) - conn->progress_msec) * 1000;
+}
+
+/* The time since the client has sent its PROXY header and first data, or was accepted if it need
+ * not: right for a greeting that took less than 49 days, however long these were awaited. */
+static inline uint64_t conn_since_data_usec(const struct conn *conn, uint64_t now_usec)
+{
+    const uint64_t period_usec =
+        (UINT64_C(1) << 32) * 1000; /* after which data_msec begins again */
+
+    return (now_usec - conn->accepted_usec - (uint64_t)conn->data_msec * 1000) % period_usec;
 }
 
 /* Whether the timeout of the present wait is over, counted from that progress. */

@@ -194,6 +194,22 @@ Test(conn, lingers_beyond_the_limit_if_configured)
     conn_fixture_finish(&fixture);
 }
 
+/* The milliseconds of a client's life begin again at 0 after 49.7 days, those of its linger not. */
+Test(conn, lingers_for_sixty_days_at_most_if_configured)
+{
+    struct conn_fixture fixture;
+    const uint64_t day = 86400 * CONN_FIXTURE_SECOND, end = CONN_FIXTURE_START + 60 * day;
+
+    conn_fixture_set(&fixture, net_tcp_pair(), conn_fixture_hello());
+    fixture.config.settings.linger_usec = 60 * day;
+    cr_assert_eq(conn_fixture_begin(&fixture), CONN_WAIT_SOON);
+    NET_WAIT_UNTIL(net_outstanding(fixture.conn.fd) == 0);
+    cr_assert_eq(conn_fixture_step(&fixture), CONN_WAIT_CLOSE);
+    cr_assert_eq(conn_step(&fixture.conn, end - 1, &fixture.context), CONN_WAIT_CLOSE);
+    cr_assert_eq(conn_step(&fixture.conn, end, &fixture.context), CONN_CLOSE);
+    conn_fixture_finish(&fixture);
+}
+
 Test(conn, discards_a_flood_until_the_greeting_is_acknowledged)
 {
     struct conn_fixture fixture;

@@ -246,6 +246,7 @@ ParameterizedTestParameters(conn_data, measures_a_slow_greeting_from_the_arrival
         {0, 2000000, 2000000},
         {3000000, 5000000, 2000000},
         {100000000, 101000000, 1000000},
+        {50 * 86400 * CONN_FIXTURE_SECOND, 50 * 86400 * CONN_FIXTURE_SECOND + 1000000, 1000000},
     };
     return cr_make_param_array(struct slow_greeting, greetings, ELEMENTSOF(greetings));
 }
