@@ -9,8 +9,8 @@
 #define FORTUNES 1000
 
 const char *const listener_names[LISTENERS] = {
-    "watched", "variable", "fortune",  "big",  "data",  "proxied",  "dripped",
-    "denied",  "aborted",  "vanished", "ipv6", "local", "abstract",
+    "watched", "variable", "fortune", "big",      "data", "silent", "proxied",
+    "dripped", "denied",   "aborted", "vanished", "ipv6", "local",  "abstract",
 };
 
 const char *const outcome_names[OUTCOMES] = {
@@ -30,7 +30,7 @@ const struct kind kinds[] = {
     {"big", BIG, 6, 0},
     {"asking", DATA, 60, 0},
     {"dripping", DATA, 20, DRIPS},
-    {"silent", DATA, 3, IS_SILENT},
+    {"silent", SILENT, 3, IS_SILENT},
     {"proxy", PROXIED, 60, 0},
     {"proxy-dripping", PROXIED, 20, DRIPS},
     {"proxy-wrong", PROXIED, 10, BAD_HEADER},
@@ -53,8 +53,7 @@ static void proxied_address(const struct identity *identity, char *ret, size_t s
     unsigned n = (unsigned)identity->number;
 
     if (identity->number % 3 == 0)
-        snprintf(ret, size, "2001:db8:%x:%x::1", 0x1000 | (n >> 12 & 0xfff),
-                 0x1000 | (n & 0xfff));
+        snprintf(ret, size, "2001:db8:%x:%x::1", 0x1000 | (n >> 12 & 0xfff), 0x1000 | (n & 0xfff));
     else
         snprintf(ret, size, "10.%u.%u.%u", n >> 16 & 0xff, n >> 8 & 0xff, n & 0xff);
 }

@@ -18,7 +18,8 @@ enum listener {
     VARIABLE, /* a message with variables */
     FORTUNE,
     BIG,
-    DATA, /* GreetOn=data */
+    DATA,   /* GreetOn=data */
+    SILENT, /* the same, and DataTimeoutSec=1s */
     PROXIED,
     DRIPPED,
     DENIED,

@@ -14,11 +14,12 @@ import time
 from support import fake_journal, metrics
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
+LEAP = TREE / "build/release/tests/libsoak-leap.so"
 FIRST_PORT = 7000
 METRICS = ("127.0.0.1", 6999)
 # In the order of enum listener in kinds.h. The last two are Unix sockets.
 LISTENERS = (
-    "watched", "variable", "fortune", "big", "data", "proxied", "dripped", "denied", "aborted",
+    "watched", "variable", "fortune", "big", "data", "silent", "proxied", "dripped", "denied", "aborted",
     "vanished", "ipv6", "local", "abstract",
 )  # fmt: skip
 ABSTRACT = "greetd-soak"
@@ -150,8 +151,9 @@ class ServiceTestCase(metrics.MetricsTestCase):
             "watched": f"MessageFile={self.folder}/watched\nWatch=yes\n",
             "fortune": f"MessageFile={self.folder}/fortunes\nPick=random\n",
             "big": f"MessageFile={self.folder}/big\n",
-            "data": "GreetOn=data\nDataTimeoutSec=1s\n",
-            "proxied": "ProxyProtocol=yes\n",
+            "data": "GreetOn=data\nDataTimeoutSec=1min\n",
+            "silent": "GreetOn=data\nDataTimeoutSec=1s\n",
+            "proxied": "ProxyProtocol=yes\nDataTimeoutSec=1min\n",
             "dripped": "DripSec=5ms\nMessage=" + f"{line}\\n" * 3,
             "denied": "Deny=any\n",
             "vanished": "WriteTimeoutSec=1s\n",
@@ -201,6 +203,12 @@ class ServiceTestCase(metrics.MetricsTestCase):
         self.greetd.signal(signal.SIGHUP)
         self.greetd.wait_until(lambda: len(self.greetd.values("RELOADING")) > reloading, "RELOADING=1")
         return True
+
+    def rest(self):
+        """Waits until no reload is in progress."""
+        self.greetd.wait_until(
+            lambda: len(self.greetd.values("READY")) > len(self.greetd.values("RELOADING")), "READY=1"
+        )
 
     def resident(self):
         """The resident memory of greetd in KiB."""
