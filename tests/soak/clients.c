@@ -13,30 +13,24 @@
  */
 
 #include <errno.h>
-#include <linux/filter.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "kinds.h"
+#include "sockets.h"
 
-#define EVENTS         256
-#define TICK_MSEC      5
-#define LATE_MSEC      60000
-#define VANISHED_MSEC  3000 /* more than WriteTimeoutSec= of that listener */
-#define LINGER_MSEC    50
-#define UPLOAD_MAX     65536
-#define SLOW_PIECE     32768
-#define SLOW_BUFFER    8192
-#define SHARING        64 /* connections of one shared source */
-#define PROGRESS_STEP  1000
-#define LIMITED_SOURCE 0x7ffa0000 /* 127.250.0.0 */
+#define EVENTS        256
+#define TICK_MSEC     5
+#define LATE_MSEC     60000
+#define VANISHED_MSEC 3000 /* more than WriteTimeoutSec= of that listener */
+#define LINGER_MSEC   50
+#define UPLOAD_MAX    65536
+#define SLOW_PIECE    32768
+#define PROGRESS_STEP 1000
 
 enum state { IDLE, RETRYING, CONNECTING, SENDING, READING, HOLDING };
 
@@ -55,21 +49,13 @@ struct client {
 
 struct soak {
     unsigned at_once;
-    in_port_t first_port;
-    const char *path, *name;
+    struct addresses addresses;
     int epoll_fd;
     struct client *clients;
     uint64_t started, finished, goal;
-    uint64_t limited;
     uint64_t seed;
     uint64_t counts[64][OUTCOMES];
 };
-
-static _Noreturn void fail(const char *subject)
-{
-    perror(subject);
-    exit(2);
-}
 
 static int64_t now_msec(void)
 {
@@ -88,97 +74,6 @@ static const struct kind *draw_kind(struct soak *soak)
     for (unsigned left = (unsigned)(soak->seed >> 33) % 1000; left >= kinds[i].share; i++)
         left -= kinds[i].share;
     return &kinds[i];
-}
-
-/* Where CLIENT connects to; returns the size. */
-static socklen_t target(const struct soak *soak, const struct client *client,
-                        struct sockaddr_storage *ret)
-{
-    enum listener listener = client->identity.kind->listener;
-    in_port_t port = htons((in_port_t)(soak->first_port + listener));
-    struct sockaddr_un un = {.sun_family = AF_UNIX};
-
-    if (listener == LOCAL || listener == ABSTRACT) {
-        size_t skip = listener == ABSTRACT;
-        snprintf(un.sun_path + skip, sizeof(un.sun_path) - skip, "%s",
-                 skip ? soak->name : soak->path);
-        memcpy(ret, &un, sizeof(un));
-        return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + skip +
-                           strlen(un.sun_path + skip));
-    }
-    if (listener == IPV6) {
-        *(struct sockaddr_in6 *)ret =
-            (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = port};
-        ((struct sockaddr_in6 *)ret)->sin6_addr = in6addr_loopback;
-        return sizeof(struct sockaddr_in6);
-    }
-    *(struct sockaddr_in *)ret = (struct sockaddr_in){
-        .sin_family = AF_INET, .sin_port = port, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    return sizeof(struct sockaddr_in);
-}
-
-/* The client's own address: one of 127.16.0.0 and up, or in 2001:db8::/48 a network of its own. */
-static socklen_t source(struct soak *soak, const struct client *client,
-                        struct sockaddr_storage *ret)
-{
-    uint32_t n = (uint32_t)client->identity.number;
-    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6,
-                               .sin6_addr.s6_addr = {0x20, 0x01, 0x0d, 0xb8}};
-    in_addr_t address = 0x7f100000 + n % 0xe00000;
-
-    if (client->identity.kind->listener == IPV6) {
-        in6.sin6_addr.s6_addr[6] = (uint8_t)(n >> 8);
-        in6.sin6_addr.s6_addr[7] = (uint8_t)n;
-        in6.sin6_addr.s6_addr[15] = 1;
-        memcpy(ret, &in6, sizeof(in6));
-        return sizeof(in6);
-    }
-    if (client->identity.kind->deeds & SHARES_SOURCE)
-        address = LIMITED_SOURCE + (in_addr_t)(soak->limited++ / SHARING % 0xffff);
-    *(struct sockaddr_in *)ret =
-        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(address)};
-    return sizeof(struct sockaddr_in);
-}
-
-/* From now on the kernel drops what arrives for the socket, but for a SYN-ACK: the peer finds a
- * client that connects and is never heard of again. */
-static void vanish(int fd)
-{
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13), /* the flags in the TCP header */
-        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 2, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-        BPF_STMT(BPF_RET | BPF_K, 0),
-    };
-    struct sock_fprog program = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
-
-    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0)
-        fail("SO_ATTACH_FILTER");
-}
-
-static void open_socket(struct soak *soak, struct client *client, int family)
-{
-    static const int on = 1, small = SLOW_BUFFER;
-    unsigned deeds = client->identity.kind->deeds;
-    struct sockaddr_storage own;
-
-    client->fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (client->fd < 0)
-        fail("socket");
-    if (deeds & IS_SLOW)
-        setsockopt(client->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
-    if (deeds & VANISHES)
-        vanish(client->fd);
-    if (family == AF_UNIX)
-        return;
-    if (deeds & DRIPS)
-        setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    if (family == AF_INET6) /* a route makes its network local, but it is no address of lo */
-        setsockopt(client->fd, IPPROTO_IPV6, IPV6_FREEBIND, &on, sizeof(on));
-    setsockopt(client->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
-    socklen_t size = source(soak, client, &own);
-    if (bind(client->fd, (struct sockaddr *)&own, size) < 0)
-        fail("bind");
 }
 
 static void close_client(struct client *client, bool reset)
@@ -220,37 +115,30 @@ static void hold(struct client *client, enum outcome outcome, int64_t msec)
 
 static void try_connect(struct soak *soak, struct client *client)
 {
-    struct sockaddr_storage address;
-    socklen_t size = target(soak, client, &address);
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
                                 .data.u32 = (uint32_t)(client - soak->clients)};
+    int r = sockets_connect(&soak->addresses, &client->identity, client->fd);
 
     client->due_msec = 0;
     client->state = CONNECTING;
-    if (connect(client->fd, (struct sockaddr *)&address, size) < 0 && errno != EINPROGRESS) {
-        if (errno == EAGAIN) { /* the queue of a Unix socket is full */
-            client->state = RETRYING;
-            client->due_msec = now_msec() + TICK_MSEC;
-            return;
-        }
+    if (r == -EAGAIN) {
+        client->state = RETRYING;
+        client->due_msec = now_msec() + TICK_MSEC;
+    } else if (r < 0) {
         finish(soak, client, UNCONNECTED, false);
-        return;
-    }
-    if (epoll_ctl(soak->epoll_fd, EPOLL_CTL_ADD, client->fd, &event) < 0)
+    } else if (epoll_ctl(soak->epoll_fd, EPOLL_CTL_ADD, client->fd, &event) < 0) {
         fail("epoll_ctl");
+    }
 }
 
 static void start(struct soak *soak, struct client *client)
 {
     const struct kind *kind = draw_kind(soak);
-    int family = kind->listener == LOCAL || kind->listener == ABSTRACT ? AF_UNIX
-                 : kind->listener == IPV6                              ? AF_INET6
-                                                                       : AF_INET;
 
     client->identity = (struct identity){.kind = kind, .number = soak->started++};
     client->received = client->sent = 0;
     client->late_msec = now_msec() + LATE_MSEC;
-    open_socket(soak, client, family);
+    client->fd = sockets_open(&soak->addresses, &client->identity);
     try_connect(soak, client);
 }
 
@@ -450,9 +338,9 @@ int main(int argc, char *argv[])
         return 2;
     }
     struct soak soak = {.at_once = (unsigned)strtoul(argv[1], NULL, 10),
-                        .first_port = (in_port_t)strtoul(argv[2], NULL, 10),
-                        .path = argv[3],
-                        .name = argv[4]};
+                        .addresses = {.first_port = (unsigned short)strtoul(argv[2], NULL, 10),
+                                      .path = argv[3],
+                                      .name = argv[4]}};
     allocate(&soak);
     while (fgets(line, sizeof(line), stdin)) {
         soak.goal += strtoull(line, NULL, 10);
