@@ -2,7 +2,7 @@
 """Four times as many clients as MaxConnections=, of all kinds: none waits while a place is free or
 a client can be evicted, and greetd does not spin while none can be served.
 
-tests/soak runs this for longer, with the limits that greetd promises.
+tests/soak/run waits runs this for longer, with the limits that greetd promises.
 """
 
 import os
