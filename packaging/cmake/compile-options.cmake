@@ -10,6 +10,13 @@ target_compile_options(greetd-options INTERFACE
     -Werror=implicit -Werror=return-type
 )
 
+# The same bytes wherever it is built: assert(3) has the paths of sources, and debug information those
+# of both folders. The last option that matches counts, and the build folder may be in the other.
+target_compile_options(greetd-options INTERFACE
+    -ffile-prefix-map=${PROJECT_SOURCE_DIR}/= -ffile-prefix-map=${PROJECT_SOURCE_DIR}=.
+    -ffile-prefix-map=${PROJECT_BINARY_DIR}=. -Wdate-time
+)
+
 target_compile_options(greetd-options INTERFACE -fstack-protector-strong)
 target_link_options(greetd-options INTERFACE -Wl,-z,relro -Wl,-z,now)
 
