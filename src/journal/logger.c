@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 
 #include "greetd/base/clock.h"
+#include "greetd/base/thread.h"
 #include "greetd/base/waker.h"
 #include "greetd/journal/catalog.h"
 #include "greetd/journal/writer.h"
@@ -91,9 +92,9 @@ int logger_start(struct logger **ret, struct sink *sink, struct metrics *metrics
         return r;
     logger_configure(logger, options);
     logger->limit = rate_limit_init(&options->limit);
-    r = pthread_create(&logger->thread, NULL, writer_run, logger);
-    if (r > 0)
-        return -r;
+    r = thread_start(&logger->thread, writer_run, logger);
+    if (r < 0)
+        return r;
     pthread_setname_np(logger->thread, "greetd-log");
 
     *ret = TAKE_PTR(logger);

@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 
 #include "greetd/base/clock.h"
+#include "greetd/base/thread.h"
 
 #define WORKER_EVENTS       64
 #define WORKER_MAILBOX_SIZE 16
@@ -250,10 +251,10 @@ void worker_deinit(struct worker *worker)
 int worker_start(struct worker *worker)
 {
     char name[16];
-    int r = pthread_create(&worker->thread, NULL, worker_main, worker);
+    int r = thread_start(&worker->thread, worker_main, worker);
 
-    if (r > 0)
-        return -r;
+    if (r < 0)
+        return r;
     snprintf(name, sizeof(name), "greetd-%u", worker->context.index);
     pthread_setname_np(worker->thread, name);
     return 0;
