@@ -140,7 +140,7 @@ class Limits(metrics.LimitedTestCase, reload.ReloadTestCase):
 
     def test_refused_clients_that_do_not_read_keep_no_others_out(self):
         message = "Not you, " * (1 << 20)
-        self.serve_limits("Deny=127.0.0.1", f"[Server]\nMaxConnections=8\n"
+        self.serve_limits("Deny=127.0.0.1", f"[Server]\nWorkers=1\nMaxConnections=8\n"
                           f"[Greeting]\nRefuseMessage={message}\nWriteTimeoutSec=1h\n")
         clients = [self.client(self.address) for _ in range(20)]
         self.assert_served("127.0.0.2")
