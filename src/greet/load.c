@@ -21,8 +21,12 @@ static int raise_open_files(uint32_t concurrent)
     rlim_t needed = (rlim_t)concurrent + GENERATOR_DESCRIPTORS;
     struct rlimit limit, raised;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return -errno;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
+        int r = -errno;
+
+        output_error("Failed to read the limit of open files: %s", strerror(-r));
+        return r;
+    }
     if (limit.rlim_cur >= needed)
         return 0;
     raised = (struct rlimit){.rlim_cur = needed,
