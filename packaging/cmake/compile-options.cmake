@@ -43,3 +43,11 @@ elseif(CMAKE_BUILD_TYPE MATCHES "^(Release|RelWithDebInfo|MinSizeRel)$")
     # It needs an optimised build, and hides from the sanitizers what they look for.
     target_compile_options(greetd-options INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 endif()
+
+option(COVERAGE "Count what is executed, with clang" OFF)
+if(COVERAGE)
+    # The counters are in a file, so that those of a process that is killed count, too.
+    target_compile_options(greetd-options INTERFACE -fprofile-instr-generate -fcoverage-mapping
+        "SHELL:-mllvm -runtime-counter-relocation")
+    target_link_options(greetd-options INTERFACE -fprofile-instr-generate)
+endif()

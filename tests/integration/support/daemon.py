@@ -128,8 +128,9 @@ class GreetdTestCase(unittest.TestCase):
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"):
             environment[name] = ":".join(filter(None, (os.environ.get(name), reports)))
         environment["UBSAN_OPTIONS"] += ":halt_on_error=1:print_stacktrace=1"
-        if "LSAN_OPTIONS" in os.environ:
-            environment["LSAN_OPTIONS"] = os.environ["LSAN_OPTIONS"]
+        for name in ("LSAN_OPTIONS", "LLVM_PROFILE_FILE"):
+            if name in os.environ:
+                environment[name] = os.environ[name]
         environment.update(changes)
         return {key: value for key, value in environment.items() if value is not None}
 
