@@ -13,7 +13,7 @@ COLUMNS = ("sockets", "phase", "thread", "calls", "kills", "greeted", "waited, g
 N_NAMES = 3
 
 PAGE = """\
-# Killed at every system call
+# Killed at system calls
 
 {date}, commit {commit}, Linux {kernel}, {systemd}: `{command}`
 
