@@ -9,7 +9,7 @@ from support import daemon, fake_journal
 
 HEADER = pathlib.Path(__file__).parents[2] / "include/greetd/base/thread.h"
 KIB = int(
-    re.search(r"THREAD_STACK_SIZE \((\d+) \* 1024\)", HEADER.read_text(encoding="ascii"))[1]
+    re.search(r"THREAD_STACK_SIZE \((\d+)UL \* 1024\)", HEADER.read_text(encoding="ascii"))[1]
 )
 BEYOND_BUFFERS = 8 << 20
 GREETING = (

@@ -8,7 +8,7 @@
 /* Bytes. The largest frame is that of socket_discard(), 16 KiB; tests/integration/test_stack.py
  * measures what is used. Without a size, a stack is as large as RLIMIT_STACK: 8 MiB for each of up
  * to 256 workers, which counts where the kernel does not overcommit. */
-#define THREAD_STACK_SIZE (256 * 1024)
+#define THREAD_STACK_SIZE (256UL * 1024)
 
 /* Returns 0 or a negative errno of pthread_create(3). */
 static inline int thread_start(pthread_t *ret, void *(*thread_main)(void *userdata), void *userdata)
