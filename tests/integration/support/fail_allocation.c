@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* A library for LD_PRELOAD: the allocation with the number $FAIL_ALLOCATION, from 1, fails as malloc(3)
- * does without memory, and the file $FAIL_ALLOCATION_FILE is made to say so. */
+/* A library for LD_PRELOAD: the allocation with the number $FAIL_ALLOCATION, from 1, fails as
+ * malloc(3) does without memory, and the file $FAIL_ALLOCATION_FILE is made to say so. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +16,7 @@ extern void *__libc_realloc(void *old, size_t size);
 extern void *__libc_memalign(size_t alignment, size_t size);
 
 static unsigned long fail_nth;
+static const char *path;
 static atomic_ulong calls;
 
 /* Allocations before main(), which are those of the loader, have passed by then. */
@@ -23,18 +24,21 @@ __attribute__((constructor)) static void begin(void)
 {
     const char *number = getenv("FAIL_ALLOCATION");
 
-    fail_nth = number ? strtoul(number, NULL, 10) : 0;
+    path = getenv("FAIL_ALLOCATION_FILE");
+    fail_nth = number && path ? strtoul(number, NULL, 10) : 0;
 }
 
 static bool must_fail(void)
 {
     if (fail_nth == 0 || atomic_fetch_add(&calls, 1) + 1 != fail_nth)
         return false;
-    close(open(getenv("FAIL_ALLOCATION_FILE"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
     errno = ENOMEM;
     return true;
 }
 
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the names of glibc are
+ * reserved. */
 void *malloc(size_t size)
 {
     return must_fail() ? NULL : __libc_malloc(size);
@@ -55,3 +59,4 @@ void *aligned_alloc(size_t alignment, size_t size)
 {
     return must_fail() ? NULL : __libc_memalign(alignment, size);
 }
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
