@@ -22,6 +22,7 @@ TREE = pathlib.Path(__file__).resolve().parents[2]
 LIST = TREE / "tests/coverage/unreached"
 FUNCTION = re.compile(r"^(?!#|typedef|struct \w+ \{|enum \w+ \{)[\w *]*?\b(\w+)\([^;]*$")
 ENTRY = re.compile(r"^    (\S+): (\w+)\(\): (.+)$")
+OURS = re.compile(r"(?:.*/)?((?:src|include/greetd)/.+)")
 SOMETIMES = "Sometimes: "  # a reason that begins with this: reached in some runs
 
 
@@ -49,7 +50,7 @@ def run(*command):
 
 
 def export(build):
-    """What llvm-cov knows of each file, summed over all programs of BUILD."""
+    """The branches and segments of each file of src/ and include/ by name, of all programs of BUILD."""
     profile = build / "all.profdata"
     raw = sorted(map(str, (build / "profiles").glob("*.profraw")))
     if not raw:
@@ -60,7 +61,15 @@ def export(build):
         programs += [path for path in sorted(build.glob(pattern)) if path.is_file() and path.stat().st_mode & 1]
     objects = [argument for program in programs[1:] for argument in ("-object", str(program))]
     text = run("llvm-cov", "export", "-format=text", f"-instr-profile={profile}", str(programs[0]), *objects)
-    return json.loads(text)["data"][0]["files"]
+    files = collections.defaultdict(lambda: {"branches": [], "segments": []})
+    for file in json.loads(text)["data"][0]["files"]:
+        # -ffile-prefix-map has made the names relative to each build folder.
+        if match := OURS.fullmatch(file["filename"]):
+            for kind, values in files[match[1]].items():
+                values += file[kind]
+    if not files.keys() >= {"src/main.c", "src/greet/main.c"}:
+        sys.exit("llvm-cov does not name the sources")
+    return files
 
 
 def unreached_branches(file, source):
@@ -95,11 +104,8 @@ def unreached_lines(file, source, branches):
 def unreached(build):
     """Counts (path, function, what) of all that no test reaches, and has a line for each."""
     found, lines = collections.Counter(), {}
-    for file in export(build):
-        path = TREE / file["filename"]  # relative because of -ffile-prefix-map
-        if not path.is_relative_to(TREE) or path.relative_to(TREE).parts[0] not in ("src", "include"):
-            continue
-        source, name = Source(path), str(path.relative_to(TREE))
+    for name, file in export(build).items():
+        source = Source(TREE / name)
         branches = list(unreached_branches(file, source))
         whats = [(line, what) for line, _, what in branches] + list(unreached_lines(file, source, branches))
         for line, what in whats:

@@ -24,13 +24,13 @@ __attribute__((constructor)) static void begin(void)
 {
     const char *number = getenv("FAIL_ALLOCATION");
 
+    fail_nth = number ? strtoul(number, NULL, 10) : 0;
     path = getenv("FAIL_ALLOCATION_FILE");
-    fail_nth = number && path ? strtoul(number, NULL, 10) : 0;
 }
 
 static bool must_fail(void)
 {
-    if (fail_nth == 0 || atomic_fetch_add(&calls, 1) + 1 != fail_nth)
+    if (fail_nth == 0 || !path || atomic_fetch_add(&calls, 1) + 1 != fail_nth)
         return false;
     close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
     errno = ENOMEM;
