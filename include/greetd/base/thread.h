@@ -5,9 +5,9 @@
 
 #include <pthread.h>
 
-/* Bytes. The largest frame is that of socket_discard(), 16 KiB; tests/integration/test_stack.py
- * measures what is used. Without a size, a stack is as large as RLIMIT_STACK: 8 MiB for each of up
- * to 256 workers, which counts where the kernel does not overcommit. */
+/* Bytes. The deepest calls of a worker need 19 KiB (tests/check-stack), and those of libraries a
+ * few more (tests/integration/test_stack.py). Without a size, a stack is as large as RLIMIT_STACK:
+ * 8 MiB for each of up to 256 workers, which counts where the kernel does not overcommit. */
 #define THREAD_STACK_SIZE (256UL * 1024)
 
 /* Returns 0 or a negative errno of pthread_create(3). */
