@@ -45,6 +45,7 @@ void waker_cancel(struct waker *waker)
     atomic_store_explicit(&waker->asleep, false, memory_order_relaxed);
 }
 
+/* An error is no timeout, after which a caller gives up a thread that is about to end. */
 bool waker_wait_readable(int fd, uint64_t deadline_usec)
 {
     struct pollfd readable = {.fd = fd, .events = POLLIN};
@@ -57,7 +58,7 @@ bool waker_wait_readable(int fd, uint64_t deadline_usec)
                                       .tv_nsec = (long)(left_usec % 1000000) * 1000};
 
         n = ppoll(&readable, 1, deadline_usec == USEC_INFINITY ? NULL : &left, NULL);
-    } while (n < 0 && errno == EINTR);
+    } while (n < 0 && clock_now() < deadline_usec);
     return n > 0;
 }
 
