@@ -105,9 +105,8 @@ static uint64_t update_limit(struct logger *logger)
 
 static void announce_rest(struct logger *logger)
 {
-    uint64_t n = metrics_log_dropped(logger->metrics) - logger->limit.announced;
-
     flush(logger);
+    uint64_t n = metrics_log_dropped(logger->metrics) - logger->limit.announced;
     if (n > 0)
         announce_dropped(logger, n);
 }
