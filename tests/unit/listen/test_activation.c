@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Tests of the sockets that systemd passes, and of those in its descriptor store. */
-
-#include <sys/resource.h>
+/* Tests of the sockets that systemd passes, from a socket unit or from its descriptor store. */
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -10,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include "greetd/listen/activation.h"
 #include "greetd/listen/fdstore.h"
@@ -159,98 +156,6 @@ Test(activation, does_not_remove_the_file_of_an_inherited_socket)
     cr_assert_eq(unlink(address.sun_path), 0);
 }
 
-static struct listener *open_listener(const char *text)
-{
-    const struct address address = net_address(text);
-    struct listener *listener;
-
-    cr_assert_eq(listener_open(&listener, &address, 16), 0);
-    return listener;
-}
-
-static ino_t inode_of(int fd)
-{
-    struct stat st;
-
-    cr_assert_eq(fstat(fd, &st), 0);
-    return st.st_ino;
-}
-
-/* Receives a message that begins with BEGIN. Returns the name after it, valid until the next call.
- */
-static const char *receive_name(const char *begin)
-{
-    static char name[sizeof(fake_systemd.last)];
-
-    cr_assert(fake_systemd_receive());
-    cr_assert_eq(strncmp(fake_systemd.last, begin, strlen(begin)), 0, "%s", fake_systemd.last);
-    return strcpy(name, fake_systemd.last + strlen(begin));
-}
-
-Test(activation, stores_a_socket_and_removes_it)
-{
-    struct listener *listener = open_listener("127.0.0.1:0");
-    char name[256];
-
-    fake_systemd_open();
-    unsetenv("FDSTORE");
-    fdstore_add(listener, 0);
-    strcpy(name, receive_name("FDSTORE=1\nFDNAME="));
-    cr_assert_eq(strncmp(name, "opened@", 7), 0, "%s", name);
-    cr_assert_str_eq(listener->stored_as, name);
-    cr_assert_eq(inode_of(fake_systemd.passed_fd), inode_of(listener->fd));
-    cr_assert_not(listener->handed_on, "systemd may not keep it");
-    fdstore_add(listener, 0);
-    cr_assert_not(fake_systemd_receive(), "once is enough");
-
-    fdstore_remove(listener);
-    cr_assert_str_eq(receive_name("FDSTOREREMOVE=1\nFDNAME="), name);
-    fdstore_remove(listener);
-    cr_assert_not(fake_systemd_receive());
-    listener_unref(listener);
-}
-
-/* Otherwise the copy in the store would listen on, and its clients would wait for nobody. */
-Test(activation, removes_a_socket_later_if_there_is_no_descriptor_to_ask_with)
-{
-    struct listener *listener = open_listener("127.0.0.1:0");
-    struct rlimit limit;
-
-    fake_systemd_open();
-    fdstore_add(listener, 0);
-    cr_assert(fake_systemd_receive());
-    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    const struct rlimit none = {.rlim_cur = 0, .rlim_max = limit.rlim_max};
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
-    fdstore_remove(listener);
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
-    cr_assert_not_null(listener->stored_as);
-    fdstore_remove(listener);
-    cr_assert_null(listener->stored_as);
-    cr_assert(fake_systemd_receive());
-    cr_assert_eq(strncmp(fake_systemd.last, "FDSTOREREMOVE=1\n", 16), 0);
-    listener_unref(listener);
-}
-
-/* FDSTOREREMOVE=1 removes every descriptor of a name. */
-Test(activation, gives_each_stored_socket_its_own_name)
-{
-    struct listener *listeners[8];
-    char names[ELEMENTSOF(listeners)][256];
-
-    fake_systemd_open();
-    for (size_t i = 0; i < ELEMENTSOF(listeners); i++) {
-        listeners[i] = open_listener("127.0.0.1:0");
-        fdstore_add(listeners[i], 0);
-        strcpy(names[i], receive_name("FDSTORE=1\nFDNAME="));
-        close(fake_systemd.passed_fd);
-        for (size_t j = 0; j < i; j++)
-            cr_assert_str_neq(names[i], names[j]);
-    }
-    for (size_t i = 0; i < ELEMENTSOF(listeners); i++)
-        listener_unref(listeners[i]);
-}
-
 /* An earlier version may have stored the socket under a name of another form. */
 Test(activation, removes_a_stored_socket_by_its_earlier_name)
 {
@@ -265,29 +170,6 @@ Test(activation, removes_a_stored_socket_by_its_earlier_name)
     cr_assert_str_eq(fake_systemd.last, "FDSTOREREMOVE=1\nFDNAME=opened@127.0.0.1,80");
     cr_assert_null(fixture.set.at[0]->stored_as);
     close_fixture(&fixture);
-}
-
-Test(activation, hands_on_a_socket_that_systemd_keeps)
-{
-    struct listener *listener = open_listener("127.0.0.1:0");
-
-    fake_systemd_open();
-    setenv("FDSTORE", "16", 1);
-    fdstore_add(listener, 0);
-    cr_assert(listener->handed_on);
-    fdstore_remove(listener);
-    cr_assert_not(listener->handed_on);
-    listener_unref(listener);
-}
-
-Test(activation, does_not_store_the_socket_of_a_socket_unit)
-{
-    struct listener listener = {.inherited = true, .handed_on = true};
-
-    fake_systemd_open();
-    fdstore_add(&listener, 0);
-    cr_assert_not(fake_systemd_receive());
-    cr_assert(listener.handed_on);
 }
 
 Test(activation, distinguishes_stored_from_passed_sockets)
@@ -337,15 +219,4 @@ Test(activation, sorts_stored_sockets_by_the_numbers_of_shards)
     cr_expect_str_eq(fixture.set.at[2]->stored_as, "opened@8.2");
     cr_expect_str_eq(fixture.set.at[3]->stored_as, "opened@9.10");
     close_fixture(&fixture);
-}
-
-Test(activation, names_the_number_of_a_shard)
-{
-    struct listener *listener = open_listener("127.0.0.1:0");
-
-    fake_systemd_open();
-    fdstore_add(listener, 12);
-    cr_expect_eq(fdstore_shard(listener->stored_as), 12);
-    cr_expect(fdstore_is_name(listener->stored_as));
-    listener_unref(listener);
 }
