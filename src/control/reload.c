@@ -60,23 +60,28 @@ static void announce(const struct reload *reload, const struct snapshot *before,
     announce_needs_restart(reload->logger, reload->started, snapshot->config);
 }
 
+static void log_warnings(struct logger *logger, const struct diagnostics *diagnostics)
+{
+    for (size_t i = 0; i < diagnostics->n_lines; i++)
+        logger_log(logger, LOG_WARNING, MESSAGE_ID_FAILED, "%s", diagnostics->lines[i]);
+}
+
 /* Puts the prepared snapshot in force, which can't fail. */
 static void activate(void *p)
 {
     struct reload *reload = p;
     _cleanup_(snapshot_unrefp) struct snapshot *snapshot = TAKE_PTR(reload->snapshot);
     _cleanup_(snapshot_unrefp) struct snapshot *before = snapshot_ref(reload->sockets->snapshot);
+    _cleanup_(diagnostics_deinit) struct diagnostics diagnostics = DIAGNOSTICS_NULL;
     size_t n_not_kept_before = reload->sockets->n_not_kept;
     const struct logger_options options = announce_options(snapshot->config);
 
     reload->state = RELOAD_ADOPTING;
-    int r = sockets_activate(reload->sockets, snapshot);
+    (void)sockets_activate(reload->sockets, snapshot, &diagnostics);
     pool_adopt(reload->pool, snapshot, TAKE_PTR(reload->prepared));
     logger_configure(reload->logger, &options);
     announce(reload, before, n_not_kept_before);
-    if (r < 0)
-        logger_log(reload->logger, LOG_WARNING, MESSAGE_ID_FAILED, "Failed to set FastOpen=: %s",
-                   strerrordesc_np(-r));
+    log_warnings(reload->logger, &diagnostics);
     messages_renew(reload->messages, snapshot);
     reload->activated(reload->userdata);
 }

@@ -46,12 +46,21 @@ static int reject(int fd, const char *name)
     return 0;
 }
 
+/* An earlier process may have ended after FDSTORE=1 and before listen(2). The queue is as long as
+ * Backlog= says from listener_renew() on. */
+static void listen_if_stored(int fd, const char *name)
+{
+    if (fdstore_is_name(name))
+        (void)listen(fd, SOMAXCONN);
+}
+
 static int inherit_one(struct listener_set *set, int fd, const char *name,
                        struct diagnostics *diagnostics)
 {
     _cleanup_(listener_unrefp) struct listener *listener = NULL;
     int type, r;
 
+    listen_if_stored(fd, name);
     if (!is_usable(fd, name, &type, diagnostics))
         return reject(fd, name);
     r = socket_set_nonblocking(fd);

@@ -13,6 +13,12 @@
  * the number of a further shard. */
 #define FDSTORE_PREFIX "opened@"
 
+/* For poll(2), a socket that does not listen yet has hung up, so systemd would drop it without
+ * FDPOLL=0. TCP sockets listen: systemd drops one that is shut down, even if FDSTOREREMOVE=1 could
+ * not be sent. */
+#define FDSTORE_MESSAGE "FDSTORE=1\nFDNAME=%s%s"
+#define FDSTORE_NO_POLL "\nFDPOLL=0"
+
 #define FDSTORE_NAME_MAX sizeof(FDSTORE_PREFIX "18446744073709551615.4294967295")
 
 /* Returns FileDescriptorStoreMax= of systemd.service(5), or 0 if $FDSTORE does not tell. systemd
@@ -85,12 +91,12 @@ static bool format_name(int fd, unsigned shard, char *buffer)
 
 void fdstore_add(struct listener *listener, unsigned shard)
 {
-    char name[FDSTORE_NAME_MAX], text[sizeof(name) + sizeof("FDSTORE=1\nFDNAME=")];
+    char name[FDSTORE_NAME_MAX], text[sizeof(name) + sizeof(FDSTORE_MESSAGE FDSTORE_NO_POLL)];
 
     if (listener->inherited || listener->stored_as || !format_name(listener->fd, shard, name))
         return;
     _cleanup_free_ char *stored_as = strdup(name);
-    sprintf(text, "FDSTORE=1\nFDNAME=%s", name);
+    sprintf(text, FDSTORE_MESSAGE, name, address_is_tcp(&listener->address) ? "" : FDSTORE_NO_POLL);
     if (!stored_as || sd_pid_notify_with_fds(0, false, text, &listener->fd, 1) <= 0)
         return;
     listener->stored_as = TAKE_PTR(stored_as);

@@ -45,15 +45,39 @@ static int set_fast_open(const struct snapshot *snapshot)
     return r;
 }
 
-/* Applies the settings in force to all sockets. A socket that greetd has opened drops handshakes
- * until systemd keeps it, or has dropped some since it was last configured; that ends here. */
-static int renew_all(const struct snapshot *snapshot)
+static int diagnose(struct diagnostics *diagnostics, const char *what, int error)
 {
-    for (size_t i = 0; i < snapshot->n; i++)
-        if (!snapshot->bindings[i].listener->inherited)
-            (void)listener_renew(snapshot->bindings[i].listener,
-                                 (int)config_server(snapshot->config)->backlog);
-    return set_fast_open(snapshot);
+    diagnostics_add(diagnostics, "%s: %s", what, strerrordesc_np(-error));
+    return error;
+}
+
+static int renew(struct listener *listener, int backlog, struct diagnostics *diagnostics)
+{
+    char what[sizeof("Failed to listen on ") + ADDRESS_TEXT_MAX] = "Failed to listen on ";
+    int r = listener_renew(listener, backlog);
+
+    if (r >= 0)
+        return 0;
+    address_format(&listener->address, what + strlen(what));
+    return diagnose(diagnostics, what, r);
+}
+
+/* Applies the settings in force to all sockets. A socket that greetd has opened has no clients
+ * until systemd keeps it, or has dropped handshakes since it was last configured; that ends here.
+ */
+static int renew_all(const struct snapshot *snapshot, struct diagnostics *diagnostics)
+{
+    int backlog = (int)config_server(snapshot->config)->backlog, result = 0;
+
+    for (size_t i = 0; i < snapshot->n; i++) {
+        struct listener *listener = snapshot->bindings[i].listener;
+        int r = listener->inherited ? 0 : renew(listener, backlog, diagnostics);
+
+        if (r < 0)
+            result = r;
+    }
+    int r = set_fast_open(snapshot);
+    return r < 0 ? diagnose(diagnostics, "Failed to set FastOpen=", r) : result;
 }
 
 static size_t count_stored(const struct snapshot *snapshot)
@@ -105,12 +129,6 @@ static size_t store_all(const struct snapshot *snapshot)
     return n_not_kept;
 }
 
-static int diagnose(struct diagnostics *diagnostics, const char *what, int error)
-{
-    diagnostics_add(diagnostics, "%s: %s", what, strerrordesc_np(-error));
-    return error;
-}
-
 int sockets_open(struct sockets *sockets, struct config *config, size_t n_workers,
                  struct diagnostics *diagnostics)
 {
@@ -132,8 +150,7 @@ int sockets_open(struct sockets *sockets, struct config *config, size_t n_worker
         return r;
     sockets->snapshot = TAKE_PTR(match.snapshot);
     sockets->n_not_kept = store_all(sockets->snapshot);
-    r = renew_all(sockets->snapshot);
-    return r < 0 ? diagnose(diagnostics, "Failed to set FastOpen=", r) : 0;
+    return renew_all(sockets->snapshot, diagnostics);
 }
 
 /* Lists the sockets in force and the leaving ones: an address may be configured again before it is
@@ -204,7 +221,8 @@ void sockets_drop_syn(const struct sockets *sockets, const struct snapshot *afte
     }
 }
 
-int sockets_activate(struct sockets *sockets, struct snapshot *snapshot)
+int sockets_activate(struct sockets *sockets, struct snapshot *snapshot,
+                     struct diagnostics *diagnostics)
 {
     struct snapshot *before = sockets->snapshot;
 
@@ -217,7 +235,7 @@ int sockets_activate(struct sockets *sockets, struct snapshot *snapshot)
     sockets->n_not_kept = store_all(snapshot);
     sockets->snapshot = snapshot_ref(snapshot);
     snapshot_unref(before);
-    return renew_all(snapshot);
+    return renew_all(snapshot, diagnostics);
 }
 
 static bool have_same_address(const struct listener *a, const struct listener *b)

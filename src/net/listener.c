@@ -175,8 +175,9 @@ static int set_options(int fd, const struct address *address)
     return r;
 }
 
-/* Whether no process listens at the socket file of ADDRESS any more: then connect(2) is refused
- * (unix(7)). */
+/* Whether no socket has the socket file of ADDRESS any more: then connect(2) is refused (unix(7)).
+ * A stream socket would be refused by one that does not listen yet, too; a datagram socket fails
+ * with EPROTOTYPE. */
 static bool is_stale(const struct address *address)
 {
     struct stat st;
@@ -184,7 +185,7 @@ static bool is_stale(const struct address *address)
     if (lstat(socket_path(address), &st) < 0 || !S_ISSOCK(st.st_mode))
         return false;
 
-    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     return fd >= 0 && connect(fd, &address->sa, address->length) < 0 && errno == ECONNREFUSED;
 }
 
@@ -202,11 +203,15 @@ static int bind_socket(int fd, const struct address *address)
     return bind(fd, &address->sa, address->length) < 0 ? -errno : 0;
 }
 
-/* A SYN before listener_renew() is dropped, and sent again a second later: a client that the kernel
- * connects would be lost if the process ended before systemd keeps the socket, or if a shard took a
- * client before socket_steer(). */
-static int start_listening(int fd, int backlog)
+/* A client that the kernel connects before listener_renew() would be lost if the process ended
+ * before systemd keeps the socket, or if a shard took a client before socket_steer(). So the socket
+ * does not listen yet. Only TCP sockets have to: two of them can be bound to an address until one
+ * listens (SO_REUSEADDR in socket(7)). They drop each SYN, which the client sends again a second
+ * later. */
+static int claim_address(int fd, const struct address *address, int backlog)
 {
+    if (!address_is_tcp(address))
+        return 0;
     socket_hide(fd);
     return listen(fd, backlog) < 0 ? -errno : 0;
 }
@@ -223,7 +228,7 @@ int listener_open(struct listener **ret, const struct address *address, int back
     r = bind_socket(fd, address);
     if (r < 0)
         return r;
-    r = start_listening(fd, backlog);
+    r = claim_address(fd, address, backlog);
     if (r < 0)
         return r;
 
@@ -262,7 +267,7 @@ static int listen_beside(int fd, const struct address *address, int backlog)
         r = socket_share_address(fd);
     if (r >= 0)
         r = bind_socket(fd, address);
-    return r < 0 ? r : start_listening(fd, backlog);
+    return r < 0 ? r : claim_address(fd, address, backlog);
 }
 
 int listener_open_shard(struct listener **ret, struct listener *first, int backlog)
@@ -319,6 +324,7 @@ void listener_close_for_all(struct listener *listener)
     /* A TCP socket that does not listen does not block another with SO_REUSEADDR, which all sockets
      * of greetd have (socket(7)). */
     (void)shutdown(listener->fd, SHUT_RDWR);
+    listener->handed_on = false;
     listener_close(listener);
 }
 

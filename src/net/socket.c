@@ -96,6 +96,10 @@ int socket_check_listening(int fd, int *ret_type, const char **ret_what)
         *ret_what = describe_not_listening(fd);
         return -EINVAL;
     }
+    if (socket_has_hung_up(fd)) {
+        *ret_what = "a socket that was shut down";
+        return -EINVAL;
+    }
 
     *ret_type = type;
     return 0;

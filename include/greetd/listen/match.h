@@ -33,7 +33,7 @@ int match_init(struct match *match, struct config *config, const struct listener
                bool inherited, size_t n_workers);
 void match_deinit(struct match *match);
 
-/* Opens the missing sockets. TCP sockets have no clients before listener_renew(), so that no client
- * is lost when they are closed because a later step fails. Returns 0; -EBADMSG if there is no
- * address at all; or a negative errno. DIAGNOSTICS has the reason. */
+/* Opens the missing sockets. They have no clients before listener_renew(), so that no client is
+ * lost when they are closed because a later step fails. Returns 0; -EBADMSG if there is no address
+ * at all; or a negative errno. DIAGNOSTICS has the reason. */
 int match_open_missing(struct match *match, struct diagnostics *diagnostics);

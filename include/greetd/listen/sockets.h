@@ -38,9 +38,11 @@ int sockets_prepare(struct snapshot **ret, const struct sockets *sockets, struct
                     struct diagnostics *diagnostics);
 
 /* Puts SNAPSHOT of sockets_prepare() in force. Sockets that it does not have drop new handshakes;
- * sockets_close_leaving() closes them. Returns 0, or a negative errno of setsockopt(2) if
- * FastOpen=yes could not be set, without which the snapshot is in force all the same. */
-int sockets_activate(struct sockets *sockets, struct snapshot *snapshot);
+ * sockets_close_leaving() closes them. The snapshot is in force all the same if listen(2) or
+ * FastOpen=yes failed at a socket: returns 0, or their negative errno, with the reasons in
+ * DIAGNOSTICS. */
+int sockets_activate(struct sockets *sockets, struct snapshot *snapshot,
+                     struct diagnostics *diagnostics);
 
 /* Closes the sockets of one leaving address that no worker uses any more, and writes it to ADDRESS
  * (ADDRESS_TEXT_MAX bytes). Returns false if there is none. Shards of an address are closed

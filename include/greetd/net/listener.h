@@ -49,10 +49,11 @@ void listener_own_path(struct listener *listener);
  * interface. Returns 0, or a negative errno of if_nametoindex(3) with RET untouched. */
 int listener_resolve(struct address *ret, const struct address *address);
 
-/* Opens a socket that listens on ADDRESS, which is resolved, and replaces the file of a Unix socket
- * at which no process listens any more. BACKLOG is that of listen(2). A TCP socket drops new
- * handshakes until listener_renew(), as listener_drop_syn() does, so that it can be closed again
- * without a loss. On success *RET is the caller's reference. Errors: a negative errno. */
+/* Opens a socket that has ADDRESS, which is resolved, for itself; a socket file that no socket has
+ * any more is replaced. BACKLOG is that of listen(2). It has no clients until listener_renew(), so
+ * that it can be closed again without a loss: a TCP socket drops new handshakes, as
+ * listener_drop_syn() does, and any other does not listen. On success *RET is the caller's
+ * reference. Errors: a negative errno. */
 int listener_open(struct listener **ret, const struct address *address, int backlog);
 
 /* Opens a further socket at the TCP address of FIRST, for a part of its clients (SO_REUSEPORT in
@@ -66,8 +67,8 @@ bool listener_shares_address(const struct listener *a, const struct listener *b)
  * resolved, would give. */
 bool listener_serves(const struct listener *listener, const struct address *address);
 
-/* Listens (again) with BACKLOG on a socket that was opened or stored, and undoes
- * listener_drop_syn() and socket_steer(). Returns 0 or a negative errno of listen(2). */
+/* Listens with BACKLOG on a socket that was opened or stored, for the first time or again, and
+ * undoes listener_drop_syn() and socket_steer(). Returns 0 or a negative errno of listen(2). */
 int listener_renew(struct listener *listener, int backlog);
 
 struct listener *listener_ref(struct listener *listener);
@@ -88,8 +89,8 @@ bool listener_in_use(const struct listener *listener);
 /* Closes the socket and unlinks its file, unless the next process has them too. */
 void listener_close(struct listener *listener);
 
-/* The same, and shuts the socket down for all processes that have it, so that its address is free
- * at once, even while systemd still has the socket in its store. */
+/* Closes the socket, unlinks its file, and shuts it down for all processes that have it, so that
+ * its address is free at once, even while systemd still has the socket in its store. */
 void listener_close_for_all(struct listener *listener);
 
 /* Drops new handshakes at a socket that is about to be closed. Clients in its queue can still be

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "greetd/listen/activation.h"
 #include "greetd/listen/fdstore.h"
@@ -111,7 +112,7 @@ Test(activation, removes_an_unsuitable_socket_from_the_store)
 {
     struct fixture fixture;
     struct sockaddr_in address;
-    int fds[] = {socket(AF_INET, SOCK_STREAM, 0), net_listen(&address)};
+    int fds[] = {socket(AF_UNIX, SOCK_STREAM, 0), net_listen(&address)};
 
     fake_systemd_open();
     inherit(&fixture, fds, 2, "opened@1:opened@2");
@@ -124,6 +125,40 @@ Test(activation, removes_an_unsuitable_socket_from_the_store)
     cr_assert(fake_systemd_receive());
     cr_assert_str_eq(fake_systemd.last, "FDSTOREREMOVE=1\nFDNAME=opened@1");
     cr_assert_not(fake_systemd_receive());
+    close_fixture(&fixture);
+}
+
+/* The next process is to open its address anew. */
+Test(activation, removes_a_socket_that_was_shut_down_from_the_store)
+{
+    struct fixture fixture;
+    int fds[] = {net_listen_local(SOCK_STREAM)};
+
+    fake_systemd_open();
+    cr_assert_eq(shutdown(fds[0], SHUT_RDWR), 0);
+    inherit(&fixture, fds, 1, "opened@1");
+    cr_assert_eq(fixture.set.n, 0);
+    cr_assert_eq(fixture.diagnostics.n_lines, 1);
+    cr_assert(strstr(fixture.diagnostics.lines[0], "was shut down"));
+    cr_assert(fake_systemd_has_received("FDSTOREREMOVE=1"));
+    close_fixture(&fixture);
+}
+
+/* An earlier process was killed between FDSTORE=1 and listen(2). */
+Test(activation, takes_a_stored_socket_that_does_not_listen_yet)
+{
+    struct fixture fixture;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fds[] = {socket(AF_UNIX, SOCK_STREAM, 0)}, client = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1, "greetd-%d", (int)getpid());
+    cr_assert_eq(bind(fds[0], (struct sockaddr *)&address, sizeof(address)), 0);
+    fake_systemd_open();
+    inherit(&fixture, fds, 1, "opened@1");
+    cr_assert_eq(fixture.set.n, 1);
+    cr_assert_eq(fixture.diagnostics.n_lines, 0);
+    cr_assert_not(fake_systemd_receive());
+    cr_assert_eq(connect(client, (struct sockaddr *)&address, sizeof(address)), 0);
     close_fixture(&fixture);
 }
 

@@ -64,6 +64,20 @@ Test(fdstore, stores_a_socket_and_removes_it)
     listener_unref(listener);
 }
 
+/* systemd removes a socket that seems to have hung up; a TCP socket listens by then. */
+Test(fdstore, has_systemd_keep_a_socket_that_does_not_listen_yet)
+{
+    struct listener *local = open_listener("@greetd-unit"), *tcp = open_listener("127.0.0.1:0");
+
+    fake_systemd_open();
+    fdstore_add(local, 0);
+    cr_assert(strstr(receive_name("FDSTORE=1\nFDNAME="), "\nFDPOLL=0"));
+    fdstore_add(tcp, 0);
+    cr_assert_null(strstr(receive_name("FDSTORE=1\nFDNAME="), "FDPOLL"));
+    listener_unref(local);
+    listener_unref(tcp);
+}
+
 /* Otherwise the copy in the store would listen on, and its clients would wait for nobody. */
 Test(fdstore, removes_a_socket_later_if_there_is_no_descriptor_to_ask_with)
 {

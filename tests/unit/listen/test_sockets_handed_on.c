@@ -157,7 +157,7 @@ Test(sockets_handed_on, fast_open_changes_on_activation)
     int fd = sockets_fixture_listener(&fixture, 0)->fd;
     cr_assert_eq(sockets_fixture_prepare(&fixture, FAST_OPEN "yes\n", &snapshot), 0);
     cr_assert_eq(fast_open_of(fd), 0, "the snapshot is not in force yet");
-    cr_assert_eq(sockets_activate(&fixture.sockets, snapshot), 0);
+    cr_assert_eq(sockets_activate(&fixture.sockets, snapshot, &fixture.diagnostics), 0);
     cr_assert_gt(fast_open_of(fd), 0);
     sockets_fixture_change(&fixture, FAST_OPEN "no\n");
     cr_assert_eq(fast_open_of(fd), 0);
@@ -184,8 +184,44 @@ Test(sockets_handed_on, fast_open_fails_only_if_configured)
     seccomp_deny(SYS_setsockopt, 2, TCP_FASTOPEN, EPERM);
     sockets_fixture_open(&fixture, FAST_OPEN "no\n");
     cr_assert_eq(sockets_fixture_prepare(&fixture, FAST_OPEN "yes\n", &snapshot), 0);
-    cr_assert_eq(sockets_activate(&fixture.sockets, snapshot), -EPERM);
+    cr_assert_eq(sockets_activate(&fixture.sockets, snapshot, &fixture.diagnostics), -EPERM);
     cr_assert_eq(fixture.sockets.snapshot, snapshot);
+    sockets_fixture_close(&fixture);
+}
+
+/* A client that connects is not lost if the process ends. */
+Test(sockets_handed_on, a_unix_socket_listens_only_once_systemd_has_it)
+{
+    struct sockets_fixture fixture;
+
+    fake_systemd_open();
+    seccomp_deny(SYS_listen, 1, 3, EACCES);
+    sockets_fixture_load(&fixture, "[Server]\nListenStream=@a\nBacklog=3\n");
+    cr_assert_eq(sockets_open(&fixture.sockets, fixture.config, 1, &fixture.diagnostics), -EACCES);
+    cr_assert(fake_systemd_has_received("FDSTORE=1"));
+    cr_assert_eq(fixture.diagnostics.n_errors, 1);
+    cr_assert(strstr(fixture.diagnostics.lines[0], "Failed to listen on @greetd-"));
+    cr_assert(strstr(fixture.diagnostics.lines[0], ": Permission denied"));
+    sockets_fixture_close(&fixture);
+}
+
+static int connect_to(const struct listener *listener)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    return connect(fd, &listener->address.sa, listener->address.length) < 0 ? -errno : 0;
+}
+
+Test(sockets_handed_on, a_unix_socket_listens_only_once_it_is_in_force)
+{
+    _cleanup_(snapshot_unrefp) struct snapshot *snapshot = NULL;
+    struct sockets_fixture fixture;
+
+    sockets_fixture_open(&fixture, "[Server]\nListenStream=@a\n");
+    cr_assert_eq(sockets_fixture_prepare(&fixture, "[Server]\nListenStream=@b\n", &snapshot), 0);
+    cr_assert_eq(connect_to(snapshot->bindings[0].listener), -ECONNREFUSED);
+    cr_assert_eq(sockets_activate(&fixture.sockets, snapshot, &fixture.diagnostics), 0);
+    cr_assert_eq(connect_to(snapshot->bindings[0].listener), 0);
     sockets_fixture_close(&fixture);
 }
 

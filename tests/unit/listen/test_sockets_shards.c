@@ -83,7 +83,7 @@ Test(sockets_shards, have_no_client_before_they_are_in_force)
     cr_assert_eq(take_queue(&fixture, 0), N_CLIENTS);
     close_clients(clients);
 
-    cr_assert_eq(sockets_activate(&fixture.sockets, snapshot), 0);
+    cr_assert_eq(sockets_activate(&fixture.sockets, snapshot, &fixture.diagnostics), 0);
     connect_clients(&fixture, clients);
     for (size_t i = 0; i < 3; i++)
         cr_assert_gt(take_queue(&fixture, i), 0);

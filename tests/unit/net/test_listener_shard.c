@@ -11,6 +11,7 @@
 #include "greetd/net/socket.h"
 #include "support/net.h"
 #include "support/seccomp_deny.h"
+#include "support/temp_dir.h"
 
 TestSuite(listener_shard, .timeout = 60);
 
@@ -115,6 +116,47 @@ Test(listener_shard, the_first_has_no_client_before_it_is_renewed)
     cr_assert_eq(send(client, "x", 1, MSG_NOSIGNAL), 1, "the client is connected");
     close(client);
     listener_unref(listener);
+}
+
+static int connect_to(const struct address *address)
+{
+    int fd = socket(address->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    return connect(fd, &address->sa, address->length) < 0 ? -errno : fd;
+}
+
+Test(listener_shard, a_unix_socket_has_its_path_but_no_client_before_it_is_renewed)
+{
+    struct temp_dir temp_dir;
+    struct listener *listener, *other;
+
+    temp_dir_init(&temp_dir);
+    const struct address address = net_address(temp_dir_path(&temp_dir, "socket"));
+    cr_assert_eq(listener_open(&listener, &address, 16), 0);
+    cr_assert_eq(listener_open(&other, &address, 16), -EADDRINUSE);
+    cr_assert_eq(connect_to(&address), -ECONNREFUSED);
+    cr_assert_eq(listener_renew(listener, 16), 0);
+    cr_assert_geq(connect_to(&address), 0);
+    listener_unref(listener);
+    temp_dir_deinit(&temp_dir);
+}
+
+/* systemd has it if it could not be asked to drop it, while its path may be configured again. */
+Test(listener_shard, close_for_all_removes_the_file_of_a_stored_socket)
+{
+    struct temp_dir temp_dir;
+    struct listener *listener;
+
+    temp_dir_init(&temp_dir);
+    const struct address address = net_address(temp_dir_path(&temp_dir, "socket"));
+    cr_assert_eq(listener_open(&listener, &address, 16), 0);
+    listener->handed_on = true;
+    cr_assert_geq(dup(listener->fd), 0);
+    listener_close_for_all(listener);
+    listener_unref(listener);
+    cr_assert_eq(listener_open(&listener, &address, 16), 0);
+    listener_unref(listener);
+    temp_dir_deinit(&temp_dir);
 }
 
 Test(listener_shard, a_second_greetd_finds_the_address_in_use)

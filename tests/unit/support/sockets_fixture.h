@@ -95,7 +95,7 @@ static inline void sockets_fixture_change(struct sockets_fixture *fixture, const
     _cleanup_(snapshot_unrefp) struct snapshot *snapshot = NULL;
 
     cr_assert_eq(sockets_fixture_prepare(fixture, text, &snapshot), 0);
-    sockets_activate(&fixture->sockets, snapshot);
+    sockets_activate(&fixture->sockets, snapshot, &fixture->diagnostics);
 }
 
 static inline struct listener *sockets_fixture_listener(const struct sockets_fixture *fixture,
