@@ -102,6 +102,7 @@ static void begin(struct reload *reload)
         status_ready(reload->status);
         return;
     }
+    log_warnings(reload->logger, &diagnostics);
     reload->state = RELOAD_PREPARED;
     messages_hold(reload->messages);
     sockets_drop_syn(reload->sockets, reload->snapshot);

@@ -198,16 +198,42 @@ static int open_binding(struct match *match, size_t i)
     return listener_open(&binding->listener, &match->addresses[i].address, backlog);
 }
 
+/* Removes the shards from binding I on, which are not open, from their address. */
+static void leave_out_shards(struct match *match, size_t i)
+{
+    struct snapshot *snapshot = match->snapshot;
+    unsigned n_open = snapshot->bindings[i].shard;
+    size_t next = i - n_open + snapshot->bindings[i].n_shards, n_moved = snapshot->n - next;
+
+    for (size_t j = i - n_open; j < i; j++)
+        snapshot->bindings[j].n_shards = n_open;
+    memmove(&snapshot->bindings[i], &snapshot->bindings[next],
+            n_moved * sizeof(snapshot->bindings[0]));
+    memmove(&match->addresses[i], &match->addresses[next], n_moved * sizeof(match->addresses[0]));
+    snapshot->n -= next - i;
+}
+
+/* Only sockets of one user share an address (SO_REUSEPORT in socket(7)). Those that an earlier
+ * process has opened as another user serve all workers. */
+static bool can_do_with_older(const struct match *match, size_t i, int error)
+{
+    return error == -EADDRINUSE && match->snapshot->bindings[i].shard > 0 &&
+           match->addresses[i].n_older > 0;
+}
+
 int match_open_missing(struct match *match, struct diagnostics *diagnostics)
 {
     for (size_t i = 0; i < match->snapshot->n; i++) {
         int r = is_missing(match, i) ? open_binding(match, i) : 0;
 
-        if (r < 0) {
-            diagnostics_add(diagnostics, "Failed to listen on %s: %s", match->addresses[i].text,
-                            strerrordesc_np(-r));
+        if (r >= 0)
+            continue;
+        diagnostics_add(diagnostics, "Failed to listen on %s%s: %s", match->addresses[i].text,
+                        can_do_with_older(match, i, r) ? " with a socket for each worker" : "",
+                        strerrordesc_np(-r));
+        if (!can_do_with_older(match, i, r))
             return r;
-        }
+        leave_out_shards(match, i--);
     }
     if (match->snapshot->n > 0)
         return 0;

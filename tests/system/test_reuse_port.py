@@ -68,6 +68,18 @@ class Store(ReusePort, StandaloneTest):
         self.systemctl("stop", "greetd")
         self.assert_sockets(0)
 
+    def test_another_user_serves_the_stored_sockets_until_a_stop(self):
+        self.set_workers(4, "ReusePort=yes\n")
+        self.drop_in("[Service]\nDynamicUser=no\nUser=nobody\n")
+        self.systemctl("restart", "greetd")
+        self.wait_for_entry(MESSAGE=f"Failed to listen on {ADDRESS} with a socket for each worker: "
+                            "Address already in use")
+        self.assertEqual(self.greet(), GREETING)
+        self.assert_sockets(1)
+        self.systemctl("stop", "greetd")
+        self.systemctl("start", "greetd")
+        self.assert_sockets(4)
+
     def test_restarts_lose_no_client_if_the_store_has_room_for_some(self):
         self.drop_in("[Service]\nFileDescriptorStoreMax=2\nEnvironment=FDSTORE=2\n")
         self.set_workers(4, "ReusePort=yes\n")

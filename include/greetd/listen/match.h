@@ -34,6 +34,7 @@ int match_init(struct match *match, struct config *config, const struct listener
 void match_deinit(struct match *match);
 
 /* Opens the missing sockets. They have no clients before listener_renew(), so that no client is
- * lost when they are closed because a later step fails. Returns 0; -EBADMSG if there is no address
- * at all; or a negative errno. DIAGNOSTICS has the reason. */
+ * lost when they are closed because a later step fails. Shards that can't join the older ones of
+ * their address, which another user has opened, are left out with a warning in DIAGNOSTICS. Returns
+ * 0; -EBADMSG if there is no address at all; or a negative errno with the reason in DIAGNOSTICS. */
 int match_open_missing(struct match *match, struct diagnostics *diagnostics);

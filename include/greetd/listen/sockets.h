@@ -24,7 +24,7 @@ struct sockets {
 /* Takes the sockets that systemd passed, for N_WORKERS; or opens every ListenStream= of CONFIG that
  * systemd has not kept since an earlier process, and has systemd keep them. Kept sockets that
  * CONFIG does not name are closed first, and stay closed if a later step fails. Returns 0, with
- * warnings about unusable kept sockets in DIAGNOSTICS; -EBADMSG if a passed descriptor or the
+ * warnings about kept sockets in DIAGNOSTICS; -EBADMSG if a passed descriptor or the
  * configuration can't be used; or a negative errno. DIAGNOSTICS then has the reason.
  * sockets_deinit() is due in any case. */
 int sockets_open(struct sockets *sockets, struct config *config, size_t n_workers,
@@ -33,7 +33,8 @@ int sockets_open(struct sockets *sockets, struct config *config, size_t n_worker
 /* Prepares the snapshot for another CONFIG: opens new addresses, and keeps sockets that are still
  * configured. All sockets stay in force meanwhile, so a new address that overlaps with an old one
  * fails with -EADDRINUSE. On success *RET is the caller's reference, for sockets_activate();
- * dropping it undoes everything. Errors as above; nothing has changed then. */
+ * dropping it undoes everything. Warnings and errors as above; nothing has changed after an error.
+ */
 int sockets_prepare(struct snapshot **ret, const struct sockets *sockets, struct config *config,
                     struct diagnostics *diagnostics);
 

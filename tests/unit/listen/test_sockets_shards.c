@@ -91,6 +91,33 @@ Test(sockets_shards, have_no_client_before_they_are_in_force)
     sockets_fixture_close(&fixture);
 }
 
+/* User= of the unit has changed while systemd kept the sockets. */
+Test(sockets_shards, of_another_user_serve_all_workers)
+{
+    _cleanup_(snapshot_unrefp) struct snapshot *snapshot = NULL;
+    struct sockets_fixture fixture;
+
+    open_for(&fixture, ONE_ADDRESS, 3);
+    cr_assert_eq(seteuid(65534), 0);
+    int r = sockets_fixture_prepare(
+        &fixture, ONE_ADDRESS REUSE_PORT "ListenStream=@a\nListenStream=0.0.0.0:0\n", &snapshot);
+    cr_assert_eq(seteuid(0), 0);
+    cr_assert_eq(r, 0);
+    cr_assert_eq(fixture.diagnostics.n_lines, 1);
+    cr_assert_str_eq(
+        fixture.diagnostics.lines[0],
+        "Failed to listen on 127.0.0.1:0 with a socket for each worker: Address already in use");
+    cr_assert_eq(snapshot->n, 1 + 1 + 3);
+    const unsigned expected[] = {1, 1, 3, 3, 3};
+    for (size_t i = 0; i < snapshot->n; i++)
+        cr_assert_eq(snapshot->bindings[i].n_shards, expected[i]);
+    cr_assert_eq(snapshot->bindings[0].listener, sockets_fixture_listener(&fixture, 0));
+    cr_assert_eq(snapshot->bindings[1].listener->address.sa.sa_family, AF_UNIX);
+    cr_assert_eq(snapshot->bindings[4].listener->address.in.sin_addr.s_addr, htonl(INADDR_ANY));
+    cr_assert_eq(sockets_activate(&fixture.sockets, snapshot, &fixture.diagnostics), 0);
+    sockets_fixture_close(&fixture);
+}
+
 Test(sockets_shards, of_a_change_that_fails_lose_no_client)
 {
     struct snapshot *snapshot = NULL;
