@@ -69,7 +69,8 @@ class Phases(KilledTest):
             tally = Tally(len(calls))
             positions = self.positions(calls)
             if fatal != signal.SIGKILL:
-                positions = random.Random(self.seed).sample(positions, ABORTED)
+                positions = random.Random(self.seed).sample(
+                    positions, min(ABORTED, len(positions)))
             for position in positions:
                 self.attempt(tally, phase, thread, position, fatal)
             kill_table.print_row(self, phase, thread, fatal, tally)
@@ -114,10 +115,9 @@ class Inherited(Phases):
         self.kill_in(IDLE)
 
 
-class Stored(Phases, StandaloneTest):
-    """With sockets that greetd opens itself, in the descriptor store."""
+class Opened(Phases, StandaloneTest):
+    """With sockets that greetd opens itself."""
 
-    NAME = "descriptor store"
     STEADY = [ADDRESS, PATH]
     CHANGING = (SECOND, THIRD)
     DROP_IN = STANDALONE
@@ -126,6 +126,33 @@ class Stored(Phases, StandaloneTest):
         self.machine.run("useradd", "--system", "--shell", "/usr/sbin/nologin", "greetd")
         self.write_config(0)
         self.drop_in(self.DROP_IN)
+
+
+class NotListening(Opened):
+    """While a socket does not listen yet."""
+
+    def test_what_does_not_listen_yet_stays_stored(self):
+        calls = self.calls(FIRST_START, "main")
+        listen = len(calls) - calls[::-1].index("listen")
+        self.arm(FIRST_START, "main", listen, signal.SIGKILL)
+        self.trigger(FIRST_START, listen)
+        opened = self.await_event("stopped")["inodes"]
+        self.assertNotIn(self.addresses()[-1], self.listening())
+        stored = str(self.expected_stored())
+        for _ in range(SAMPLES):
+            self.eventually(lambda: self.assertEqual(
+                self.show("greetd.service", "NFileDescriptorStore"),
+                {"NFileDescriptorStore": stored}))
+        self.tracer.write({"kill": True})
+        self.settle()
+        for inodes in self.listening().values():
+            self.assertLessEqual(inodes, set(opened))
+
+
+class Stored(Opened):
+    """In the descriptor store."""
+
+    NAME = "descriptor store"
 
     def test_at_the_first_start(self):
         self.kill_in(FIRST_START)

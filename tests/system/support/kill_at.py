@@ -15,8 +15,7 @@ of the program, `reload` and `stop` when its main thread reads a signal, `idle` 
 before the call is made, and stay so until the second order.
 
 Each line of standard output is an event: `armed`, `ready` (with `pid`, on READY=1), `stopped` (with
-`call`, the numbers of the process's sockets in /proc/net as `inodes`, and how many it has `stored` in
-the phase), `passed` (the phase has
+`call`, and the numbers of the process's sockets in /proc/net as `inodes`), `passed` (the phase has
 ended before; with `calls`, what THREAD has called), `died`.
 """
 
@@ -43,7 +42,6 @@ class Phase:
         self.calls = []
         self.began = False
         self.ready = False
-        self.stored = self.storing = 0
 
 
 class Service:
@@ -203,8 +201,6 @@ class Tracer:
             emit("ready", pid=self.service.pid)
         if not phase:
             return
-        phase.stored += phase.storing
-        phase.storing = "FDSTORE=1" in call.notification()
         if not phase.began:
             if (phase.name == "idle" and ready) or (
                     phase.name in ("reload", "stop") and self.service.ready
@@ -233,8 +229,7 @@ class Tracer:
                 if not os.WIFSTOPPED(os.waitpid(tid, ptrace.WALL)[1]):
                     self.service.threads.discard(tid)
         self.stopped_tid = call.tid
-        emit("stopped", call=self.phase.calls[-1], inodes=self.service.inodes(),
-             stored=self.phase.stored)
+        emit("stopped", call=self.phase.calls[-1], inodes=self.service.inodes())
 
     def kill(self):
         """Ends the stopped process. Only one thread runs again, if the signal is not SIGKILL: that

@@ -9,7 +9,7 @@ import signal
 import subprocess
 
 COLUMNS = ("sockets", "phase", "thread", "calls", "kills", "greeted", "waited, greeted",
-           "accepted, lost", "not stored, lost", "broken")
+           "accepted, lost", "broken")
 N_NAMES = 3
 
 PAGE = """\
@@ -26,7 +26,6 @@ process is killed. The next process serves, and systemd has each socket once.
 - *greeted*: clients under way, before and after the kills
 - *waited, greeted*: clients in a queue during a kill, which the next process greeted
 - *accepted, lost*: clients that the killed process had accepted; these, and only these, may be lost
-- *not stored, lost*: clients in the queue of a new Unix socket that systemd did not keep yet
 - *broken*: anything else that did not hold
 
 Without a store, the queues die with the process. These rows show only that the service comes back,
@@ -38,7 +37,7 @@ listens on each address once, and replaces the files of its sockets.
 def row(test, phase, thread, fatal, tally):
     name = phase if fatal == signal.SIGKILL else f"{phase}, {signal.Signals(fatal).name}"
     return format_row((test.NAME, name, thread, tally.calls, tally.kills, tally.greeted, tally.held,
-                       tally.lost, tally.unstored, len(tally.broken)))
+                       tally.lost, len(tally.broken)))
 
 
 def format_row(cells):

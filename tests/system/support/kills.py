@@ -37,8 +37,6 @@ class Tally:
     """Clients that waited in a queue during a kill and were greeted after it."""
     lost: int = 0
     """Clients that the killed process had accepted."""
-    unstored: int = 0
-    """Clients in the queue of a new Unix socket that was not in the store yet."""
     broken: list = dataclasses.field(default_factory=list)
     """What did not hold, in words."""
 
@@ -230,7 +228,7 @@ class KilledTest(SystemTest):
         lost = [end for end in held + ends if end[2] != "greeted"]
         if not self.outlives:
             return
-        yield from self.unjustified(tally, phase, event["stored"], lost, accepted)
+        yield from self.unjustified(tally, lost, accepted)
         if phase != FIRST_START:
             yield from self.could_not_connect(refused)
             yield from self.moved(before)
@@ -244,16 +242,11 @@ class KilledTest(SystemTest):
         return [port for _, inode, listens, port in self.sockets()
                 if inode in inodes and not listens]
 
-    def unjustified(self, tally, phase, n_stored, lost, accepted):
-        """Clients that were lost although they were neither accepted nor at a new Unix socket."""
-        fresh = {FIRST_START: self.addresses(), RELOAD: self.CHANGING[self.current]}.get(phase, [])
-        unstored = [self.client_address(address) for address in fresh[n_stored:]
-                    if address.startswith("/")]
+    def unjustified(self, tally, lost, accepted):
+        """Clients that were lost although they were not accepted."""
         left = list(accepted)
         for end in lost:
-            if end[2] == "receive" and end[0] in unstored:
-                tally.unstored += 1
-            elif end[2] == "receive" and end[1] in left:
+            if end[2] == "receive" and end[1] in left:
                 left.remove(end[1])
                 tally.lost += 1
             else:
