@@ -31,6 +31,7 @@
 #define UPLOAD_MAX    65536
 #define SLOW_PIECE    32768
 #define PROGRESS_STEP 1000
+#define STARVED_MSEC  1500 /* less than LingerSec=, the shortest of the timeouts, less its deeds */
 
 enum state { IDLE, RETRYING, CONNECTING, SENDING, READING, HOLDING };
 
@@ -40,6 +41,7 @@ struct client {
     enum state state;
     int64_t due_msec; /* of its next deed; 0: none */
     int64_t late_msec;
+    int64_t starved_msec; /* that of the soak when it began */
     char input[INPUT_MAX];
     size_t input_size, upload, sent; /* UPLOAD bytes follow the input */
     char *answer;
@@ -54,6 +56,7 @@ struct soak {
     struct client *clients;
     uint64_t started, finished, goal;
     uint64_t seed;
+    int64_t starved_msec; /* how long the passes of run() took, beyond a tick each */
     uint64_t counts[64][OUTCOMES];
 };
 
@@ -88,18 +91,44 @@ static void close_client(struct client *client, bool reset)
     client->due_msec = 0;
 }
 
-/* Prints the first of the connections that are not right, with what they have received. */
-static void complain(const struct client *client, enum outcome outcome)
+/* How long the processor was kept from this client. */
+static int64_t starved(const struct soak *soak, const struct client *client)
 {
-    fprintf(stderr, "%s client of %s: %s after %zu bytes: %.200s\n", client->identity.kind->name,
-            listener_names[client->identity.kind->listener], outcome_names[outcome],
+    return soak->starved_msec - client->starved_msec;
+}
+
+/* Prints a connection that is not right, with what it has received. */
+static void complain(const struct soak *soak, const struct client *client, enum outcome outcome)
+{
+    int64_t age_msec = now_msec() + LATE_MSEC - client->late_msec;
+
+    fprintf(stderr,
+            "%s client %lu of %s: %s after %ld ms, starved for %ld, %zu of %zu bytes sent, "
+            "%zu received: %.200s\n",
+            client->identity.kind->name, (unsigned long)client->identity.number,
+            listener_names[client->identity.kind->listener], outcome_names[outcome], (long)age_msec,
+            (long)starved(soak, client), client->sent, client->input_size + client->upload,
             client->received, client->received > 0 ? client->answer : "");
+}
+
+/* A client that sends has a time for it. If the processor was kept from it for so long, greetd may
+ * have closed the connection before. */
+static enum outcome judge(const struct soak *soak, const struct client *client,
+                          enum outcome outcome)
+{
+    bool sends = client->input_size + client->upload > 0;
+
+    if (kinds_allow(client->identity.kind, outcome))
+        return outcome;
+    complain(soak, client, outcome);
+    if (sends && (outcome == EMPTY || outcome == BROKEN) && starved(soak, client) >= STARVED_MSEC)
+        return STARVED;
+    return outcome;
 }
 
 static void finish(struct soak *soak, struct client *client, enum outcome outcome, bool reset)
 {
-    if (!kinds_allow(client->identity.kind, outcome))
-        complain(client, outcome);
+    outcome = judge(soak, client, outcome);
     close_client(client, reset);
     soak->counts[client->identity.kind - kinds][outcome]++;
     if (++soak->finished % PROGRESS_STEP == 0)
@@ -137,7 +166,9 @@ static void start(struct soak *soak, struct client *client)
 
     client->identity = (struct identity){.kind = kind, .number = soak->started++};
     client->received = client->sent = 0;
+    client->input_size = client->upload = 0;
     client->late_msec = now_msec() + LATE_MSEC;
+    client->starved_msec = soak->starved_msec;
     client->fd = sockets_open(&soak->addresses, &client->identity);
     try_connect(soak, client);
 }
@@ -288,12 +319,16 @@ static void start_idle(struct soak *soak)
 static void run(struct soak *soak)
 {
     struct epoll_event events[EVENTS];
-    int64_t ticked = now_msec();
+    int64_t ticked = now_msec(), passed = ticked;
 
     while (soak->finished < soak->goal) {
         start_idle(soak);
         int n = epoll_wait(soak->epoll_fd, events, EVENTS, TICK_MSEC);
+        int64_t now = now_msec();
 
+        if (now - passed > TICK_MSEC)
+            soak->starved_msec += now - passed - TICK_MSEC;
+        passed = now;
         for (int i = 0; i < n; i++)
             step(soak, &soak->clients[events[i].data.u32], events[i].events);
         if (now_msec() - ticked >= TICK_MSEC) {

@@ -14,9 +14,11 @@ from support import fake_journal
 SHORT = {"stored": 70_000, "passed": 70_000, "steady": 60_000}
 AT_ONCE = 400
 BATCH = 100_000
-AT_REST = 200  # looks at a process without clients
+# Looks at a process without clients; the last snapshot is freed a moment after READY=1.
+LOOKS_AT_MEMORY, LOOKS_AT_DESCRIPTORS = 200, 5
 STALL_EVERY_SEC, STALL_SEC = 7, 2
 REPORT_SEC = 30
+STARVED_AT_MOST = 1e-4  # of all connections
 
 
 class Options:
@@ -27,9 +29,9 @@ class Options:
     resident_percent = 1.0
     rows = []  # of the table of results, a part of the soak each
     stopping = False  # SIGTERM: end early, with all checks
-    # The heap of glibc grows by 1 MiB in the first 2,500 reloads, while the live bytes stay the same
-    # (valgrind --tool=massif); so the memory is compared after them.
-    reloads_before = 3000
+    # A reload logs a message. The ring for 1,024 of them is allocated at once, but its pages become
+    # resident when they are first used. So the memory is compared after that.
+    reloads_before = 1500
     quarters = []  # resident memory after each quarter of the part without restarts
 
 
@@ -130,6 +132,8 @@ class Connections(service.ServiceTestCase):
             self.assertEqual(books.wrong, [])
         with self.subTest("all connections were made"):
             self.assertEqual(books.total, self.asked)
+        with self.subTest("few clients were starved of the processor"):
+            self.assertLessEqual(books.of(outcome="starved"), books.total * STARVED_AT_MOST)
         with self.subTest("every kind occurred"):
             kinds = {row[:2] for row in books.rows}
             self.assertEqual(len(kinds), 25)
@@ -184,10 +188,10 @@ class Connections(service.ServiceTestCase):
         )
         self.wait_for_books(books.total)
         self.end_life()
-        self.row()
+        self.row(books)
         self.assert_right(books)
         with self.subTest("there were restarts"):
-            self.assertGreater(self.n_lives, 2)
+            self.assertGreater(self.n_lives, 1)
         return self.assert_logged(books)
 
     def stalls(self):
@@ -222,15 +226,13 @@ class Connections(service.ServiceTestCase):
             books = self.make(connections // 4, (self.change, 1), *self.stalls())
             self.wait_for_books(books.total)
             self.rest()
-            # The last snapshot is freed a moment after READY=1.
-            at_rest = [(self.greetd.n_descriptors(), self.resident()) for _ in range(AT_REST)]
-            descriptors.append(min(at_rest)[0])
-            self.samples.append(min(resident for _, resident in at_rest))
+            self.samples.append(min(self.resident() for _ in range(LOOKS_AT_MEMORY)))
+            descriptors.append(min(self.greetd.n_descriptors() for _ in range(LOOKS_AT_DESCRIPTORS)))
             self.report(f"{books.total} connections: {self.samples[-1]} KiB, {descriptors[-1]} descriptors")
         Options.quarters += self.samples
         self.assert_counted(books)
         self.end_life()
-        self.row()
+        self.row(books)
         self.assert_right(books)
         self.assert_logged(books)
         with self.subTest("descriptors are equal"):
@@ -239,12 +241,14 @@ class Connections(service.ServiceTestCase):
             grown = self.samples[-1] / self.samples[0] * 100 - 100
             self.assertLessEqual(grown, Options.resident_percent, self.samples)
 
-    def row(self):
+    def row(self, books):
         phase = self.id().rpartition("_")[2]
-        Options.rows.append(
+        row = (
             f"| {phase} | {self.asked} | {self.n_lives} | {self.n_reloads} | {self.n_versions} "
-            f"| {self.n_stalls} | {self.left_out()} | {self.memory()} |"
+            f"| {self.n_stalls} | {self.left_out()} | {books.of(outcome='starved')} | {self.memory()} |"
         )
+        Options.rows.append(row)
+        self.report(row)
 
     def memory(self):
         return f"{min(self.samples)}–{max(self.samples)} KiB" if self.samples else ""

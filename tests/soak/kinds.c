@@ -14,7 +14,7 @@ const char *const listener_names[LISTENERS] = {
 };
 
 const char *const outcome_names[OUTCOMES] = {
-    "greeted", "empty", "refused", "abandoned", "unconnected", "broken", "wrong", "late",
+    "greeted", "empty", "refused", "abandoned", "starved", "unconnected", "broken", "wrong", "late",
 };
 
 const struct kind kinds[] = {
@@ -215,6 +215,8 @@ bool kinds_allow(const struct kind *kind, enum outcome outcome)
     bool may_be_refused =
         kind->deeds & SHARES_SOURCE || kind->listener == LOCAL || kind->listener == ABSTRACT;
 
+    if (outcome == STARVED)
+        return true;
     if (kind->deeds & (RESETS | RESETS_LATE | LEAVES | VANISHES))
         return outcome == ABANDONED;
     if (kind->deeds & IS_SILENT)

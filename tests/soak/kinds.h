@@ -61,9 +61,21 @@ extern const struct kind kinds[];
 extern const size_t n_kinds;
 
 /* How a connection ended: GREETED, EMPTY (an end of stream alone) and TURNED_AWAY (with the message
- * for clients that are refused) may be right; ABANDONED is, for a client that does not wait; the
- * others never are. */
-enum outcome { GREETED, EMPTY, TURNED_AWAY, ABANDONED, UNCONNECTED, BROKEN, WRONG, LATE, OUTCOMES };
+ * for clients that are refused) may be right; ABANDONED is, for a client that does not wait. A
+ * client that did not send in time, because it had no processor, is STARVED; connections.py says
+ * how many may be. The others are never right. */
+enum outcome {
+    GREETED,
+    EMPTY,
+    TURNED_AWAY,
+    ABANDONED,
+    STARVED,
+    UNCONNECTED,
+    BROKEN,
+    WRONG,
+    LATE,
+    OUTCOMES,
+};
 
 extern const char *const outcome_names[OUTCOMES];
 

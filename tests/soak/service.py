@@ -151,9 +151,9 @@ class ServiceTestCase(metrics.MetricsTestCase):
             "watched": f"MessageFile={self.folder}/watched\nWatch=yes\n",
             "fortune": f"MessageFile={self.folder}/fortunes\nPick=random\n",
             "big": f"MessageFile={self.folder}/big\n",
-            "data": "GreetOn=data\nDataTimeoutSec=1min\n",
+            "data": "GreetOn=data\n",
             "silent": "GreetOn=data\nDataTimeoutSec=1s\n",
-            "proxied": "ProxyProtocol=yes\nDataTimeoutSec=1min\n",
+            "proxied": "ProxyProtocol=yes\n",
             "dripped": "DripSec=5ms\nMessage=" + f"{line}\\n" * 3,
             "denied": "Deny=any\n",
             "vanished": "WriteTimeoutSec=1s\n",
@@ -173,8 +173,7 @@ class ServiceTestCase(metrics.MetricsTestCase):
             "[Limits]\nMaxConnectionsPerSource=16\n"
             "RateLimitPerSourceIntervalSec=1s\nRateLimitPerSourceBurst=20\n"
             f"[Log]\n{self.limit or 'RateLimitIntervalSec=0'}\n"
-            # A busy machine may keep the clients from the processor for longer than the default.
-            f"[Greeting]\nLingerSec=1min\nRefuseMessage=Not you, $remote_addr $remote_port.\\n\n"
+            f"[Greeting]\nRefuseMessage=Not you, $remote_addr $remote_port.\\n\n"
             f"Message=reload {self.n_reloads}: "
             "$remote_addr $remote_port $listener $connection.\\n\n"
             f"{''.join(self._sections())}{metrics.METRICS_CONF}{metrics_listen}LogConnections=no\n"
