@@ -3,6 +3,7 @@
 
 import mmap
 import os
+import pathlib
 import select
 import signal
 import struct
@@ -12,6 +13,7 @@ import service
 from support import daemon, fake_journal
 
 REQUEST, IDLE, SIZE = 24, 32, 8 * 64  # in struct leap
+FIN_WAIT2 = "05"  # in /proc/net/tcp: the client's kernel has acknowledged the end of stream
 
 
 class Clocks:
@@ -128,6 +130,14 @@ class NightTestCase(fake_journal.JournalTestCase):
         with self.assertRaises(BlockingIOError):
             client.recv(1)
         client.settimeout(daemon.TIMEOUT)
+
+    def wait_acknowledged(self, client):
+        """Waits until CLIENT's kernel has acknowledged everything, which takes time that no leap saves."""
+        ports = [f"0100007F:{port:04X}" for port in (self.address[1], client.getsockname()[1])]
+        acknowledged = " ".join([*ports, FIN_WAIT2])
+        deadline = time.monotonic() + daemon.TIMEOUT
+        while acknowledged not in pathlib.Path("/proc/net/tcp").read_text("ascii"):
+            self.assertLess(time.monotonic(), deadline)
 
     def connection(self, client):
         return self.entry(f"Connection from 127\\.0\\.0\\.1:{client.getsockname()[1]}( .*)?")

@@ -41,6 +41,7 @@ class FiftyDays(NightTestCase):
         self.serve_night(WEB + "LingerSec=60d\n")
         client = self.client(self.address)
         self.assertEqual(read_to_end(client), GREETING)
+        self.wait_acknowledged(client)
         # Its time begins when greetd finds that it has everything, after the first leap at the latest.
         for _ in range(12):
             self.clocks.advance(4.9 * DAY)
@@ -55,6 +56,7 @@ class FiftyDays(NightTestCase):
         self.serve_night(WEB + "LingerSec=60d\n")
         client = self.client(self.address)
         self.assertEqual(read_to_end(client), GREETING)
+        self.wait_acknowledged(client)
         for _ in range(8):  # its time begins after the first leap at the latest
             self.clocks.advance(9 * DAY)
             with contextlib.suppress(ConnectionError):
