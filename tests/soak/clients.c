@@ -56,7 +56,8 @@ struct soak {
     struct client *clients;
     uint64_t started, finished, goal;
     uint64_t seed;
-    int64_t starved_msec; /* how long the passes of run() took, beyond a tick each */
+    int64_t pass_msec;    /* when the pass of run() began */
+    int64_t starved_msec; /* how long the passes before took, beyond a tick each */
     uint64_t counts[64][OUTCOMES];
 };
 
@@ -91,10 +92,17 @@ static void close_client(struct client *client, bool reset)
     client->due_msec = 0;
 }
 
-/* How long the processor was kept from this client. */
+/* How long this process had no processor, or other clients to serve. */
+static int64_t starved_until(const struct soak *soak, int64_t now)
+{
+    int64_t beyond_msec = now - soak->pass_msec - TICK_MSEC;
+
+    return soak->starved_msec + (beyond_msec > 0 ? beyond_msec : 0);
+}
+
 static int64_t starved(const struct soak *soak, const struct client *client)
 {
-    return soak->starved_msec - client->starved_msec;
+    return starved_until(soak, now_msec()) - client->starved_msec;
 }
 
 /* Prints a connection that is not right, with what it has received. */
@@ -168,7 +176,7 @@ static void start(struct soak *soak, struct client *client)
     client->received = client->sent = 0;
     client->input_size = client->upload = 0;
     client->late_msec = now_msec() + LATE_MSEC;
-    client->starved_msec = soak->starved_msec;
+    client->starved_msec = starved_until(soak, now_msec());
     client->fd = sockets_open(&soak->addresses, &client->identity);
     try_connect(soak, client);
 }
@@ -319,16 +327,16 @@ static void start_idle(struct soak *soak)
 static void run(struct soak *soak)
 {
     struct epoll_event events[EVENTS];
-    int64_t ticked = now_msec(), passed = ticked;
+    int64_t ticked = now_msec();
 
+    soak->pass_msec = ticked;
     while (soak->finished < soak->goal) {
         start_idle(soak);
         int n = epoll_wait(soak->epoll_fd, events, EVENTS, TICK_MSEC);
         int64_t now = now_msec();
 
-        if (now - passed > TICK_MSEC)
-            soak->starved_msec += now - passed - TICK_MSEC;
-        passed = now;
+        soak->starved_msec = starved_until(soak, now);
+        soak->pass_msec = now;
         for (int i = 0; i < n; i++)
             step(soak, &soak->clients[events[i].data.u32], events[i].events);
         if (now_msec() - ticked >= TICK_MSEC) {
