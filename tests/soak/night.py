@@ -184,7 +184,7 @@ class Ends(NightTestCase):
         def act(greetd):
             for _ in range(8):
                 before = len(greetd.values("WATCHDOG"))
-                self.clocks.advance(10)
+                self.clocks.advance(12)  # sd-event may be 1.25 s late
                 greetd.wait_until(lambda: len(greetd.values("WATCHDOG")) > before, "WATCHDOG=1")
 
         self.at_each_end(WEB, act, WATCHDOG_USEC="40000000")
