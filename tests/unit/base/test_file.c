@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -178,6 +180,39 @@ Test(file_stamp, has_the_nearest_time_if_the_year_is_too_far_away)
 
     cr_assert_eq(utimensat(AT_FDCWD, path, future, 0), 0);
     cr_expect_eq(stamp_of(path).modified_nsec, INT64_MAX);
+}
+
+/* Returns the stamp of a file that was modified at SEC and NSEC, in a file system with any time. */
+static struct file_stamp stamp_at(time_t sec, long nsec)
+{
+    const struct timespec times[] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = sec, .tv_nsec = nsec}};
+    _cleanup_close_ int fd = memfd_create("file", MFD_CLOEXEC);
+    char path[64];
+
+    cr_assert_eq(futimens(fd, times), 0);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return stamp_of(path);
+}
+
+Test(file_stamp, has_any_time_of_64_bits_of_nanoseconds)
+{
+    cr_expect_eq(stamp_at(-1, 5).modified_nsec, -999999995);
+    cr_expect_eq(stamp_at(9223372036, 854775807).modified_nsec, INT64_MAX);
+    cr_expect_eq(stamp_at(9223372036, 854775808).modified_nsec, INT64_MAX);
+    cr_expect_eq(stamp_at(-9223372037, 0).modified_nsec, INT64_MIN);
+}
+
+Test(file_stamp, differs_in_any_part)
+{
+    const struct file_stamp stamp = {0};
+    const struct file_stamp others[] = {{.device = 1},
+                                        {.inode = 1},
+                                        {.size = 1},
+                                        {.modified_nsec = 1},
+                                        {.changed_nsec = 1}};
+
+    for (size_t i = 0; i < ELEMENTSOF(others); i++)
+        cr_expect_not(file_stamp_equal(&stamp, &others[i]), "%zu", i);
 }
 
 Test(file_stamp, is_that_of_the_target_of_a_link)

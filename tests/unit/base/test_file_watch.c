@@ -168,6 +168,9 @@ Test(file_watch, sees_a_removal_and_a_return)
     cr_expect_eq(changed(), 1);
     rename_to("away", "file");
     cr_expect_eq(changed(), 1);
+    write_file("file");
+    remove_file("file");
+    cr_expect_eq(changed(), 1);
 }
 
 Test(file_watch, sees_new_times_and_permissions)
@@ -177,6 +180,8 @@ Test(file_watch, sees_new_times_and_permissions)
     cr_assert_eq(utimensat(AT_FDCWD, temp_dir_path(&temp_dir, "file"), NULL, 0), 0);
     cr_expect_eq(changed(), 1);
     cr_assert_eq(chmod(temp_dir_path(&temp_dir, "file"), 0), 0);
+    cr_expect_eq(changed(), 1);
+    cr_assert_eq(chmod(temp_dir.directory, 0711), 0);
     cr_expect_eq(changed(), 1);
 }
 

@@ -4,9 +4,14 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -95,5 +100,85 @@ Test(file_watch_limits, are_the_permissions_of_directories)
     cr_assert_eq(chmod(temp_dir_path(&temp_dir, "a"), 0711), 0);
     cr_expect_eq(as_nobody(init_below_unreadable, &temp_dir), 0);
     cr_expect_eq(as_nobody(watch_through_unreadable, &temp_dir), 0);
+    temp_dir_deinit(&temp_dir);
+}
+
+/* What the kernel returns instead, for the call with that number from 1 on; 0: nothing. */
+static struct {
+    int watch_error, watch_number, link_error;
+} kernel;
+
+int inotify_add_watch(int fd, const char *path, uint32_t mask)
+{
+    if (kernel.watch_number > 0 && --kernel.watch_number == 0) {
+        errno = kernel.watch_error;
+        return -1;
+    }
+    return (int)syscall(SYS_inotify_add_watch, fd, path, mask);
+}
+
+ssize_t readlink(const char *path, char *buffer, size_t size)
+{
+    if (kernel.link_error != 0) {
+        errno = kernel.link_error;
+        return -1;
+    }
+    return syscall(SYS_readlinkat, AT_FDCWD, path, buffer, size);
+}
+
+/* Returns the result of file_watch_init() for PATH when the watch with that number fails. */
+static int init_with_error(const char *path, int number, int error)
+{
+    struct file_watch watch;
+
+    kernel.watch_number = number;
+    kernel.watch_error = error;
+    int r = file_watch_init(&watch, path);
+    file_watch_deinit(&watch);
+    return r;
+}
+
+Test(file_watch_limits, are_the_number_of_watches_and_of_descriptors)
+{
+    struct rlimit limit;
+
+    cr_expect_eq(init_with_error("/etc/passwd", 1, ENOSPC), -ENOSPC);
+    cr_expect_eq(init_with_error("/etc/passwd", 2, ENOSPC), -ENOSPC);
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    const struct rlimit none = {.rlim_cur = 0, .rlim_max = limit.rlim_max};
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int r = init_with_error("/etc/passwd", 0, 0);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    cr_expect_eq(r, -EMFILE);
+}
+
+/* What vanishes on the way is like what is missing; the file itself may not be readable. */
+Test(file_watch_limits, are_not_what_vanishes_on_the_way)
+{
+    struct temp_dir temp_dir;
+
+    cr_expect_eq(init_with_error("/etc/passwd", 2, ENOENT), 0);
+    cr_expect_eq(init_with_error("/etc/passwd", 3, EACCES), 0);
+    temp_dir_init(&temp_dir);
+    const char *path = temp_dir_symlink(&temp_dir, "nowhere", "link");
+    kernel.link_error = ENOENT;
+    cr_expect_eq(init_with_error(path, 0, 0), 0);
+    kernel.link_error = EACCES;
+    cr_expect_eq(init_with_error(path, 0, 0), -EACCES);
+    temp_dir_deinit(&temp_dir);
+}
+
+Test(file_watch_limits, are_the_length_of_a_path_with_its_links)
+{
+    struct temp_dir temp_dir;
+    char target[PATH_MAX], path[PATH_MAX];
+
+    temp_dir_init(&temp_dir);
+    memset(target, '/', sizeof(target) - 2);
+    target[sizeof(target) - 2] = '\0';
+    temp_dir_symlink(&temp_dir, target, "link");
+    snprintf(path, sizeof(path), "%s/file", temp_dir.path);
+    cr_expect_eq(init_with_error(path, 0, 0), -ENAMETOOLONG);
+    cr_expect_eq(init_with_error(temp_dir.path, 0, 0), 0, "the root");
     temp_dir_deinit(&temp_dir);
 }

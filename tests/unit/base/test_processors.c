@@ -115,6 +115,32 @@ Test(processors, finds_no_quota_in_malformed_files)
     cr_assert_eq(quota("\nnonsense\n4:cpu\n0::/a\n"), 0);
 }
 
+Test(processors, finds_no_quota_without_v2)
+{
+    set_quota("", "100000 100000\n");
+    cr_assert_eq(quota("4:cpu,cpuacct:/a\n"), 0);
+}
+
+Test(processors, takes_a_quota_of_nothing_for_none)
+{
+    set_quota("/a", "0 100000\n");
+    cr_assert_eq(quota("0::/a\n"), 0);
+}
+
+/* Of a path that is too long with the mount point, the quota is unknown; of one that is too long
+ * with the name of its file, that of the groups above counts. */
+Test(processors, passes_over_groups_with_too_long_a_path)
+{
+    char proc[PATH_MAX + 4] = "0::";
+
+    set_quota("", "200000 100000\n");
+    memset(proc + 3, '/', PATH_MAX - 1);
+    proc[PATH_MAX + 2] = '\0';
+    cr_assert_eq(quota(proc), 0);
+    proc[3 + PATH_MAX - 4 - strlen(temp_dir.directory)] = '\0';
+    cr_assert_eq(quota(proc), 2);
+}
+
 /* A kernel that supports so many processors, of which the process may use N. 0: the real kernel. */
 static struct {
     size_t n_supported, n;
@@ -139,6 +165,15 @@ Test(processors, are_all_available_on_the_largest_machine)
     kernel.n_supported = 8192;
     kernel.n = 2000;
     cr_assert_eq(processors_available(), 2000);
+}
+
+Test(processors, is_one_where_the_kernel_does_not_say)
+{
+    kernel.n_supported = 65536;
+    cr_assert_eq(processors_available(), 1);
+    kernel.n_supported = 64;
+    kernel.n = 0;
+    cr_assert_eq(processors_available(), 1);
 }
 
 Test(processors, are_available_as_far_as_the_affinity_allows)

@@ -34,6 +34,9 @@ ParameterizedTest(struct row *row, text, finds_the_nearest_name)
     cr_expect_str_eq(nearest, row->nearest);
 }
 
+/* 70 characters. */
+#define LONG_NAME "MessageMessageMessageMessageMessageMessageMessageMessageMessageMessage"
+
 Test(text, finds_no_name_that_is_far)
 {
     static const char *const far_names[] = {"", "x", "Timeout", "IdleExitSec", "Bacxyzg", "Sec"};
@@ -41,6 +44,7 @@ Test(text, finds_no_name_that_is_far)
     for (size_t i = 0; i < ELEMENTSOF(far_names); i++)
         cr_expect_null(text_nearest(far_names[i], names, ELEMENTSOF(names)), "%s", far_names[i]);
     cr_expect_null(text_nearest("Message", names, 0));
+    cr_expect_null(text_nearest("Message", (const char *const[]){LONG_NAME}, 1));
 }
 
 Test(text, prefers_the_first_of_equally_near_names)
