@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "greetd/base/cleanup.h"
+#include "greetd/base/clock.h"
 #include "support/fake_prometheus.h"
+#include "support/seccomp_deny.h"
 
 TestSuite(fortune);
 
@@ -141,4 +143,17 @@ Test(fortune, gives_each_entry_a_day_before_any_has_a_second)
         }
         free(seen);
     }
+}
+
+/* Early at boot the kernel has no random bytes. */
+Test(fortune, begins_at_the_time_where_there_is_no_random_number)
+{
+    struct fortune_random random = {.seed = {1, 2, 3}};
+
+    seccomp_deny(SYS_getrandom, 1, sizeof(random.seed), EAGAIN);
+    unsigned short before = (unsigned short)clock_now();
+    fortune_random_init(&random);
+    cr_expect_lt((unsigned short)(random.seed[0] - before), 60000);
+    cr_expect_eq(random.seed[1], 0);
+    cr_expect_eq(random.seed[2], 0);
 }

@@ -165,3 +165,15 @@ Test(template_errors, in_a_file_have_its_name_and_line)
                  -EINVAL);
     expect_lines(lines, ELEMENTSOF(lines));
 }
+
+Test(template_errors, are_counted_beyond_a_hundred_unknown_variables)
+{
+    char text[102 * 6 + 1] = "";
+
+    for (size_t i = 0; i < 102; i++)
+        strcat(text, "$nonce");
+    cr_expect_eq(template_compile(&(struct greeting *){NULL}, text, "f:1", "Message", &diagnostics),
+                 -EINVAL);
+    cr_assert_eq(diagnostics.n_lines, 101);
+    cr_expect_str_eq(diagnostics.lines[100], "f:1: Message=: 2 more mistakes of this kind");
+}

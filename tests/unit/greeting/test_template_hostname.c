@@ -4,7 +4,9 @@
 #undef _FORTIFY_SOURCE
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "greetd/greeting/template.h"
@@ -29,4 +31,21 @@ Test(template_hostname, is_whole_even_if_the_name_changes_meanwhile)
     cr_assert_eq(greeting->size, strlen("host,host-and!"));
     cr_expect_arr_eq(greeting->bytes, "host,host-and!", greeting->size);
     diagnostics_deinit(&diagnostics);
+}
+
+/* The text grows beyond its limit within the argument, which is as long as a text may be. */
+Test(template_hostname, leaves_no_room_for_an_argument)
+{
+    static const char begin[] = "$hostname$hostname$hostname$hostname$hostname$hostname$unit_state{";
+    struct diagnostics diagnostics = DIAGNOSTICS_NULL;
+    struct greeting *greeting = NULL;
+    char *text = malloc(strlen(begin) + GREETING_SIZE_MAX + sizeof("}"));
+    char *end = memset(mempcpy(text, begin, strlen(begin)), 'a', GREETING_SIZE_MAX);
+
+    strcpy(end + GREETING_SIZE_MAX, "}");
+    cr_expect_eq(template_compile(&greeting, text, "f:1", "Message", &diagnostics), -EFBIG);
+    cr_assert_eq(diagnostics.n_lines, 1);
+    cr_expect_str_eq(diagnostics.lines[0], "f:1: Message=: must not be longer than 16777216 bytes");
+    diagnostics_deinit(&diagnostics);
+    free(text);
 }
