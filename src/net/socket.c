@@ -76,7 +76,7 @@ static const char *describe_not_listening(int fd)
 int socket_check_listening(int fd, int *ret_type, const char **ret_what)
 {
     struct stat st;
-    int type, listening;
+    int type = 0, listening;
     socklen_t length = sizeof(int);
 
     if (fstat(fd, &st) < 0) {

@@ -322,6 +322,29 @@ Test(address, takes_a_peer_with_a_truncated_address_for_unknown)
         cr_expect_str_eq(peer_format(&peer, text), "unknown");
     }
     cr_expect_eq(peer_from_sockaddr(&(struct sockaddr){.sa_family = AF_UNIX}, 0).family, AF_UNSPEC);
+    cr_expect_eq(
+        peer_from_sockaddr(&(struct sockaddr){.sa_family = AF_INET6}, sizeof(struct sockaddr_in))
+            .family,
+        AF_UNSPEC);
+}
+
+/* unix(7): the length that the kernel returns may count a byte behind a name that fills it. */
+Test(address, formats_a_unix_name_that_is_longer_than_its_room)
+{
+    struct address address = {.length = sizeof(address.un) + 1, .un.sun_family = AF_UNIX};
+    char text[ADDRESS_TEXT_MAX];
+
+    memset(address.un.sun_path, 'a', sizeof(address.un.sun_path));
+    address_format(&address, text);
+    cr_expect_eq(strlen(text), sizeof(address.un.sun_path));
+    cr_expect_eq(strspn(text, "a"), sizeof(address.un.sun_path));
+}
+
+Test(address, without_a_name_equals_no_other)
+{
+    const struct address unnamed = {.length = sizeof(sa_family_t), .un.sun_family = AF_UNIX};
+
+    cr_expect_not(address_equal(&unnamed, &unnamed));
 }
 
 Test(address, keeps_a_peer_in_24_bytes)
