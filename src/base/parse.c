@@ -23,7 +23,7 @@
 #define USEC_PER_YEAR  (31557600 * USEC_PER_SEC)
 
 static const struct {
-    const char *names[5];
+    const char *names[5]; /* NULL behind the last */
     uint64_t usec;
 } time_units[] = {
     /* U+00B5, the micro sign, is on keyboards; Unicode prefers U+03BC, the letter mu. */
@@ -114,7 +114,7 @@ int parse_size(uint64_t *ret, const char *text)
 static uint64_t find_unit(const char *name, size_t length)
 {
     for (size_t i = 0; i < ELEMENTSOF(time_units); i++)
-        for (size_t j = 0; j < ELEMENTSOF(time_units[i].names) && time_units[i].names[j]; j++)
+        for (size_t j = 0; time_units[i].names[j]; j++)
             if (strncmp(time_units[i].names[j], name, length) == 0 &&
                 time_units[i].names[j][length] == '\0')
                 return time_units[i].usec;

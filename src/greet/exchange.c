@@ -118,7 +118,7 @@ static uint64_t count_local_ports(void)
         first = PORT_RANGE_FIRST;
         last = PORT_RANGE_LAST;
     }
-    return last >= first ? last - first + 1 : 1;
+    return last - first + 1;
 }
 
 unsigned exchange_count_sources(const struct address *to, uint64_t concurrent)

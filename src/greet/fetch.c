@@ -90,7 +90,7 @@ static void send_more(struct fetch *fetch)
     const char *bytes;
     size_t left;
 
-    while (!fetch->send_error && (left = next_bytes(fetch, &bytes)) > 0 && !is_overdue(fetch)) {
+    while ((left = next_bytes(fetch, &bytes)) > 0 && !is_overdue(fetch)) {
         bool header = fetch->sent < fetch->header_size;
         ssize_t n = exchange_send(fetch->fd, bytes, left, header && fetch->options->send_size > 0);
 

@@ -102,7 +102,7 @@ bool output_flush(void)
     int error = ferror(stdout) ? EIO : 0;
 
     if (fflush(stdout) != 0)
-        error = errno > 0 ? errno : EIO;
+        error = errno;
     if (error != 0)
         output_error("Failed to write to standard output: %s", strerror(error));
     return error == 0;

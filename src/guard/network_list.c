@@ -249,7 +249,7 @@ static int grow(struct network_list *list)
 {
     size_t n = list->n;
 
-    if ((n & (n - 1)) != 0 && n > 0)
+    if ((n & (n - 1)) != 0)
         return 0;
     n = n > 0 ? 2 * n : 1;
     char **texts = reallocarray(list->texts, n, sizeof(*list->texts));

@@ -289,7 +289,7 @@ static bool any_shard_in_use(const struct binding *binding)
 
 void sockets_close_unused(struct sockets *sockets)
 {
-    for (size_t i = 0; sockets->snapshot && i < sockets->snapshot->n; i++)
+    for (size_t i = 0; i < sockets->snapshot->n; i++)
         if (!any_shard_in_use(&sockets->snapshot->bindings[i]))
             listener_close(sockets->snapshot->bindings[i].listener);
 }
