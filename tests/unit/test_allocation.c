@@ -58,6 +58,8 @@ static void prepare(struct fixture *fixture, const char *more)
     temp_dir_mkdir(&fixture->temp_dir, "greetd.conf.d");
     temp_dir_write_text(&fixture->temp_dir, "greetd.conf.d/10-more.conf",
                         "[Greeting]\nMessage=Hello from server!\nLingerSec=3s\n");
+    temp_dir_write_text(&fixture->temp_dir, "greetd.conf.d/20-again.conf",
+                        "[Greeting]\nLingerSec=2s\n");
     sink_init(&fixture->sink, open("/dev/null", O_WRONLY | O_CLOEXEC));
 }
 

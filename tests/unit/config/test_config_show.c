@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -306,4 +307,20 @@ Test(config_show, finds_every_setting_in_the_example)
             if ((setting->sections & kinds[i]) != 0)
                 cr_expect(example_has(text, kinds[i], setting->name), "%s", setting->name);
     free(text);
+}
+
+/* The descriptor can be written to again, but a part of the text is lost. */
+Test(config_show, fails_if_the_stream_has_failed_before)
+{
+    struct config *config = load_text("[Greeting]\nMessage=a\n");
+    FILE *stream = fopen("/dev/full", "we");
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+    cr_assert_not_null(stream);
+    setvbuf(stream, NULL, _IONBF, 0);
+    cr_expect_eq(config_show(config, stream), -ENOSPC);
+    cr_assert_geq(dup2(null, fileno(stream)), 0);
+    cr_expect_eq(config_show(config, stream), -EIO);
+    fclose(stream);
+    config_unref(config);
 }

@@ -3,10 +3,13 @@
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
+#include <errno.h>
+#include <netinet/in.h>
 
 #include "greetd/base/cleanup.h"
 #include "greetd/guard/proxy_header.h"
 #include "support/net.h"
+#include "support/seccomp_deny.h"
 
 static char expected[] = "Hello\nthere";
 static const struct greeting greeting = {.bytes = expected, .size = sizeof(expected) - 1};
@@ -117,4 +120,49 @@ Test(exchange, there_is_no_header_without_proxy)
     char buffer[PROXY_FORMAT_MAX];
 
     cr_expect_eq(exchange_format_header(&none, 1, &to, buffer), 0);
+}
+
+Test(exchange, each_error_has_an_outcome)
+{
+    static const struct {
+        int error;
+        enum outcome outcome;
+        bool local;
+    } rows[] = {
+        {-ECONNREFUSED, OUTCOME_REFUSED, false},    {-ECONNRESET, OUTCOME_RESET, false},
+        {-ECONNABORTED, OUTCOME_RESET, false},      {-EPIPE, OUTCOME_RESET, false},
+        {-ETIMEDOUT, OUTCOME_TIMEOUT, false},       {-EADDRNOTAVAIL, OUTCOME_NO_PORT, false},
+        {-ENETUNREACH, OUTCOME_UNREACHABLE, false}, {-EMFILE, OUTCOME_UNREACHABLE, true},
+        {-ENFILE, OUTCOME_UNREACHABLE, true},       {-ENOBUFS, OUTCOME_UNREACHABLE, true},
+        {-ENOMEM, OUTCOME_UNREACHABLE, true},       {-EAFNOSUPPORT, OUTCOME_UNREACHABLE, true},
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+        cr_expect_eq(outcome_from_error(rows[i].error), rows[i].outcome, "%d", rows[i].error);
+        cr_expect_eq(exchange_error_is_local(rows[i].error), rows[i].local, "%d", rows[i].error);
+    }
+}
+
+Test(exchange, comes_from_an_address_of_this_machine)
+{
+    struct sockaddr_in in;
+    struct address to = {.length = sizeof(in)};
+    int fd = -1;
+
+    (void)net_listen(&in);
+    to.in = in;
+    cr_assert_eq(exchange_connect(&fd, &to, exchange_source(1)), 0);
+    close(fd);
+    cr_expect_eq(exchange_connect(&fd, &to, htonl(0xc0000201)), -EADDRNOTAVAIL);
+    seccomp_deny(SYS_setsockopt, 2, IP_BIND_ADDRESS_NO_PORT, ENOPROTOOPT);
+    cr_expect_eq(exchange_connect(&fd, &to, exchange_source(1)), -ENOPROTOOPT);
+}
+
+Test(exchange, of_many_connections_has_no_more_sources_than_a_network_of_24_bits)
+{
+    const struct address loopback = net_address("127.0.0.1:80"), other = net_address("192.0.2.1:80");
+
+    cr_expect_eq(exchange_count_sources(&loopback, 1), 1);
+    cr_expect_eq(exchange_count_sources(&loopback, 100000000), 254);
+    cr_expect_eq(exchange_count_sources(&other, 100000000), 1);
 }

@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <sys/resource.h>
 
 #define TIMEOUT_USEC 5000000
 
@@ -98,6 +99,7 @@ Test(resolve, addresses_without_a_destination_are_refused)
     check_refused("localhost:65536", "a port is a number from 1 to 65535");
     check_refused("localhost:http", "a port is a number from 1 to 65535");
     check_refused("localhost:", "a port is a number from 1 to 65535");
+    check_refused("[fe80::1%greetd-none]:80", "there is no network interface of this name");
 }
 
 Test(resolve, a_name_longer_than_the_resolver_accepts_is_refused)
@@ -117,4 +119,19 @@ Test(resolve, the_reasons_of_the_address_parser_are_passed_on)
     cr_expect_eq(resolve(&list, "name", TIMEOUT_USEC, &why), -EINVAL);
     cr_assert_neq(why, NULL);
     cr_expect_neq(strstr(why, "IPv4:PORT"), NULL, "%s", why);
+}
+
+Test(resolve, a_name_needs_a_descriptor)
+{
+    struct resolve_list list = {0};
+    const char *why = "nothing";
+    struct rlimit limit;
+
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    const struct rlimit none = {.rlim_cur = 0, .rlim_max = limit.rlim_max};
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int r = resolve(&list, "localhost:80", TIMEOUT_USEC, &why);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    cr_expect_eq(r, -ENOMEM);
+    cr_expect_str_eq(why, "out of memory");
 }

@@ -3,7 +3,9 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "support/temp_dir.h"
 
@@ -196,4 +198,35 @@ Test(network_list_files, that_cannot_be_read_may_be_readable_later_or_not)
     cr_expect_str_eq(errors.lines[1], "f:1: Deny=/: Is a directory");
     cr_expect_eq(report.n_unreadable, 1);
     cr_expect_eq(report.read_error, -ENOENT);
+}
+
+Test(network_list_files, report_a_bounded_number_of_lines_with_two_networks)
+{
+    char text[102 * 4 + 1] = "";
+
+    for (size_t i = 0; i < 102; i++)
+        strcat(text, "a b\n");
+    read_text(text);
+    cr_assert_eq(errors.n_lines, 101);
+    expect_line(&errors, 100, ": 2 more mistakes of this kind");
+}
+
+Test(network_list_files, are_not_at_fault_without_a_descriptor)
+{
+    struct network_list list = {0};
+    struct rlimit limit;
+    char expected[256];
+
+    cr_assert_eq(network_list_append(&list, temp_dir_write_text(&temp_dir, "list", ""), "f:1"), 0);
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    const struct rlimit none = {.rlim_cur = 0, .rlim_max = limit.rlim_max};
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int r = network_list_read(&array, &list, "Deny", true, &report);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    cr_expect_eq(r, -EMFILE);
+    snprintf(expected, sizeof(expected),
+             "Failed to read %s: Too many open files (no mistake in the file)", temp_dir.path);
+    cr_assert_eq(errors.n_lines, 1);
+    cr_expect_str_eq(errors.lines[0], expected);
+    network_list_clear(&list);
 }
