@@ -4,9 +4,11 @@
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "greetd/base/cleanup.h"
+#include "greetd/greeting/greeting.h"
 #include "support/sections_fixture.h"
 
 TestSuite(loader, .init = set_up, .fini = tear_down);
@@ -240,4 +242,16 @@ Test(loader, reports_an_option_that_is_given_twice)
     sections_diagnose_duplicates(&sections, &diagnostics);
     cr_expect_str_eq(errors(), "command line: --listen=80: the same address is given already "
                                "(command line)\n");
+}
+
+Test(loader, refuses_a_message_that_is_too_long)
+{
+    size_t size = GREETING_SIZE_MAX + 1;
+    char *message = malloc(size + 1);
+
+    memset(message, 'a', size);
+    message[size] = '\0';
+    cr_assert_eq(loader_read_options(&sections, NULL, 0, message, &diagnostics), 0);
+    cr_expect_str_eq(errors(), "command line: --message=: must not be longer than 16777216 bytes\n");
+    free(message);
 }

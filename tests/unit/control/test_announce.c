@@ -67,3 +67,14 @@ Test(announce, writes_a_plain_line_without_the_journal)
     cr_assert_gt(read(fds[0], text, sizeof(text) - 1), 0);
     cr_assert_str_eq(text, DENIED "\n");
 }
+
+Test(announce, sends_that_memory_is_short_where_there_was_none_for_a_line)
+{
+    const struct diagnostics diagnostics = {.n_errors = 1};
+    struct sink sink;
+
+    sink_init(&sink, memfd_create("log", MFD_CLOEXEC));
+    cr_assert_eq(announce_failure_lines(&sink, NULL, &diagnostics, -ENOMEM), EX_OSERR);
+    cr_assert(fake_systemd_receive());
+    cr_assert_str_eq(fake_systemd.last, "STATUS=Out of memory\nERRNO=12");
+}

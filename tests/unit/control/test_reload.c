@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "greetd/control/reload.h"
 
+#include <netinet/tcp.h>
+
 #include "greetd/base/clock.h"
 #include "support/control_fixture.h"
+#include "support/seccomp_deny.h"
 
 TestSuite(reload, .timeout = 60, .init = set_up, .fini = tear_down);
 
@@ -124,4 +127,16 @@ Test(reload, logs_new_addresses_and_unused_sections)
     cr_assert_null(strstr(first + 1, "Server is listening on"), "only the new address is logged");
     cr_assert(strstr(log, "[Listener c] is not used"));
     cr_assert(strstr(log, "IdleExitSec= has no effect: systemd passed no socket"));
+}
+
+Test(reload, logs_that_fast_open_could_not_be_set)
+{
+    struct fixture fixture;
+
+    open_fixture(&fixture, LISTEN);
+    write_conf(LISTEN "FastOpen=yes\n[Greeting]\nMessage=two\n");
+    seccomp_deny(SYS_setsockopt, 2, TCP_FASTOPEN, EPERM);
+    cr_assert(reload(&fixture));
+    expect_greeted(&fixture, "two");
+    cr_assert(strstr(close_fixture(&fixture), "Failed to set FastOpen=: Operation not permitted"));
 }

@@ -137,6 +137,22 @@ Test(status, sends_again_what_systemd_waits_for)
     close_fixture(&fixture);
 }
 
+Test(status, sends_again_that_it_is_ready)
+{
+    struct rlimit limit;
+    struct fixture fixture;
+
+    open_fixture(&fixture, 1);
+    fake_systemd_await(fixture.workers.event, "1 worker");
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    const struct rlimit none = {.rlim_cur = 0, .rlim_max = limit.rlim_max};
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    status_ready(&fixture.status);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    fake_systemd_await(fixture.workers.event, "READY=1");
+    close_fixture(&fixture);
+}
+
 Test(status, sends_again_a_status_that_could_not_be_sent)
 {
     struct rlimit limit;

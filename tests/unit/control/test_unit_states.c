@@ -197,6 +197,20 @@ Test(unit_states, are_unknown_while_systemd_refuses_to_answer)
     cr_assert_str_eq(close_fixture(&fixture), FAILED "Not today; they are unknown\n" KNOWN);
 }
 
+Test(unit_states, are_unknown_with_the_name_of_an_error_without_a_text)
+{
+    _cleanup_(greeting_unrefp) struct greeting *greeting = compile("$unit_state{a.service}");
+    struct fixture fixture;
+
+    open_fixture(&fixture);
+    fixture.bus.state = NULL;
+    fixture.bus.is_terse = true;
+    unit_states_add(&fixture.states, greeting);
+    cr_assert_str_eq(state_of(greeting), "unknown");
+    cr_assert_str_eq(close_fixture(&fixture),
+                     FAILED "org.freedesktop.DBus.Error.AccessDenied; they are unknown\n");
+}
+
 Test(unit_states, are_unknown_if_the_answer_has_other_units)
 {
     _cleanup_(greeting_unrefp) struct greeting *greeting =

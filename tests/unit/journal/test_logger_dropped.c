@@ -260,3 +260,20 @@ Test(logger_dropped, entries_refused_until_the_end_are_reported_on_stderr)
     cr_assert_str_eq(text, "<5>5000 connection entries left out: the journal did not take them "
                            "before the end\n");
 }
+
+/* Messages precede connections, so the announcement has failed when the connection is lost. */
+Test(logger_dropped, dropped_messages_are_announced_when_the_journal_recovers)
+{
+    static struct logger_fixture fixture;
+
+    logger_fixture_open_blocked(&fixture, 1);
+    fake_journal.error = -ECONNREFUSED;
+    for (size_t i = 0; i < 3000; i++)
+        logger_log(fixture.logger, LOG_INFO, MESSAGE_ID_LISTENING, "Message %zu", i);
+    logger_fixture_log(&fixture, 0, 1);
+    blocking_journal_unblock();
+    NET_WAIT_UNTIL(metrics_log_dropped(fixture.metrics) == 1);
+    fake_journal.error = 0;
+    cr_assert_eq(logger_stop(fixture.logger, USEC_INFINITY), 0);
+    cr_assert_gt(blocking_journal_sum("messages left out"), 0);
+}

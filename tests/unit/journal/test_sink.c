@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -340,4 +341,35 @@ Test(sink, continues_after_the_reader_has_closed)
     write_entry(&sink, "Lost");
     sink_flush(&sink);
     cr_assert_eq(sink.filled, 0);
+}
+
+/* How many of the next calls a signal interrupts. */
+static unsigned n_interrupted;
+
+ssize_t write(int fd, const void *bytes, size_t size)
+{
+    if (n_interrupted > 0) {
+        n_interrupted--;
+        errno = EINTR;
+        return -1;
+    }
+    return syscall(SYS_write, fd, bytes, size);
+}
+
+Test(sink, goes_on_after_a_signal)
+{
+    static struct sink sink;
+    char text[256];
+    int fds[2];
+
+    cr_assert_eq(pipe(fds), 0);
+    unsetenv("JOURNAL_STREAM");
+    sink_init(&sink, fds[1]);
+    write_entry(&sink, "Server is listening");
+    n_interrupted = 3;
+    size_t n_lost = sink_flush(&sink);
+    cr_assert_eq(n_interrupted, 0);
+    cr_assert_eq(n_lost, 0);
+    read_available(fds[0], text, sizeof(text));
+    cr_assert_str_eq(text, "Server is listening\n");
 }

@@ -15,6 +15,7 @@
 #include "support/fake_systemd.h"
 #include "support/net.h"
 #include "support/pass_fds.h"
+#include "support/seccomp_deny.h"
 
 TestSuite(activation, .timeout = 60);
 
@@ -253,5 +254,33 @@ Test(activation, sorts_stored_sockets_by_the_numbers_of_shards)
     cr_expect_str_eq(fixture.set.at[1]->stored_as, "opened@127.0.0.1,80");
     cr_expect_str_eq(fixture.set.at[2]->stored_as, "opened@8.2");
     cr_expect_str_eq(fixture.set.at[3]->stored_as, "opened@9.10");
+    close_fixture(&fixture);
+}
+
+Test(activation, fails_if_a_socket_stays_blocking)
+{
+    struct fixture fixture;
+    int fd = net_listen_local(SOCK_STREAM);
+
+    seccomp_deny(SYS_fcntl, 1, F_SETFL, EPERM);
+    inherit(&fixture, &fd, 1, "local");
+    cr_assert_eq(fixture.result, -EPERM);
+    cr_assert_eq(fixture.set.n, 0);
+    close_fixture(&fixture);
+}
+
+Test(activation, looks_at_the_first_few_of_an_absurd_number)
+{
+    struct fixture fixture = {.diagnostics = DIAGNOSTICS_NULL};
+    struct sockaddr_in address;
+    int fd = net_listen(&address);
+
+    pass_fds_begin(&fd, 1, "web");
+    setenv("LISTEN_FDS", "1000000", 1);
+    fixture.result = activation_take(&fixture.set, &fixture.diagnostics);
+    pass_fds_end(&fixture.set);
+    cr_assert_eq(fixture.result, -EBADMSG);
+    cr_assert_gt(fixture.diagnostics.n_errors, 0);
+    cr_assert_leq(fixture.diagnostics.n_errors, 60);
     close_fixture(&fixture);
 }

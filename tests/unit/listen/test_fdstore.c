@@ -3,6 +3,7 @@
 #include "greetd/listen/fdstore.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -10,6 +11,7 @@
 
 #include "support/fake_systemd.h"
 #include "support/net.h"
+#include "support/seccomp_deny.h"
 
 TestSuite(fdstore, .timeout = 60);
 
@@ -150,5 +152,17 @@ Test(fdstore, names_the_number_of_a_shard)
     fdstore_add(listener, 12);
     cr_expect_eq(fdstore_shard(listener->stored_as), 12);
     cr_expect(fdstore_is_name(listener->stored_as));
+    listener_unref(listener);
+}
+
+Test(fdstore, does_not_store_a_socket_that_has_no_cookie)
+{
+    struct listener *listener = open_listener("127.0.0.1:0");
+
+    fake_systemd_open();
+    seccomp_deny(SYS_getsockopt, 2, SO_COOKIE, ENOPROTOOPT);
+    fdstore_add(listener, 0);
+    cr_assert_not(fake_systemd_receive());
+    cr_assert_null(listener->stored_as);
     listener_unref(listener);
 }

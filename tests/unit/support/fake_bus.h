@@ -21,6 +21,7 @@ struct fake_bus {
     int fd; /* listening */
     pthread_t thread;
     const char *_Atomic state; /* of every unit; NULL: an error in its place */
+    atomic_bool is_terse;      /* the error has no text */
     atomic_uint n_listed;      /* units in an answer; more than were asked for: all of those */
     atomic_uint n_requests, n_clients;
     char names[256]; /* of the last request, separated by spaces */
@@ -45,6 +46,9 @@ static inline int fake_bus_list(struct fake_bus *bus, sd_bus_message *request)
                           0);
     }
     atomic_fetch_add(&bus->n_requests, 1);
+    if (!state && bus->is_terse)
+        return sd_bus_reply_method_error(
+            request, &SD_BUS_ERROR_MAKE_CONST(SD_BUS_ERROR_ACCESS_DENIED, NULL));
     if (!state)
         return sd_bus_reply_method_errorf(request, SD_BUS_ERROR_ACCESS_DENIED, "Not today");
     cr_assert_geq(sd_bus_message_close_container(reply), 0);

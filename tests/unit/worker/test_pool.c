@@ -8,6 +8,7 @@
 #include "greetd/base/clock.h"
 #include "support/net.h"
 #include "support/pool_fixture.h"
+#include "support/seccomp_deny.h"
 
 TestSuite(pool, .timeout = 120);
 
@@ -351,5 +352,19 @@ Test(pool, reports_since_when_it_is_idle)
     snapshot_fixture_read_hello(client);
     NET_WAIT_UNTIL(pool_idle_since(fixture.pool) != USEC_INFINITY);
     cr_assert_geq(pool_idle_since(fixture.pool), before);
+    pool_fixture_close(&fixture);
+}
+
+Test(pool, does_not_start_without_a_random_key)
+{
+    struct pool_fixture fixture;
+
+    pool_fixture_prepare(&fixture, 1);
+    pool_fixture_start(&fixture, 1, 100);
+    seccomp_deny(SYS_getrandom, 1, 16, ENOSYS);
+    struct pool *pool = NULL;
+    cr_assert_eq(pool_start(&pool, fixture.net.snapshot, 100, fixture.metrics, fixture.logger),
+                 -ENOSYS);
+    cr_assert_null(pool);
     pool_fixture_close(&fixture);
 }

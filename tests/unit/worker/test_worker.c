@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
@@ -10,6 +11,7 @@
 #include "greetd/worker/context.h"
 #include "support/logger_options.h"
 #include "support/net.h"
+#include "support/seccomp_deny.h"
 #include "support/snapshot_fixture.h"
 
 TestSuite(worker, .timeout = 60);
@@ -238,6 +240,41 @@ Test(worker, fails_when_epoll_refuses_a_socket)
     cr_assert_eq(worker_start(&fixture.worker), 0);
     await_state(&fixture, WORKER_FAILED);
     cr_assert_eq(fixture.worker.error, -EPERM);
+    close_fixture(&fixture);
+}
+
+Test(worker, fails_when_epoll_refuses_a_socket_of_a_reload)
+{
+    struct fixture fixture;
+    struct snapshot_fixture after;
+    int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+    open_fixture(&fixture, 1, 8);
+    snapshot_fixture_open(&after, 1);
+    cr_assert_eq(dup2(file, after.listeners[0].fd), after.listeners[0].fd);
+    const struct worker_message message = {
+        .kind = WORKER_ADOPT,
+        .generation = snapshot_fixture_generation(&after, fixture.shared.metrics)};
+    cr_assert_eq(worker_post(&fixture.worker, message), 0);
+    await_state(&fixture, WORKER_FAILED);
+    cr_assert_eq(fixture.worker.error, -EPERM);
+    close_fixture(&fixture);
+    snapshot_fixture_close(&after);
+}
+
+Test(worker, is_not_initialised_if_epoll_refuses_its_mailbox)
+{
+    struct fixture fixture;
+    struct worker worker;
+
+    prepare(&fixture, 1, 8);
+    struct generation *generation =
+        snapshot_fixture_generation(&fixture.net, fixture.shared.metrics);
+    seccomp_deny(SYS_epoll_ctl, 1, EPOLL_CTL_ADD, ENOSPC);
+    cr_assert_eq(worker_init(&worker, 0, 8, generation, &fixture.shared), -ENOSPC);
+    worker_deinit(&worker);
+    cr_assert_eq(worker_start(&fixture.worker), 0);
+    await_state(&fixture, WORKER_FAILED);
     close_fixture(&fixture);
 }
 

@@ -67,3 +67,9 @@ Test(writing, reads_a_round_trip_time_only_for_a_variable)
     open_fixture(pair, "127.0.0.1:80", VARIABLE_NEEDS_RTT);
     cr_expect_gt(values_with(pair.server).rtt_usec, 0);
 }
+
+Test(writing, has_the_bound_address_if_that_of_the_socket_is_unknown)
+{
+    open_fixture((struct net_pair){.client = -1}, "0.0.0.0:80", VARIABLE_NEEDS_LOCAL);
+    cr_expect_eq(values_with(-1).local, &fixture.socket.address);
+}
