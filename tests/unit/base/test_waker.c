@@ -2,13 +2,10 @@
 #include "greetd/base/waker.h"
 
 #include <criterion/criterion.h>
-#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <unistd.h>
 
 #include "greetd/base/clock.h"
-#include "support/seccomp_deny.h"
 
 TestSuite(waker, .timeout = 60);
 
@@ -163,10 +160,4 @@ Test(waker, wakes_a_thread_or_lets_it_see_the_work)
     pthread_join(thread, NULL);
     cr_assert_eq(n_missed, 0);
     waker_deinit(&race.waker);
-}
-
-Test(waker, reports_nothing_readable_if_it_cannot_wait)
-{
-    seccomp_deny(SYS_ppoll, 1, 1, ENOMEM);
-    cr_assert_not(waker_wait_readable(STDIN_FILENO, USEC_INFINITY));
 }
