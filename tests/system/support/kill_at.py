@@ -232,8 +232,8 @@ class Tracer:
         emit("stopped", call=self.phase.calls[-1], inodes=self.service.inodes())
 
     def kill(self):
-        """Ends the stopped process. Only one thread runs again, if the signal is not SIGKILL: that
-        which the signal is for."""
+        """Ends the stopped process. If the signal is not SIGKILL, the thread that it is for runs again,
+        and makes the call that it was stopped at first."""
         fatal, self.phase = self.phase.signal, None
         self.stopped = False
         ptrace.libc.tgkill(self.service.pid, self.stopped_tid, fatal)
