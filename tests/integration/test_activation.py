@@ -7,7 +7,7 @@ import socket
 import unittest
 
 from support import daemon, namespaces
-from support.daemon import EX_USAGE, GREETING
+from support.daemon import EX_CONFIG, EX_USAGE, GREETING
 
 NAMED = """
 [Greeting]
@@ -159,6 +159,10 @@ class Activation(daemon.GreetdTestCase):
         greetd = self.finish("-l", "127.0.0.1:0", sockets=[self.inet()])
         self.assert_ends(greetd, EX_USAGE)
         self.assertRegex("\n".join(greetd.lines), r"(--listen|-l)\b")
+
+    def test_a_check_is_over_at_once_with_sockets_too(self):
+        greetd = self.finish("--check", config="[Greeting]\nMesage=x\n", sockets=[self.inet()])
+        self.assert_ends(greetd, EX_CONFIG)
 
     def test_an_inherited_path_is_not_unlinked(self):
         local = self.unix()

@@ -4,6 +4,7 @@
 import os
 import pathlib
 import signal
+import subprocess
 import time
 import unittest
 
@@ -95,6 +96,7 @@ class Addresses(ExpectConfigTestCase):
             " [$tcpinfo_rtt]\n"
         )
         self.assert_right("--listener=motd")
+        self.assert_right("--listener=server")
         self.assert_right()
         self.assert_wrong("it differs at byte 1, in line 1: \\x48 instead of $listener",
                           "--listener=motd", ADDRESS)
@@ -368,6 +370,21 @@ class Picks(ExpectConfigTestCase):
         statuses = [self.expect(self.answer(entry)).returncode for entry in entries]
         # Two around midnight.
         self.assertIn(statuses.count(OK), (1, 2))
+
+    def expect_at_midnight(self, address):
+        """The status of greet in a time zone where the next day begins in a second."""
+        clock = time.strftime("%H:%M:%S", time.gmtime(time.time() + 1))
+        command = [greet.program(), f"--expect-config={self.config}", "--quiet", address]
+        environment = self.environment(TZ=f"XXX{clock}")
+        return subprocess.run(
+            command, env=environment, capture_output=True, timeout=daemon.TIMEOUT, check=False
+        ).returncode
+
+    def test_those_of_both_days_are_right_around_midnight(self):
+        self.serve_entries("daily")
+        entries = (b"first\n", b"to 127.0.0.1\n", b"third\n")
+        statuses = [self.expect_at_midnight(self.answer(entry)) for entry in entries]
+        self.assertEqual(sorted(statuses), [OK, OK, WRONG])
 
 
 if __name__ == "__main__":

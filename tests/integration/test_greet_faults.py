@@ -87,6 +87,11 @@ class GreetFaults(greet.GreetTestCase):
         message = rb"greet: |[1-3] (lost|reset|failed)"
         self.check(*arguments, "--send=100", "--rate=1000", expected=b"3 connections", message=message)
 
+    def test_a_load_with_a_greeting_that_is_too_large(self):
+        _, address = self.server(lambda client: greet.send_greeting(client, bytes((16 << 20) + 1)))
+        why = f"{address}: File too large, after 16777217 bytes"
+        self.assert_result(self.greet("--load", address), greet.LOST, b"", why)
+
     def test_a_configuration(self):
         path = self.write("greetd.conf", "[Greeting]\nMessage=Hello from $listener!\n")
         self.check(f"--expect-config={path}", message=rb"(?m)^(greet|.*greetd\.conf(\.d)?): .*\w")

@@ -106,7 +106,7 @@ class Memory(greet.GreetTestCase):
         self.assertGreater(self.each_allocation(check).get(FAILED, 0), 20)
 
     def test_check(self):
-        self.check_greetd("--check", expected=b"")
+        self.check_greetd("-l", "80", "--listen=81", "--check", expected=b"")
 
     def test_show_config(self):
         self.check_greetd("--show-config", expected=b"\nProxyTrustedSources=::1\n")

@@ -205,11 +205,8 @@ Test(file_stamp, has_any_time_of_64_bits_of_nanoseconds)
 Test(file_stamp, differs_in_any_part)
 {
     const struct file_stamp stamp = {0};
-    const struct file_stamp others[] = {{.device = 1},
-                                        {.inode = 1},
-                                        {.size = 1},
-                                        {.modified_nsec = 1},
-                                        {.changed_nsec = 1}};
+    const struct file_stamp others[] = {
+        {.device = 1}, {.inode = 1}, {.size = 1}, {.modified_nsec = 1}, {.changed_nsec = 1}};
 
     for (size_t i = 0; i < ELEMENTSOF(others); i++)
         cr_expect_not(file_stamp_equal(&stamp, &others[i]), "%zu", i);

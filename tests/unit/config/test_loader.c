@@ -252,6 +252,7 @@ Test(loader, refuses_a_message_that_is_too_long)
     memset(message, 'a', size);
     message[size] = '\0';
     cr_assert_eq(loader_read_options(&sections, NULL, 0, message, &diagnostics), 0);
-    cr_expect_str_eq(errors(), "command line: --message=: must not be longer than 16777216 bytes\n");
+    cr_expect_str_eq(errors(),
+                     "command line: --message=: must not be longer than 16777216 bytes\n");
     free(message);
 }

@@ -175,6 +175,19 @@ Test(messages, count_each_load_once_for_a_listener_with_several_sockets)
     end();
 }
 
+/* As systemd names them, with FileDescriptorName=. */
+Test(messages, count_no_load_for_a_listener_of_another_name)
+{
+    write_message("one");
+    begin(LISTEN "ListenStream=127.0.0.1:0\n" WATCH);
+    fixture.sockets.snapshot->bindings[0].listener->name = strdup("other");
+    write_message("two");
+    await_greeting_of(0, "two");
+    await_greeting_of(1, "two");
+    cr_expect_eq(n_loads("server", METRICS_SUCCESS), 2);
+    end();
+}
+
 Test(messages, belong_to_the_section_of_each_listener)
 {
     temp_dir_write_text(&temp_dir, "other", "other");

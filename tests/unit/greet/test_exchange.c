@@ -160,7 +160,8 @@ Test(exchange, comes_from_an_address_of_this_machine)
 
 Test(exchange, of_many_connections_has_no_more_sources_than_a_network_of_24_bits)
 {
-    const struct address loopback = net_address("127.0.0.1:80"), other = net_address("192.0.2.1:80");
+    const struct address loopback = net_address("127.0.0.1:80"),
+                         other = net_address("192.0.2.1:80");
 
     cr_expect_eq(exchange_count_sources(&loopback, 1), 1);
     cr_expect_eq(exchange_count_sources(&loopback, 100000000), 254);

@@ -36,7 +36,8 @@ Test(template_hostname, is_whole_even_if_the_name_changes_meanwhile)
 /* The text grows beyond its limit within the argument, which is as long as a text may be. */
 Test(template_hostname, leaves_no_room_for_an_argument)
 {
-    static const char begin[] = "$hostname$hostname$hostname$hostname$hostname$hostname$unit_state{";
+    static const char begin[] =
+        "$hostname$hostname$hostname$hostname$hostname$hostname$unit_state{";
     struct diagnostics diagnostics = DIAGNOSTICS_NULL;
     struct greeting *greeting = NULL;
     char *text = malloc(strlen(begin) + GREETING_SIZE_MAX + sizeof("}"));

@@ -41,8 +41,9 @@ Test(network_list_allocation, that_is_refused_is_an_error_that_leaves_nothing_be
     if (!CAN_INTERPOSE)
         cr_skip("the sanitizer has an allocator of its own");
     temp_dir_init(&temp_dir);
-    const char *path = temp_dir_write_text(&temp_dir, "list", "10.0.0.1\n10.0.0.2\n\n10.0.0.3\n"
-                                                              "10.0.0.4\n");
+    const char *path = temp_dir_write_text(&temp_dir, "list",
+                                           "10.0.0.1\n10.0.0.2\n\n10.0.0.3\n"
+                                           "10.0.0.4\n");
     do {
         count_from_here(++nth);
         r = use_list(path);

@@ -156,3 +156,25 @@ Test(conn_allocation, frees_the_unsent_rest_with_the_client)
     cr_assert_eq(atomic_load(&counted.balance), -1);
     acceptor_fixture_close(&fixture);
 }
+
+Test(conn_allocation, failure_ends_a_client_whose_header_is_incomplete)
+{
+    struct acceptor_fixture fixture;
+    int client;
+
+    acceptor_fixture_open(&fixture, 1, 4);
+    fixture.net.configs[0].settings.proxy_protocol = true;
+    fixture.net.configs[0].settings.data_timeout_usec = 5 * SNAPSHOT_FIXTURE_SECOND;
+    client = snapshot_fixture_connect(&fixture.net, 0);
+    cr_assert_eq(send(client, "PROXY ", 6, MSG_NOSIGNAL), 6);
+    fake_logger.n = 0;
+    count_from_here(1);
+    NET_WAIT_UNTIL(
+        (acceptor_fixture_run_once(&fixture, ACCEPTOR_FIXTURE_START), fake_logger.n == 1));
+    count_to_here();
+    cr_expect_eq(atomic_load(&counted.n), 1);
+    cr_expect_eq(fake_logger.records[0].result, RESULT_ERROR);
+    cr_assert_eq(fixture.clients.n, 0);
+    close(client);
+    acceptor_fixture_close(&fixture);
+}

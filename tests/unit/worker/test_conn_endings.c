@@ -340,15 +340,16 @@ Test(conn_endings, reports_partial_if_dropped_during_the_greeting)
 }
 
 struct failure {
-    int error;
+    int error, type;
     enum result result;
 };
 
 ParameterizedTestParameters(conn_endings, ends_when_send_fails)
 {
     static struct failure failures[] = {
-        {EPIPE, RESULT_RESET},  {ECONNRESET, RESULT_RESET}, {EMSGSIZE, RESULT_ERROR},
-        {EACCES, RESULT_ERROR}, {EBADF, RESULT_ERROR},
+        {EPIPE, SOCK_STREAM, RESULT_RESET},       {ECONNRESET, SOCK_STREAM, RESULT_RESET},
+        {EMSGSIZE, SOCK_STREAM, RESULT_ERROR},    {EACCES, SOCK_STREAM, RESULT_ERROR},
+        {EMSGSIZE, SOCK_SEQPACKET, RESULT_ERROR}, {EBADF, SOCK_STREAM, RESULT_ERROR},
     };
     return cr_make_param_array(struct failure, failures, ELEMENTSOF(failures));
 }
@@ -358,6 +359,7 @@ ParameterizedTest(struct failure *failure, conn_endings, ends_when_send_fails, .
     struct conn_fixture fixture;
 
     conn_fixture_set(&fixture, net_tcp_pair(), conn_fixture_hello());
+    fixture.socket.type = failure->type;
     fake_send_error = failure->error;
     cr_assert_eq(conn_fixture_begin(&fixture), CONN_CLOSE);
     cr_assert_eq(conn_fixture_finish(&fixture).result, failure->result);
