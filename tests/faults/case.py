@@ -12,11 +12,14 @@ import socket
 import time
 
 import tracer
-from world import WORLDS, daemon
+from world import BIG, WORLDS, daemon
 
 CONTRACT = (2, 71, 78)  # greetd(8), beside 0
 QUIET_SECONDS = 0.3
 QUIET_SHARE = 0.5  # of a processor; one that spins takes all of it
+# Longer texts first: one may begin with another. The last is of file_strerror().
+REASONS = sorted(map(os.strerror, errno.errorcode), key=len, reverse=True)
+REASONS += ["out of memory", "Not a regular file"]
 
 Case = collections.namedtuple("Case", "world phase role fault nth")
 Result = collections.namedtuple("Result", "case outcome failed hit")
@@ -70,7 +73,7 @@ def stop_with_clients(world):
                 received = b""
                 while piece := client.recv(1 << 20):
                     received += piece
-                whole = bool(received) and (world.name != "own" or len(received) == 3 << 20)
+                whole = bool(received) and (world.name != "own" or len(received) == BIG)
             world.clients.unserved += not whole
     return end(world, None)
 
@@ -132,11 +135,11 @@ def run_start_of_threads(world, case, output):
 
 def run_attached(world, case, output):
     """A later phase, with the fault in one thread."""
+    if case.phase == "idle":
+        world.hold_client()
     world.launch()
     if not reach_ready(world):
         raise Failure("it does not start, without a fault")
-    if case.phase == "idle":
-        world.hold_client()
     world.drive()
     strace = tracer.Attached(world.task(case.role), output, case.fault, world.files())
     try:
@@ -179,9 +182,7 @@ def told(world):
 def names_failure(world):
     """Whether a message has the text of an error: that which strace caused, or the one that followed
     from it."""
-    reasons = [os.strerror(number) for number in errno.errorcode]
-    reasons += ["out of memory", "Not a regular file"]  # the latter of file_strerror()
-    return any(reason in text for reason in reasons for text in told(world))
+    return any(reason in text for text in told(world) for reason in REASONS)
 
 
 def judge(world, status, ended_by_itself):
@@ -208,17 +209,18 @@ def judge(world, status, ended_by_itself):
             f"lost: {clients.unserved} without their greeting, {world.undelivered()} entries say so:"
             f" {clients.troubles[:2]}"
         )
-    unserved = f"; {clients.unserved} not greeted, logged" if clients.unserved else ""
+    unserved = "; clients not greeted, logged" if clients.unserved else ""
     messages = simplify(told(world), world)
     return f"goes on{'; ' + messages if messages else ''}{unserved}"
 
 
 def simplify(texts, world):
-    """The first message, without what differs from run to run."""
+    """The first message, without what differs from run to run or from error to error."""
     text = texts[0] if texts else ""
-    text = text.replace(str(world.folder), "DIR")
-    text = re.sub(r"(config)\d+", r"\1", re.sub(r"\b\d{2,}\b", "N", text))
-    return re.sub(r": [A-Z][A-Za-z/ ()-]+$", "", text)
+    text = re.sub(r"^<\d>", "", text.replace(str(world.folder), "DIR"))
+    for reason in REASONS:
+        text = text.replace(f": {reason}", ": ERROR")
+    return re.sub(r"\b\d+\b", "N", re.sub(r"(config)\d+", r"\1", text))
 
 
 def run(case):
@@ -231,6 +233,8 @@ def run(case):
             outcome, failed = judge(world, status, ended_by_itself), False
         except Failure as failure:
             outcome, failed = f"{failure}", True
+        except (AssertionError, OSError) as error:
+            outcome, failed = f"not judged: {error}", True
         hits = tracer.hits_in(output)
         return Result(case, outcome, failed, hits[0] if hits else None)
 

@@ -22,14 +22,19 @@ daemon.TIMEOUT = 15.0
 
 
 class Clients:
-    """Clients one after the other. Counts those that connect, and those that are not greeted."""
+    """Clients one after the other, until HAS_ENDED() of greetd: at its stored sockets a client
+    would wait for nothing. Counts clients that connect, and those that are not greeted."""
 
-    def __init__(self):
+    def __init__(self, has_ended):
+        self.has_ended = has_ended
         self.connected, self.unserved, self.troubles = 0, 0, []
 
     def talk(self, address, expected, conversation, source=None, **options):
         """Connects, and checks that CONVERSATION, a function of a socket, returns what is EXPECTED
         as a whole."""
+        if self.has_ended():
+            self.troubles.append(f"{address} is not asked: greetd has ended")
+            return b""
         try:
             if source:
                 client = socket.create_connection(address, daemon.TIMEOUT, (source, 0))

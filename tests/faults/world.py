@@ -16,9 +16,16 @@ import time
 from clients import Clients, Collector, daemon, fake_journal
 from support.fake_bus import FakeBus
 
-BIG = 3 << 20
+BIG = 256 << 10
+SEND_BUFFERS = "4096 16384 65536"  # of tcp(7); far less than BIG
 IDLE = -1  # the version of a configuration whose greetd exits when it is idle
 LEFT_OUT = re.compile(r"(\d+) connection entries left out")
+
+
+def isolate():
+    """A network, a journal and mounts for the worlds of this process."""
+    fake_journal.isolate()
+    pathlib.Path("/proc/sys/net/ipv4/tcp_wmem").write_text(SEND_BUFFERS, encoding="ascii")
 
 
 class World(fake_journal.JournalTestCase):
@@ -26,7 +33,7 @@ class World(fake_journal.JournalTestCase):
 
     def __init__(self, phase):
         super().__init__("run")
-        self.clients = Clients()
+        self.clients = Clients(self.has_ended)
         self.greetd = None
         self.stderr = None
         self.collector = None
@@ -67,7 +74,8 @@ class World(fake_journal.JournalTestCase):
         self.greetd = self.start(
             "-c", self.path, config=None, wrapper=wrapper, WATCHDOG_USEC="3000000", **self.options()
         )
-        self.stderr = os.readlink(f"/proc/{self.greetd.pid}/fd/2")
+        with contextlib.suppress(FileNotFoundError):  # it has ended
+            self.stderr = os.readlink(f"/proc/{self.greetd.pid}/fd/2")
 
     def task(self, role):
         """The thread ID of a thread: main, log or worker."""
@@ -109,7 +117,7 @@ class World(fake_journal.JournalTestCase):
         text = f"version {self.changes}\n"
         self.put("watched", text)
         deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not self.has_ended():
             if self.clients.plain(self.watched, rb"version \d+\n") == text.encode():
                 return
             time.sleep(0.02)
