@@ -276,6 +276,11 @@ class Watched(ExpectConfigTestCase):
         )
         self.assert_right()
 
+    def test_a_file_that_never_becomes_stale_is_right(self):
+        path = self.write("message", "fresh\n")
+        self.serve_with(f"{LISTEN}[Greeting]\nMessageFile={path}\nWatch=yes\n")
+        self.assert_right()
+
     def test_a_fresh_file_is_expected(self):
         self.serve_file()
         address = self.answer(b"stale\n")

@@ -207,3 +207,21 @@ Test(idle_exit, resumes_for_a_client_that_connects_during_the_hold)
     cr_assert_eq(fixture.n_left, 1);
     close_fixture(&fixture);
 }
+
+/* The timer expires again before the workers have answered. */
+Test(idle_exit, holds_the_workers_once_if_a_reload_sets_its_time_meanwhile)
+{
+    struct fixture fixture;
+
+    open_fixture(&fixture);
+    idle_exit_set_timeout(&fixture.idle_exit, 0);
+    while (!fixture.idle_exit.holding)
+        cr_assert_geq(sd_event_run(fixture.workers.event, 10000), 0);
+    idle_exit_set_timeout(&fixture.idle_exit, 0);
+    while (sd_event_source_get_enabled(fixture.idle_exit.timer, NULL) > 0)
+        cr_assert_geq(sd_event_run(fixture.workers.event, 10000), 0);
+    cr_assert(fixture.idle_exit.holding);
+    run(&fixture, latest());
+    cr_assert_eq(fixture.n_left, 1);
+    close_fixture(&fixture);
+}

@@ -2,10 +2,12 @@
 #include "greetd/listen/match.h"
 
 #include <criterion/criterion.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "support/config_fixture.h"
+#include "support/seccomp_deny.h"
 
 TestSuite(match, .timeout = 60, .init = set_up, .fini = tear_down);
 
@@ -196,4 +198,35 @@ Test(match, without_any_address_is_an_error_of_the_configuration)
     cr_assert_eq(match_open_missing(&match, &diagnostics), -EBADMSG);
     cr_assert_eq(diagnostics.n_lines, 1);
     end_match();
+}
+
+Test(match, leaves_a_stored_shard_of_a_passed_socket_alone)
+{
+    struct listener_set set = {0};
+
+    n_workers = 2;
+    open_text(&set, REUSE_PORT("yes"));
+    set.at[0]->inherited = true;
+    config = load_text(REUSE_PORT("yes"));
+    cr_assert_eq(match_init(&match, config, &set, true, n_workers), 0);
+    cr_assert(listener_shares_address(set.at[0], set.at[1]));
+    cr_assert_eq(match.snapshot->n, 1);
+    cr_assert_eq(match.snapshot->bindings[0].listener, set.at[0]);
+    end_match();
+    listener_set_deinit(&set);
+}
+
+Test(match, reports_a_shard_that_can_not_be_opened)
+{
+    struct listener_set set = {0};
+
+    open_text(&set, REUSE_PORT("no"));
+    n_workers = 2;
+    match_text(REUSE_PORT("yes"), &set);
+    seccomp_deny(SYS_setsockopt, 2, SO_REUSEPORT, ENOPROTOOPT);
+    cr_assert_eq(match_open_missing(&match, &diagnostics), -ENOPROTOOPT);
+    cr_assert_eq(diagnostics.n_lines, 1);
+    cr_expect(strstr(diagnostics.lines[0], "Protocol not available"), "%s", diagnostics.lines[0]);
+    end_match();
+    listener_set_deinit(&set);
 }

@@ -263,3 +263,23 @@ Test(sockets_handed_on, stores_all_but_hands_on_none_if_the_store_size_is_unknow
     cr_assert_not(sockets_fixture_listener(&fixture, 0)->handed_on);
     sockets_fixture_close(&fixture);
 }
+
+/* The copy in the store would go on listening. */
+Test(sockets_handed_on, a_socket_that_can_not_be_removed_from_the_store_is_closed_for_all)
+{
+    struct sockets_fixture fixture;
+    char text[ADDRESS_TEXT_MAX];
+
+    fake_systemd_open();
+    sockets_fixture_open(&fixture, "[Server]\nListenStream=127.0.0.1:0\n");
+    cr_assert(fake_systemd_has_received("FDSTORE=1"));
+    const struct address address = sockets_fixture_listener(&fixture, 0)->address;
+    setenv("NOTIFY_SOCKET", "/nonexistent/notify", 1);
+    sockets_fixture_change(&fixture, "[Server]\nListenStream=127.0.0.2:0\n");
+    cr_assert(sockets_close_leaving(&fixture.sockets, text));
+    int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(connect(client, &address.sa, address.length), -1);
+    cr_assert_eq(errno, ECONNREFUSED);
+    close(client);
+    sockets_fixture_close(&fixture);
+}

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "greetd/net/listener.h"
 #include "greetd/net/peer.h"
@@ -215,6 +216,26 @@ static const char *describe(int fd)
 
     cr_assert_eq(socket_check_listening(fd, &(int){0}, &what), -EINVAL);
     return what;
+}
+
+/* What descriptors are instead; 0: nothing else. */
+static mode_t fake_mode;
+
+int fstat(int fd, struct stat *status)
+{
+    int r = fstatat(fd, "", status, AT_EMPTY_PATH);
+
+    if (r == 0 && fake_mode != 0)
+        status->st_mode = fake_mode;
+    return r;
+}
+
+/* No test can open a real one. */
+Test(listener_denied, describes_a_block_device)
+{
+    fake_mode = S_IFBLK;
+    cr_expect_str_eq(describe(STDERR_FILENO), "a block device");
+    fake_mode = 0;
 }
 
 Test(listener_denied, describes_a_socket_of_another_type)
