@@ -19,17 +19,17 @@ TestSuite(waker_error, .timeout = 60);
 static unsigned n_errors;
 
 /* In place of that of the C library. */
-int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
+int ppoll(struct pollfd *fds, nfds_t nfds, const struct timespec *timeout, const sigset_t *ss)
 {
     struct timespec left = timeout ? *timeout : (struct timespec){.tv_sec = LONG_MAX};
 
-    (void)mask;
+    (void)ss;
     if (n_errors > 0) {
         n_errors--;
         errno = ENOMEM;
         return -1;
     }
-    return (int)syscall(SYS_ppoll, fds, n, &left, NULL, 0);
+    return (int)syscall(SYS_ppoll, fds, nfds, &left, NULL, 0);
 }
 
 Test(waker_error, an_error_is_no_timeout)

@@ -21,7 +21,7 @@ static struct {
 } fake = {.fd = -1};
 
 /* In place of that of the C library. */
-ssize_t write(int fd, const void *bytes, size_t size)
+ssize_t write(int fd, const void *buf, size_t n)
 {
     if (fd == fake.fd) {
         fake.n++;
@@ -33,7 +33,7 @@ ssize_t write(int fd, const void *bytes, size_t size)
             return -1;
         }
     }
-    return syscall(SYS_write, fd, bytes, size);
+    return syscall(SYS_write, fd, buf, n);
 }
 
 static void open_pipe(struct logger_fixture *fixture)
