@@ -70,6 +70,12 @@ static void check_places(const struct diagnostics *diagnostics, bool has_message
         PROPERTY(has_place(diagnostics->lines[i], has_message));
 }
 
+/* Whether ERROR is one of fuzz_file.h, which config_load() returns if nothing else is wrong. */
+static bool is_file_error(int error)
+{
+    return error == -ENOENT || error == -EACCES || error == -EISDIR;
+}
+
 /* Loads SIZE BYTES as the file, and MESSAGE, which may be NULL. Returns NULL if they are wrong. */
 static struct config *load(const char *bytes, size_t size, const char *message)
 {
@@ -81,7 +87,7 @@ static struct config *load(const char *bytes, size_t size, const char *message)
     file_size = size;
     int r = config_load(&config, &options, &diagnostics);
     check_places(&diagnostics, message);
-    PROPERTY(r == 0 || r == -EBADMSG || r == -EACCES);
+    PROPERTY(r == 0 || r == -EBADMSG || is_file_error(r));
     PROPERTY((r < 0) == (diagnostics.n_errors > 0));
     PROPERTY((r < 0) == !config);
     if (config)
