@@ -20,12 +20,14 @@ static void free_names(char ***names)
 /* Whether clients can be accepted from a passed descriptor. If not, DIAGNOSTICS says what it is. */
 static bool is_usable(int fd, const char *name, int *ret_type, struct diagnostics *diagnostics)
 {
-    const char *what;
+    const char *what = NULL;
+    int r = socket_check_listening(fd, ret_type, &what);
 
-    if (socket_check_listening(fd, ret_type, &what) >= 0)
+    if (r >= 0)
         return true;
-    diagnostics_add(diagnostics, "Descriptor %d (%s) %s by systemd can't be used: it is %s", fd,
-                    name, fdstore_is_name(name) ? "kept" : "passed", what);
+    diagnostics_add(diagnostics, "Descriptor %d (%s) %s by systemd can't be used: %s%s", fd, name,
+                    fdstore_is_name(name) ? "kept" : "passed", what ? "it is " : "",
+                    what ? what : strerror(-r));
     return false;
 }
 

@@ -80,6 +80,8 @@ int socket_check_listening(int fd, int *ret_type, const char **ret_what)
     socklen_t length = sizeof(int);
 
     if (fstat(fd, &st) < 0) {
+        if (errno != EBADF)
+            return -errno;
         *ret_what = "closed";
         return -EINVAL;
     }
@@ -88,11 +90,13 @@ int socket_check_listening(int fd, int *ret_type, const char **ret_what)
         return -EINVAL;
     }
     if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0 ||
-        (type != SOCK_STREAM && type != SOCK_SEQPACKET)) {
+        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) < 0)
+        return -errno;
+    if (type != SOCK_STREAM && type != SOCK_SEQPACKET) {
         *ret_what = describe_socket_type(type);
         return -EINVAL;
     }
-    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) < 0 || !listening) {
+    if (!listening) {
         *ret_what = describe_not_listening(fd);
         return -EINVAL;
     }

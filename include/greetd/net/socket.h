@@ -13,7 +13,8 @@ int socket_set_nonblocking(int fd);
 
 /* Checks that clients can be accepted from FD: a listening socket of SOCK_STREAM or SOCK_SEQPACKET.
  * Returns 0 with the type in *RET_TYPE; else -EINVAL with a static text in *RET_WHAT, to follow
- * "is": "a regular file", "a datagram socket", "closed". */
+ * "is": "a regular file", "a datagram socket", "closed"; or another negative errno of fstat(2) or
+ * getsockopt(2), which may be -EINVAL, too, without a text. */
 int socket_check_listening(int fd, int *ret_type, const char **ret_what);
 
 /* Reads the local address of a socket. Returns 0 or a negative errno of getsockname(2). */

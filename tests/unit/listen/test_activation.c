@@ -177,6 +177,20 @@ Test(activation, names_a_descriptor_that_is_closed)
     close_fixture(&fixture);
 }
 
+Test(activation, names_the_error_of_a_descriptor_that_cant_be_examined)
+{
+    struct fixture fixture;
+    struct sockaddr_in address;
+    int fds[] = {net_listen(&address)};
+
+    seccomp_deny(SYS_getsockopt, 2, SO_ACCEPTCONN, EACCES);
+    inherit(&fixture, fds, 1, "web");
+    cr_assert_eq(fixture.result, -EBADMSG);
+    cr_assert_str_eq(fixture.diagnostics.lines[0],
+                     "Descriptor 3 (web) passed by systemd can't be used: Permission denied");
+    close_fixture(&fixture);
+}
+
 Test(activation, does_not_remove_the_file_of_an_inherited_socket)
 {
     struct fixture fixture;

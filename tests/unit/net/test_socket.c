@@ -12,6 +12,7 @@
 
 #include "greetd/base/cleanup.h"
 #include "support/net.h"
+#include "support/seccomp_deny.h"
 
 TestSuite(socket, .timeout = 60);
 
@@ -59,6 +60,22 @@ Test(socket, describes_a_socket_that_does_not_listen)
     cr_assert_str_eq(describe(socket(AF_INET, SOCK_STREAM, 0)), "a socket that does not listen");
     cr_assert(strstr(describe(net_tcp_pair().server), "Accept=yes"));
     cr_assert(strstr(describe(net_local_pair(SOCK_SEQPACKET).server), "Accept=yes"));
+}
+
+ParameterizedTestParameters(socket, returns_the_error_of_a_socket_that_cant_be_examined)
+{
+    static int options[] = {SO_TYPE, SO_ACCEPTCONN};
+    return cr_make_param_array(int, options, ELEMENTSOF(options));
+}
+
+ParameterizedTest(int *option, socket, returns_the_error_of_a_socket_that_cant_be_examined)
+{
+    int fd = net_listen_local(SOCK_STREAM), type = 0;
+    const char *what = NULL;
+
+    seccomp_deny(SYS_getsockopt, 2, (uint32_t)*option, EACCES);
+    cr_assert_eq(socket_check_listening(fd, &type, &what), -EACCES);
+    cr_assert_null(what);
 }
 
 ParameterizedTestParameters(socket, recognizes_a_listening_socket_and_its_type)
