@@ -17,9 +17,10 @@ from world import BIG, WORLDS, daemon
 CONTRACT = (2, 71, 78)  # greetd(8), beside 0
 QUIET_SECONDS = 0.3
 QUIET_SHARE = 0.5  # of a processor; one that spins takes all of it
-# Longer texts first: one may begin with another. The last is of file_strerror().
+# Longer texts first: one may begin with another. The last two are of file_strerror(), and of
+# EBADF for a passed descriptor.
 REASONS = sorted(map(os.strerror, errno.errorcode), key=len, reverse=True)
-REASONS += ["out of memory", "Not a regular file"]
+REASONS += ["out of memory", "Not a regular file", "it is closed"]
 
 Case = collections.namedtuple("Case", "world phase role fault nth")
 Result = collections.namedtuple("Result", "case outcome failed hit")
