@@ -4,6 +4,7 @@
 import collections
 import os
 import subprocess
+import sys
 import time
 
 
@@ -57,7 +58,8 @@ def write(tree, commit, results, n_left_out, failures, excluded, name_of):
         "# Each system call fails",
         "",
         f"{time.strftime('%F', time.gmtime())}, Linux {os.uname().release}, commit {commit}; "
-        "made by `tests/faults/run --all`. tests/faults/README.md explains the table.",
+        f"made by `{' '.join(['tests/faults/run', *sys.argv[1:]])}`. tests/faults/README.md explains "
+        "the table.",
         "",
         f"{len(results)} of {len(results) + n_left_out} cases were tried, chosen by chance if not "
         f"all; in {len(reached)} the call was made as "
