@@ -64,6 +64,10 @@ class Phases(KilledTest):
         sampled = chance.sample(sorted(noticed), min(NOTICED_SAMPLES, len(noticed)))
         return sorted({*sampled, *chance.choices(range(1, len(calls) + 1), k=SAMPLES)})
 
+    def position_before(self, position):
+        """Where to kill in a phase that ended before POSITION; 0 for nowhere."""
+        return 0 if STEP else position // 2
+
     def kill_in(self, phase, fatal=signal.SIGKILL):
         self.seed = int(os.environ.get("GREETD_KILLED_SEED", time.time()))
         broken = []
@@ -75,7 +79,8 @@ class Phases(KilledTest):
                 positions = random.Random(self.seed).sample(
                     positions, min(ABORTED, len(positions)))
             for position in positions:
-                self.attempt(tally, phase, thread, position, fatal)
+                while position and not self.attempt(tally, phase, thread, position, fatal):
+                    position = self.position_before(position)
             kill_table.print_row(self, phase, thread, fatal, tally)
             self.assertGreater(tally.kills, 0)
             broken += tally.broken

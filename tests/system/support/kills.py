@@ -172,17 +172,18 @@ class KilledTest(SystemTest):
     # One kill
 
     def attempt(self, tally, phase, thread, position, fatal):
-        """Kills the service at a call of PHASE, unless the phase ends before."""
+        """Kills the service at a call of PHASE. Returns False if the phase ends before."""
         self.arm(phase, thread, position, fatal)
         before = self.listening()
         self.trigger(phase, position)
         event = self.await_event("stopped", "passed")
         if event["event"] == "passed":
             self.remember(self.recover(phase))
-            return
+            return False
         tally.kills += 1
         tally.broken += [f"{phase}, {thread} {position}, {event['call']}: {text}"
                          for text in self.kill_stopped(tally, phase, event, fatal, before)]
+        return True
 
     def calls(self, phase, thread):
         """What THREAD calls in PHASE."""
