@@ -168,6 +168,8 @@ Test(file_watch, sees_a_removal_and_a_return)
     cr_expect_eq(changed(), 1);
     rename_to("away", "file");
     cr_expect_eq(changed(), 1);
+    remove_file("file");
+    cr_expect_eq(changed(), 1);
     write_file("file");
     remove_file("file");
     cr_expect_eq(changed(), 1);

@@ -53,7 +53,8 @@ Test(unit_states_allocation, that_is_refused_is_made_up_for_later)
         cr_skip("the sanitizer has an allocator of its own");
     setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent", 1);
     sink_init(&sink, open("/dev/null", O_WRONLY | O_CLOEXEC));
-    cr_assert_eq(snapshot_new(&snapshot, NULL, 1), 0);
+    cr_assert_eq(snapshot_new(&snapshot, NULL, 2), 0);
+    snapshot_add(snapshot, NULL, &config);
     snapshot_add(snapshot, NULL, &config);
     cr_assert_eq(metrics_new(&metrics, 0), 0);
     cr_assert_eq(logger_start(&logger, &sink, metrics, &LOGGER_EVERYTHING), 0);

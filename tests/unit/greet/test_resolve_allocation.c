@@ -62,6 +62,7 @@ Test(resolve_allocation, that_is_refused_is_an_error)
         cr_skip("the sanitizer has an allocator of its own");
     cr_expect_eq(refuse_each("80"), 1);
     cr_expect_eq(refuse_each("127.0.0.1:80"), 1);
-    /* The lookup, its answer, the list, and what the C library needs for a thread. */
-    cr_expect_geq(refuse_each("localhost:80"), 3);
+    /* The lookup, its answer, the list, and what the C library needs for its first thread. */
+    for (int i = 0; i < 3; i++)
+        cr_expect_geq(refuse_each("localhost:80"), 3);
 }

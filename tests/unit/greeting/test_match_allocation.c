@@ -11,6 +11,10 @@
 #include "greetd/greeting/template.h"
 #include "support/fake_malloc.h"
 
+/* Five lines: an answer may end behind each of them. */
+#define METRICS                                                                                    \
+    "# HELP greetd_a\n# HELP greetd_b\n# HELP greetd_c\n# HELP greetd_d\n# HELP greetd_e\n"
+
 static struct greeting *compile(const char *text)
 {
     struct diagnostics diagnostics = DIAGNOSTICS_NULL;
@@ -55,6 +59,7 @@ Test(match_allocation, that_is_refused_is_an_error_for_each_kind_of_variable)
     cr_expect_gt(refuse_each("$metrics", "# HELP greetd_x\n"), 0);
     cr_expect_gt(refuse_each("$unit_state{a.path}", "active"), 0);
     cr_expect_gt(refuse_each("$time_iso8601", "1970-01-01T00:00:01+00:00"), 0);
+    cr_expect_gt(refuse_each("$metrics$metrics", METRICS METRICS METRICS METRICS), 3);
     /* The offsets of seventeen ends are more than there is room for at first. */
     cr_expect_gt(refuse_each("$pid$pid", "12345678901234567890"), 1);
 }

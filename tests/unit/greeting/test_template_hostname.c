@@ -40,10 +40,10 @@ Test(template_hostname, leaves_no_room_for_an_argument)
         "$hostname$hostname$hostname$hostname$hostname$hostname$unit_state{";
     struct diagnostics diagnostics = DIAGNOSTICS_NULL;
     struct greeting *greeting = NULL;
-    char *text = malloc(strlen(begin) + GREETING_SIZE_MAX + sizeof("}"));
+    char *text = malloc(strlen(begin) + GREETING_SIZE_MAX + sizeof("}."));
     char *end = memset(mempcpy(text, begin, strlen(begin)), 'a', GREETING_SIZE_MAX);
 
-    strcpy(end + GREETING_SIZE_MAX, "}");
+    strcpy(end + GREETING_SIZE_MAX, "}.");
     cr_expect_eq(template_compile(&greeting, text, "f:1", "Message", &diagnostics), -EFBIG);
     cr_assert_eq(diagnostics.n_lines, 1);
     cr_expect_str_eq(diagnostics.lines[0], "f:1: Message=: must not be longer than 16777216 bytes");
