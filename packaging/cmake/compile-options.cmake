@@ -46,8 +46,9 @@ endif()
 
 option(COVERAGE "Count what is executed, with clang" OFF)
 if(COVERAGE)
-    # The counters are in a file, so that those of a process that is killed count, too.
+    # The counters are in a file, so that those of a process that is killed count, too. Processes
+    # share them: an outcome is the difference of two counters, which must not lose any.
     target_compile_options(greetd-options INTERFACE -fprofile-instr-generate -fcoverage-mapping
-        "SHELL:-mllvm -runtime-counter-relocation")
+        -fprofile-update=atomic "SHELL:-mllvm -runtime-counter-relocation")
     target_link_options(greetd-options INTERFACE -fprofile-instr-generate)
 endif()

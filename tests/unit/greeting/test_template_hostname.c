@@ -33,20 +33,27 @@ Test(template_hostname, is_whole_even_if_the_name_changes_meanwhile)
     diagnostics_deinit(&diagnostics);
 }
 
-/* The text grows beyond its limit within the argument, which is as long as a text may be. */
-Test(template_hostname, leaves_no_room_for_an_argument)
+/* Compiles BEGIN, as many bytes as a text may have, and END. */
+static void expect_too_long(const char *begin, const char *end)
 {
-    static const char begin[] =
-        "$hostname$hostname$hostname$hostname$hostname$hostname$unit_state{";
     struct diagnostics diagnostics = DIAGNOSTICS_NULL;
     struct greeting *greeting = NULL;
-    char *text = malloc(strlen(begin) + GREETING_SIZE_MAX + sizeof("}."));
-    char *end = memset(mempcpy(text, begin, strlen(begin)), 'a', GREETING_SIZE_MAX);
+    char *text = malloc(strlen(begin) + GREETING_SIZE_MAX + strlen(end) + 1);
+    char *p = memset(mempcpy(text, begin, strlen(begin)), 'a', GREETING_SIZE_MAX);
 
-    strcpy(end + GREETING_SIZE_MAX, "}.");
+    strcpy(p + GREETING_SIZE_MAX, end);
     cr_expect_eq(template_compile(&greeting, text, "f:1", "Message", &diagnostics), -EFBIG);
     cr_assert_eq(diagnostics.n_lines, 1);
     cr_expect_str_eq(diagnostics.lines[0], "f:1: Message=: must not be longer than 16777216 bytes");
     diagnostics_deinit(&diagnostics);
     free(text);
+}
+
+#define NAMES "$hostname$hostname$hostname$hostname$hostname$hostname"
+
+/* The text grows beyond its limit within what follows the names. */
+Test(template_hostname, leaves_no_room_for_an_argument_or_a_text)
+{
+    expect_too_long(NAMES "$unit_state{", "}.");
+    expect_too_long(NAMES "!", "$connection");
 }
