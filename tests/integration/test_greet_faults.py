@@ -6,7 +6,9 @@ import contextlib
 import os
 import re
 import shutil
+import socket
 import subprocess
+import threading
 import unittest
 
 from support import greet, namespaces
@@ -91,6 +93,21 @@ class GreetFaults(greet.GreetTestCase):
         _, address = self.server(lambda client: greet.send_greeting(client, bytes((16 << 20) + 1)))
         why = f"{address}: File too large, after 16777217 bytes"
         self.assert_result(self.greet("--load", address), greet.LOST, b"", why)
+
+    def test_a_load_on_a_server_that_reads_nothing(self):
+        """The sample has ended with the greeting; the connection has all to send before."""
+        done = threading.Event()
+
+        def send_only(client):
+            client.sendall(GREETING)
+            client.shutdown(socket.SHUT_WR)
+            done.wait(TIMEOUT)
+
+        _, address = self.server(send_only)
+        self.addCleanup(done.set)
+        result = self.greet("--load", "--connections=1", "--send=100000000", "--timeout=3s", address)
+        self.assertEqual(result.returncode, greet.LOST, result)
+        self.assertIn(b"0 ok, 1 lost: 1 timeout", result.stdout)
 
     def test_a_configuration(self):
         path = self.write("greetd.conf", "[Greeting]\nMessage=Hello from $listener!\n")
