@@ -51,7 +51,7 @@ def look_up(program, addresses):
     calls = "\n".join(hex(address - 1) for address in addresses)
     lines = subprocess.run(["addr2line", "-f", "-e", str(program)], input=calls, text=True,
                            stdout=subprocess.PIPE, check=True).stdout.splitlines()
-    places = [place.partition(" ")[0].rpartition(":") for place in lines[1::2]]
+    places = [place.partition(" (discriminator")[0].rpartition(":") for place in lines[1::2]]
     return [(function, pathlib.Path(path).resolve(), int(line))
             for function, (path, _, line) in zip(lines[0::2], places)]
 
