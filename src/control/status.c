@@ -78,6 +78,13 @@ static void count_later(struct status *status, bool changed)
     start_timer(status, status->wait_usec);
 }
 
+static int notify_stopping(uint64_t timeout_usec)
+{
+    return timeout_usec == USEC_INFINITY
+               ? sd_notify(false, "STOPPING=1")
+               : sd_notifyf(false, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64, timeout_usec);
+}
+
 /* Sends what systemd waits for. */
 static void notify_state(struct status *status)
 {
@@ -86,12 +93,14 @@ static void notify_state(struct status *status)
         status->reloading_usec = 0;
     if (status->reloading_usec == 0 && status->ready_due && sd_notify(false, "READY=1") >= 0)
         status->ready_due = false;
+    if (status->stop_usec > 0 && notify_stopping(status->stop_usec) >= 0)
+        status->stop_usec = 0;
 }
 
 static void notify_or_retry(struct status *status)
 {
     notify_state(status);
-    if (status->reloading_usec > 0 || status->ready_due)
+    if (status->reloading_usec > 0 || status->ready_due || status->stop_usec > 0)
         status_changed(status);
 }
 
@@ -147,6 +156,12 @@ void status_reloading(struct status *status)
 void status_ready(struct status *status)
 {
     status->ready_due = true;
+    notify_or_retry(status);
+}
+
+void status_stop(struct status *status, uint64_t timeout_usec)
+{
+    status->stop_usec = timeout_usec;
     notify_or_retry(status);
 }
 

@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <systemd/sd-daemon.h>
 
 #include "greetd/base/clock.h"
 #include "greetd/base/parse.h"
@@ -24,14 +23,10 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *p)
     return sd_event_exit(stop->event, 0);
 }
 
-/* systemd extends TimeoutStopSec= on request. */
-static void notify_stopping(uint64_t timeout_usec)
+/* The threads need some time beyond that of the clients. */
+static void notify_stop(struct stop *stop, uint64_t timeout_usec)
 {
-    if (timeout_usec == USEC_INFINITY)
-        sd_notify(false, "STOPPING=1");
-    else
-        sd_notifyf(false, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64,
-                   usec_add(timeout_usec, STOP_WORKERS_USEC + STOP_LOG_USEC));
+    status_stop(stop->status, usec_add(timeout_usec, STOP_WORKERS_USEC + STOP_LOG_USEC));
 }
 
 static void stop_workers(void *pool)
@@ -61,7 +56,7 @@ int stop_begin(struct stop *stop)
 
     stop->requested = stop->begun = true;
     messages_deinit(stop->messages);
-    notify_stopping(timeout_usec);
+    notify_stop(stop, timeout_usec);
     status_trouble(stop->status, NULL);
     status_stopping(stop->status);
     if (stop->reload->state != RELOAD_PREPARED)
@@ -82,7 +77,7 @@ static int delay(struct stop *stop)
     char span[TIMESPAN_TEXT_MAX], text[TIMESPAN_TEXT_MAX + 32];
 
     stop->requested = true;
-    notify_stopping(usec_add(delay_usec, sockets_server(stop->sockets)->stop_timeout_usec));
+    notify_stop(stop, usec_add(delay_usec, sockets_server(stop->sockets)->stop_timeout_usec));
     format_timespan(delay_usec, span);
     snprintf(text, sizeof(text), "stopping in %s", span);
     status_trouble(stop->status, text);

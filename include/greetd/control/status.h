@@ -22,6 +22,7 @@ struct status {
     uint64_t wait_usec;      /* from then until the sources are counted again */
     uint64_t reloading_usec; /* when a reload began, until RELOADING=1 is sent; else 0 */
     bool ready_due;          /* until READY=1 is sent */
+    uint64_t stop_usec;      /* how long the stop may take, until STOPPING=1 is sent; else 0 */
     bool stopping;
     char trouble[STATUS_TEXT_MAX / 2]; /* "": none */
     char last_status[STATUS_TEXT_MAX]; /* the text sent last */
@@ -39,6 +40,10 @@ void status_reloading(struct status *status);
 
 /* greetd serves, or the reload is over: READY=1. */
 void status_ready(struct status *status);
+
+/* A stop begins that takes TIMEOUT_USEC (above 0) at most: STOPPING=1, and systemd extends
+ * TimeoutStopSec=. Sent again as above. */
+void status_stop(struct status *status, uint64_t timeout_usec);
 
 /* The status may have changed. It is sent once a second has passed since the last time. */
 void status_changed(struct status *status);

@@ -153,6 +153,23 @@ Test(status, sends_again_that_it_is_ready)
     close_fixture(&fixture);
 }
 
+/* Without this message systemd kills greetd after TimeoutStopSec=. */
+Test(status, sends_again_how_long_a_stop_takes)
+{
+    struct rlimit limit;
+    struct fixture fixture;
+
+    open_fixture(&fixture, 1);
+    fake_systemd_await(fixture.workers.event, "1 worker");
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    const struct rlimit none = {.rlim_cur = 0, .rlim_max = limit.rlim_max};
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    status_stop(&fixture.status, 20000000);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    fake_systemd_await(fixture.workers.event, "STOPPING=1\nEXTEND_TIMEOUT_USEC=20000000");
+    close_fixture(&fixture);
+}
+
 Test(status, sends_again_a_status_that_could_not_be_sent)
 {
     struct rlimit limit;
