@@ -104,6 +104,19 @@ class UsedAgain(StoreCase):
         self.assert_greeted(FIRST)
         self.assert_greeted(SECOND)
 
+    def test_a_unix_socket_that_was_shut_down_is_opened_again(self):
+        path = str(self.folder / "socket")
+        config = f"[Server]\nListenStream={path}\n"
+        self.stop(self.serve_stored(config))
+        with socket.socket(fileno=os.dup(self.store.descriptors()[0])) as kept:
+            kept.shutdown(socket.SHUT_RDWR)
+        greetd = self.serve_stored(config)
+        greetd.wait_line(
+            r"Descriptor 3 \(opened@\d+\) kept by systemd can't be used: it is a socket that was shut down"
+        )
+        self.assertEqual(self.store_messages(greetd), [("FDSTOREREMOVE", "1"), ("FDSTORE", "1")])
+        self.assert_greeted(path)
+
     def test_a_socket_is_used_again_after_a_kill(self):
         greetd = self.serve_stored(LISTEN_SECOND, **WITH_STORE)
         greetd.freeze()
