@@ -12,13 +12,13 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "greetd/base/file_watch.h"
+#include "support/descriptors.h"
 #include "support/temp_dir.h"
 
 TestSuite(file_watch_limits, .timeout = 120);
@@ -143,15 +143,12 @@ static int init_with_error(const char *path, int number, int error)
 
 Test(file_watch_limits, are_the_number_of_watches_and_of_descriptors)
 {
-    struct rlimit limit;
 
     cr_expect_eq(init_with_error("/etc/passwd", 1, ENOSPC), -ENOSPC);
     cr_expect_eq(init_with_error("/etc/passwd", 2, ENOSPC), -ENOSPC);
-    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    const struct rlimit none = {.rlim_cur = 0, .rlim_max = limit.rlim_max};
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    struct rlimit limit = descriptors_deny();
     int r = init_with_error("/etc/passwd", 0, 0);
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    descriptors_allow(limit);
     cr_expect_eq(r, -EMFILE);
 }
 

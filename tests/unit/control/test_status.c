@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include <sys/resource.h>
-
 #include "greetd/base/clock.h"
 #include "greetd/control/status.h"
 
+#include "support/descriptors.h"
 #include "support/fake_systemd.h"
 #include "support/pool_fixture.h"
 
@@ -120,17 +119,14 @@ Test(status, has_the_sources_until_they_are_gone)
 /* Messages can't be sent while greetd has no descriptor left, and systemd waits for these. */
 Test(status, sends_again_what_systemd_waits_for)
 {
-    struct rlimit limit;
     struct fixture fixture;
 
     open_fixture(&fixture, 1);
     fake_systemd_await(fixture.workers.event, "1 worker");
-    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    const struct rlimit none = {.rlim_cur = 0, .rlim_max = limit.rlim_max};
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    struct rlimit limit = descriptors_deny();
     status_reloading(&fixture.status);
     status_ready(&fixture.status);
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    descriptors_allow(limit);
     cr_assert_not(fake_systemd_receive());
     fake_systemd_await(fixture.workers.event, "RELOADING=1\nMONOTONIC_USEC=");
     fake_systemd_await(fixture.workers.event, "READY=1");
@@ -139,16 +135,13 @@ Test(status, sends_again_what_systemd_waits_for)
 
 Test(status, sends_again_that_it_is_ready)
 {
-    struct rlimit limit;
     struct fixture fixture;
 
     open_fixture(&fixture, 1);
     fake_systemd_await(fixture.workers.event, "1 worker");
-    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    const struct rlimit none = {.rlim_cur = 0, .rlim_max = limit.rlim_max};
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    struct rlimit limit = descriptors_deny();
     status_ready(&fixture.status);
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    descriptors_allow(limit);
     fake_systemd_await(fixture.workers.event, "READY=1");
     close_fixture(&fixture);
 }
@@ -156,32 +149,26 @@ Test(status, sends_again_that_it_is_ready)
 /* Without this message systemd kills greetd after TimeoutStopSec=. */
 Test(status, sends_again_how_long_a_stop_takes)
 {
-    struct rlimit limit;
     struct fixture fixture;
 
     open_fixture(&fixture, 1);
     fake_systemd_await(fixture.workers.event, "1 worker");
-    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    const struct rlimit none = {.rlim_cur = 0, .rlim_max = limit.rlim_max};
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    struct rlimit limit = descriptors_deny();
     status_stop(&fixture.status, 20000000);
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    descriptors_allow(limit);
     fake_systemd_await(fixture.workers.event, "STOPPING=1\nEXTEND_TIMEOUT_USEC=20000000");
     close_fixture(&fixture);
 }
 
 Test(status, sends_again_a_status_that_could_not_be_sent)
 {
-    struct rlimit limit;
     struct fixture fixture;
 
     open_fixture(&fixture, 1);
     fake_systemd_await(fixture.workers.event, "1 worker");
-    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    const struct rlimit none = {.rlim_cur = 0, .rlim_max = limit.rlim_max};
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    struct rlimit limit = descriptors_deny();
     status_stopping(&fixture.status);
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    descriptors_allow(limit);
     fake_systemd_await(fixture.workers.event, "STATUS=Stopping");
     close_fixture(&fixture);
 }

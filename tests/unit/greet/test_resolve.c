@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "greet/resolve.h"
+#include "support/descriptors.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <sys/resource.h>
 
 #define TIMEOUT_USEC 5000000
 
@@ -125,13 +125,10 @@ Test(resolve, a_name_needs_a_descriptor)
 {
     struct resolve_list list = {0};
     const char *why = "nothing";
-    struct rlimit limit;
 
-    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    const struct rlimit none = {.rlim_cur = 0, .rlim_max = limit.rlim_max};
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    struct rlimit limit = descriptors_deny();
     int r = resolve(&list, "localhost:80", TIMEOUT_USEC, &why);
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    descriptors_allow(limit);
     cr_expect_eq(r, -ENOMEM);
     cr_expect_str_eq(why, "out of memory");
 }

@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 
+#include "support/descriptors.h"
 #include "support/temp_dir.h"
 
 static struct temp_dir temp_dir;
@@ -214,15 +214,12 @@ Test(network_list_files, report_a_bounded_number_of_lines_with_two_networks)
 Test(network_list_files, are_not_at_fault_without_a_descriptor)
 {
     struct network_list list = {0};
-    struct rlimit limit;
     char expected[256];
 
     cr_assert_eq(network_list_append(&list, temp_dir_write_text(&temp_dir, "list", ""), "f:1"), 0);
-    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    const struct rlimit none = {.rlim_cur = 0, .rlim_max = limit.rlim_max};
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    struct rlimit limit = descriptors_deny();
     int r = network_list_read(&array, &list, "Deny", true, &report);
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    descriptors_allow(limit);
     cr_expect_eq(r, -EMFILE);
     snprintf(expected, sizeof(expected),
              "Failed to read %s: Too many open files (no mistake in the file)", temp_dir.path);

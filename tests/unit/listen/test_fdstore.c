@@ -6,9 +6,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "support/descriptors.h"
 #include "support/fake_systemd.h"
 #include "support/net.h"
 #include "support/seccomp_deny.h"
@@ -84,16 +84,13 @@ Test(fdstore, has_systemd_keep_a_socket_that_does_not_listen_yet)
 Test(fdstore, removes_a_socket_later_if_there_is_no_descriptor_to_ask_with)
 {
     struct listener *listener = open_listener("127.0.0.1:0");
-    struct rlimit limit;
 
     fake_systemd_open();
     fdstore_add(listener, 0);
     cr_assert(fake_systemd_receive());
-    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    const struct rlimit none = {.rlim_cur = 0, .rlim_max = limit.rlim_max};
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    struct rlimit limit = descriptors_deny();
     fdstore_remove(listener);
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    descriptors_allow(limit);
     cr_assert_not_null(listener->stored_as);
     fdstore_remove(listener);
     cr_assert_null(listener->stored_as);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* The number of open descriptors, for tests that must leave none behind. */
+/* The number of open descriptors, for tests that must leave none behind; and how to have none left.
+ */
 
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <stddef.h>
+#include <sys/resource.h>
 
 /* Returns how many descriptors this process has open. */
 static inline size_t descriptors_count(void)
@@ -18,4 +20,20 @@ static inline size_t descriptors_count(void)
         n++;
     closedir(directory);
     return n;
+}
+
+/* Has the process open no further descriptor until descriptors_allow(). Returns the limit before.
+ */
+static inline struct rlimit descriptors_deny(void)
+{
+    struct rlimit limit;
+
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &(struct rlimit){.rlim_max = limit.rlim_max}), 0);
+    return limit;
+}
+
+static inline void descriptors_allow(struct rlimit limit)
+{
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
