@@ -37,7 +37,7 @@ class GreetFaults(greet.GreetTestCase):
         command = [shutil.which("strace"), "-f", "-qq", "-o", str(trace), *options]
         result = subprocess.run(
             [*command, greet.program(), *self.arguments],
-            env=self.environment(ASAN_OPTIONS="detect_leaks=0"),  # LeakSanitizer traces, too
+            env=self.environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=TIMEOUT,
