@@ -7,7 +7,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "greetd/base/waker.h"
 #include "greetd/journal/writer.h"
 #include "support/logger_fixture.h"
 
@@ -61,7 +60,7 @@ Test(writer_lost, the_last_lines_are_announced_if_they_are_lost)
     logger_fixture_log(&fixture, 0, 3);
     cr_assert_eq(logger_end(fixture.logger, clock_now()), -ETIMEDOUT);
     sem_post(&fake.unblocked);
-    cr_assert(waker_wait_readable(fixture.logger->ended_fd, USEC_INFINITY));
+    cr_assert_eq(pthread_join(fixture.logger->thread, NULL), 0);
     cr_assert_gt(read(fixture.pipe[0], text, sizeof(text) - 1), 0);
     cr_assert(strstr(text, "2 connection entries left out"), "%s", text);
 }
