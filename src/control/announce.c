@@ -84,10 +84,10 @@ void announce_unused(struct logger *logger, const struct config *config,
                    config_server_origin(config, "IdleExitSec"));
 }
 
-static void log_unusable(struct logger *logger, const struct diagnostics *diagnostics)
+void announce_warnings(struct logger *logger, const char *id, const struct diagnostics *diagnostics)
 {
     for (size_t i = 0; i < diagnostics->n_lines; i++)
-        logger_log(logger, LOG_WARNING, MESSAGE_ID_SOCKET_UNUSABLE, "%s", diagnostics->lines[i]);
+        logger_log(logger, LOG_WARNING, id, "%s", diagnostics->lines[i]);
 }
 
 void announce_not_kept(struct logger *logger, const struct sockets *sockets)
@@ -130,7 +130,7 @@ void announce_needs_restart(struct logger *logger, const struct server_settings 
 void announce_start(struct logger *logger, const struct config *config,
                     const struct sockets *sockets, const struct diagnostics *diagnostics)
 {
-    log_unusable(logger, diagnostics);
+    announce_warnings(logger, MESSAGE_ID_SOCKET_UNUSABLE, diagnostics);
     announce_listening(logger, sockets->snapshot, NULL);
     announce_unused(logger, config, sockets);
     announce_not_kept(logger, sockets);

@@ -60,12 +60,6 @@ static void announce(const struct reload *reload, const struct snapshot *before,
     announce_needs_restart(reload->logger, reload->started, snapshot->config);
 }
 
-static void log_warnings(struct logger *logger, const struct diagnostics *diagnostics)
-{
-    for (size_t i = 0; i < diagnostics->n_lines; i++)
-        logger_log(logger, LOG_WARNING, MESSAGE_ID_FAILED, "%s", diagnostics->lines[i]);
-}
-
 /* Puts the prepared snapshot in force, which can't fail. */
 static void activate(void *p)
 {
@@ -81,7 +75,7 @@ static void activate(void *p)
     pool_adopt(reload->pool, snapshot, TAKE_PTR(reload->prepared));
     logger_configure(reload->logger, &options);
     announce(reload, before, n_not_kept_before);
-    log_warnings(reload->logger, &diagnostics);
+    announce_warnings(reload->logger, MESSAGE_ID_FAILED, &diagnostics);
     messages_renew(reload->messages, snapshot);
     reload->activated(reload->userdata);
 }
@@ -102,7 +96,7 @@ static void begin(struct reload *reload)
         status_ready(reload->status);
         return;
     }
-    log_warnings(reload->logger, &diagnostics);
+    announce_warnings(reload->logger, MESSAGE_ID_FAILED, &diagnostics);
     reload->state = RELOAD_PREPARED;
     messages_hold(reload->messages);
     sockets_drop_syn(reload->sockets, reload->snapshot);

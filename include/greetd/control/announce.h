@@ -25,6 +25,10 @@ void announce_start(struct logger *logger, const struct config *config,
 void announce_listening(struct logger *logger, const struct snapshot *snapshot,
                         const struct snapshot *before);
 
+/* Logs each line of DIAGNOSTICS as a warning of the kind ID (a MESSAGE_ID_*). */
+void announce_warnings(struct logger *logger, const char *id,
+                       const struct diagnostics *diagnostics);
+
 /* Logs that the server no longer listens on ADDRESS. */
 void announce_closed(struct logger *logger, const char *address);
 
