@@ -116,14 +116,20 @@ Test(status, has_the_sources_until_they_are_gone)
     close_fixture(&fixture);
 }
 
-/* Messages can't be sent while greetd has no descriptor left, and systemd waits for these. */
+/* Opens the fixture, with no descriptor left to send messages with. */
+static struct rlimit open_without_descriptors(struct fixture *fixture)
+{
+    open_fixture(fixture, 1);
+    fake_systemd_await(fixture->workers.event, "1 worker");
+    return descriptors_deny();
+}
+
+/* systemd waits for these messages. */
 Test(status, sends_again_what_systemd_waits_for)
 {
     struct fixture fixture;
+    struct rlimit limit = open_without_descriptors(&fixture);
 
-    open_fixture(&fixture, 1);
-    fake_systemd_await(fixture.workers.event, "1 worker");
-    struct rlimit limit = descriptors_deny();
     status_reloading(&fixture.status);
     status_ready(&fixture.status);
     descriptors_allow(limit);
@@ -136,10 +142,8 @@ Test(status, sends_again_what_systemd_waits_for)
 Test(status, sends_again_that_it_is_ready)
 {
     struct fixture fixture;
+    struct rlimit limit = open_without_descriptors(&fixture);
 
-    open_fixture(&fixture, 1);
-    fake_systemd_await(fixture.workers.event, "1 worker");
-    struct rlimit limit = descriptors_deny();
     status_ready(&fixture.status);
     descriptors_allow(limit);
     fake_systemd_await(fixture.workers.event, "READY=1");
@@ -150,10 +154,8 @@ Test(status, sends_again_that_it_is_ready)
 Test(status, sends_again_how_long_a_stop_takes)
 {
     struct fixture fixture;
+    struct rlimit limit = open_without_descriptors(&fixture);
 
-    open_fixture(&fixture, 1);
-    fake_systemd_await(fixture.workers.event, "1 worker");
-    struct rlimit limit = descriptors_deny();
     status_stop(&fixture.status, 20000000);
     descriptors_allow(limit);
     fake_systemd_await(fixture.workers.event, "STOPPING=1\nEXTEND_TIMEOUT_USEC=20000000");
@@ -163,10 +165,8 @@ Test(status, sends_again_how_long_a_stop_takes)
 Test(status, sends_again_a_status_that_could_not_be_sent)
 {
     struct fixture fixture;
+    struct rlimit limit = open_without_descriptors(&fixture);
 
-    open_fixture(&fixture, 1);
-    fake_systemd_await(fixture.workers.event, "1 worker");
-    struct rlimit limit = descriptors_deny();
     status_stopping(&fixture.status);
     descriptors_allow(limit);
     fake_systemd_await(fixture.workers.event, "STATUS=Stopping");
