@@ -380,7 +380,7 @@ class Picks(ExpectConfigTestCase):
         """The status of greet in a time zone where the next day begins in a second."""
         clock = time.strftime("%H:%M:%S", time.gmtime(time.time() + 1))
         command = [greet.program(), f"--expect-config={self.config}", "--quiet", address]
-        environment = self.environment(TZ=f"XXX{clock}")
+        environment = self.environment(TZ=f"EARLY{clock}")
         return subprocess.run(
             command, env=environment, capture_output=True, timeout=daemon.TIMEOUT, check=False
         ).returncode
