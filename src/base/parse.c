@@ -121,13 +121,16 @@ static uint64_t find_unit(const char *name, size_t length)
     return 0;
 }
 
-/* Reads an optional unit and moves *P past it. */
+/* Reads an optional unit and moves *P past it. Without a unit, a blank must precede the next number:
+ * `1.5.5` is none. */
 static int read_unit(const char **p, uint64_t *ret_usec)
 {
     const char *name = *p + strspn(*p, WHITESPACE);
-    size_t length = strcspn(name, DIGITS WHITESPACE ".");
+    size_t length = strcspn(name, DIGITS WHITESPACE ".+");
 
     if (length == 0) {
+        if (name == *p && *name != '\0')
+            return -EINVAL;
         *ret_usec = USEC_PER_SEC;
         return 0;
     }
@@ -149,16 +152,21 @@ static uint64_t fraction_of(uint64_t unit, const char *digits, size_t n)
     return usec;
 }
 
-/* Reads one number with its fraction and unit, such as `1.5 h`, and moves *P past them. */
+/* Reads one number with its fraction and unit, such as `1.5 h`, `.5` or `+1`, and moves *P past
+ * them. */
 static int read_span(const char **p, uint64_t *ret_usec)
 {
-    uint64_t number, unit, usec;
+    uint64_t number = 0, unit, usec;
     const char *fraction = NULL;
     size_t n_fraction = 0;
+    int r;
 
-    int r = read_digits(p, &number);
-    if (r < 0)
-        return r;
+    if (**p != '.') {
+        *p += **p == '+';
+        r = read_digits(p, &number);
+        if (r < 0)
+            return r;
+    }
     if (**p == '.') {
         fraction = *p + 1;
         n_fraction = strspn(fraction, DIGITS);
