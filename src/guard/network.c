@@ -121,7 +121,10 @@ static int parse_network(struct network *ret, const char *text)
     if (parse_address(&network, address) < 0)
         return -EINVAL;
     if (*slash == '/') {
-        if (parse_unsigned(&prefix, slash + 1, 0, network.prefix) < 0)
+        /* systemd reads 010 as the octal number 8, others as 10. */
+        bool is_octal = slash[1] == '0' && slash[2] != '\0';
+
+        if (is_octal || parse_unsigned(&prefix, slash + 1, 0, network.prefix) < 0)
             return -ERANGE;
         network.prefix = (uint8_t)prefix;
     }

@@ -17,7 +17,9 @@
 /* Lines of a file may end with CR LF. */
 #define BLANKS " \t\r"
 
-#define WHY_RANGE "the length of the prefix must be a number up to 32 for IPv4, 128 for IPv6"
+#define WHY_RANGE                                                                                  \
+    "the length of the prefix must be a number up to 32 for IPv4, 128 for IPv6, without leading "  \
+    "zeros"
 #define WHY_NETWORK                                                                                \
     "must be a network such as 192.0.2.0/24 or 2001:db8::/32, an address, any, "                   \
     "localhost, link-local or multicast"

@@ -99,7 +99,8 @@ class Reload(reload.ReloadTestCase):
         path = self.write("list", "192.0.2.0/24\n")
         greetd = self.serve_with(limits(path))
         self.write("list", "192.0.2.0/24\n192.0.2.0/99\n")
-        why = "the length of the prefix must be a number up to 32 for IPv4, 128 for IPv6"
+        why = ("the length of the prefix must be a number up to 32 for IPv4, 128 for IPv6, without "
+               "leading zeros")
         error = f"{self.config}:4: Deny={path}:2: 192.0.2.0/99: {why}"
         self.assert_fails_to_reload(greetd, limits(path), [error])
         self.assert_greeted(greetd.address())

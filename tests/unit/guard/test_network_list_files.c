@@ -123,14 +123,14 @@ Test(network_list_files, are_reported_with_the_line_of_each_error)
     cr_assert_eq(errors.n_lines, 5);
     expect_line(&errors, 0,
                 ":1: 10.0.0.0/8#: the length of the prefix must be a number up to 32 for IPv4, 128 "
-                "for IPv6");
+                "for IPv6, without leading zeros");
     expect_line(&errors, 1,
                 ":3: localhots: must be a network such as 192.0.2.0/24 or 2001:db8::/32, an "
                 "address, any, localhost, link-local or multicast; did you mean localhost?");
     expect_line(&errors, 2, ":4: 1.1.1.1 2.2.2.2: a line must have one network");
     expect_line(&errors, 3,
                 ":5: 10.0.0.0/33: the length of the prefix must be a number up to 32 for IPv4, 128 "
-                "for IPv6");
+                "for IPv6, without leading zeros");
     expect_line(&errors, 4,
                 ":6: /etc/hosts: must be a network such as 192.0.2.0/24 or 2001:db8::/32, an "
                 "address, any, localhost, link-local or multicast");
