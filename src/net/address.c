@@ -11,8 +11,8 @@
 #define WHY_PORT      "a port is a number from 0 to 65535, without leading zeros"
 #define WHY_INTERFACE "a network interface has a number from 1 on, or a name of up to 15 characters"
 
-/* Parses the LENGTH characters at DIGITS as a decimal number up to MAX. As in systemd a leading
- * zero is an error, since elsewhere it would mean an octal number. */
+/* Parses the LENGTH characters at DIGITS as a decimal number up to MAX. A leading zero is an error,
+ * since in systemd it means an octal number. */
 static bool parse_decimal(const char *digits, size_t length, uint32_t max, uint32_t *ret)
 {
     uint64_t number = 0;
@@ -193,8 +193,9 @@ static const char *parse_unix(struct address *address, const char *text)
     size_t length = strlen(text);
     bool abstract = text[0] == '@';
 
-    if (abstract && length == 1)
-        return "an abstract Unix socket needs a name after the @";
+    if (length == 1)
+        return abstract ? "an abstract Unix socket needs a name after the @"
+                        : "the root directory is not the path of a Unix socket";
     if (length > sizeof(address->un.sun_path) - (abstract ? 0 : 1))
         return "the name of a Unix socket must not be longer than 107 bytes";
 

@@ -102,6 +102,7 @@ ParameterizedTestParameters(address, explains_a_text_that_is_no_address)
         {"run/greetd.sock", "must be absolute"},
         {"./greetd.sock", "must be absolute"},
         {"@", "needs a name"},
+        {"/", "the root directory"},
         {"/run/tab\tbed", "control characters"},
         {"@line\nbreak", "control characters"},
         {"/run/greetd.sock ", "end in a space or a backslash"},
