@@ -97,7 +97,7 @@ class Times(VectorTestCase):
     def systemd_usec(self, spans):
         """The microseconds of each of SPANS, by systemd."""
         done = subprocess.run(["systemd-analyze", "timespan", "--", *spans], check=True, text=True,
-                              stdout=subprocess.PIPE, env={"LANG": "C.UTF-8"})
+                              stdout=subprocess.PIPE, env=self.environment())
         return re.findall(r"^ *(?:\u03bcs|us|\u00b5s): (\d+)$", done.stdout, re.MULTILINE)
 
     def as_greetd_writes(self, spans):
