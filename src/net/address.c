@@ -87,11 +87,12 @@ static const char *parse_in(struct address *address, const char *text)
     return NULL;
 }
 
-/* The rule of the kernel, and no control characters, which a line could not hold. */
+/* The rule of the kernel, in which % stands for a number, and no control characters, which a line
+ * could not hold. */
 static bool is_interface_name(const char *name)
 {
     for (const char *p = name; *p; p++)
-        if ((unsigned char)*p <= ' ' || *p == 0x7f || *p == '/' || *p == ':')
+        if ((unsigned char)*p <= ' ' || strchr("/:%\x7f", *p))
             return false;
     return name[0] != '\0';
 }

@@ -96,6 +96,8 @@ ParameterizedTestParameters(address, explains_a_text_that_is_no_address)
         {"[fe80::1%]:80", "a network interface has"},
         {"[fe80::1%0]:80", "a network interface has"},
         {"[fe80::1]:80%a:b", "a network interface has"},
+        {"[fe80::1]:80%lo%lo", "a network interface has"},
+        {"[fe80::1%a%d]:80", "a network interface has"},
         {"[fe80::1]:80%a\nb", "a network interface has"},
         {"[fe80::1]:80%sixteen-letters.", "a network interface has"},
         {"[fe80::1%lo]:80%lo", "given twice"},
