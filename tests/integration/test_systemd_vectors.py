@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """systemd and greetd read the same times, booleans, addresses and networks: those of systemd's own
-tests, in tests/vectors, and times that are generated. tests/unit/test_vectors.c has the values."""
+tests, in tests/vectors, and others that are generated. tests/unit/test_vectors.c has the values."""
 
+import itertools
 import random
 import re
 import subprocess
@@ -26,6 +27,22 @@ UNITS = ("", "us", "usec", "\u00b5s", "\u03bcs", "ms", "msec", "s", "sec", "seco
          "weeks", "M", "month", "months", "y", "year", "years", "S", "Ms", "ns", "mi", "x", "+",
          "infinity")
 BLANKS = ("", " ", "\t", "  ")
+# Without what the table of addresses has as different.
+HOSTS = ("", "127.0.0.1", "0.0.0.0", "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "localhost", "*",
+         "[::]", "[::1]", "[fe80::1]", "[::ffff:1.2.3.4]", "[2001:DB8::A]", "[1::2::3]", "[::1", "::1",
+         "::1]", "[]", "[127.0.0.1]", "@", "@a", "@@", "/a", "/a/", "//", "a/b", "vsock:", "vsock:2",
+         "vsock:4294967295", "vsock:4294967296", "vsock:-1", "vsock:x", "VSOCK:2")
+COLONS = ("", ":", "::", " :")
+PORTS = ("", "1", "80", "65535", "65536", "99999999999999999999", "x", "-1", "8 0", "080", "8#a", "80:")
+INTERFACES = ("", "%", "%0", "%a:b", "%lo%lo")
+# And of networks.
+IPS = ("", "1.2.3.4", "0.0.0.0", "255.255.255.255", "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "1",
+       "0x1.2.3.4", "::", "::1", "2001:DB8::a", "fe80::1", "1::2::3", ":::", "1:2:3:4:5:6:7:8",
+       "1:2:3:4:5:6:7", "::1.2.3.4", "::ffff:1.2.3.4", "fe80::1%lo", "[::1]", "any", "localhost",
+       "link-local", "multicast", "Any", "local", "host.example.org")
+SLASHES = ("", "/", "//", " /", " ", ",")
+LENGTHS = ("", "0", "1", "8", "31", "32", "33", "64", "127", "128", "129", "255", "256", "-1", "x", "8x",
+           "4294967304", "255.255.255.0")
 
 
 def setUpModule():
@@ -42,6 +59,11 @@ def generated_spans():
         if span := "".join(map(numbers.choice, parts)).strip(" \t"):
             spans.add(span)
     return sorted(spans)
+
+
+def joined(*parts):
+    """All texts of one of each of PARTS, but the empty one."""
+    return sorted({"".join(text).strip() for text in itertools.product(*parts)} - {""})
 
 
 class VectorTestCase(daemon.GreetdTestCase):
@@ -72,6 +94,18 @@ class VectorTestCase(daemon.GreetdTestCase):
 
         return self.accepted(section, key, texts, check, "odd.conf")
 
+    def same_verdicts(self, name, texts):
+        """Those of TEXTS that both accept; neither accepts another."""
+        by_systemd, by_greetd = PLACES[name]
+        accepted = self.by_systemd(by_systemd, texts)
+        verdicts = zip(texts, accepted, self.by_greetd(by_greetd, texts))
+        self.assertEqual([verdict for verdict in verdicts if verdict[1] != verdict[2]], [])
+        return [text for text, is_accepted in zip(texts, accepted) if is_accepted]
+
+    def assert_some(self, part, whole):
+        print(f"  {part} of {whole} texts are accepted", flush=True)
+        self.assertGreater(part, 50)
+
 
 class Verdicts(VectorTestCase):
     def test_systemd_accepts_what_the_tables_say(self):
@@ -91,6 +125,17 @@ class Verdicts(VectorTestCase):
             for row, is_accepted in zip(rows, accepted):
                 with self.subTest(name, text=row[0]):
                     self.assertEqual(is_accepted, (row[1] if row[2] == "=" else row[2]) != "-")
+
+    def test_addresses_that_are_put_together_have_the_same_verdict(self):
+        # For greetd, two forms of one address in one file are a mistake.
+        texts = [joined([host], COLONS, PORTS, INTERFACES) for host in HOSTS]
+        texts += [joined(["[fe80::1]:"], PORTS, [interface]) for interface in ("%lo", "%1")]
+        accepted = [self.same_verdicts("address", some) for some in texts]
+        self.assert_some(sum(map(len, accepted)), sum(map(len, texts)))
+
+    def test_networks_that_are_put_together_have_the_same_verdict(self):
+        texts = joined(IPS, SLASHES, LENGTHS)
+        self.assert_some(len(self.same_verdicts("network", texts)), len(texts))
 
 
 class Times(VectorTestCase):
@@ -124,15 +169,9 @@ class Times(VectorTestCase):
         self.assert_same_values([span for span in spans if span != "18446744073708s"])
 
     def test_generated_times_have_the_same_verdict_and_value(self):
-        spans = generated_spans()
-        by_systemd, by_greetd = PLACES["time"]
-        accepted = self.by_systemd(by_systemd, spans)
-        found = self.by_greetd(by_greetd, spans)
-        self.assertEqual([v for v in zip(spans, accepted, found) if v[1] != v[2]], [])
-        times = [span for span, is_time in zip(spans, accepted) if is_time]
-        print(f"  {len(times)} times and {len(spans) - len(times)} other texts", flush=True)
-        self.assertGreater(len(times), SPANS // 10)
-        self.assert_same_values(times)
+        spans = self.same_verdicts("time", generated_spans())
+        self.assert_some(len(spans), SPANS)
+        self.assert_same_values(spans)
 
 
 if __name__ == "__main__":
