@@ -121,8 +121,8 @@ static uint64_t find_unit(const char *name, size_t length)
     return 0;
 }
 
-/* Reads an optional unit and moves *P past it. Without a unit, a blank must precede the next number:
- * `1.5.5` is none. */
+/* Reads an optional unit and moves *P past it. Without a unit, a blank must precede the next
+ * number: `1.5.5` is none. */
 static int read_unit(const char **p, uint64_t *ret_usec)
 {
     const char *name = *p + strspn(*p, WHITESPACE);

@@ -24,8 +24,8 @@ int parse_boolean(bool *ret, const char *text);
 int parse_size(uint64_t *ret, const char *text);
 
 /* Parses a time span of systemd.time(7): `500ms`, `1min 30s`, `2.5h`, seconds without a unit, or
- * `infinity`. Several numbers are added up. As in systemd a number may begin with its point, as `.5`
- * does, or with a `+`. The result is in microseconds, each digit of a fraction rounded down. */
+ * `infinity`. As in systemd, `.5` and `+1` are numbers too. Several numbers are added up. The
+ * result is in microseconds, each digit of a fraction rounded down. */
 int parse_timespan(uint64_t *ret_usec, const char *text);
 
 /* Writes a time span of microseconds to BUFFER (TIMESPAN_TEXT_MAX bytes), so that parse_timespan()

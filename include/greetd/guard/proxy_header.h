@@ -19,8 +19,8 @@
 /* Bytes of the longest header that is accepted. The length field of version 2 allows 65551, and
  * section 2 lets a receiver expect no more than the 536 of the smallest TCP segment. But the TLVs
  * that section 2.2 has gained since then need more: two Unix addresses take 216 bytes, the name of
- * a host up to 258, a unique id 131, and those of TLS about 150. Newer versions of nginx also accept
- * 4096. */
+ * a host up to 258, a unique id 131, and those of TLS about 150. Newer versions of nginx also
+ * accept 4096. */
 #define PROXY_HEADER_MAX ((size_t)4096)
 
 /* What is wrong with a header. */
