@@ -87,7 +87,7 @@ Test(network_list, is_checked_as_a_whole)
     cr_expect(strncmp(diagnostics.lines[2], "f:1: Deny=10/8: must be a network", 31) == 0);
     cr_expect_str_eq(diagnostics.lines[3],
                      "f:1: Deny=10.0.0.0/40: the length of the prefix must be a number up to 32 "
-                     "for IPv4, 128 for IPv6");
+                     "for IPv4, 128 for IPv6, without leading zeros");
 }
 
 Test(network_list, with_low_bits_is_no_error)
