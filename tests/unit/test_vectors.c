@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
-/* What systemd's own tests read as times, booleans, sizes, addresses and networks, and what greetd
- * reads: tests/vectors. tests/integration/test_systemd_vectors.py asks both programs. */
+/* What systemd's own tests read as times, booleans, sizes, addresses, networks and names of units,
+ * and what greetd reads: tests/vectors. tests/integration/test_systemd_vectors.py asks both about
+ * all but the units. */
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
@@ -10,6 +11,7 @@
 #include "greetd/base/cleanup.h"
 #include "greetd/base/clock.h"
 #include "greetd/base/parse.h"
+#include "greetd/base/unit_state.h"
 #include "greetd/guard/network.h"
 #include "greetd/net/address.h"
 #include "support/vectors.h"
@@ -19,7 +21,7 @@
 
 /* Criterion copies a row into the process of its test, and nothing that the row would point to. */
 struct row {
-    char text[128], systemd[128], greetd[128], why[128];
+    char text[264], systemd[128], greetd[128], why[128];
 };
 
 /* Removes blanks at both ends of TEXT, as the readers of both configurations do. */
@@ -153,6 +155,20 @@ ParameterizedTest(struct row *row, vectors, a_network)
         p += strlen(p);
     }
     check(row, text);
+}
+
+ParameterizedTestParameters(vectors, a_unit)
+{
+    return read_rows("unit");
+}
+
+/* A name that is empty is an error of the template, before it is checked. */
+ParameterizedTest(struct row *row, vectors, a_unit)
+{
+    size_t offset;
+
+    if (row->text[0] != '\0')
+        check(row, unit_state_check_name(row->text, &offset) ? ERROR : "valid");
 }
 
 /* test_format_timespan_one() of systemd's test-time-util.c. */
