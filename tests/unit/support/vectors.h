@@ -40,12 +40,12 @@ static inline FILE *vectors_open(const char *name)
 }
 
 /* Reads the bytes of TEXT, which is in quotes, to BUFFER (SIZE bytes), with a '\0' behind them, and
- * returns their number. *RET_END is set behind the quote. Of the escapes it knows \\ \" \t \v \r \n
- * and \0. */
+ * returns their number. *RET_END is set behind the quote. Of the escapes it knows \\ \" \t \v \r
+ * and \n. */
 static inline size_t vectors_unquote(const char *text, char *buffer, size_t size,
                                      const char **ret_end)
 {
-    static const char escapes[] = "\\\"tvrn0", escaped[] = "\\\"\t\v\r\n";
+    static const char escapes[] = "\\\"tvrn", escaped[] = "\\\"\t\v\r\n";
     size_t n = 0;
 
     cr_assert_eq(*text++, '"');
