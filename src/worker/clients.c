@@ -16,6 +16,8 @@
 /* How many lines of DripSec= a listener sends before other clients have their turn. */
 #define CLIENTS_DRIP_BATCH 64
 
+static const uint64_t soon_usec[CONN_POLLS] = {CONN_SOON_USEC, CONN_AGAIN_USEC};
+
 enum queue {
     QUEUE_NONE,
     QUEUE_SOON,
@@ -100,54 +102,29 @@ static void start_timeout(struct conn *conn, enum queue queue, struct timeout_qu
     conn->progressed = false;
 }
 
-static bool await_data(struct clients *clients, struct conn *conn, uint64_t now_usec)
+/* Waits for EVENTS of the socket, or for the timeout of QUEUE. REARM: also if it waits for them
+ * already. */
+static bool await_events(struct clients *clients, struct conn *conn, enum queue queue,
+                         struct timeout_queue *fifo, uint32_t events, bool rearm, uint64_t now_usec)
 {
-    if (conn->queue != QUEUE_EXPECTING && !watch(clients, conn, EPOLLIN))
+    if ((conn->queue != queue || rearm) && !watch(clients, conn, events))
         return false;
-    start_timeout(conn, QUEUE_EXPECTING, &conn_listener(conn)->expecting, now_usec);
+    start_timeout(conn, queue, fifo, now_usec);
     return true;
 }
 
-static bool await_write(struct clients *clients, struct conn *conn, uint64_t now_usec)
-{
-    if (!watch(clients, conn, EPOLLOUT | (conn->input_ended ? 0 : EPOLLIN)))
-        return false;
-    start_timeout(conn, QUEUE_WRITING, conn_taking_queue(conn), now_usec);
-    return true;
-}
-
-/* The acknowledgement of our end of stream, and the reading of a local client, are edges: with an
- * end of stream in both directions a level-triggered epoll would report a hang-up without end
- * (poll(2)). Unread input needs another edge. */
-static bool await_acknowledgement(struct clients *clients, struct conn *conn, uint64_t now_usec)
-{
-    if ((conn->queue != QUEUE_ACKNOWLEDGING || conn->more_input) &&
-        !watch(clients, conn, EPOLLIN | EPOLLOUT | EPOLLET))
-        return false;
-    start_timeout(conn, QUEUE_ACKNOWLEDGING, conn_taking_queue(conn), now_usec);
-    return true;
-}
-
-static bool await_close(struct clients *clients, struct conn *conn, uint64_t now_usec)
-{
-    if (conn->queue != QUEUE_LINGERING && !watch(clients, conn, EPOLLIN))
-        return false;
-    start_timeout(conn, QUEUE_LINGERING, &conn_listener(conn)->lingering, now_usec);
-    return true;
-}
-
-static bool await_drip(struct clients *clients, struct conn *conn, uint64_t now_usec)
+/* Waits only for the timeout of QUEUE. */
+static bool await_time(struct clients *clients, struct conn *conn, enum queue queue,
+                       struct timeout_queue *fifo, uint64_t now_usec)
 {
     unwatch(clients, conn);
-    enqueue(conn, QUEUE_DRIPPING, &conn_listener(conn)->dripping, now_usec);
+    enqueue(conn, queue, fifo, now_usec);
     return true;
 }
 
 static bool await_soon(struct clients *clients, struct conn *conn, uint64_t now_usec)
 {
-    unwatch(clients, conn);
-    enqueue(conn, QUEUE_SOON, &clients->soon, now_usec);
-    return true;
+    return await_time(clients, conn, QUEUE_SOON, &clients->soon[0], now_usec);
 }
 
 /* Without room in epoll the client is polled again and again. */
@@ -159,22 +136,31 @@ static bool await_epoll_memory(struct clients *clients, struct conn *conn, uint6
     return false;
 }
 
+/* The acknowledgement of our end of stream, and the reading of a local client, are edges: with an
+ * end of stream in both directions a level-triggered epoll would report a hang-up without end
+ * (poll(2)). Unread input needs another edge. */
 static bool await_next(struct clients *clients, struct conn *conn, enum conn_next next,
                        uint64_t now_usec)
 {
+    struct worker_listener *wl = conn_listener(conn);
+
     switch (next) {
     case CONN_WAIT_DATA:
-        return await_data(clients, conn, now_usec);
+        return await_events(clients, conn, QUEUE_EXPECTING, &wl->expecting, EPOLLIN, false,
+                            now_usec);
     case CONN_WAIT_WRITE:
-        return await_write(clients, conn, now_usec);
+        return await_events(clients, conn, QUEUE_WRITING, conn_taking_queue(conn),
+                            EPOLLOUT | (conn->input_ended ? 0 : EPOLLIN), true, now_usec);
     case CONN_WAIT_DRIP:
-        return await_drip(clients, conn, now_usec);
+        return await_time(clients, conn, QUEUE_DRIPPING, &wl->dripping, now_usec);
     case CONN_WAIT_SOON:
         return await_soon(clients, conn, now_usec);
     case CONN_WAIT_ACKNOWLEDGEMENT:
-        return await_acknowledgement(clients, conn, now_usec);
+        return await_events(clients, conn, QUEUE_ACKNOWLEDGING, conn_taking_queue(conn),
+                            EPOLLIN | EPOLLOUT | EPOLLET, conn->more_input, now_usec);
     case CONN_WAIT_CLOSE:
-        return await_close(clients, conn, now_usec);
+        return await_events(clients, conn, QUEUE_LINGERING, &wl->lingering, EPOLLIN, false,
+                            now_usec);
     case CONN_CLOSE:
         break;
     }
@@ -199,12 +185,12 @@ size_t clients_places_kept(const struct clients *clients)
 
 bool clients_can_evict(const struct clients *clients, uint64_t now_usec)
 {
-    return eviction_candidate(clients->newest, &clients->soon, now_usec);
+    return eviction_candidate(clients->newest, clients->soon, now_usec);
 }
 
 bool clients_evict_oldest(struct clients *clients, uint64_t now_usec)
 {
-    struct conn *oldest = eviction_candidate(clients->newest, &clients->soon, now_usec);
+    struct conn *oldest = eviction_candidate(clients->newest, clients->soon, now_usec);
 
     /* Its header or data may have arrived by now. Then it gets what the kernel takes at once,
      * nearly always the whole greeting. */
@@ -285,24 +271,34 @@ static void drip_lines(struct clients *clients, struct worker_listener *wl, uint
     }
 }
 
-/* Polls a batch of the clients that are due. None of them keeps its place in the queue. */
-static void poll_soon(struct clients *clients, uint64_t now_usec)
+/* Continues with a client after its poll TURN. */
+static void continue_polled(struct clients *clients, struct conn *conn, unsigned turn,
+                            short revents, uint64_t now_usec)
+{
+    if (turn == 0 && revents == 0 && conn->state == CONN_GREETED)
+        enqueue(conn, QUEUE_SOON, &clients->soon[1], conn->entry.since_usec);
+    else
+        apply(clients, conn, conn_poll(conn, revents, now_usec, clients->context), now_usec);
+}
+
+/* Polls a batch of the clients whose poll TURN is due. None of them keeps its place in the queue.
+ */
+static void poll_soon(struct clients *clients, unsigned turn, uint64_t now_usec)
 {
     struct pollfd poll_fds[CLIENTS_POLL_BATCH];
     struct conn *conns[CLIENTS_POLL_BATCH];
-    const struct timeout_entry *end = &clients->soon.sentinel;
+    const struct timeout_entry *end = &clients->soon[turn].sentinel;
     nfds_t n = 0;
 
-    for (struct timeout_entry *entry = clients->soon.sentinel.next;
-         n < CLIENTS_POLL_BATCH && entry != end && entry->since_usec + CONN_SOON_USEC <= now_usec;
+    for (struct timeout_entry *entry = end->next;
+         n < CLIENTS_POLL_BATCH && entry != end && entry->since_usec + soon_usec[turn] <= now_usec;
          entry = entry->next) {
         conns[n] = conn_of_entry(entry);
         poll_fds[n++] = (struct pollfd){.fd = conn_of_entry(entry)->fd, .events = POLLIN};
     }
     (void)poll(poll_fds, n, 0);
     for (nfds_t i = 0; i < n; i++)
-        apply(clients, conns[i],
-              conn_poll(conns[i], poll_fds[i].revents, now_usec, clients->context), now_usec);
+        continue_polled(clients, conns[i], turn, poll_fds[i].revents, now_usec);
 }
 
 static void expire_listener(struct clients *clients, struct worker_listener *wl, uint64_t now_usec)
@@ -319,8 +315,9 @@ static void expire_listener(struct clients *clients, struct worker_listener *wl,
 
 void clients_expire(struct clients *clients, uint64_t now_usec)
 {
-    while (timeout_queue_deadline(&clients->soon, CONN_SOON_USEC) <= now_usec)
-        poll_soon(clients, now_usec);
+    for (unsigned turn = 0; turn < CONN_POLLS; turn++)
+        while (timeout_queue_deadline(&clients->soon[turn], soon_usec[turn]) <= now_usec)
+            poll_soon(clients, turn, now_usec);
     FOR_EACH_WORKER_LISTENER (wl, clients->newest)
         expire_listener(clients, wl, now_usec);
 }
@@ -339,7 +336,9 @@ static uint64_t listener_deadline(const struct clients *clients, const struct wo
 
 uint64_t clients_next_deadline(const struct clients *clients)
 {
-    uint64_t next = timeout_queue_deadline(&clients->soon, CONN_SOON_USEC);
+    /* No worker wakes up for the first poll. */
+    uint64_t next = usec_min(timeout_queue_deadline(&clients->soon[0], CONN_AGAIN_USEC),
+                             timeout_queue_deadline(&clients->soon[1], CONN_AGAIN_USEC));
 
     FOR_EACH_WORKER_LISTENER (wl, clients->newest)
         next = usec_min(next, listener_deadline(clients, wl));
@@ -359,25 +358,12 @@ void clients_adopt(struct clients *clients, struct generation *generation)
     clients->newest = generation;
 }
 
-void clients_retire(struct clients *clients)
-{
-    struct generation **link = &clients->newest->older, *generation;
-
-    while ((generation = *link)) {
-        if (generation_in_use(generation)) {
-            link = &generation->older;
-        } else {
-            *link = generation->older;
-            generation_free(generation);
-        }
-    }
-}
-
 int clients_init(struct clients *clients, size_t capacity, struct generation *generation,
                  struct worker_context *context)
 {
     *clients = (struct clients){.context = context, .newest = generation, .capacity = capacity};
-    timeout_queue_init(&clients->soon);
+    for (unsigned turn = 0; turn < CONN_POLLS; turn++)
+        timeout_queue_init(&clients->soon[turn]);
     clients->table = calloc(capacity, sizeof(*clients->table));
     clients->own_peers = calloc(capacity, sizeof(*clients->own_peers));
     return clients->table && clients->own_peers ? 0 : -ENOMEM;
@@ -385,10 +371,7 @@ int clients_init(struct clients *clients, size_t capacity, struct generation *ge
 
 void clients_deinit(struct clients *clients)
 {
-    for (struct generation *generation; (generation = clients->newest);) {
-        clients->newest = generation->older;
-        generation_free(generation);
-    }
+    generation_free_all(TAKE_PTR(clients->newest));
     free(clients->table);
     free(clients->own_peers);
     clients->table = NULL;

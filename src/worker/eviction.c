@@ -52,7 +52,7 @@ static struct timeout_entry *oldest_lingering(const struct generation *newest)
 
 /* Nearly every just greeted client is evictable. A few wait in the same queue, not greeted yet, for
  * the kernel to have memory. */
-static struct timeout_entry *oldest_just_greeted(const struct timeout_queue *soon)
+static struct timeout_entry *oldest_evictable(const struct timeout_queue *soon)
 {
     struct timeout_entry *entry = soon->sentinel.next;
 
@@ -62,6 +62,16 @@ static struct timeout_entry *oldest_just_greeted(const struct timeout_queue *soo
         entry = entry->next;
     }
     return NULL;
+}
+
+/* Those that were polled before are older. */
+static struct timeout_entry *oldest_just_greeted(const struct timeout_queue *soon)
+{
+    struct timeout_entry *oldest = NULL;
+
+    for (unsigned turn = CONN_POLLS; !oldest && turn-- > 0;)
+        oldest = oldest_evictable(&soon[turn]);
+    return oldest;
 }
 
 /* A client that never sends data must not keep others out. The oldest is the least likely to send.

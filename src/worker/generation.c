@@ -141,6 +141,14 @@ void generation_free(struct generation *generation)
     free(generation);
 }
 
+void generation_free_all(struct generation *newest)
+{
+    for (struct generation *generation = newest, *older; generation; generation = older) {
+        older = generation->older;
+        generation_free(generation);
+    }
+}
+
 bool worker_listener_has_clients(const struct worker_listener *wl)
 {
     const struct generation *generation = wl->generation;
@@ -174,4 +182,18 @@ bool generation_in_use(const struct generation *generation)
         if (generation->listeners[i].open || generation->listeners[i].n_clients > 0)
             return true;
     return false;
+}
+
+void generation_free_unused(struct generation *newest)
+{
+    struct generation **link = &newest->older, *generation;
+
+    while ((generation = *link)) {
+        if (generation_in_use(generation)) {
+            link = &generation->older;
+        } else {
+            *link = generation->older;
+            generation_free(generation);
+        }
+    }
 }

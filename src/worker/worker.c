@@ -174,7 +174,7 @@ static void *worker_main(void *p)
         publish_round(worker);
         if (worker->has_mail)
             read_mailbox(worker);
-        clients_retire(&worker->clients);
+        generation_free_unused(worker->clients.newest);
         advance_state(worker);
     }
 

@@ -20,10 +20,11 @@ struct clients {
     struct peer *own_peers;  /* owned: with ProxyProtocol=yes, the own address of each client */
     size_t capacity, n_used; /* places in the table, and how many were ever used */
     struct timeout_entry *vacant; /* places that were used and are free again */
-    struct timeout_queue soon;    /* clients to poll after CONN_SOON_USEC */
-    size_t n;                     /* connected clients */
-    uint64_t n_ended;             /* clients that have ended */
-    uint64_t last_number;         /* of a client, for its GREETD_CONNECTION= */
+    /* Clients to poll after CONN_SOON_USEC, and again after CONN_AGAIN_USEC. */
+    struct timeout_queue soon[CONN_POLLS];
+    size_t n;             /* connected clients */
+    uint64_t n_ended;     /* clients that have ended */
+    uint64_t last_number; /* of a client, for its GREETD_CONNECTION= */
 };
 
 /* Makes room for CAPACITY (at least 1) clients of GENERATION, which is taken over in any case. The
@@ -34,9 +35,6 @@ int clients_init(struct clients *clients, size_t capacity, struct generation *ge
 
 /* Serves GENERATION, which is taken over, from now on; older generations stay while in use. */
 void clients_adopt(struct clients *clients, struct generation *generation);
-
-/* Frees older generations that are not in use any more. */
-void clients_retire(struct clients *clients);
 
 /* Frees the table and all generations. No client must be left. */
 void clients_deinit(struct clients *clients);

@@ -35,9 +35,14 @@
 #include "greetd/worker/context.h"
 #include "greetd/worker/generation.h"
 
-/* Most clients close right after their greeting. They are polled after this time, before any is
- * added to epoll: long enough for most to have closed when many clients keep the machine busy. */
-#define CONN_SOON_USEC 20000
+/* Most clients close right after their greeting. A worker that is awake polls them after the first
+ * of these times, while the memory of their sockets is still in the cache; it does not wake up for
+ * that. Those that are still connected are polled again after the second, which is long enough for
+ * most to have closed when many clients keep the machine busy. Only the others are added to epoll.
+ * Both times begin with the greeting. */
+#define CONN_SOON_USEC  3000
+#define CONN_AGAIN_USEC 20000
+#define CONN_POLLS      2
 
 /* Input that one step discards at most, so that a flood can't keep the worker from other clients.
  */

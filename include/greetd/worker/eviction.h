@@ -10,7 +10,8 @@
 #include "greetd/worker/conn.h"
 #include "greetd/worker/generation.h"
 
-/* Returns the first of these that the generations from NEWEST on, and SOON, have:
+/* Returns the first of these that the generations from NEWEST on, and the CONN_POLLS queues SOON,
+ * have:
  *
  *   1. the client of DripSec= that has waited longest for its next line, or to take it;
  *   2. the client that has lingered longest;

@@ -141,6 +141,9 @@ int generation_new(struct generation **ret, struct snapshot *snapshot, struct me
 void generation_free(struct generation *generation);
 DEFINE_CLEANUP_FUNCTION(struct generation, generation_free)
 
+/* Frees the generation and all older ones, as generation_free() does. NULL is allowed. */
+void generation_free_all(struct generation *newest);
+
 /* Returns how many of its N places each worker keeps free for addresses without a client there, so
  * that slow clients of one address can't shut out those of another: one for each address but the
  * first, if that is less than half of the places. */
@@ -154,3 +157,6 @@ bool generation_leaves_client(const struct generation *generation, const struct 
 
 /* Whether the generation has a client or an open listener. */
 bool generation_in_use(const struct generation *generation);
+
+/* Frees the generations older than NEWEST that are not in use any more. */
+void generation_free_unused(struct generation *newest);

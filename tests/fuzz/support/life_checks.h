@@ -259,7 +259,10 @@ static size_t life_queue_length(const struct timeout_queue *queue)
 static void life_check_table(void)
 {
     const struct clients *clients = &life.worker.clients;
-    size_t n = 0, n_queued = life_queue_length(&clients->soon), n_counted = 0, n_listed = 0;
+    size_t n = 0, n_queued = 0, n_counted = 0, n_listed = 0;
+
+    for (unsigned turn = 0; turn < CONN_POLLS; turn++)
+        n_queued += life_queue_length(&clients->soon[turn]);
 
     FOR_EACH_WORKER_LISTENER (wl, clients->newest) {
         const struct timeout_queue *queues[] = {&wl->expecting,     &wl->writing,   &wl->dripping,
@@ -304,7 +307,7 @@ static void life_check_wait(const struct kernel_client *client)
         promised->progress = progress;
         promised->since_usec = life.round_usec;
         promised->has_credit = true;
-    } else if (life.round_usec - promised->since_usec > most_usec[stage] + 2 * CONN_SOON_USEC) {
+    } else if (life.round_usec - promised->since_usec > most_usec[stage] + 2 * CONN_AGAIN_USEC) {
         PROPERTY(promised->has_credit || (promised->faulty && stage == 2));
         promised->has_credit = false;
         promised->since_usec = life.round_usec;

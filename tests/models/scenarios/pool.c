@@ -129,9 +129,9 @@ void clients_deinit(struct clients *clients)
     (void)clients;
 }
 
-void clients_retire(struct clients *clients)
+void generation_free_unused(struct generation *newest)
 {
-    (void)clients;
+    (void)newest;
 }
 
 void clients_step(struct clients *clients, size_t index, uint64_t now_usec)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Steps for the clients that epoll reports, where no listening socket is in that epoll. */
+/* Steps for the clients that are polled, and for those that epoll reports, where no listening
+ * socket is in that epoll. */
 
 #include <criterion/criterion.h>
 #include <sys/epoll.h>
@@ -9,6 +10,13 @@
 #include "greetd/worker/clients.h"
 #include "greetd/worker/context.h"
 #include "support/net.h"
+
+/* Has the clients that were greeted at SINCE polled as often as they are before that. */
+static inline void step_polls(struct clients *clients, uint64_t since_usec)
+{
+    clients_expire(clients, since_usec + CONN_SOON_USEC);
+    clients_expire(clients, since_usec + CONN_AGAIN_USEC);
+}
 
 /* Steps the clients that epoll reports within TIMEOUT_MSEC. Returns their number. */
 static inline int step_clients(struct clients *clients, uint64_t now_usec, int timeout_msec)

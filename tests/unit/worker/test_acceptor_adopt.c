@@ -60,7 +60,7 @@ Test(acceptor_adopt, new_clients_get_the_new_greeting_and_earlier_ones_the_old)
     int after = snapshot_fixture_connect(&fixture.net, 0);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
     expect_text_and_close(after, "new");
-    clients_retire(&fixture.clients);
+    generation_free_unused(fixture.clients.newest);
     cr_assert_eq(fixture.clients.newest->older, old, "it has a client");
     size_t n = 0;
     while (n < SNAPSHOT_FIXTURE_HUGE) {
@@ -71,7 +71,7 @@ Test(acceptor_adopt, new_clients_get_the_new_greeting_and_earlier_ones_the_old)
     close(before);
     NET_WAIT_UNTIL(
         (acceptor_fixture_run_once(&fixture, START + CONN_SOON_USEC), fixture.clients.n == 0));
-    clients_retire(&fixture.clients);
+    generation_free_unused(fixture.clients.newest);
     cr_assert_null(fixture.clients.newest->older);
     acceptor_fixture_close(&fixture);
     free(bytes);

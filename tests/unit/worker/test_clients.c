@@ -7,6 +7,7 @@
 #include "greetd/base/cleanup.h"
 #include "greetd/base/clock.h"
 #include "greetd/metrics/result.h"
+#include "greetd/net/socket.h"
 #include "greetd/worker/context.h"
 #include "support/fake_logger.h"
 #include "support/fake_send.h"
@@ -100,7 +101,7 @@ Test(clients, polls_a_greeted_client_soon_before_it_registers_in_epoll)
     cr_assert_eq(clients_next_deadline(&fixture.clients), USEC_INFINITY);
     int client = add(&fixture, 0, START);
     cr_assert_eq(fixture.clients.n, 1);
-    cr_assert_eq(clients_next_deadline(&fixture.clients), START + CONN_SOON_USEC);
+    cr_assert_eq(clients_next_deadline(&fixture.clients), START + CONN_AGAIN_USEC);
     snapshot_fixture_read_hello(client);
     cr_assert(epoll_is_quiet(&fixture));
 
@@ -115,15 +116,36 @@ Test(clients, polls_a_greeted_client_soon_before_it_registers_in_epoll)
     close_fixture(&fixture);
 }
 
-Test(clients, ends_a_lingering_client_that_closes)
+Test(clients, polls_a_client_that_is_still_connected_once_more)
 {
     struct fixture fixture;
 
     open_fixture(&fixture, 1, 4);
     int client = add(&fixture, 0, START);
     clients_expire(&fixture.clients, START + CONN_SOON_USEC);
+    cr_assert_eq(fixture.clients.n, 1);
+    cr_assert_eq(clients_next_deadline(&fixture.clients), START + CONN_AGAIN_USEC);
+    close(client);
+    NET_WAIT_UNTIL(socket_has_hung_up(fixture.clients.table[0].fd));
+    clients_expire(&fixture.clients, START + CONN_AGAIN_USEC - 1);
+    cr_assert_eq(fixture.clients.n, 1);
+    cr_assert_not(fixture.clients.table[0].watched);
+
+    clients_expire(&fixture.clients, START + CONN_AGAIN_USEC);
+    cr_assert_eq(fixture.clients.n, 0);
+    cr_assert_eq(fake_logger.records[0].result, RESULT_DELIVERED);
+    close_fixture(&fixture);
+}
+
+Test(clients, ends_a_lingering_client_that_closes)
+{
+    struct fixture fixture;
+
+    open_fixture(&fixture, 1, 4);
+    int client = add(&fixture, 0, START);
+    step_polls(&fixture.clients, START);
     cr_assert_eq(clients_next_deadline(&fixture.clients),
-                 START + CONN_SOON_USEC + 2 * SNAPSHOT_FIXTURE_SECOND);
+                 START + CONN_AGAIN_USEC + 2 * SNAPSHOT_FIXTURE_SECOND);
     close(client);
     step_ready_clients(&fixture.clients, START + SNAPSHOT_FIXTURE_SECOND);
     cr_assert_eq(fixture.clients.n, 0);
@@ -137,7 +159,7 @@ Test(clients, ends_a_client_after_the_linger_time)
 
     open_fixture(&fixture, 1, 4);
     add(&fixture, 0, START);
-    clients_expire(&fixture.clients, START + CONN_SOON_USEC);
+    step_polls(&fixture.clients, START);
     uint64_t end = clients_next_deadline(&fixture.clients);
     clients_expire(&fixture.clients, end - 1);
     cr_assert_eq(fixture.clients.n, 1);
@@ -150,11 +172,11 @@ Test(clients, ends_a_client_after_the_linger_time)
 Test(clients, input_extends_the_linger_up_to_a_limit)
 {
     struct fixture fixture;
-    uint64_t now = START + CONN_SOON_USEC;
+    uint64_t now = START + CONN_AGAIN_USEC;
 
     open_fixture(&fixture, 1, 4);
     int client = add(&fixture, 0, START);
-    clients_expire(&fixture.clients, now);
+    step_polls(&fixture.clients, START);
     while (fixture.clients.n > 0) {
         cr_assert_lt(now, START + 100 * SNAPSHOT_FIXTURE_SECOND);
         cr_assert_eq(clients_next_deadline(&fixture.clients), now + 2 * SNAPSHOT_FIXTURE_SECOND);
@@ -227,7 +249,7 @@ Test(clients, sends_the_rest_when_epoll_reports_room)
             step_ready_clients(&fixture.clients, START);
     }
     cr_assert_eq(net_read_to_end(client, bytes, 1), 0);
-    cr_assert_eq(clients_next_deadline(&fixture.clients), START + CONN_SOON_USEC);
+    cr_assert_eq(clients_next_deadline(&fixture.clients), START + CONN_AGAIN_USEC);
     free(bytes);
     close_fixture(&fixture);
 }
@@ -257,13 +279,13 @@ Test(clients, each_listener_has_its_own_timeouts)
     fixture.net.configs[1].settings.linger_usec = USEC_INFINITY;
     init_clients(&fixture, 4);
     add(&fixture, 1, START);
-    clients_expire(&fixture.clients, START + CONN_SOON_USEC);
+    step_polls(&fixture.clients, START);
     cr_assert_eq(clients_next_deadline(&fixture.clients), USEC_INFINITY);
 
     add(&fixture, 0, START + SNAPSHOT_FIXTURE_SECOND);
-    clients_expire(&fixture.clients, START + SNAPSHOT_FIXTURE_SECOND + CONN_SOON_USEC);
+    step_polls(&fixture.clients, START + SNAPSHOT_FIXTURE_SECOND);
     cr_assert_eq(clients_next_deadline(&fixture.clients),
-                 START + SNAPSHOT_FIXTURE_SECOND + CONN_SOON_USEC + 9 * SNAPSHOT_FIXTURE_SECOND);
+                 START + CONN_AGAIN_USEC + 10 * SNAPSHOT_FIXTURE_SECOND);
     clients_expire(&fixture.clients, START + 3600 * SNAPSHOT_FIXTURE_SECOND);
     cr_assert_eq(fixture.clients.n, 1);
     cr_assert_eq(fake_logger.records[0].number, 2);
@@ -284,7 +306,7 @@ Test(clients, fills_its_table_and_reuses_free_places)
             held[i] = add(&fixture, 0, now);
         }
         cr_assert_not(fixture.clients.n < fixture.clients.capacity);
-        clients_expire(&fixture.clients, now + CONN_SOON_USEC);
+        step_polls(&fixture.clients, now);
         for (size_t i = 0; i < 3; i++)
             close(held[(i + round) % 3]);
         while (fixture.clients.n > 0)
@@ -324,17 +346,19 @@ Test(clients, evicts_the_client_that_was_greeted_longest_ago)
     open_fixture(&fixture, 2, 8);
     cr_assert_not(clients_can_evict(&fixture.clients, START));
     for (uint64_t i = 0; i < 4; i++) {
-        add(&fixture, i % 2, START + i * 10 * CONN_SOON_USEC);
-        clients_expire(&fixture.clients, START + (i * 10 + 1) * CONN_SOON_USEC);
+        add(&fixture, i % 2, START + i * CONN_AGAIN_USEC);
+        step_polls(&fixture.clients, START + i * CONN_AGAIN_USEC);
     }
-    add(&fixture, 0, START + 40 * CONN_SOON_USEC); /* not polled yet */
+    add(&fixture, 0, START + 4 * CONN_AGAIN_USEC);
+    clients_expire(&fixture.clients, START + 4 * CONN_AGAIN_USEC + CONN_SOON_USEC);
+    add(&fixture, 0, START + 4 * CONN_AGAIN_USEC + CONN_SOON_USEC); /* not polled yet */
 
-    for (uint64_t number = 1; number <= 5; number++) {
-        cr_assert(clients_can_evict(&fixture.clients, START + 50 * CONN_SOON_USEC));
-        cr_assert(clients_evict_oldest(&fixture.clients, START + 50 * CONN_SOON_USEC));
+    for (uint64_t number = 1; number <= 6; number++) {
+        cr_assert(clients_can_evict(&fixture.clients, START + 5 * CONN_AGAIN_USEC));
+        cr_assert(clients_evict_oldest(&fixture.clients, START + 5 * CONN_AGAIN_USEC));
         cr_assert_eq(fake_logger.records[fake_logger.n - 1].number, number);
     }
-    cr_assert_not(clients_evict_oldest(&fixture.clients, START + 50 * CONN_SOON_USEC));
+    cr_assert_not(clients_evict_oldest(&fixture.clients, START + 5 * CONN_AGAIN_USEC));
     close_fixture(&fixture);
 }
 

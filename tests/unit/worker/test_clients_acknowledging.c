@@ -45,9 +45,11 @@ static int open_unacknowledged(struct acceptor_fixture *fixture, bool half_close
     cr_assert_eq(acceptor_fixture_run_once(fixture, now_usec), 0);
     cr_assert_eq(fixture->shared.metrics->workers->greeted, 1);
     net_await_full(fixture->clients.table[0].fd);
-    clients_expire(&fixture->clients, now_usec + CONN_SOON_USEC);
+    /* The first poll finds an end of stream. */
+    uint64_t watched_usec = now_usec + (half_closed ? CONN_SOON_USEC : CONN_AGAIN_USEC);
+    step_polls(&fixture->clients, now_usec);
     cr_assert_eq(clients_next_deadline(&fixture->clients),
-                 now_usec + CONN_SOON_USEC + 30 * SNAPSHOT_FIXTURE_SECOND);
+                 watched_usec + 30 * SNAPSHOT_FIXTURE_SECOND);
     return client;
 }
 
@@ -113,7 +115,7 @@ Test(clients_acknowledging, discards_all_input_of_a_client_that_does_not_read)
     NET_WAIT_UNTIL((step_until_quiet(&fixture, START + SNAPSHOT_FIXTURE_SECOND),
                     net_unread(fixture.clients.table[0].fd) == 0 && net_outstanding(client) == 0));
     cr_assert_eq(clients_next_deadline(&fixture.clients),
-                 START + CONN_SOON_USEC + 30 * SNAPSHOT_FIXTURE_SECOND);
+                 START + CONN_AGAIN_USEC + 30 * SNAPSHOT_FIXTURE_SECOND);
     free(fixture.net.greetings[0].bytes);
     acceptor_fixture_close(&fixture);
 }

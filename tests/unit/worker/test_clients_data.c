@@ -9,6 +9,7 @@
 #include "greetd/metrics/result.h"
 #include "support/acceptor_fixture.h"
 #include "support/fake_logger.h"
+#include "support/step_clients.h"
 
 #define START   ACCEPTOR_FIXTURE_START
 #define TIMEOUT (5 * SNAPSHOT_FIXTURE_SECOND)
@@ -45,7 +46,7 @@ Test(clients_data, greets_a_client_when_its_data_arrives)
     send_data(&fixture, 0, client);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START + SNAPSHOT_FIXTURE_SECOND), 0);
     cr_assert_eq(clients_next_deadline(&fixture.clients),
-                 START + SNAPSHOT_FIXTURE_SECOND + CONN_SOON_USEC);
+                 START + SNAPSHOT_FIXTURE_SECOND + CONN_AGAIN_USEC);
     cr_assert_not(fixture.clients.table[0].watched);
     snapshot_fixture_read_hello(client);
     acceptor_fixture_close(&fixture);
@@ -60,7 +61,7 @@ Test(clients_data, greets_without_epoll_if_data_is_there_on_accept)
     net_send_zeroes(client, 1);
     NET_WAIT_UNTIL(net_outstanding(client) == 0);
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START), 0);
-    cr_assert_eq(clients_next_deadline(&fixture.clients), START + CONN_SOON_USEC);
+    cr_assert_eq(clients_next_deadline(&fixture.clients), START + CONN_AGAIN_USEC);
     cr_assert_not(fixture.clients.table[0].watched);
     snapshot_fixture_read_hello(client);
     acceptor_fixture_close(&fixture);
@@ -123,7 +124,7 @@ Test(clients_data, evicts_the_oldest_silent_client_when_full)
     }
     net_send_zeroes(next, 1);
     NET_WAIT_UNTIL((acceptor_fixture_run_once(&fixture, START + 9),
-                    clients_next_deadline(&fixture.clients) == START + 9 + CONN_SOON_USEC));
+                    clients_next_deadline(&fixture.clients) == START + 9 + CONN_AGAIN_USEC));
     snapshot_fixture_read_hello(next);
     acceptor_fixture_close(&fixture);
 }
@@ -140,7 +141,7 @@ Test(clients_data, evicts_a_lingering_client_before_a_silent_one)
     cr_assert_eq(acceptor_fixture_run_once(&fixture, START + 1), 0);
     snapshot_fixture_read_hello(dup(lingering));
     NET_WAIT_UNTIL(net_outstanding(fixture.clients.table[1].fd) == 0);
-    clients_expire(&fixture.clients, START + 1 + CONN_SOON_USEC);
+    step_polls(&fixture.clients, START + 1);
     cr_assert(clients_evict_oldest(&fixture.clients, START + SNAPSHOT_FIXTURE_SECOND));
     cr_assert_eq(fake_logger.records[0].number, 2);
     cr_assert(clients_evict_oldest(&fixture.clients, START + SNAPSHOT_FIXTURE_SECOND));

@@ -117,7 +117,7 @@ static void receive(struct received *received, int client, const struct greeting
 }
 
 /* Makes rounds of the loop until the client has a record. The client closes after the end of
- * stream, but not at once, so that greetd lingers. Each round passes CONN_SOON_USEC to greetd and
+ * stream, but not at once, so that greetd lingers. Each round passes CONN_AGAIN_USEC to greetd and
  * gives the kernel a real millisecond to deliver. */
 static struct received run_until_recorded(struct acceptor_fixture *fixture, int *client)
 {
@@ -129,10 +129,10 @@ static struct received run_until_recorded(struct acceptor_fixture *fixture, int 
         cr_assert_eq(acceptor_fixture_run_once(fixture, now_usec), 0);
         if (*client >= 0)
             receive(&received, *client, &fixture->net.greetings[0]);
-        if (received.ended && now_usec > ACCEPTOR_FIXTURE_START + 4 * CONN_SOON_USEC)
+        if (received.ended && now_usec > ACCEPTOR_FIXTURE_START + 4 * CONN_AGAIN_USEC)
             *client = safe_close(*client);
         poll(NULL, 0, 1);
-        now_usec += CONN_SOON_USEC;
+        now_usec += CONN_AGAIN_USEC;
     }
     NET_WAIT_UNTIL(*client < 0 || (receive(&received, *client, &fixture->net.greetings[0]),
                                    received.ended || received.reset));
