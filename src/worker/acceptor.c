@@ -121,25 +121,13 @@ static bool pool_is_full(const struct acceptor *acceptor)
            shared->max_connections;
 }
 
-/* Whether a client of WL may be added without evicting another. */
-static bool has_room(const struct acceptor *acceptor, const struct worker_listener *wl)
-{
-    const struct clients *clients = acceptor->clients;
-
-    if (clients->n + clients->newest->n_listeners <= clients->capacity)
-        return true;
-    return clients->n + (worker_listener_has_clients(wl) ? clients_places_kept(clients) : 0) <
-           clients->capacity;
-}
-
-/* At MaxConnections= a client is evicted for the next one, and when no other worker would take it.
- */
+/* At MaxConnections= a client is evicted for the next one if no other worker would take it. */
 static bool can_accept(const struct acceptor *acceptor, const struct worker_listener *wl,
                        uint64_t now_usec)
 {
     bool is_alone = wl->draining && worker_listener_is_shard(wl);
 
-    return has_room(acceptor, wl) ||
+    return clients_have_room(acceptor->clients, wl) ||
            (clients_can_evict(acceptor->clients, now_usec) && (is_alone || pool_is_full(acceptor)));
 }
 
@@ -150,7 +138,7 @@ static void admit(struct acceptor *acceptor, const struct conn_accepted *accepte
     struct clients *clients = acceptor->clients;
     bool waits = accepted->admission.refusal == REFUSAL_NONE || accepted->listener->refusal.text;
 
-    if (waits && !has_room(acceptor, accepted->listener))
+    if (waits && !clients_have_room(clients, accepted->listener))
         (void)clients_evict_oldest(clients, now_usec);
     /* The client to evict depends on what the kernel says, now other than before accept4(2). */
     if (waits && clients->n < clients->capacity)
@@ -172,6 +160,18 @@ static int accept_one(struct acceptor *acceptor, struct worker_listener *wl, uin
     return 0;
 }
 
+/* A client wakes the one of the sleeping workers that has been in epoll longest, so nearly always
+ * the same one. After a batch it is added again, as the last; watch_again() acts on a failure. */
+static void take_turns(struct acceptor *acceptor, struct worker_listener *wl)
+{
+    if (acceptor->clients->last_number < acceptor->next_turn || worker_listener_is_shard(wl) ||
+        acceptor->context->shared->metrics->n == 1)
+        return;
+    acceptor->next_turn = acceptor->clients->last_number + ACCEPTOR_BATCH;
+    unwatch(acceptor, wl);
+    acceptor->left_epoll |= watch(acceptor, wl) < 0;
+}
+
 /* Acts on ERROR of accept4(2). Returns it, negative, if the socket is of no more use, else 0. */
 static int handle_accept_error(struct acceptor *acceptor, struct worker_listener *wl, int error,
                                uint64_t now_usec)
@@ -183,6 +183,8 @@ static int handle_accept_error(struct acceptor *acceptor, struct worker_listener
         wl->ready = false;
         if (wl->draining)
             close_listener(acceptor, wl);
+        else
+            take_turns(acceptor, wl);
         return 0;
     case ACCEPT_CLIENT_GONE:
         metrics_add_accept_error(acceptor->context->counters, error);

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """At the limit of connections or descriptors, a new client waits only if no worker can serve it,
-and every listener has its turn."""
+every listener has its turn, and so has every worker."""
 
+import collections
 import select
 import socket
 import unittest
 
-from support import daemon, namespaces, threads
+from support import daemon, fake_journal, threads
 from support.daemon import GREETING, read_to_end
 
 BIG = bytes(range(256)) * 32768  # more than the socket buffers of both ends hold
@@ -14,11 +15,12 @@ PROMPT = 10  # seconds; a new client that waits for a lingering one waits for ev
 ROUNDS = 20
 PLACES = 4
 QUEUED = 24
+IN_SUCCESSION = 128  # clients of which each worker greets a good part
 TURNS = 8  # clients of QUEUED; two listeners in turn need at most 2
 
 
 def setUpModule():
-    namespaces.isolate()
+    fake_journal.isolate()
 
 
 class Workers(daemon.GreetdTestCase):
@@ -63,6 +65,21 @@ class Workers(daemon.GreetdTestCase):
                 for _ in range(ROUNDS):
                     held.append(self.lingering_client(greetd))
                 self.stop(greetd)
+
+
+class Turns(fake_journal.JournalTestCase):
+    """Two workers that sleep whenever a client connects."""
+
+    def test_no_worker_greets_nearly_all_clients(self):
+        greetd = self.serve_journal(config="[Server]\nWorkers=2\n")
+        workers = collections.Counter()
+        for _ in range(IN_SUCCESSION):
+            with self.client(self.address) as client:
+                self.assertEqual(read_to_end(client), GREETING)
+            workers[self.entry("Connection from .*")["GREETD_WORKER"]] += 1
+        print(f"  clients of each worker: {dict(workers)}", flush=True)
+        self.assertGreaterEqual(min(workers["0"], workers["1"]), IN_SUCCESSION // 8)
+        self.stop(greetd)
 
 
 class Listeners(daemon.GreetdTestCase):
@@ -121,7 +138,8 @@ class Listeners(daemon.GreetdTestCase):
                 self.stop(greetd)
 
     def test_at_the_limit_of_connections(self):
-        self.assert_listeners_take_turns(f"MaxConnections={PLACES}")
+        # A place is kept for the other listener.
+        self.assert_listeners_take_turns(f"MaxConnections={PLACES + 1}")
 
     def test_out_of_descriptors(self):
         self.assert_listeners_take_turns("", lambda greetd: greetd.limit_descriptors(PLACES))

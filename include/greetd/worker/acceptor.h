@@ -22,6 +22,7 @@ struct acceptor {
     uint64_t resume_usec;           /* when to try paused sockets again; USEC_INFINITY: none is */
     uint64_t n_ended_at_pause;      /* clients->n_ended, to see whether a place became free */
     size_t turn;                    /* the first listener to accept from */
+    uint64_t next_turn;             /* clients->last_number when to let another worker be first */
 };
 
 /* Prepares to accept into CLIENTS from the sockets of its newest generation. Nothing is added to

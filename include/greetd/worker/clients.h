@@ -42,6 +42,16 @@ void clients_deinit(struct clients *clients);
 /* Returns how many places this worker keeps free; see generation_places_kept(). */
 size_t clients_places_kept(const struct clients *clients);
 
+/* Whether a client of LISTENER may be added without evicting another. */
+static inline bool clients_have_room(const struct clients *clients,
+                                     const struct worker_listener *listener)
+{
+    if (clients->n + clients->newest->n_listeners <= clients->capacity)
+        return true;
+    return clients->n + (worker_listener_has_clients(listener) ? clients_places_kept(clients) : 0) <
+           clients->capacity;
+}
+
 /* Whether clients_evict_oldest() would find a client. */
 bool clients_can_evict(const struct clients *clients, uint64_t now_usec);
 
