@@ -1,42 +1,21 @@
 # SPDX-License-Identifier: MIT
 """A network path that can hold packets until the test releases them.
 
-The path is a TUN device (https://docs.kernel.org/networking/tuntap.html) that sends every packet
-back with source and destination exchanged, which leaves all checksums right. A client that connects
-to FAR reaches the listener on NEAR, and the listener sees it with the address FAR.
+The path is a TUN device that sends every packet back with source and destination exchanged, which
+leaves all checksums right. A client that connects to FAR reaches the listener on NEAR, and the
+listener sees it with the address FAR.
 """
 
-import fcntl
 import os
 import socket
-import struct
 import threading
+
+from . import namespaces, tun
 
 NEAR, FAR = "10.9.8.1", "10.9.8.2"
 NEAR6, FAR6 = "fd98::1", "fd98::2"
-
-TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x1, 0x1000
-SIOCSIFADDR, SIOCSIFNETMASK, SIOCGIFINDEX = 0x8916, 0x891C, 0x8933
-SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1
-NAME = b"path0"
+NAME = "path0"
 SYN, ACK = 0x02, 0x10
-
-
-def _interface_address(text):
-    return struct.pack("16sHH4s8x", NAME, socket.AF_INET, 0, socket.inet_aton(text))
-
-
-def _configure():
-    """Gives the device its addresses and turns it on."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        fcntl.ioctl(s, SIOCSIFADDR, _interface_address(NEAR))
-        fcntl.ioctl(s, SIOCSIFNETMASK, _interface_address("255.255.255.0"))
-        flags = struct.unpack("16sH22x", fcntl.ioctl(s, SIOCGIFFLAGS, struct.pack("16s24x", NAME)))
-        fcntl.ioctl(s, SIOCSIFFLAGS, struct.pack("16sH22x", NAME, flags[1] | IFF_UP))
-        index = struct.unpack("16si20x", fcntl.ioctl(s, SIOCGIFINDEX, struct.pack("16s24x", NAME)))
-    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
-        address = socket.inet_pton(socket.AF_INET6, NEAR6)
-        fcntl.ioctl(s, SIOCSIFADDR, struct.pack("16sIi", address, 64, index[1]))
 
 
 def _exchanged(packet):
@@ -61,9 +40,8 @@ class HeldPath:
     """The path of one test module, which has its own network. All packets pass except held ones."""
 
     def __init__(self):
-        self._fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
-        fcntl.ioctl(self._fd, TUNSETIFF, struct.pack("16sH22x", NAME, IFF_TUN | IFF_NO_PI))
-        _configure()
+        self._fd = tun.open_device(NAME, NEAR, "255.255.255.0")
+        namespaces.add_address(NEAR6, NAME)
         self._changed = threading.Condition()
         self._holds = None
         self._held = []

@@ -49,15 +49,16 @@ def _loopback_up():
         fcntl.ioctl(s, SIOCSIFFLAGS, struct.pack("16sH22x", b"lo", flags | IFF_UP))
 
 
-def add_address(address):
-    """Adds an IPv6 ADDRESS to lo, and waits until it can be bound: the kernel does so in a moment."""
-    request = struct.pack("=16sIi", socket.inet_pton(socket.AF_INET6, address), 64,
-                          socket.if_nametoindex("lo"))
+def add_address(address, device="lo"):
+    """Adds an IPv6 ADDRESS to DEVICE, and waits until it can be bound: the kernel does so in a
+    moment."""
+    index = socket.if_nametoindex(device)
+    request = struct.pack("=16sIi", socket.inet_pton(socket.AF_INET6, address), 64, index)
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
         fcntl.ioctl(s, SIOCSIFADDR, request)  # struct in6_ifreq
         for _ in range(1000):
             with contextlib.suppress(OSError):
-                s.bind((address, 0, 0, socket.if_nametoindex("lo")))
+                s.bind((address, 0, 0, index))
                 return
             time.sleep(0.01)
     raise AssertionError(f"{address} can't be bound")
