@@ -70,8 +70,10 @@ static ssize_t send_part(struct conn *conn, const char *bytes, size_t begin, siz
     ssize_t n;
 
     /* MSG_MORE holds the last segment back, so that it carries the end of stream (TCP_CORK in
-     * tcp(7)). */
-    int flags = is_last ? MSG_MORE | MSG_NOSIGNAL : MSG_NOSIGNAL;
+     * tcp(7)). The end of stream of a client with Fast Open may wait in the kernel for the end of
+     * the handshake; the greeting need not. */
+    bool holds_back = is_last && !conn_is_in_handshake(conn);
+    int flags = holds_back ? MSG_MORE | MSG_NOSIGNAL : MSG_NOSIGNAL;
     do
         n = send(conn->fd, bytes + (conn->sent - begin), size, flags);
     while (n < 0 && errno == EMSGSIZE && has_records && (size /= 2) > 0);

@@ -8,7 +8,7 @@ import socket
 import struct
 import unittest
 
-from support import daemon, fake_journal
+from support import daemon, fake_journal, held_path
 from support.daemon import GREETING, read_to_end
 
 FAST_OPEN = pathlib.Path("/proc/sys/net/ipv4/tcp_fastopen")
@@ -65,6 +65,18 @@ class FastOpen(fake_journal.JournalTestCase):
         client.shutdown(socket.SHUT_WR)
         size = str(len(GREETING))
         self.assertEqual(self.connection(client), ("delivered", size, size))
+
+    def test_a_greeting_arrives_before_the_handshake_is_over(self):
+        path = held_path.HeldPath()
+        self.listen_at(held_path.NEAR)
+        self.serve_fast_open("")
+        path.hold_acknowledgements(self.address[1])
+        with socket.socket() as client:
+            client.settimeout(daemon.TIMEOUT)
+            client.sendto(b"hello", socket.MSG_FASTOPEN, (held_path.FAR, self.address[1]))
+            self.assertEqual(client.recv(len(GREETING)), GREETING)
+            path.release()
+            self.assertEqual(read_to_end(client), b"")
 
     def test_the_round_trip_time_is_logged(self):
         self.serve_fast_open("")

@@ -196,11 +196,17 @@ static inline bool conn_was_silent(const struct conn *conn)
            !conn->had_input;
 }
 
+/* Whether the client was accepted with the data in its SYN, and its handshake is not over. */
+static inline bool conn_is_in_handshake(const struct conn *conn)
+{
+    return conn_listener(conn)->fast_open && !conn->local && socket_is_in_handshake(conn->fd);
+}
+
 /* Returns how many of the sent bytes the client has not acknowledged, or a negative errno if the
  * socket can't tell (SIOCOUTQ in tcp(7) and unix(7)). */
 static inline int64_t conn_unacknowledged(const struct conn *conn)
 {
-    if (conn_listener(conn)->fast_open && !conn->local && socket_is_in_handshake(conn->fd))
+    if (conn_is_in_handshake(conn))
         return conn->sent;
     return socket_unacknowledged(conn->fd, conn->state == CONN_GREETED && !conn->local);
 }

@@ -57,11 +57,11 @@ class HeldPath:
                     continue
             os.write(self._fd, _exchanged(packet))
 
-    def hold_acknowledgements(self):
-        """Holds all packets with ACK except the server's answer to a SYN: connect(2) of a client
-        succeeds, and the server's handshake does not end."""
+    def hold_acknowledgements(self, port=None):
+        """Holds all packets with ACK (to PORT) except the server's answer to a SYN: connect(2) of a
+        client succeeds, and the server's handshake does not end."""
         with self._changed:
-            self._holds = lambda _, flags: flags & ACK and not flags & SYN
+            self._holds = lambda to, flags: port in (None, to) and flags & ACK and not flags & SYN
 
     def hold_to(self, port):
         """Holds all packets to PORT: a server there receives nothing from its clients."""
