@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: MIT
+"""Plays the scripts of packets against greetd, or against all servers of the scoreboard: see README.md."""
+
+import argparse
+import collections
+import contextlib
+import json
+import os
+import pathlib
+import re
+import sys
+import tempfile
+import unittest
+from concurrent import futures
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "bench")]
+
+import contenders  # noqa: E402
+import network  # noqa: E402
+import player  # noqa: E402
+import scoreboard  # noqa: E402
+import script as scripts  # noqa: E402
+from servers import FIRST_PORT, Server, Site  # noqa: E402
+
+N_FIRST_ALONE = 16  # behind the servers that play all scripts
+
+
+def play_all(n_server, address, greeting, cases):
+    """The results of player.play() for each of CASES, which are played at the same time."""
+    hub = network.open_network()
+
+    def play(n_script, script):
+        clients = network.addresses(n_server, n_script)
+        return player.play(hub, script, clients, address, greeting)
+
+    with futures.ThreadPoolExecutor(len(cases)) as pool:
+        return list(pool.map(play, *zip(*enumerate(cases))))
+
+
+def run_server(n_server, kind, programs, cases):
+    """Starts a server and plays CASES against it; the results, and what the server has logged."""
+    with contextlib.ExitStack() as stack:
+        scratch = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="conduct-")))
+        scratch.chmod(0o755)  # servers give up root
+        site = Site(programs, scratch, scratch, FIRST_PORT + n_server)
+        with contextlib.ExitStack() as running:
+            server = Server(kind, site, min(os.sched_getaffinity(0)), running)
+            address, greeting = ("127.0.0.1", server.port), kind.greeting.encode()
+            results = play_all(n_server, address, greeting, cases)
+        return results, (scratch / f"{kind.name}.log").read_text(encoding="utf-8", errors="replace")
+
+
+def run_each(kind, programs, cases):
+    """The same results, with a server for each script: none suffers from what another has broken."""
+    with futures.ThreadPoolExecutor(len(cases)) as pool:
+        found = pool.map(lambda i: run_server(N_FIRST_ALONE + i, kind, programs, [cases[i]]),
+                         range(len(cases)))  # fmt: skip
+        return [results[0] for results, _ in found]
+
+
+def find_unlogged(results, log):
+    """Compares what clients saw with greetd's log: one entry for each client, but one that was never
+    greeted may have been gone before accept(2)."""
+    logged = collections.Counter(re.findall(r"Connection from (10\.9\.\S+)", log))
+    came, greeted = collections.Counter(), collections.Counter()
+    for receipt in (receipt for _, _, receipts in results for receipt in receipts):
+        name = f"{receipt['address']}:{receipt['port']}"
+        came[name] += 1
+        greeted[name] += receipt["bytes"] > 0
+    for name in sorted({*logged, *came}):
+        if not greeted[name] <= logged[name] <= came[name]:
+            yield f"{name} came {came[name]} times and has {logged[name]} entries"
+
+
+def write_receipts(file, kind, cases, results):
+    """What each client saw, a JSON object a line, for a comparison with the log of the server."""
+    for script, (_, _, receipts) in zip(cases, results):
+        for receipt in receipts:
+            file.write(json.dumps({"server": kind.name, "script": script.name, **receipt}) + "\n")
+
+
+def read_expected():
+    """What greetd is known to break: for names of a server and a script the word."""
+    rows = (HERE / "expected").read_text(encoding="utf-8").splitlines()
+    rows = [[part.strip() for part in row.split("|")] for row in rows if row and row[0] != "#"]
+    return {(server, script): word for server, script, word, _ in rows}
+
+
+def print_results(kind, cases, results):
+    for script, (word, detail, _) in zip(cases, results):
+        print(f"conduct: {kind.title}: {script.name}: {detail if word else 'kept'}", flush=True)
+
+
+def check_ours(kind, cases, results, log):
+    """The number of failures. All scripts must end as expected, and the log must agree."""
+    expected = read_expected()
+    failures = [
+        f"{script.name}: {word or 'kept'} instead of {expected.get((kind.name, script.name), 'kept')}"
+        for script, (word, _, _) in zip(cases, results)
+        if word != expected.get((kind.name, script.name))
+    ]
+    unlogged = "; ".join(find_unlogged(results, log))
+    if unlogged:
+        failures.append(f"the log: {unlogged}")
+    for failure in failures:
+        print(f"conduct: FAILED: {kind.title}: {failure}")
+    return len(failures)
+
+
+def play_ours(arguments, cases):
+    """Plays against greetd; its words, the number of tests, and how many of them failed. The servers run
+    at the same time, since nearly all of a script is waiting."""
+    kinds = contenders.OURS
+    with futures.ThreadPoolExecutor(len(kinds)) as pool:
+        found = list(pool.map(lambda n: run_server(n, kinds[n], arguments.programs, cases),
+                              range(len(kinds))))  # fmt: skip
+    failed = 0
+    for kind, (results, log) in zip(kinds, found):
+        print_results(kind, cases, results)
+        failed += check_ours(kind, cases, results, log)
+        if arguments.receipts:
+            write_receipts(arguments.receipts, kind, cases, results)
+    return found[0][0], len(kinds) * (len(cases) + 1), failed
+
+
+def play_others(arguments, cases, ours):
+    """Plays against the other servers, and writes the table."""
+    words = {contenders.GREETD.name: [word for word, _, _ in ours]}
+    for n, kind in enumerate(contenders.OTHERS, len(contenders.OURS)):
+        results, _ = run_server(n, kind, arguments.programs, cases)
+        if any(word == "dead" for word, _, _ in results):
+            results = run_each(kind, arguments.programs, cases)
+        print_results(kind, cases, results)
+        words[kind.name] = [word for word, _, _ in results]
+        if arguments.receipts:
+            write_receipts(arguments.receipts, kind, cases, results)
+    scoreboard.publish(HERE / "README.md", cases, [contenders.GREETD, *contenders.OTHERS], words)
+
+
+def test_player():
+    """The numbers of tests that have run, failed and been skipped."""
+    suite = unittest.defaultTestLoader.loadTestsFromName("test_player")
+    result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(suite)
+    return result.testsRun, len(result.failures) + len(result.errors), len(result.skipped)
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(prog="tests/conduct/run", description=__doc__)
+    parser.add_argument("--programs", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--scoreboard", action="store_true",
+                        help="play against all servers, and write the table of README.md")  # fmt: skip
+    parser.add_argument("--receipts", type=argparse.FileType("w"), metavar="FILE",
+                        help="write what each client saw, a JSON object a line")  # fmt: skip
+    parser.add_argument("scripts", nargs="*", metavar="NAME", help="only these of packets/NAME.pkt")
+    return parser.parse_args()
+
+
+def load(names):
+    folder = HERE / "packets"
+    paths = [folder / f"{n}.pkt" for n in names] or sorted(folder.glob("*.pkt"))
+    return [scripts.load(path) for path in paths]
+
+
+def main():
+    arguments = parse_arguments()
+    cases = load(arguments.scripts)
+    network.open_network()
+    ours, total, failed = play_ours(arguments, cases)
+    n_run = n_failed = skipped = 0
+    if arguments.scoreboard:
+        play_others(arguments, cases, ours)
+    elif not arguments.scripts:
+        n_run, n_failed, skipped = test_player()
+    total, failed = total + n_run, failed + n_failed
+    print(f"{total - failed - skipped} passed, {failed} failed, {skipped} skipped")
+    return failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
