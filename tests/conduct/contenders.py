@@ -11,6 +11,7 @@ from servers import GREETING, Kind, greetd, haproxy, nginx, python, write  # noq
 
 FAST_OPEN_QUEUE = 256
 TCP_LEVEL, TCP_FASTOPEN = 6, 23  # netinet/tcp.h
+LONG_GREETING = "".join(map(str, range(60000)))  # 289 KB, which no send buffer takes at once
 
 # It does what greetd does, as a program with one client can: the end of stream at once, then reading
 # until the client has been silent for 2 s.
@@ -46,9 +47,9 @@ def _program(site):
     return path
 
 
-def _greetd(workers=1, linger="2s"):
+def _greetd(workers=1, linger="2s", message=GREETING):
     more = f"[Server]\nFastOpen=yes\nWorkers={workers}\n"
-    return greetd(linger, log="Connections=yes\nRateLimitIntervalSec=0", more=more)
+    return greetd(linger, log="Connections=yes\nRateLimitIntervalSec=0", message=message, more=more)
 
 
 def _xinetd(site):
@@ -74,7 +75,9 @@ OURS = [
     GREETD,
     Kind("greetd-2", "greetd, Workers=2", _greetd(workers=2)),
     Kind("greetd-held", "greetd, LingerSec=10min", _greetd(linger="10min")),
-]
+    Kind("greetd-long", "greetd, a long greeting", _greetd(message=LONG_GREETING),
+         greeting=LONG_GREETING),
+]  # fmt: skip
 OTHERS = [
     Kind("nginx", "nginx", nginx(options=f" fastopen={FAST_OPEN_QUEUE}"), has_master=True),
     Kind("haproxy", "HAProxy", haproxy("tfo")),

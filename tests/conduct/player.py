@@ -10,7 +10,7 @@ import script as scripts
 import segment as segments
 from connection import Broken, Connection
 
-PATIENCE_SEC = 5  # for what a script expects without a limit of its own
+PATIENCE_SEC = 10  # for what a script expects without a limit of its own
 FIRST_PORT = 40000
 NEXT_CLIENT = scripts.load(pathlib.Path(__file__).with_name("packets") / "ordinary.pkt")
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import segment
 
 LINE = re.compile(r"\+(?P<after>\d+(\.\d+)?)(~\+(?P<within>\d+(\.\d+)?))? (?P<event>.*)")
+USUAL_WINDOW = 65535
 NUMBER_OR_PLACE = r"\d+|greeting|end"
 # What a line does is the name of a method of player.Player, with the groups as arguments.
 FORMS = {
@@ -41,6 +42,18 @@ class Script(NamedTuple):
     name: str
     title: str  # the first line of its comment
     events: tuple
+
+    def takes_any_length(self):
+        """Whether the client acknowledges all of a greeting as it arrives, with a usual window."""
+        window = 0
+        for event in self.events:
+            if event.action == "connect":
+                window = 0
+            elif event.action == "acknowledge":
+                window = event.arguments["window"]
+            elif event.action == "await_greeting" and window < USUAL_WINDOW:
+                return False
+        return True
 
 
 class Mistake(Exception):

@@ -36,13 +36,10 @@ class Damaged(Exception):
 
 
 def checksum(data):
-    """The Internet checksum, RFC 1071; 0 of data that include a right one."""
-    if len(data) % 2:
-        data += b"\0"
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
+    """The Internet checksum, RFC 1071; 0 of data that include a right one. The sum of 16-bit words with
+    carries is the remainder of the whole number, but for 0."""
+    number = int.from_bytes(data + bytes(len(data) % 2), "big")
+    return ~(number and (number - 1) % 0xFFFF + 1) & 0xFFFF
 
 
 def _pseudo_header(source, destination, length):

@@ -304,6 +304,13 @@ class Notation(unittest.TestCase):
             with self.subTest(line), self.assertRaisesRegex(scripts.Mistake, "^name:2: "):
                 scripts.parse("name", f"# A title\n{line}\n+0 > end\n")
 
+    def test_a_script_takes_any_length_if_the_client_acknowledges_what_it_reads(self):
+        for name, expected in (("ordinary", True), ("resets-in-the-handshake", True),
+                               ("greeting-lost", False), ("window-of-one-byte", False),
+                               ("fast-open-early", False)):  # fmt: skip
+            with self.subTest(name):
+                self.assertEqual(load(name).takes_any_length(), expected)
+
     def test_a_script_without_a_title_or_an_expectation_is_an_error(self):
         for text in ("+0 > end\n", "# A title\n+0 < S 0:0(0)\n"):
             with self.subTest(text), self.assertRaises(scripts.Mistake):

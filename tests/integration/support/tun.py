@@ -10,7 +10,8 @@ import struct
 from .namespaces import IFF_UP, SIOCGIFFLAGS, SIOCSIFADDR, SIOCSIFFLAGS
 
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x1, 0x1000
-SIOCSIFNETMASK = 0x891C
+SIOCSIFNETMASK, SIOCSIFTXQLEN = 0x891C, 0x8943
+QUEUE_LENGTH = 20000  # packets; the default of 500 drops some
 
 
 def _interface_address(name, text):
@@ -22,6 +23,7 @@ def _configure(name, address, mask):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         fcntl.ioctl(s, SIOCSIFADDR, _interface_address(name, address))
         fcntl.ioctl(s, SIOCSIFNETMASK, _interface_address(name, mask))
+        fcntl.ioctl(s, SIOCSIFTXQLEN, struct.pack("16si20x", name, QUEUE_LENGTH))
         flags = struct.unpack("16sH22x", fcntl.ioctl(s, SIOCGIFFLAGS, struct.pack("16s24x", name)))
         fcntl.ioctl(s, SIOCSIFFLAGS, struct.pack("16sH22x", name, flags[1] | IFF_UP))
 
