@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Plays the scripts of packets against greetd, or against all servers of the scoreboard: see README.md."""
+"""Plays the scripts of packets against greetd, or against all servers: see README.md."""
 
 import argparse
 import collections
@@ -24,6 +24,7 @@ import script as scripts  # noqa: E402
 from servers import FIRST_PORT, Server, Site  # noqa: E402
 
 N_FIRST_ALONE = 16  # behind the servers that play all scripts
+N_ALONE = 12  # as many of them start and play at the same time
 
 
 def play_all(n_server, address, greeting, cases):
@@ -52,16 +53,16 @@ def run_server(n_server, kind, programs, cases):
 
 
 def run_each(kind, programs, cases):
-    """The same results, with a server for each script: none suffers from what another has broken."""
-    with futures.ThreadPoolExecutor(len(cases)) as pool:
+    """The same results, with a server for each script, so that none suffers from another."""
+    with futures.ThreadPoolExecutor(N_ALONE) as pool:
         found = pool.map(lambda i: run_server(N_FIRST_ALONE + i, kind, programs, [cases[i]]),
                          range(len(cases)))  # fmt: skip
         return [results[0] for results, _ in found]
 
 
 def find_unlogged(results, log):
-    """Compares what clients saw with greetd's log: one entry for each client, but one that was never
-    greeted may have been gone before accept(2)."""
+    """Compares what clients saw with greetd's log: one entry for each client, but one that was
+    never greeted may have been gone before accept(2)."""
     logged = collections.Counter(re.findall(r"Connection from (10\.9\.\S+)", log))
     came, greeted = collections.Counter(), collections.Counter()
     for receipt in (receipt for _, _, receipts in results for receipt in receipts):
@@ -94,11 +95,12 @@ def print_results(kind, cases, results):
 
 def check_ours(kind, cases, results, log):
     """The number of failures. All scripts must end as expected, and the log must agree."""
-    expected = read_expected()
+    known = read_expected()
+    expected = [known.get((kind.name, script.name)) for script in cases]
     failures = [
-        f"{script.name}: {word or 'kept'} instead of {expected.get((kind.name, script.name), 'kept')}"
-        for script, (word, _, _) in zip(cases, results)
-        if word != expected.get((kind.name, script.name))
+        f"{script.name}: {word or 'kept'} instead of {right or 'kept'}"
+        for script, (word, _, _), right in zip(cases, results, expected)
+        if word != right
     ]
     unlogged = "; ".join(find_unlogged(results, log))
     if unlogged:
@@ -157,11 +159,14 @@ def parse_arguments():
     parser = argparse.ArgumentParser(prog="tests/conduct/run", description=__doc__)
     parser.add_argument("--programs", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--scoreboard", action="store_true",
-                        help="play against all servers, and write the table of README.md")  # fmt: skip
+                        help="play against all servers; writes the table of README.md")  # fmt: skip
     parser.add_argument("--receipts", type=argparse.FileType("w"), metavar="FILE",
                         help="write what each client saw, a JSON object a line")  # fmt: skip
     parser.add_argument("scripts", nargs="*", metavar="NAME", help="only these of packets/NAME.pkt")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.scoreboard and arguments.scripts:
+        parser.error("the table has all scripts")
+    return arguments
 
 
 def load(names):

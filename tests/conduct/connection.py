@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """A client's end of a TCP connection, which does only what it is told to.
 
-It knows what the server has sent and compares it with the greeting, and it acknowledges, resets or
-sends nothing by itself, with two exceptions: after acknowledge() it acknowledges what arrives, as the
-kernel of a client does, and it resets a segment from before its SYN, as any host does that knows
-nothing of it (RFC 9293, 3.10.7.3).
+It compares what the server sends with the greeting. It acknowledges, resets and sends nothing by
+itself, with two exceptions: after acknowledge() it acknowledges what arrives, as the kernel of a
+client does, and it resets a segment from before its SYN, as any host does that knows nothing of it
+(RFC 9293, 3.10.7.3).
 """
 
 import time
@@ -62,7 +62,8 @@ class Connection:
     def receipt(self):
         """What the client saw, for a comparison with the log of the server."""
         end = "reset" if self.was_reset else "end of stream" if self.has_end else "none"
-        return {"address": self.local[0], "port": self.local[1], "bytes": self.n_received(), "end": end}
+        address, port = self.local
+        return {"address": address, "port": port, "bytes": self.n_received(), "end": end}
 
     def _expected(self):
         """The next number that the server should send."""
@@ -203,4 +204,5 @@ class Connection:
         while self._next < limit:
             length = min(MSS, limit - self._next)
             seq, self._next = self._isn + self._next, self._next + length
-            self._put(ACK, seq, self._server_isn + self._acknowledged, self._window or 0, (), length)
+            ack = self._server_isn + self._acknowledged
+            self._put(ACK, seq, ack, self._window or 0, length=length)

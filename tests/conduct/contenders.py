@@ -13,8 +13,8 @@ FAST_OPEN_QUEUE = 256
 TCP_LEVEL, TCP_FASTOPEN = 6, 23  # netinet/tcp.h
 LONG_GREETING = "".join(map(str, range(60000)))  # 289 KB, which no send buffer takes at once
 
-# It does what greetd does, as a program with one client can: the end of stream at once, then reading
-# until the client has been silent for 2 s.
+# It does what greetd does, as a program with one client can: the end of stream at once, then it
+# reads until the client has been silent for 2 s.
 PROGRAM = f"""#!/usr/bin/perl
 syswrite STDOUT, "{GREETING}";
 shutdown STDOUT, 1;

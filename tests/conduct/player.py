@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Plays a script: one client, all of whose packets are sent and received here and not in a kernel."""
+"""Plays a script: one client, whose packets are sent and received here and not in a kernel."""
 
 import pathlib
 import queue
@@ -17,9 +17,11 @@ NEXT_CLIENT = scripts.load(pathlib.Path(__file__).with_name("packets") / "ordina
 
 def describe(segment, began):
     """SEGMENT as a line for the reader of a failure, with the numbers on the wire."""
+    now = time.monotonic() - began
+    ports = f"{segment.source[1]} > {segment.destination[1]}"
     flags = "".join(letter for letter, bit in segments.FLAGS.items() if segment.flags & bit)
-    return (f"{time.monotonic() - began:.3f} {segment.source[1]} > {segment.destination[1]}: {flags} "
-            f"{segment.seq}({len(segment.payload)}) ack {segment.ack} win {segment.window}")  # fmt: skip
+    numbers = f"{segment.seq}({len(segment.payload)}) ack {segment.ack} win {segment.window}"
+    return f"{now:.3f} {ports}: {flags} {numbers}"
 
 
 class Player:
@@ -130,8 +132,8 @@ class Player:
 
 
 def play(network, script, addresses, server, greeting):
-    """Plays SCRIPT, and then lets the next client come. Returns the word of what was broken, or None;
-    the details; and the receipts. ADDRESSES are those of the two clients."""
+    """Plays SCRIPT, and then lets the next client come. Returns the word of what was broken, or
+    None; the details; and the receipts. ADDRESSES are those of the two clients."""
     client = Player(network, addresses[0], server, greeting)
     following = None
     try:

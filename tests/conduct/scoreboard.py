@@ -9,7 +9,7 @@ import sys
 
 BEGIN, END = "<!-- scoreboard -->", "<!-- /scoreboard -->"
 COMMAND = "tests/conduct/run --scoreboard"
-# The first number with a dot in the output of each command.
+# Each version is the first number with a dot in the output of a command.
 VERSIONS = {
     "nginx": ["nginx", "-v"],
     "HAProxy": ["haproxy", "-v"],
@@ -20,8 +20,8 @@ VERSIONS = {
 
 
 def read_version(command):
-    run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True)
-    return re.search(r"\d+(\.\d+)*", run.stdout.replace("1:", "", 1))[0]
+    output = subprocess.check_output(command, stderr=subprocess.STDOUT, text=True)
+    return re.search(r"\d+(\.\d+)+", output)[0]
 
 
 def versions():

@@ -36,8 +36,8 @@ class Damaged(Exception):
 
 
 def checksum(data):
-    """The Internet checksum, RFC 1071; 0 of data that include a right one. The sum of 16-bit words with
-    carries is the remainder of the whole number, but for 0."""
+    """The Internet checksum, RFC 1071; 0 of data that include a right one. The sum of 16-bit words
+    with carries is the remainder of the whole number, but for 0."""
     number = int.from_bytes(data + bytes(len(data) % 2), "big")
     return ~(number and (number - 1) % 0xFFFF + 1) & 0xFFFF
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""That each expectation fails: against servers that are broken on purpose, and, for what a kernel does,
-against a server that is made of segments."""
+"""That each expectation fails: against servers that are broken on purpose, and, for what a kernel
+does, against a server that is made of segments."""
 
 import pathlib
 import queue
