@@ -2,6 +2,7 @@
 """A real HAProxy, and what it knows of its servers."""
 
 import csv
+import tempfile
 
 from . import peer
 from .daemon import connect, read_to_end
@@ -26,20 +27,26 @@ class HAProxy(peer.Peer):
     """An HAProxy with CONFIG, which listens from the beginning."""
 
     def __init__(self, test, config):
-        self._socket = f"{test.folder}/haproxy.sock"
-        stats = test.write("stats.cfg", STATS.format(socket=self._socket))
-        super().__init__(test, "haproxy", "-db", "-f", stats, "-f", test.write("haproxy.cfg", config))
+        folder = tempfile.mkdtemp(dir=test.folder)  # one test may have several
+        self._socket = f"{folder}/socket"
+        stats = test.write(f"{folder}/stats.cfg", STATS.format(socket=self._socket))
+        super().__init__(test, "haproxy", "-db", "-f", stats,
+                         "-f", test.write(f"{folder}/haproxy.cfg", config))
         self.wait_until(self._servers)
+
+    def ask(self, command):
+        """The lines of HAProxy's answer to a COMMAND of its stats socket."""
+        with connect(self._socket) as client:
+            client.sendall(f"{command}\n".encode())
+            return read_to_end(client).decode().splitlines()
 
     def _servers(self):
         """The lines of `show stat` as dictionaries; none before HAProxy listens."""
         try:
-            with connect(self._socket) as client:
-                client.sendall(b"show stat\n")
-                lines = read_to_end(client).decode().lstrip("# ").splitlines()
+            head, *rows = self.ask("show stat")
         except OSError:
             return []
-        return list(csv.DictReader(lines))
+        return list(csv.DictReader([head.lstrip("# "), *rows]))
 
     def server(self, name="web1"):
         """The line of `show stat` for the server NAME."""
