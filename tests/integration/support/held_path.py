@@ -18,7 +18,14 @@ NAME = "path0"
 SYN, ACK = 0x02, 0x10
 
 
-def _exchanged(packet):
+def open_path():
+    """The descriptor of a new device with its addresses, of which a network has one."""
+    fd = tun.open_device(NAME, NEAR, "255.255.255.0")
+    namespaces.add_address(NEAR6, NAME)
+    return fd
+
+
+def exchanged(packet):
     """PACKET with source and destination exchanged. In IPv4 and IPv6 they follow each other."""
     start, size = (12, 4) if packet[0] >> 4 == 4 else (8, 16)
     middle, end = start + size, start + 2 * size
@@ -40,8 +47,7 @@ class HeldPath:
     """The path of one test module, which has its own network. All packets pass except held ones."""
 
     def __init__(self):
-        self._fd = tun.open_device(NAME, NEAR, "255.255.255.0")
-        namespaces.add_address(NEAR6, NAME)
+        self._fd = open_path()
         self._changed = threading.Condition()
         self._holds = None
         self._held = []
@@ -55,7 +61,7 @@ class HeldPath:
                     self._held.append(packet)
                     self._changed.notify_all()
                     continue
-            os.write(self._fd, _exchanged(packet))
+            os.write(self._fd, exchanged(packet))
 
     def hold_acknowledgements(self, port=None):
         """Holds all packets with ACK (to PORT) except the server's answer to a SYN: connect(2) of a
@@ -78,5 +84,5 @@ class HeldPath:
         with self._changed:
             self._holds = None
             for packet in self._held:
-                os.write(self._fd, _exchanged(packet))
+                os.write(self._fd, exchanged(packet))
             self._held.clear()
