@@ -19,7 +19,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 TEN_LINES = HERE.parent / "bench" / "ten_lines.py"
 GREETING = bytes(range(256)) * 16  # in several packets
 PORT, METRICS_PORT, HAPROXY_PORT, TEN_LINES_PORT = range(1000, 1004)
-DELAY_MS, LOSS = 100, 0.02
+DELAY_MS = 100
 SPEECH = "3000"  # bytes that a client sends before it reads
 
 
@@ -28,6 +28,7 @@ class Options:
 
     connections = 10000
     at_once = 500
+    loss = 0.02
     seed = 13
 
 
@@ -147,25 +148,25 @@ class Load(PathTestCase):
         self.assertEqual(logged, {result: n for result, n in counted.items() if n})
 
     def test_clients_that_read(self):
-        self.assert_none_lost(Options.connections, dropped=LOSS)
+        self.assert_none_lost(Options.connections, dropped=Options.loss)
 
     def test_clients_that_speak_first(self):
-        self.assert_none_lost(Options.connections, "--send", SPEECH, dropped=LOSS)
+        self.assert_none_lost(Options.connections, "--send", SPEECH, dropped=Options.loss)
 
     def test_a_greeting_that_waits_for_data(self):
-        self.assert_none_lost(Options.connections // 5, "--send", SPEECH, dropped=LOSS,
+        self.assert_none_lost(Options.connections // 5, "--send", SPEECH, dropped=Options.loss,
                               settings="GreetOn=data\nDataTimeoutSec=1min")
 
     def test_packets_that_are_reordered_and_duplicated(self):
-        self.assert_none_lost(Options.connections // 5, "--send", SPEECH, dropped=LOSS, duplicated=0.05,
-                              reordered=0.1)
+        self.assert_none_lost(Options.connections // 5, "--send", SPEECH, dropped=Options.loss,
+                              duplicated=0.05, reordered=0.1)
 
 
 class Control(PathTestCase):
     """Over the same path, a server that does not wait loses clients that speak first."""
 
     def assert_lost(self, server, **what):
-        relay = self.relay(dropped=LOSS)
+        relay = self.relay(dropped=Options.loss)
         figures = self.load(Options.connections // 10, "--send", SPEECH, patience="10s", **what)
         self.end_relay(relay)
         print(f"  {server}: {figures['lost']} lost of {figures['connections']}, "
