@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "greet/output.h"
+#include "client/output.h"
 #include "greetd/base/cleanup.h"
 #include "greetd/base/parse.h"
 #include "greetd/greeting/template.h"

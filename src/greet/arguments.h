@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "greet/exchange.h"
+#include "client/exchange.h"
 #include "greetd/greeting/greeting.h"
 
 #define ARGUMENTS_ADDRESS_DEFAULT "127.0.0.1:12345"

@@ -8,9 +8,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "greet/fetch.h"
-#include "greet/generator.h"
-#include "greet/output.h"
+#include "client/fetch.h"
+#include "client/generator.h"
+#include "client/output.h"
 #include "greetd/base/buffer.h"
 
 #define SAMPLE_READ_MIN ((size_t)4096)

@@ -4,9 +4,9 @@
 /* The load mode: prepares a run of the generator, runs it and prints its summary. It borrows all
  * arguments; only the main thread runs it. */
 
+#include "client/exchange.h"
+#include "client/resolve.h"
 #include "greet/arguments.h"
-#include "greet/exchange.h"
-#include "greet/resolve.h"
 #include "greetd/greeting/greeting.h"
 
 /* Runs the load generator and prints its summary to stdout. Each connection should receive

@@ -8,11 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/output.h"
+#include "client/resolve.h"
 #include "greet/arguments.h"
 #include "greet/load.h"
-#include "greet/output.h"
 #include "greet/probe.h"
-#include "greet/resolve.h"
 #include "greetd/base/clock.h"
 #include "greetd/base/file.h"
 #include "greetd/config/config.h"

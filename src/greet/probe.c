@@ -6,8 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "greet/fetch.h"
-#include "greet/output.h"
+#include "client/fetch.h"
+#include "client/output.h"
 #include "greetd/base/buffer.h"
 #include "greetd/base/clock.h"
 #include "greetd/base/parse.h"

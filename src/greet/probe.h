@@ -4,9 +4,9 @@
 /* The default mode: one connection, for a person or for monitoring. It borrows all arguments; only
  * the main thread runs it. */
 
+#include "client/exchange.h"
+#include "client/resolve.h"
 #include "greet/arguments.h"
-#include "greet/exchange.h"
-#include "greet/resolve.h"
 #include "greetd/config/config.h"
 #include "greetd/greeting/greeting.h"
 

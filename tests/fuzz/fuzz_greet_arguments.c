@@ -9,8 +9,8 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "client/resolve.h"
 #include "fuzz.h"
-#include "greet/resolve.h"
 #include "greetd/base/cleanup.h"
 #include "greetd/guard/proxy_header.h"
 #include "support/null_stderr.h"

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#include "greet/generator.h"
+#include "client/generator.h"
 #include "greet/probe.h"
 #include "greetd/base/cleanup.h"
 #include "greetd/base/clock.h"

@@ -28,7 +28,7 @@ KEPT = {
 # Sources with an order of memory that are in no mutant.
 NOT_MODELLED = {
     "base/refcount.h": "the usual count: README.md names it among what is not shown",
-    "greet/resolve.c": "greet's: its thread has one flag and a count of two references",
+    "client/resolve.c": "greet's: its thread has one flag and a count of two references",
     "guard/sources.c": "a lock around each bucket: README.md names it among what is not shown",
     "metrics/prometheus.c": "it prints counters, which the scenarios of metrics.h and metrics.c count",
     "net/listener.c": "a count of users: README.md names it among what is not shown",

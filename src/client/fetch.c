@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "greet/fetch.h"
+#include "client/fetch.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "greet/output.h"
+#include "client/output.h"
 #include "greetd/base/cleanup.h"
 #include "greetd/base/clock.h"
 #include "greetd/base/parse.h"

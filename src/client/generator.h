@@ -9,8 +9,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "greet/exchange.h"
-#include "greet/measure.h"
+#include "client/exchange.h"
+#include "client/measure.h"
 #include "greetd/greeting/greeting.h"
 
 struct generator_options {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "greet/fetch.h"
+#include "client/fetch.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "greet/exchange.h"
+#include "client/exchange.h"
 
 #include <endian.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "greet/generator.h"
+#include "client/generator.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -8,7 +8,7 @@
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 
-#include "greet/output.h"
+#include "client/output.h"
 #include "greetd/base/cleanup.h"
 #include "greetd/base/clock.h"
 #include "greetd/base/timeout_queue.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "greet/resolve.h"
+#include "client/resolve.h"
 
 #include <errno.h>
 #include <netdb.h>

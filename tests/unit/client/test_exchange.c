@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "greet/exchange.h"
+#include "client/exchange.h"
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "greet/output.h"
+#include "client/output.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "greet/resolve.h"
+#include "client/resolve.h"
 #include "support/descriptors.h"
 
 #include <criterion/criterion.h>

@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-#include "greet/exchange.h"
-#include "greet/resolve.h"
+#include "client/exchange.h"
+#include "client/resolve.h"
 #include "greetd/base/diagnostics.h"
 #include "greetd/net/address.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "greet/resolve.h"
+#include "client/resolve.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "greet/measure.h"
+#include "client/measure.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

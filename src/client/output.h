@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-#include "greet/measure.h"
+#include "client/measure.h"
 #include "greetd/base/cleanup.h"
 #include "greetd/base/diagnostics.h"
 #include "greetd/net/address.h"

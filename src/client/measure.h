@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "greet/exchange.h"
+#include "client/exchange.h"
 
 /* A latency histogram as HdrHistogram has it: linear within each power of two. Every quantile has a
  * relative error below 1 %, in a fixed amount of memory, and no value is sampled or averaged. */
