@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "greetd/base/cleanup.h"
 #include "greetd/net/socket.h"
@@ -233,6 +234,33 @@ size_t exchange_format_header(const struct exchange_proxy *proxy, uint64_t numbe
     return proxy_format_header(buffer, proxy->version, &source, to);
 }
 
+void exchange_note_own(struct exchange *exchange)
+{
+    struct address address;
+
+    if (socket_read_address(exchange->fd, &address) < 0)
+        return;
+    exchange->own = peer_from_sockaddr(&address.sa, address.length);
+    if (exchange->own.family == AF_UNIX)
+        exchange->own.un.pid = (uint32_t)getpid();
+}
+
+bool exchange_sends(const struct exchange_request *request)
+{
+    return request->proxy.version != PROXY_NONE || request->size > 0;
+}
+
+bool exchange_has_source(const struct exchange_request *request)
+{
+    return request->proxy.version != PROXY_NONE && request->proxy.source.family != AF_UNSPEC;
+}
+
+struct peer exchange_client(const struct exchange *exchange, const struct exchange_request *request)
+{
+    return exchange_has_source(request) ? source_of(&request->proxy, exchange->number)
+                                        : exchange->own;
+}
+
 /* Sends SIZE bytes, zeros if BYTES is NULL, with MORE as exchange_send() does. Returns OUTCOME_OK
  * when all are sent, or when the server has closed without waiting for them: its greeting can still
  * be read. */
@@ -287,6 +315,7 @@ static enum outcome receive_all(struct exchange *exchange, char *buffer)
             return receive_failed(exchange->fd, errno);
         if (n == 0)
             return comparison->matched == comparison->expected->size ? OUTCOME_OK : OUTCOME_SHORT;
+        exchange->received += (size_t)n;
         if (!comparison_add(comparison, buffer, (size_t)n))
             return OUTCOME_WRONG;
     }

@@ -123,8 +123,24 @@ struct exchange {
     uint64_t number;  /* of its header */
     bool header_sent; /* or there is none */
     size_t sent;      /* of the header, then of the zeros */
+    uint64_t received;
     struct comparison comparison;
+    struct peer own; /* of exchange_note_own(), else AF_UNSPEC */
 };
+
+/* Notes the own address of a connection that exchange_connect() has started. */
+void exchange_note_own(struct exchange *exchange);
+
+/* Whether a connection sends anything. */
+bool exchange_sends(const struct exchange_request *request);
+
+/* Whether the header has a source, which is not the own address. */
+bool exchange_has_source(const struct exchange_request *request);
+
+/* Returns what the server should take for the client's address: the source in the header, or the
+ * own address. */
+struct peer exchange_client(const struct exchange *exchange,
+                            const struct exchange_request *request);
 
 /* The size of the buffer of exchange_step(). */
 #define EXCHANGE_BUFFER_SIZE ((size_t)64 * 1024)

@@ -87,6 +87,8 @@ static void finish(struct generator *g, struct connection *connection, enum outc
     result->duration_usec = now - g->start_usec;
     if (outcome == OUTCOME_OK)
         histogram_add(&result->latency_usec, now - connection->intended_usec);
+    receipts_add(g->options->receipts, &g->options->request, &connection->exchange, outcome,
+                 connection->start_usec, now);
 
     if (outcome == OUTCOME_OK && g->options->hold_usec > 0) {
         connection->state = STATE_HOLDING;
@@ -116,13 +118,6 @@ static void retry_later(struct generator *g, struct connection *connection, uint
     timeout_queue_push(&g->retrying, &connection->entry, now);
 }
 
-static bool sends(const struct generator *g)
-{
-    const struct exchange_request *request = &g->options->request;
-
-    return request->proxy.version != PROXY_NONE || request->size > 0;
-}
-
 static void try_connect(struct generator *g, struct connection *connection, uint64_t now)
 {
     uint32_t index = index_of(g, connection);
@@ -139,8 +134,11 @@ static void try_connect(struct generator *g, struct connection *connection, uint
     }
     connection->state = STATE_WORKING;
     timeout_queue_push(&g->working, &connection->entry, now);
+    if (r >= 0 && g->options->receipts)
+        exchange_note_own(&connection->exchange);
     if (r >= 0)
-        r = watch(g, connection->exchange.fd, index, sends(g) ? EPOLLIN | EPOLLOUT : EPOLLIN);
+        r = watch(g, connection->exchange.fd, index,
+                  exchange_sends(&g->options->request) ? EPOLLIN | EPOLLOUT : EPOLLIN);
     if (r < 0)
         g->error = r;
 }
@@ -161,6 +159,7 @@ static bool can_start(const struct generator *g)
 static bool is_done(const struct generator *g)
 {
     return g->error < 0 || g->result->interrupted ||
+           (g->options->receipts && g->options->receipts->error < 0) ||
            (g->started == g->options->connections && g->active == 0);
 }
 
@@ -272,6 +271,22 @@ static void wait_and_step(struct generator *g)
         step(g, events[i].data.u32);
 }
 
+/* Counts the connections in progress at the end of a run. */
+static void count_unfinished(struct generator *g)
+{
+    uint64_t now = clock_now();
+
+    for (uint32_t i = 0; i < g->options->concurrent; i++) {
+        const struct connection *connection = &g->connections[i];
+
+        if (connection->state == STATE_FREE || connection->state == STATE_HOLDING)
+            continue;
+        g->result->unfinished++;
+        receipts_add(g->options->receipts, &g->options->request, &connection->exchange,
+                     RECEIPT_UNFINISHED, connection->start_usec, now);
+    }
+}
+
 static void run(struct generator *g)
 {
     const struct load_result *result = g->result;
@@ -288,7 +303,7 @@ static void run(struct generator *g)
                        result->finished - result->outcomes[OUTCOME_OK], g->active);
     }
     progress_clear(&g->progress);
-    g->result->unfinished = g->started - result->finished;
+    count_unfinished(g);
 }
 
 static sigset_t ending_signals(void)

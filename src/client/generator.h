@@ -11,6 +11,7 @@
 
 #include "client/exchange.h"
 #include "client/measure.h"
+#include "client/receipt.h"
 #include "greetd/greeting/greeting.h"
 
 struct generator_options {
@@ -22,6 +23,7 @@ struct generator_options {
     uint64_t timeout_usec;           /* from connect to end of stream */
     uint64_t hold_usec;              /* from end of stream to close */
     FILE *terminal;                  /* borrowed: for the progress, or NULL */
+    struct receipts *receipts;       /* borrowed: a receipt of each connection, or NULL */
 };
 
 /* The descriptors that a run needs besides one per connection, including those the process has. */
@@ -31,7 +33,8 @@ struct generator_options {
  * generator_run(), which would otherwise leave no result to print. */
 void generator_block_signals(void);
 
-/* Runs until all connections have finished and none is held, or SIGINT or SIGTERM is pending.
+/* Runs until all connections have finished and none is held, SIGINT or SIGTERM is pending, or a
+ * receipt can't be written.
  * RESULT is always filled in. Returns 0, or a negative errno if this process cannot continue:
  * -EMFILE, -ENOBUFS, -ENOMEM, ... */
 int generator_run(const struct generator_options *options, struct load_result *result);

@@ -35,6 +35,8 @@ enum {
     OPTION_HOLD,
     OPTION_JSON,
     OPTION_PID,
+    OPTION_RECEIPTS,
+    OPTION_RECONCILE,
     OPTION_VERSION,
 };
 
@@ -55,26 +57,40 @@ static const struct option options[] = {
     {"hold", required_argument, NULL, OPTION_HOLD},
     {"json", no_argument, NULL, OPTION_JSON},
     {"pid", required_argument, NULL, OPTION_PID},
+    {"receipts", required_argument, NULL, OPTION_RECEIPTS},
+    {"reconcile", required_argument, NULL, OPTION_RECONCILE},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, OPTION_VERSION},
     {0},
 };
 
-/* Options that have a meaning in one mode only. */
+#define IN_PROBE     (1U << ARGUMENTS_PROBE)
+#define IN_LOAD      (1U << ARGUMENTS_LOAD)
+#define IN_RECONCILE (1U << ARGUMENTS_RECONCILE)
+
+/* The modes in which an option has a meaning. */
 static const struct {
     int option;
     const char *name;
-    enum arguments_action action;
+    unsigned modes;
 } mode_options[] = {
-    {'q', "--quiet", ARGUMENTS_PROBE},
-    {OPTION_EXPLAIN, "--explain", ARGUMENTS_PROBE},
-    {OPTION_EXPECT_CONFIG, "--expect-config", ARGUMENTS_PROBE},
-    {'n', "-n", ARGUMENTS_LOAD},
-    {'c', "-c", ARGUMENTS_LOAD},
-    {OPTION_RATE, "--rate", ARGUMENTS_LOAD},
-    {OPTION_HOLD, "--hold", ARGUMENTS_LOAD},
-    {OPTION_JSON, "--json", ARGUMENTS_LOAD},
-    {OPTION_PID, "--pid", ARGUMENTS_LOAD},
+    {OPTION_LOAD, "--load", IN_LOAD},
+    {OPTION_RECONCILE, "--reconcile", IN_RECONCILE},
+    {'q', "--quiet", IN_PROBE},
+    {OPTION_EXPLAIN, "--explain", IN_PROBE},
+    {OPTION_EXPECT_CONFIG, "--expect-config", IN_PROBE},
+    {'e', "--expect", IN_PROBE | IN_LOAD},
+    {OPTION_EXPECT_FILE, "--expect-file", IN_PROBE | IN_LOAD},
+    {'t', "--timeout", IN_PROBE | IN_LOAD},
+    {'s', "--send", IN_PROBE | IN_LOAD},
+    {OPTION_PROXY, "--proxy", IN_PROBE | IN_LOAD},
+    {'n', "-n", IN_LOAD},
+    {'c', "-c", IN_LOAD},
+    {OPTION_RATE, "--rate", IN_LOAD},
+    {OPTION_HOLD, "--hold", IN_LOAD},
+    {OPTION_PID, "--pid", IN_LOAD},
+    {OPTION_RECEIPTS, "--receipts", IN_LOAD},
+    {OPTION_JSON, "--json", IN_LOAD | IN_RECONCILE},
 };
 
 /* The state while parsing. */
@@ -163,6 +179,13 @@ static int set_text(struct arguments *arguments, int option)
     case 's':
         arguments->send = optarg;
         return 0;
+    case OPTION_RECEIPTS:
+        arguments->receipts = optarg;
+        return 0;
+    case OPTION_RECONCILE:
+        arguments->action = ARGUMENTS_RECONCILE;
+        arguments->receipts = optarg;
+        return 0;
     default: /* getopt_long(3) has printed the error */
         return suggest_help();
     }
@@ -218,13 +241,25 @@ static unsigned mode_bit(int option)
     return 0;
 }
 
+static const char *explain_mode(enum arguments_action action, unsigned modes)
+{
+    if (action == ARGUMENTS_LOAD)
+        return "has no meaning with --load";
+    if (action == ARGUMENTS_RECONCILE)
+        return "has no meaning with --reconcile";
+    return modes & IN_RECONCILE ? "has no meaning without --load or --reconcile"
+                                : "has no meaning without --load";
+}
+
 static int check_mode(const struct parser *parser)
 {
+    enum arguments_action action = parser->arguments.action;
+
     for (size_t i = 0; i < ELEMENTSOF(mode_options); i++)
-        if ((parser->seen & 1U << i) && mode_options[i].action != parser->arguments.action)
-            return refuse(mode_options[i].name, mode_options[i].action == ARGUMENTS_LOAD
-                                                    ? "has no meaning without --load"
-                                                    : "has no meaning with --load");
+        if ((parser->seen & 1U << i) && !(mode_options[i].modes & 1U << action))
+            return refuse(mode_options[i].name, explain_mode(action, mode_options[i].modes));
+    if (action == ARGUMENTS_RECONCILE && parser->arguments.address)
+        return refuse(parser->arguments.address, "an address has no meaning with --reconcile");
     return 0;
 }
 
@@ -251,7 +286,8 @@ static int complete(struct parser *parser)
         return r;
     if (arguments->action != ARGUMENTS_LOAD && arguments->proxy.n_variable > 0)
         return refuse("--proxy", "a network has no meaning without --load");
-    if (!arguments->address && !arguments->expect_config)
+    if (!arguments->address && !arguments->expect_config &&
+        arguments->action != ARGUMENTS_RECONCILE)
         arguments->address = ARGUMENTS_ADDRESS_DEFAULT;
     if (arguments->action == ARGUMENTS_LOAD && arguments->send) {
         r = parse_size(&arguments->send_size, arguments->send);

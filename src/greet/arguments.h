@@ -15,13 +15,14 @@
 enum arguments_action {
     ARGUMENTS_PROBE, /* one connection */
     ARGUMENTS_LOAD,
+    ARGUMENTS_RECONCILE,
     ARGUMENTS_HELP,
     ARGUMENTS_VERSION,
 };
 
 struct arguments {
     enum arguments_action action;
-    const char *address;              /* NULL only with expect_config */
+    const char *address;              /* NULL only with expect_config or ARGUMENTS_RECONCILE */
     const char *expect, *expect_file; /* NULL, or one of both; not with expect_config */
     uint64_t timeout_usec;
     struct exchange_proxy proxy; /* a network only with ARGUMENTS_LOAD */
@@ -39,8 +40,11 @@ struct arguments {
     uint64_t rate; /* per second; 0: no --rate */
     uint64_t send_size;
     uint64_t hold_usec;
-    bool json;
     pid_t pid; /* 0: no --pid */
+
+    /* ARGUMENTS_LOAD, ARGUMENTS_RECONCILE */
+    const char *receipts; /* of --receipts, or NULL, or of --reconcile */
+    bool json;
 };
 
 /* Parses the command line. Returns 0, or prints an error and returns -EINVAL with RET untouched. */

@@ -139,6 +139,28 @@ static enum exit_status run(const struct arguments *arguments,
     return error < 0 || r < 0 ? EXIT_STATUS_UNABLE : status;
 }
 
+/* run(), with the receipts that are asked for. */
+static enum exit_status run_with_receipts(const struct arguments *arguments,
+                                          struct generator_options *options,
+                                          struct load_result *result)
+{
+    struct receipts receipts;
+    enum exit_status status;
+
+    if (!arguments->receipts)
+        return run(arguments, options, result);
+    int r = receipts_open(&receipts, arguments->receipts, &options->request.to);
+    if (r >= 0) {
+        options->receipts = &receipts;
+        status = run(arguments, options, result);
+        r = receipts_close(&receipts);
+    }
+    if (r >= 0)
+        return status;
+    output_error("%s: %s", arguments->receipts, strerror(-r));
+    return EXIT_STATUS_UNABLE;
+}
+
 enum exit_status load_run(const struct arguments *arguments, const struct resolve_list *list,
                           const struct greeting *expected)
 {
@@ -169,5 +191,5 @@ enum exit_status load_run(const struct arguments *arguments, const struct resolv
     }
     options.expected = expected ? expected : sample;
     generator_block_signals();
-    return run(arguments, &options, result);
+    return run_with_receipts(arguments, &options, result);
 }

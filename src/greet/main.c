@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /* greet: a client of greetd, a probe for monitoring, and a load generator. Read probe and fetch
- * next for one connection; load, generator and exchange for many. */
+ * next for one connection; load, generator and exchange for many; reconcile for both sides of many.
+ */
 
 #include <errno.h>
 #include <signal.h>
@@ -17,10 +18,12 @@
 #include "greetd/base/file.h"
 #include "greetd/config/config.h"
 #include "greetd/greeting/greeting.h"
+#include "reconcile/reconcile.h"
 
 static const char help[] =
     "Usage: greet [OPTION...] [ADDRESS]\n"
     "       greet --load [OPTION...] [ADDRESS]\n"
+    "       journalctl -u greetd -o json | greet --reconcile FILE [--json]\n"
     "Connect to a server that greets, and print its greeting.\n"
     "\n"
     "ADDRESS (default " ARGUMENTS_ADDRESS_DEFAULT "):\n"
@@ -65,18 +68,25 @@ static const char help[] =
     "      --hold=TIME            hold each connection open after its end of stream\n"
     "      --pid=PID              print the processor time per connection of PID, the\n"
     "                             server\n"
+    "      --receipts=FILE        write what each client saw of its connection to FILE\n"
     "      --json                 print one JSON object instead of text\n"
+    "\n"
+    "With --reconcile, compare such a FILE with the journal of greetd on standard\n"
+    "input: who was served, who was not, and on which side it broke.\n"
     "\n"
     "Exit status: 0 all is well, 1 not the greeting expected, 2 refused, unreachable,\n"
     "timed out or reset, 3 bad command line, bad configuration or trouble on this\n"
-    "machine. With --load, the worst status of all connections.\n"
+    "machine. With --load, the worst status of all connections; with --reconcile, 1\n"
+    "too if the two sides contradict each other.\n"
     "\n"
     "Examples:\n"
     "  greet example.org:12345\n"
     "  greet --quiet --expect 'Hello from server!' --timeout 2s [::1]:12345\n"
     "  greet --quiet --expect-config\n"
     "  greet --send 'GET / HTTP/1.0\\r\\n\\r\\n' 8080\n"
-    "  greet --load -n 100000 -c 128 --pid $(pidof greetd)\n";
+    "  greet --load -n 100000 -c 128 --pid $(pidof greetd)\n"
+    "  greet --load --receipts /tmp/receipts\n"
+    "  journalctl -u greetd -o json | greet --reconcile /tmp/receipts\n";
 
 static enum exit_status print(const char *text)
 {
@@ -180,6 +190,8 @@ int main(int argc, char **argv)
     switch (arguments.action) {
     case ARGUMENTS_HELP:
         return (int)print(help);
+    case ARGUMENTS_RECONCILE:
+        return (int)reconcile_run(arguments.receipts, arguments.json);
     case ARGUMENTS_VERSION:
         return (int)print("greet " GREETD_VERSION "\n");
     default:

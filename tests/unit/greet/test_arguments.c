@@ -68,7 +68,7 @@ Test(arguments, accepts_the_options_of_a_load_run)
     struct arguments arguments;
 
     cr_assert_eq(PARSE(&arguments, "-n", "100", "-c", "20", "--rate", "50", "--send=4K",
-                       "--hold=1min", "--json", "--pid=7", "--load"),
+                       "--hold=1min", "--json", "--pid=7", "--receipts", "f", "--load"),
                  0);
     cr_expect_eq(arguments.action, ARGUMENTS_LOAD);
     cr_expect_eq(arguments.connections, 100);
@@ -78,6 +78,18 @@ Test(arguments, accepts_the_options_of_a_load_run)
     cr_expect_eq(arguments.hold_usec, 60000000);
     cr_expect_eq(arguments.pid, 7);
     cr_expect(arguments.json);
+    cr_expect_str_eq(arguments.receipts, "f");
+}
+
+Test(arguments, accepts_a_file_to_reconcile)
+{
+    struct arguments arguments;
+
+    cr_assert_eq(PARSE(&arguments, "--reconcile", "f", "--json"), 0);
+    cr_expect_eq(arguments.action, ARGUMENTS_RECONCILE);
+    cr_expect_str_eq(arguments.receipts, "f");
+    cr_expect(arguments.json);
+    cr_expect_null(arguments.address);
 }
 
 Test(arguments, limits_concurrent_to_the_number_of_connections)
@@ -232,6 +244,18 @@ REFUSED(a_network_for_one_greeting, "--proxy: a network has no meaning without -
         "--proxy=192.0.2.0/24")
 REFUSED(a_rate_without_load, "--rate: has no meaning without --load", "--rate=5")
 REFUSED(a_number_without_load, "-n: has no meaning without --load", "-n", "5")
+REFUSED(figures_without_load, "--json: has no meaning without --load or --reconcile", "--json")
+REFUSED(receipts_without_load, "--receipts: has no meaning without --load", "--receipts=f")
+REFUSED(receipts_while_reconciling, "--receipts: has no meaning with --reconcile", "--reconcile=f",
+        "--receipts=g")
+REFUSED(a_load_while_reconciling, "--load: has no meaning with --reconcile", "--load",
+        "--reconcile=f")
+REFUSED(reconciling_in_a_load_run, "--reconcile: has no meaning with --load", "--reconcile=f",
+        "--load")
+REFUSED(a_timeout_while_reconciling, "--timeout: has no meaning with --reconcile", "--reconcile=f",
+        "--timeout=1s")
+REFUSED(an_address_while_reconciling, "127.0.0.1:79: an address has no meaning with --reconcile",
+        "--reconcile=f", "127.0.0.1:79")
 REFUSED(quiet_load, "--quiet: has no meaning with --load", "--load", "-q")
 REFUSED(a_rate_of_zero, "--rate: needs a number from 1 to 1000000", "--load", "--rate=0")
 REFUSED(too_many_at_a_time, "-c: needs a number from 1 to 1000000", "--load", "-c", "1000001")
