@@ -20,11 +20,10 @@ struct report report_make(const struct pair *pairs, size_t n, const struct log_s
 static void print_time(FILE *stream, uint64_t usec)
 {
     time_t seconds = (time_t)(usec / USEC_PER_SEC);
-    char text[sizeof("-2147483648-12-31 23:59:60")] = "";
+    char text[sizeof("586524-12-31 23:59:60")]; /* of UINT64_MAX */
     struct tm local;
 
-    if (localtime_r(&seconds, &local))
-        (void)strftime(text, sizeof(text), "%F %T", &local);
+    (void)strftime(text, sizeof(text), "%F %T", localtime_r(&seconds, &local));
     fprintf(stream, "%s.%06" PRIu64, text, usec % USEC_PER_SEC);
 }
 

@@ -10,6 +10,7 @@ import os
 import pathlib
 import re
 import socket
+import threading
 
 from . import daemon, namespaces
 
@@ -74,6 +75,25 @@ class JournalTestCase(daemon.GreetdTestCase):
                 with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
                     other.setblocking(False)
                     other.sendto(f"MESSAGE={OTHER}\n".encode(), str(JOURNAL))
+
+    @contextlib.contextmanager
+    def collecting(self):
+        """Reads all entries while the block runs, at whose end greetd must have ended. Yields their
+        list."""
+        entries = []
+
+        def collect():
+            while (entry := parse(self.journal.recv(1 << 20)))["MESSAGE"] != OTHER:
+                entries.append(entry)
+
+        thread = threading.Thread(target=collect)
+        thread.start()
+        try:
+            yield entries
+        finally:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+                other.sendto(f"MESSAGE={OTHER}\n".encode(), str(JOURNAL))
+            thread.join()
 
     def entry(self, message):
         """The next entry whose MESSAGE= matches. Each entry must have the common fields."""

@@ -167,3 +167,54 @@ Test(exchange, of_many_connections_has_no_more_sources_than_a_network_of_24_bits
     cr_expect_eq(exchange_count_sources(&loopback, 100000000), 254);
     cr_expect_eq(exchange_count_sources(&other, 100000000), 1);
 }
+
+/* Notes the own address of FD as that of an exchange. */
+static const char *own_address(int fd, char *buffer)
+{
+    struct exchange exchange = {.fd = fd};
+
+    exchange_note_own(&exchange);
+    return peer_format(&exchange.own, buffer);
+}
+
+Test(own_address, is_that_of_the_connection)
+{
+    struct net_pair tcp = net_tcp_pair(), local = net_local_pair(SOCK_STREAM);
+    char buffer[ADDRESS_TEXT_MAX], own[ADDRESS_TEXT_MAX];
+    struct sockaddr_in address;
+    socklen_t length = sizeof(address);
+
+    cr_assert_eq(getsockname(tcp.client, (struct sockaddr *)&address, &length), 0);
+    sprintf(own, "127.0.0.1:%u", ntohs(address.sin_port));
+    cr_expect_str_eq(own_address(tcp.client, buffer), own);
+    sprintf(own, "unix:pid=%d", getpid());
+    cr_expect_str_eq(own_address(local.client, buffer), own);
+    cr_expect_str_eq(own_address(-1, buffer), "unknown");
+}
+
+Test(client_address, is_the_source_in_the_header_if_there_is_one)
+{
+    const struct exchange exchange = {.number = 3, .own = {.family = AF_UNIX, .un.pid = 5}};
+    struct exchange_request request = {.to.in.sin_family = AF_INET};
+    char buffer[ADDRESS_TEXT_MAX];
+
+    for (int i = 0; i < 2; i++) {
+        struct peer client = exchange_client(&exchange, &request);
+
+        cr_expect(!exchange_has_source(&request));
+        cr_expect_eq(client.family, AF_UNIX);
+        request.proxy.version = PROXY_V2; /* a header without a source: `local` */
+    }
+    request.proxy.n_variable = 8;
+    request.proxy.source = (struct peer){.family = AF_INET, .port = 79};
+    struct peer client = exchange_client(&exchange, &request);
+    cr_expect(exchange_has_source(&request));
+    cr_expect_str_eq(peer_format(&client, buffer), "0.0.0.3:79");
+}
+
+Test(request, sends_a_header_or_bytes_or_nothing)
+{
+    cr_expect(!exchange_sends(&(struct exchange_request){0}));
+    cr_expect(exchange_sends(&(struct exchange_request){.proxy.version = PROXY_V1}));
+    cr_expect(exchange_sends(&(struct exchange_request){.size = 1}));
+}
