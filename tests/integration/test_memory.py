@@ -3,6 +3,7 @@
 a message and a status of its manual."""
 
 import contextlib
+import json
 import os
 import subprocess
 import time
@@ -81,11 +82,11 @@ class Memory(greet.GreetTestCase):
             ends[end] = ends.get(end, 0) + 1
         raise AssertionError(f"more than {MOST} allocations")
 
-    def run_program(self, nth, *command):
+    def run_program(self, nth, *command, stdin=subprocess.DEVNULL):
         return subprocess.run(
             command,
             env=self.environment(**self.failing(nth)),
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             capture_output=True,
             timeout=TIMEOUT,
             check=False,
@@ -144,9 +145,12 @@ class Memory(greet.GreetTestCase):
     def check_greet(self, *options, expected=GREETING, greeting=GREETING):
         _, address = self.server(lambda client: send_greeting(client, greeting))
         port = address.rpartition(":")[2]  # not a name: without memory, getaddrinfo(3) of glibc crashes
+        self.check_run(port, *options, expected=expected)
 
+    def check_run(self, *options, expected, standard_input="/dev/null"):
         def check(nth):
-            result = self.run_program(nth, greet.program(), port, *options)
+            with open(standard_input, encoding="utf-8") as stdin:
+                result = self.run_program(nth, greet.program(), *options, stdin=stdin)
             if result.returncode == greet.OK:
                 self.assertIn(expected, result.stdout)
             else:
@@ -162,6 +166,27 @@ class Memory(greet.GreetTestCase):
     def test_greet_load(self):
         load = ("--load", "--connections=3", "--concurrent=2", f"--pid={os.getpid()}")
         self.check_greet(*load, expected=b"3 connections")
+
+    def test_greet_receipts(self):
+        load = ("--load", "--connections=3", f"--receipts={self.folder / 'receipts'}")
+        self.check_greet(*load, expected=b"3 connections")
+
+    def test_greet_reconcile(self):
+        numbers = {"number": 1, "bytes": 18, "connect_usec": 1000, "end_usec": 2000}
+        address = {"address": "192.0.2.1", "port": 4000}
+        path = self.write("receipts", json.dumps(numbers | address | {"end": "ok"}))
+        entry = {
+            "MESSAGE_ID": "f15e246255404ce3a2d6ef608bb4a673",
+            "GREETD_REMOTE_ADDR": "192.0.2.1",
+            "GREETD_REMOTE_PORT": "4000",
+            "GREETD_RESULT": "delivered",
+            "GREETD_BYTES": "18",
+            "GREETD_BYTES_ACKED": "18",
+            "GREETD_DURATION_USEC": "100",
+            "GREETD_TIMESTAMP": "1900",
+        }
+        journal = self.write("journal", json.dumps(entry))
+        self.check_run(f"--reconcile={path}", expected=b"1 served", standard_input=journal)
 
     def expect_config(self, message, greeting):
         path = self.write("greetd.conf", f"[Greeting]\n{message}\n")

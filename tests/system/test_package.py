@@ -59,7 +59,7 @@ class Package(SystemTest):
         self.assertNotIn(" greetd: ", self.machine.run(*catalog))
 
     def test_an_upgrade_under_load_restarts_the_service_and_loses_no_client(self):
-        with self.load_without_loss():
+        with self.load_all_served():
             service, socket = self.main_pid(), self.show("greetd.socket", "InvocationID")
             self.install()
             self.assertNotEqual(self.main_pid(), service)

@@ -13,7 +13,7 @@ class Restart(SystemTest):
         self.assertEqual(self.show("greetd.service", "Result"), {"Result": "success"})
 
     def test_stopping_and_starting_under_load_loses_no_client(self):
-        with self.load_without_loss():
+        with self.load_all_served():
             before = self.main_pid()
             # Clients that connect meanwhile start it again at once.
             self.systemctl("stop", "greetd.service")

@@ -59,7 +59,7 @@ class Store(ReusePort, StandaloneTest):
     def test_restarts_with_other_workers_lose_no_client(self):
         self.set_workers(1)
         self.systemctl("restart", "greetd")
-        with self.load_without_loss():
+        with self.load_all_served():
             for workers, reuse_port, sockets in (
                     (4, "yes", 4), (2, "yes", 4), (1, "no", 4), (3, "no", 4), (5, "yes", 5)):
                 self.set_workers(workers, f"ReusePort={reuse_port}\n")
