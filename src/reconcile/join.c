@@ -70,6 +70,19 @@ static int compare(const void *left, const void *right)
     return a->index < b->index ? -1 : a->index > b->index;
 }
 
+/* Returns the peer as which greetd has logged the client if it is not receipt->client: the sender
+ * of a header that it has not accepted, or a process that it does not know. */
+static struct peer other_client(const struct receipt *receipt)
+{
+    struct peer other = receipt->proxy;
+
+    if (other.family == AF_UNSPEC && receipt->client.family == AF_UNIX) {
+        other = receipt->client;
+        other.un.pid = 0;
+    }
+    return other;
+}
+
 static void add(struct side *side, const struct peer *peer, uint64_t usec, size_t index)
 {
     if (peer->family != AF_UNSPEC)
@@ -202,9 +215,12 @@ int64_t join(struct pair *pairs, size_t n, const struct log_entry *entries, size
     join_sides(&of_pairs, &of_entries, pairs, entries);
 
     of_pairs.n = 0;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        const struct peer other = other_client(&pairs[i].receipt);
+
         if (!pairs[i].entry)
-            add(&of_pairs, &pairs[i].receipt.proxy, pairs[i].receipt.connect_usec, i);
+            add(&of_pairs, &other, pairs[i].receipt.connect_usec, i);
+    }
     join_sides(&of_pairs, &of_entries, pairs, entries);
     return (int64_t)of_entries.n;
 }

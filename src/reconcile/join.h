@@ -25,6 +25,7 @@ struct pair {
  * entry belongs to the connection of the same address and port that was there when greetd accepted
  * it. Of several, as on a Unix socket whose clients have no ports, it is the one whose result is
  * like that of the client, then the one that began first. A client with a PROXY header that has no
- * entry has the one of its sender's address: greetd did not accept the header. Returns how many
- * entries are of no pair, or -ENOMEM. */
+ * entry has the one of its sender's address: greetd did not accept the header. One of a Unix socket
+ * has one without a process, as of another PID namespace. Returns how many entries are of no pair,
+ * or -ENOMEM. */
 int64_t join(struct pair *pairs, size_t n, const struct log_entry *entries, size_t m);

@@ -186,6 +186,16 @@ def names_failure(world):
     return any(reason in text for text in told(world) for reason in REASONS)
 
 
+def check_both_sides(world, left_out):
+    """No client and its entry contradict each other, and no entry is missing but those left out."""
+    if not (report := world.reconcile()):
+        return
+    verdicts = report["verdicts"]
+    missing = sum(verdicts[name] for name in ("unlogged", "unaccepted", "unknown"))
+    if verdicts["contradicted"] or missing > left_out:
+        raise Failure(f"both sides: {report}")
+
+
 def judge(world, status, ended_by_itself):
     """The outcome in words; raises Failure for what must not be."""
     clients = world.clients
@@ -210,6 +220,7 @@ def judge(world, status, ended_by_itself):
             f"lost: {clients.unserved} without their greeting, {world.undelivered()} entries say so:"
             f" {clients.troubles[:2]}"
         )
+    check_both_sides(world, left_out)
     unserved = "; clients not greeted, logged" if clients.unserved else ""
     messages = simplify(told(world), world)
     return f"goes on{'; ' + messages if messages else ''}{unserved}"

@@ -13,7 +13,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
 
-from support import daemon, fake_journal, process  # noqa: E402
+from support import daemon, fake_journal, process, receipts  # noqa: E402
 
 # A case that takes longer hangs. A client is bounded by settings of 4 s, even where others use the
 # processors.
@@ -28,13 +28,16 @@ class Clients:
     def __init__(self, has_ended):
         self.has_ended = has_ended
         self.connected, self.unserved, self.troubles = 0, 0, []
+        self.receipts = []
 
-    def talk(self, address, expected, conversation, source=None, **options):
+    def talk(self, address, expected, conversation, source=None, proxied=None, **options):
         """Connects, and checks that CONVERSATION, a function of a socket, returns what is EXPECTED
-        as a whole."""
+        as a whole. PROXIED is the source in its PROXY header. The receipt of a client that expects
+        nothing claims nothing."""
         if self.has_ended():
             self.troubles.append(f"{address} is not asked: greetd has ended")
             return b""
+        receipt = receipts.Receipt(self.connected + 1)
         try:
             if source:
                 client = socket.create_connection(address, daemon.TIMEOUT, (source, 0))
@@ -44,28 +47,34 @@ class Clients:
             self.troubles.append(f"{address} can't be connected: {error}")
             return b""
         self.connected += 1
-        received = b""
+        receipt.connected(client)
+        if proxied:
+            receipt.proxied(*proxied)
+        received, end = b"", "ok" if expected else "unfinished"
         with client:
             try:
                 received = conversation(client)
             except OSError as error:
                 self.troubles.append(f"{address}: {error}")
+                end = error
         if not re.fullmatch(expected, received, re.DOTALL):
             self.unserved += 1
             self.troubles.append(f"{address} sent {received[:60]!r}")
+            end = "short" if end == "ok" else end
+        self.receipts.append(receipt.ended(end, received))
         return received
 
     def plain(self, address, expected, **options):
         return self.talk(address, expected, daemon.read_to_end, **options)
 
-    def speaks_first(self, address, expected, *parts):
+    def speaks_first(self, address, expected, *parts, **options):
         def conversation(client):
             for part in parts:
                 client.sendall(part)
                 time.sleep(0.01)  # a segment of its own
             return daemon.read_to_end(client)
 
-        self.talk(address, expected, conversation)
+        self.talk(address, expected, conversation, **options)
 
     def lingers(self, address, expected):
         """Longer than greetd polls for its end, so that epoll has to report it."""

@@ -6,6 +6,7 @@ a network, a journal and mounts of its own.
 """
 
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -14,6 +15,7 @@ import socket
 import time
 
 from clients import Clients, Collector, daemon, fake_journal
+from support import receipts
 from support.fake_bus import FakeBus
 
 BIG = 256 << 10
@@ -144,6 +146,16 @@ class World(fake_journal.JournalTestCase):
         left_out = sum(int(m[1]) for m in map(LEFT_OUT.search, self.texts()) if m)
         return entries, left_out
 
+    def reconcile(self):
+        """What greet --reconcile says of the clients' receipts and the journal; None if greetd has
+        logged lines."""
+        entries = [entry for entry in self.collector.entries if "GREETD_TIMESTAMP" in entry]
+        if not entries or not self.clients.receipts:
+            return None
+        path = self.write("receipts", "".join(self.clients.receipts))
+        greet = pathlib.Path(daemon.program()).with_name("greet")
+        return receipts.reconcile(greet, path, "".join(json.dumps(e) + "\n" for e in entries))[1]
+
     def undelivered(self):
         """How many entries do not claim that the client has everything; all, if they do not say."""
         results = [e.get("GREETD_RESULT") for e in self.collector.entries]
@@ -230,6 +242,7 @@ ListenStream=@greetd
             b"PROXY TCP4 192.0.2.7 192.0.",
             b"2.8 1000 2000\r\n",
             b"data",
+            proxied=("192.0.2.7", 1000),
         )
         c.speaks_first(("127.0.0.1", 7003), b"", b"no header\r\n")
         c.plain(("127.0.0.1", 7004), b"one\ntwo\n")

@@ -4,6 +4,7 @@ with clients of their own.
 """
 
 import json
+import os
 import socket
 import subprocess
 import time
@@ -30,9 +31,16 @@ class Receipt:
         """Notes the address of CLIENT, a socket that is connected to SERVER."""
         self.members["server"] = server
         if client.family == socket.AF_UNIX:
-            self.members["address"] = "unix"
+            self.members |= {"address": "unix", "pid": os.getpid()}
         else:
             self.members["address"], self.members["port"] = client.getsockname()[:2]
+
+    def proxied(self, address, port):
+        """Notes that a PROXY header names ADDRESS and PORT as the source."""
+        for name in ("address", "port", "pid"):
+            if name in self.members:
+                self.members["proxy_" + name] = self.members.pop(name)
+        self.members |= {"address": address, "port": port}
 
     def ended(self, end, received=b""):
         """Ends it with END, or what an exception stands for, and returns its line."""

@@ -160,6 +160,25 @@ Test(join, finds_a_client_whose_header_was_not_accepted_by_its_sender)
     cr_expect_eq(pairs[1].entry, &entries[1]);
 }
 
+Test(join, finds_a_client_of_a_unix_socket_whose_process_is_not_known)
+{
+    struct pair pairs[] = {
+        pair_of("unix", 7, 0, 10, OUTCOME_OK),
+        pair_of("unix", 8, 0, 10, OUTCOME_OK),
+        pair_of(A, 9, 0, 10, OUTCOME_OK),
+    };
+    const struct log_entry entries[] = {
+        entry_of("unix", 0, 4, RESULT_DELIVERED),
+        entry_of("unix", 7, 5, RESULT_DELIVERED),
+        entry_of("unix", 6, 5, RESULT_DELIVERED),
+    };
+
+    JOIN(pairs, entries, 1);
+    cr_expect_eq(pairs[0].entry, &entries[1]);
+    cr_expect_eq(pairs[1].entry, &entries[0]);
+    cr_expect_null(pairs[2].entry);
+}
+
 Test(join, passes_over_what_has_no_address)
 {
     struct pair pairs[] = {pair_of("unknown", 0, 0, 10, OUTCOME_REFUSED)};
