@@ -2,6 +2,7 @@
 """The program greet, its test case, and small servers with a given behaviour."""
 
 import contextlib
+import errno
 import os
 import pathlib
 import select
@@ -101,7 +102,9 @@ class Server:
             except ConnectionError:
                 pass  # the client has closed before it had read everything
             except Exception as error:
-                self.errors.append(error)
+                # shutdown(2) has another name for a connection that was reset.
+                if getattr(error, "errno", None) != errno.ENOTCONN:
+                    self.errors.append(error)
 
     def wait_accepted(self, number):
         with self._changed:
