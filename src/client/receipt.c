@@ -92,20 +92,26 @@ int receipt_read_number(uint64_t *ret, const struct json_member *member, uint64_
     return -EINVAL;
 }
 
-/* Reads the three members of an address, if they are there. */
-static int read_peer(struct peer *ret, const struct json_member *members, char *error)
+int receipt_read_peer(struct peer *ret, const struct json_member *host,
+                      const struct json_member *port, const struct json_member *pid, char *error)
 {
-    const struct json_member *host = &members[0], *port = &members[1], *pid = &members[2];
     uint64_t port_number = 0, pid_number = 0;
 
-    if (!host->taken)
-        return 0;
     if ((port->taken && receipt_read_number(&port_number, port, UINT32_MAX, error) < 0) ||
         (pid->taken && receipt_read_number(&pid_number, pid, UINT32_MAX, error) < 0))
         return -EINVAL;
-    *ret = receipt_peer(host->text, (uint32_t)port_number, (uint32_t)pid_number);
-    if (ret->family != AF_UNSPEC)
-        return 0;
+    *ret = receipt_peer(host->taken ? host->text : "", (uint32_t)port_number, (uint32_t)pid_number);
+    return 0;
+}
+
+/* Reads the three members of an address, if they are there. */
+static int read_peer(struct peer *ret, const struct json_member *members, char *error)
+{
+    const struct json_member *host = &members[0];
+
+    int r = receipt_read_peer(ret, host, &members[1], &members[2], error);
+    if (r < 0 || !host->taken || ret->family != AF_UNSPEC)
+        return r;
     snprintf(error, JSON_ERROR_MAX, "%s is not an address", host->name);
     return -EINVAL;
 }

@@ -40,6 +40,11 @@ uint32_t receipt_port(const struct peer *peer);
  * (JSON_ERROR_MAX bytes) and *RET untouched if there is none. */
 int receipt_read_number(uint64_t *ret, const struct json_member *member, uint64_t max, char *error);
 
+/* Reads receipt_peer() from its members; those that are not taken are "" and 0. Returns 0, or
+ * -EINVAL with the reason in ERROR (JSON_ERROR_MAX bytes) and RET untouched if one is no number. */
+int receipt_read_peer(struct peer *ret, const struct json_member *host,
+                      const struct json_member *port, const struct json_member *pid, char *error);
+
 /* Reads a line of SIZE bytes without its newline. Returns 0, or -EINVAL with the reason in ERROR
  * (JSON_ERROR_MAX bytes) and RET untouched. */
 int receipt_parse(struct receipt *ret, const char *line, size_t size, char *error);

@@ -141,18 +141,19 @@ static enum exit_status run(const struct arguments *arguments,
 
 /* run(), with the receipts that are asked for. */
 static enum exit_status run_with_receipts(const struct arguments *arguments,
-                                          struct generator_options *options,
+                                          const struct generator_options *options,
                                           struct load_result *result)
 {
     struct receipts receipts;
+    struct generator_options with_receipts = *options;
     enum exit_status status;
 
     if (!arguments->receipts)
         return run(arguments, options, result);
     int r = receipts_open(&receipts, arguments->receipts, &options->request.to);
     if (r >= 0) {
-        options->receipts = &receipts;
-        status = run(arguments, options, result);
+        with_receipts.receipts = &receipts;
+        status = run(arguments, &with_receipts, result);
         r = receipts_close(&receipts);
     }
     if (r >= 0)

@@ -16,7 +16,6 @@ enum field {
     FIELD_REMOTE_ADDR,
     FIELD_REMOTE_PORT,
     FIELD_REMOTE_PID,
-    FIELD_PROXY_ADDR,
     FIELD_RESULT,
     FIELD_REASON,
     FIELD_BYTES,
@@ -27,17 +26,11 @@ enum field {
 };
 
 static const char *const field_names[FIELDS] = {
-    [FIELD_MESSAGE_ID] = "MESSAGE_ID",
-    [FIELD_LEFT_OUT] = "GREETD_LEFT_OUT",
-    [FIELD_REMOTE_ADDR] = "GREETD_REMOTE_ADDR",
-    [FIELD_REMOTE_PORT] = "GREETD_REMOTE_PORT",
-    [FIELD_REMOTE_PID] = "GREETD_REMOTE_PID",
-    [FIELD_PROXY_ADDR] = "GREETD_PROXY_ADDR",
-    [FIELD_RESULT] = "GREETD_RESULT",
-    [FIELD_REASON] = "GREETD_REASON",
-    [FIELD_BYTES] = "GREETD_BYTES",
-    [FIELD_BYTES_ACKED] = "GREETD_BYTES_ACKED",
-    [FIELD_DURATION_USEC] = "GREETD_DURATION_USEC",
+    [FIELD_MESSAGE_ID] = "MESSAGE_ID",          [FIELD_LEFT_OUT] = "GREETD_LEFT_OUT",
+    [FIELD_REMOTE_ADDR] = "GREETD_REMOTE_ADDR", [FIELD_REMOTE_PORT] = "GREETD_REMOTE_PORT",
+    [FIELD_REMOTE_PID] = "GREETD_REMOTE_PID",   [FIELD_RESULT] = "GREETD_RESULT",
+    [FIELD_REASON] = "GREETD_REASON",           [FIELD_BYTES] = "GREETD_BYTES",
+    [FIELD_BYTES_ACKED] = "GREETD_BYTES_ACKED", [FIELD_DURATION_USEC] = "GREETD_DURATION_USEC",
     [FIELD_TIMESTAMP] = "GREETD_TIMESTAMP",
 };
 
@@ -75,22 +68,14 @@ static int read_result(struct log_entry *entry, const struct json_member *fields
 
 static int read_peers(struct log_entry *entry, const struct json_member *fields, char *error)
 {
-    const struct json_member *address = &fields[FIELD_REMOTE_ADDR],
-                             *port = &fields[FIELD_REMOTE_PORT], *pid = &fields[FIELD_REMOTE_PID],
-                             *proxy = &fields[FIELD_PROXY_ADDR];
-    uint64_t port_number = 0, pid_number = 0;
+    const struct json_member *address = &fields[FIELD_REMOTE_ADDR];
 
     if (!address->taken) {
         snprintf(error, JSON_ERROR_MAX, "%s is missing", address->name);
         return -EINVAL;
     }
-    if ((port->taken && receipt_read_number(&port_number, port, UINT32_MAX, error) < 0) ||
-        (pid->taken && receipt_read_number(&pid_number, pid, UINT32_MAX, error) < 0))
-        return -EINVAL;
-    entry->client = receipt_peer(address->text, (uint32_t)port_number, (uint32_t)pid_number);
-    if (proxy->taken)
-        entry->proxy = receipt_peer(proxy->text, 0, 0);
-    return 0;
+    return receipt_read_peer(&entry->client, address, &fields[FIELD_REMOTE_PORT],
+                             &fields[FIELD_REMOTE_PID], error);
 }
 
 static int read_connection(struct log_entry *entry, const struct json_member *fields, char *error)
@@ -121,7 +106,7 @@ static int read_connection(struct log_entry *entry, const struct json_member *fi
 int log_entry_parse(struct log_entry *ret, const char *line, size_t size, char *error)
 {
     struct json_member fields[FIELDS];
-    struct log_entry entry = {.client.family = AF_UNSPEC, .proxy.family = AF_UNSPEC};
+    struct log_entry entry = {.client.family = AF_UNSPEC};
 
     for (enum field i = 0; i < FIELDS; i++)
         fields[i].name = field_names[i];

@@ -21,7 +21,7 @@ enum log_entry_kind {
 struct log_entry {
     enum log_entry_kind kind;
     uint64_t left_out; /* how many connections */
-    struct peer client, proxy;
+    struct peer client;
     enum result result;
     enum refusal reason;
     uint64_t bytes, bytes_acked;
