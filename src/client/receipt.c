@@ -5,10 +5,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/vm_sockets.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "client/output.h"
 #include "greetd/base/cleanup.h"
 #include "greetd/base/clock.h"
 #include "greetd/base/parse.h"
@@ -182,51 +180,41 @@ static char *write_peer(char *to, const struct peer *peer, enum member first)
     return peer->un.pid > 0 ? write_number(to, member_names[first + 2], peer->un.pid) : to;
 }
 
-size_t receipt_format(char *buffer, const struct receipt *receipt)
+/* Writes TEXT, which address_format() has made of printable ASCII, as a JSON string. */
+static char *write_quoted(char *to, const char *text)
+{
+    *to++ = '"';
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\')
+            *to++ = '\\';
+        *to++ = *text;
+    }
+    return stpcpy(to, "\"");
+}
+
+size_t receipt_format(char *buffer, const struct receipt *receipt, const char *server)
 {
     char *to = text_write_decimal(stpcpy(buffer, "{\"number\":"), receipt->number);
 
+    to = write_quoted(stpcpy(to, ",\"server\":"), server);
     to = write_peer(to, &receipt->client, MEMBER_ADDRESS);
     to = write_peer(to, &receipt->proxy, MEMBER_PROXY_ADDRESS);
     to = write_number(to, member_names[MEMBER_BYTES], receipt->bytes);
     to = write_text(to, member_names[MEMBER_END], receipt_end_name(receipt->end));
     to = write_number(to, member_names[MEMBER_CONNECT_USEC], receipt->connect_usec);
     to = write_number(to, member_names[MEMBER_END_USEC], receipt->end_usec);
-    return (size_t)(stpcpy(to, ",\"server\":") - buffer);
-}
-
-/* Returns TEXT as a JSON string and the end of a line, which the caller frees, or NULL. */
-static char *quote_end(const char *text)
-{
-    char *quoted = NULL;
-    size_t size;
-    FILE *stream = open_memstream(&quoted, &size);
-
-    if (!stream)
-        return NULL;
-    output_json_string(stream, text);
-    fputs("}\n", stream);
-    if (fclose(stream) == 0)
-        return quoted;
-    free(quoted);
-    return NULL;
+    return (size_t)(stpcpy(to, "}\n") - buffer);
 }
 
 int receipts_open(struct receipts *ret, const char *path, const struct address *server)
 {
-    char address[ADDRESS_TEXT_MAX];
+    FILE *file = fopen(path, "we");
 
-    *ret = (struct receipts){.line_end = quote_end(address_format(server, address))};
-    if (!ret->line_end)
-        return -ENOMEM;
-    ret->file = fopen(path, "we");
-    if (!ret->file) {
-        int r = -errno;
-
-        free(ret->line_end);
-        return r;
-    }
-    setvbuf(ret->file, ret->buffer, _IOFBF, sizeof(ret->buffer));
+    if (!file)
+        return -errno;
+    *ret = (struct receipts){.file = file};
+    address_format(server, ret->server);
+    setvbuf(file, ret->buffer, _IOFBF, sizeof(ret->buffer));
     return 0;
 }
 
@@ -244,17 +232,14 @@ void receipts_add(struct receipts *receipts, const struct exchange_request *requ
     receipt.client = exchange_client(exchange, request);
     if (exchange_has_source(request))
         receipt.proxy = exchange->own;
-    size_t size = receipt_format(line, &receipt);
-    if ((fwrite(line, 1, size, receipts->file) < size ||
-         fputs(receipts->line_end, receipts->file) < 0) &&
-        receipts->error == 0)
+    size_t size = receipt_format(line, &receipt, receipts->server);
+    if (fwrite(line, 1, size, receipts->file) < size)
         receipts->error = -errno;
 }
 
 int receipts_close(struct receipts *receipts)
 {
-    if (fclose(receipts->file) != 0 && receipts->error == 0)
+    if (fclose(receipts->file) != 0)
         receipts->error = -errno;
-    free(receipts->line_end);
     return receipts->error;
 }

@@ -49,23 +49,23 @@ int receipt_read_peer(struct peer *ret, const struct json_member *host,
  * (JSON_ERROR_MAX bytes) and RET untouched. */
 int receipt_parse(struct receipt *ret, const char *line, size_t size, char *error);
 
-/* Room for what receipt_format() writes, with a '\0'. */
-#define RECEIPT_MAX 512
+/* Room for what receipt_format() writes, with its '\0'. */
+#define RECEIPT_MAX (512 + 2 * ADDRESS_TEXT_MAX)
 
-/* Writes the line of RECEIPT up to the value of its last member, `server`, to BUFFER (RECEIPT_MAX
- * bytes), and returns the size. */
-size_t receipt_format(char *buffer, const struct receipt *receipt);
+/* Writes RECEIPT of a connection to SERVER, an address as address_format() writes it, to BUFFER
+ * (RECEIPT_MAX bytes) as a line with its newline. Returns its size. */
+size_t receipt_format(char *buffer, const struct receipt *receipt, const char *server);
 
 /* A file of receipts that is being written. */
 struct receipts {
-    FILE *file;             /* owned */
-    char *line_end;         /* owned: the server's address, and what ends each line */
-    int error;              /* negative errno of the first write that failed, or 0 */
+    FILE *file; /* owned */
+    char server[ADDRESS_TEXT_MAX];
+    int error;              /* negative errno of a write that failed, or 0 */
     char buffer[64 * 1024]; /* of the file: one write(2) for some hundred receipts */
 };
 
 /* Creates or empties the file at PATH, for connections to SERVER. Returns 0, when *RET stays where
- * it is until receipts_close(); or a negative errno of open(2), or -ENOMEM. */
+ * it is until receipts_close(); or a negative errno of open(2). */
 int receipts_open(struct receipts *ret, const char *path, const struct address *server);
 
 /* Adds the receipt of a connection that began at START_USEC and ends now, at NOW_USEC (both

@@ -65,9 +65,7 @@ static int compare(const void *left, const void *right)
 
     if (r != 0)
         return r;
-    if (a->usec != b->usec)
-        return a->usec < b->usec ? -1 : 1;
-    return a->index < b->index ? -1 : a->index > b->index;
+    return a->usec < b->usec ? -1 : a->usec > b->usec;
 }
 
 /* Returns the peer as which greetd has logged the client if it is not receipt->client: the sender

@@ -37,12 +37,11 @@ static void check_error(const char *error)
 static void check_again(const struct receipt *receipt)
 {
     char line[RECEIPT_MAX], error[JSON_ERROR_MAX];
-    size_t size = receipt_format(line, receipt);
+    size_t size = receipt_format(line, receipt, "/\\x07\"");
     struct receipt again;
 
-    PROPERTY(size + sizeof("\"\"}") <= sizeof(line));
-    memcpy(line + size, "\"\"}", sizeof("\"\"}"));
-    PROPERTY(receipt_parse(&again, line, size + 3, error) == 0);
+    PROPERTY(size < sizeof(line) && strlen(line) == size && line[size - 1] == '\n');
+    PROPERTY(receipt_parse(&again, line, size, error) == 0);
     PROPERTY(is_same_peer(&again.client, &receipt->client));
     PROPERTY(is_same_peer(&again.proxy, &receipt->proxy));
     PROPERTY(again.number == receipt->number && again.bytes == receipt->bytes);

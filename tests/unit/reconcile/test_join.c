@@ -95,6 +95,19 @@ Test(join, finds_a_client_that_gave_up_in_the_queue)
     cr_expect_null(pairs[2].entry);
 }
 
+Test(join, passes_over_what_is_over_beside_a_client_that_gave_up)
+{
+    struct pair pairs[] = {
+        pair_of(A, 1, 0, 10, OUTCOME_TIMEOUT),
+        pair_of(A, 1, 20, 30, OUTCOME_RESET),
+    };
+    const struct log_entry entries[] = {entry_of(A, 1, 60000, RESULT_RESET)};
+
+    JOIN(pairs, entries, 0);
+    cr_expect_eq(pairs[0].entry, &entries[0]);
+    cr_expect_null(pairs[1].entry);
+}
+
 Test(join, prefers_the_connection_that_was_there)
 {
     struct pair pairs[] = {
@@ -140,6 +153,19 @@ Test(join, prefers_a_result_that_is_alike)
     cr_expect_eq(pairs[1].entry, &entries[0]);
     cr_expect_eq(pairs[2].entry, &entries[2]);
     cr_expect_eq(pairs[3].entry, &entries[3]);
+}
+
+Test(join, takes_the_first_of_those_whose_results_are_not_alike)
+{
+    struct pair pairs[] = {
+        pair_of("unix", 9, 0, 100, OUTCOME_OK),
+        pair_of("unix", 9, 1, 100, OUTCOME_OK),
+    };
+    const struct log_entry entries[] = {entry_of("unix", 9, 10, RESULT_PARTIAL)};
+
+    JOIN(pairs, entries, 0);
+    cr_expect_eq(pairs[0].entry, &entries[0]);
+    cr_expect_null(pairs[1].entry);
 }
 
 Test(join, finds_a_client_whose_header_was_not_accepted_by_its_sender)
