@@ -10,7 +10,7 @@
 #include "greetd/base/cleanup.h"
 #include "greetd/base/text.h"
 
-/* Of arrays and objects in each other. */
+/* Of arrays and objects in each other, with the outermost object. */
 #define DEPTH_MAX 32
 
 #define DIGITS "0123456789"
@@ -158,40 +158,18 @@ static bool read_word(struct reader *reader)
     return fail(reader, "a value is missing");
 }
 
-static bool read_object(struct reader *reader, struct json_member *members, size_t n,
-                        unsigned depth);
-static bool read_array(struct reader *reader, unsigned depth);
-
-static bool read_value(struct reader *reader, struct value *value, unsigned depth)
+/* Reads a value that is no array and no object. */
+static bool read_scalar(struct reader *reader, struct value *value)
 {
-    char first = *reader->at;
-
     *value = (struct value){.known = false};
-    if (first == '-' || isdigit((unsigned char)first))
-        return read_number(reader, value);
-    if (first == '"')
+    if (*reader->at == '"')
         return read_string(reader, value);
-    if (first != '{' && first != '[')
-        return read_word(reader);
-    if (depth == DEPTH_MAX)
-        return fail(reader, "too many arrays and objects in each other");
-    return first == '{' ? read_object(reader, NULL, 0, depth + 1) : read_array(reader, depth + 1);
+    if (*reader->at == '-' || isdigit((unsigned char)*reader->at))
+        return read_number(reader, value);
+    return read_word(reader);
 }
 
-static bool read_array(struct reader *reader, unsigned depth)
-{
-    struct value value;
-
-    (void)take(reader, '[');
-    if (take(reader, ']'))
-        return true;
-    do {
-        if (!read_value(reader, &value, depth))
-            return false;
-    } while (take(reader, ','));
-    return take(reader, ']') ? true : fail(reader, "a comma or ] is missing");
-}
-
+/* Returns the member of NAME, or NULL. */
 static struct json_member *find(struct json_member *members, size_t n, const struct value *name)
 {
     for (size_t i = 0; i < n; i++)
@@ -200,41 +178,100 @@ static struct json_member *find(struct json_member *members, size_t n, const str
     return NULL;
 }
 
-static bool read_member(struct reader *reader, struct json_member *members, size_t n,
-                        unsigned depth)
+/* Takes VALUE for MEMBER, which may be NULL. */
+static bool take_value(struct reader *reader, struct json_member *member, const struct value *value)
 {
-    struct value name, value;
-
-    if (*reader->at != '"')
-        return fail(reader, "the name of a member is missing");
-    if (!read_string(reader, &name))
-        return false;
-    if (!take(reader, ':'))
-        return fail(reader, "a colon is missing");
-    struct json_member *member = find(members, n, &name);
-    if (!read_value(reader, &value, depth))
-        return false;
-    if (!member || !value.known)
+    if (!member || !value->known)
         return true;
     if (member->taken)
         return fail(reader, "a member is there twice");
     member->taken = true;
-    memcpy(member->text, value.text, sizeof(member->text));
+    memcpy(member->text, value->text, sizeof(member->text));
     return true;
 }
 
-static bool read_object(struct reader *reader, struct json_member *members, size_t n,
-                        unsigned depth)
+/* Reads what is in front of a value in an object: its name and the colon. */
+static bool read_name(struct reader *reader, struct value *name)
 {
-    if (!take(reader, '{'))
-        return fail(reader, "not an object");
-    if (take(reader, '}'))
-        return true;
-    do {
-        if (!read_member(reader, members, n, depth))
+    if (*reader->at != '"')
+        return fail(reader, "the name of a member is missing");
+    if (!read_string(reader, name))
+        return false;
+    return take(reader, ':') ? true : fail(reader, "a colon is missing");
+}
+
+/* The arrays and objects that are open. */
+struct nesting {
+    char brackets[DEPTH_MAX]; /* the closing one of each */
+    size_t depth;
+};
+
+/* Opens an array or object. */
+static bool open_nested(struct reader *reader, struct nesting *nesting)
+{
+    if (nesting->depth == DEPTH_MAX)
+        return fail(reader, "too many arrays and objects in each other");
+    nesting->brackets[nesting->depth++] = *reader->at == '{' ? '}' : ']';
+    reader->at++;
+    skip_space(reader);
+    return true;
+}
+
+static bool in_object(const struct nesting *nesting)
+{
+    return nesting->brackets[nesting->depth - 1] == '}';
+}
+
+/* Closes what ends here, up to a comma. */
+static bool close_nested(struct reader *reader, struct nesting *nesting)
+{
+    while (nesting->depth > 0 && !take(reader, ',')) {
+        if (!take(reader, nesting->brackets[nesting->depth - 1]))
+            return fail(reader,
+                        in_object(nesting) ? "a comma or } is missing" : "a comma or ] is missing");
+        nesting->depth--;
+    }
+    return true;
+}
+
+/* Reads a value, from its name if it has one, and what closes behind it; of an array or object that
+ * is not empty only the beginning. */
+static bool read_value(struct reader *reader, struct nesting *nesting, struct json_member *members,
+                       size_t n)
+{
+    struct json_member *member = NULL;
+    struct value name, value;
+
+    if (in_object(nesting)) {
+        if (!read_name(reader, &name))
             return false;
-    } while (take(reader, ','));
-    return take(reader, '}') ? true : fail(reader, "a comma or } is missing");
+        member = nesting->depth == 1 ? find(members, n, &name) : NULL;
+    }
+    if (*reader->at == '{' || *reader->at == '[') {
+        if (!open_nested(reader, nesting))
+            return false;
+        if (*reader->at != nesting->brackets[nesting->depth - 1])
+            return true;
+        return close_nested(reader, nesting);
+    }
+    return read_scalar(reader, &value) && take_value(reader, member, &value) &&
+           close_nested(reader, nesting);
+}
+
+static bool read_object(struct reader *reader, struct json_member *members, size_t n)
+{
+    struct nesting nesting = {.depth = 0};
+
+    skip_space(reader);
+    if (*reader->at != '{')
+        return fail(reader, "not an object");
+    (void)open_nested(reader, &nesting);
+    if (*reader->at == '}')
+        return close_nested(reader, &nesting);
+    while (nesting.depth > 0)
+        if (!read_value(reader, &nesting, members, n))
+            return false;
+    return true;
 }
 
 int json_read_object(struct json_member *members, size_t n, const char *text, size_t size,
@@ -244,7 +281,7 @@ int json_read_object(struct json_member *members, size_t n, const char *text, si
 
     for (size_t i = 0; i < n; i++)
         members[i].taken = false;
-    if (read_object(&reader, members, n, 0) && reader.at == text + size)
+    if (read_object(&reader, members, n) && reader.at == text + size)
         return 0;
     snprintf(error, JSON_ERROR_MAX, "byte %zu: %s", (size_t)(reader.at - text) + 1,
              reader.why ? reader.why : "the object ends before the line");

@@ -174,7 +174,7 @@ static void join_runs(const struct run *of_pairs, const struct run *of_entries, 
 }
 
 /* Joins what is in both sides, and leaves in OF_ENTRIES what is in no pair. */
-static void join_sides(struct side *of_pairs, struct side *of_entries, struct pair *pairs,
+static void join_sides(const struct side *of_pairs, struct side *of_entries, struct pair *pairs,
                        const struct log_entry *entries)
 {
     struct side left = *of_pairs, right = *of_entries;

@@ -31,11 +31,13 @@ static void print_pair(FILE *stream, const struct pair *pair)
 {
     const struct receipt *receipt = &pair->receipt;
     const struct log_entry *entry = pair->entry;
-    char address[ADDRESS_TEXT_MAX];
 
     fprintf(stream, "    %" PRIu64 ", ", receipt->number);
-    if (receipt->client.family != AF_UNSPEC)
+    if (receipt->client.family != AF_UNSPEC) {
+        char address[ADDRESS_TEXT_MAX];
+
         fprintf(stream, "%s, ", peer_format(&receipt->client, address));
+    }
     print_time(stream, receipt->connect_usec);
     fprintf(stream, ": client %s, %" PRIu64 " bytes", receipt_end_name(receipt->end),
             receipt->bytes);

@@ -32,10 +32,12 @@ class ReceiptsTestCase(fake_journal.JournalTestCase, greet.GreetTestCase):
         self.path = self.folder / "receipts"
 
     def load(self, *args, address=None, status=OK):
+        """greet --load with STATUS, or one of several."""
         address = address or text_of(self.address)
         args = ("--load", "--receipts", self.path, *EXPECT, *args, address)
         result = self.greet(*map(str, args))
-        self.assertEqual((result.returncode, result.stderr), (status, b""), result.stdout)
+        self.assertIn(result.returncode, (status,) if isinstance(status, int) else status, result)
+        self.assertEqual(result.stderr, b"")
 
     def receipts(self):
         return list(map(json.loads, self.path.read_text().splitlines()))
@@ -150,7 +152,8 @@ class Broken(ReceiptsTestCase):
     def test_a_header_that_is_not_trusted_is_refused(self):
         config = "[Greeting]\nProxyProtocol=yes\nProxyTrustedSources=192.0.2.0/24\n"
         args = ("-n", 20, "--proxy=198.51.100.1")
-        entries = self.serve_load(*args, config=config, status=WRONG)
+        # greetd closes with or without a reset, as the header has arrived or not.
+        entries = self.serve_load(*args, config=config, status=(WRONG, LOST))
         report = self.reconcile(entries, status=LOST, refused=20)
         self.assertEqual(report["examples"][0]["greetd"]["reason"], "proxy")
 

@@ -155,10 +155,10 @@ Test(json, reads_arrays_and_objects_in_each_other_up_to_a_depth)
     char text[256] = "{\"a\":";
     size_t length = strlen(text);
 
-    memset(text + length, '[', 32);
-    memset(text + length + 32, ']', 32);
-    text[length + 64] = '}';
+    memset(text + length, '[', 31);
+    memset(text + length + 31, ']', 31);
+    text[length + 62] = '}';
     check(text, NULL);
-    memset(text + length, '[', 33);
-    refuse(text, "byte 38: too many arrays and objects in each other");
+    memset(text + length, '[', 32);
+    refuse(text, "byte 37: too many arrays and objects in each other");
 }
