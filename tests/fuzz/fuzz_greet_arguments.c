@@ -52,16 +52,20 @@ static void check_numbers(const struct arguments *arguments)
 static void check_texts(const struct arguments *arguments, char **argv)
 {
     bool load = arguments->action == ARGUMENTS_LOAD;
+    bool reconcile = arguments->action == ARGUMENTS_RECONCILE;
 
-    PROPERTY(arguments->address || arguments->expect_config);
+    PROPERTY((arguments->address || arguments->expect_config) == !reconcile);
     PROPERTY(!arguments->expect + !arguments->expect_file + !arguments->expect_config >= 2);
     PROPERTY(!arguments->listener || arguments->expect_config);
     PROPERTY(arguments->expect_config || !arguments->config_path);
     PROPERTY(!load || !(arguments->quiet || arguments->explain || arguments->expect_config));
-    PROPERTY(load || !(arguments->json || arguments->rate || arguments->pid));
+    PROPERTY(load || reconcile || !(arguments->json || arguments->receipts));
+    PROPERTY(load || !(arguments->rate || arguments->pid));
+    PROPERTY(!reconcile || arguments->receipts);
+    PROPERTY(!reconcile || !(arguments->expect || arguments->send || arguments->proxy.version));
     PROPERTY(is_argument(argv, arguments->expect) && is_argument(argv, arguments->expect_file));
     PROPERTY(is_argument(argv, arguments->send) && is_argument(argv, arguments->listener));
-    PROPERTY(is_argument(argv, arguments->config_path));
+    PROPERTY(is_argument(argv, arguments->config_path) && is_argument(argv, arguments->receipts));
     PROPERTY(is_argument(argv, arguments->address) ||
              strcmp(arguments->address, ARGUMENTS_ADDRESS_DEFAULT) == 0);
 }
@@ -112,6 +116,7 @@ static void check_same(const struct arguments *a, const struct arguments *b)
     PROPERTY(is_same_text(a->expect, b->expect) && is_same_text(a->send, b->send));
     PROPERTY(a->timeout_usec == b->timeout_usec && a->connections == b->connections);
     PROPERTY(a->concurrent == b->concurrent && a->rate == b->rate);
+    PROPERTY(is_same_text(a->receipts, b->receipts));
     PROPERTY(a->quiet == b->quiet && a->json == b->json && a->pid == b->pid);
 }
 
