@@ -139,6 +139,9 @@ static struct item *find(const struct run *run, size_t first, const struct pair 
 
         if (receipt->connect_usec > usec_add(accepted, JOIN_SKEW_USEC))
             break;
+        /* None behind it is better, of which there may be many. */
+        if (best && least == 0 && (alike || receipt->connect_usec > accepted))
+            break;
         if (item->joined || is_over(receipt, accepted))
             continue;
         uint64_t far = distance(receipt, accepted);

@@ -160,6 +160,7 @@ Test(join, takes_the_first_of_those_whose_results_are_not_alike)
     struct pair pairs[] = {
         pair_of("unix", 9, 0, 100, OUTCOME_OK),
         pair_of("unix", 9, 1, 100, OUTCOME_OK),
+        pair_of("unix", 9, 11, 100, OUTCOME_RESET),
     };
     const struct log_entry entries[] = {entry_of("unix", 9, 10, RESULT_PARTIAL)};
 
