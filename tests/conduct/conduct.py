@@ -2,19 +2,18 @@
 """Plays the scripts of packets against greetd, or against all servers: see README.md."""
 
 import argparse
-import collections
 import contextlib
 import json
 import os
 import pathlib
-import re
+import socket
 import sys
 import tempfile
 import unittest
 from concurrent import futures
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "bench")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "bench"), str(HERE.parent / "integration")]
 
 import contenders  # noqa: E402
 import network  # noqa: E402
@@ -22,6 +21,7 @@ import player  # noqa: E402
 import scoreboard  # noqa: E402
 import script as scripts  # noqa: E402
 from servers import FIRST_PORT, Server, Site  # noqa: E402
+from support import fake_journal, receipts  # noqa: E402
 
 N_FIRST_ALONE = 16  # behind the servers that play all scripts
 N_ALONE = 12  # as many of them start and play at the same time
@@ -40,16 +40,14 @@ def play_all(n_server, address, greeting, cases):
 
 
 def run_server(n_server, kind, programs, cases):
-    """Starts a server and plays CASES against it; the results, and what the server has logged."""
+    """Starts a server and plays CASES against it."""
     with contextlib.ExitStack() as stack:
         scratch = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="conduct-")))
         scratch.chmod(0o755)  # servers give up root
         site = Site(programs, scratch, scratch, FIRST_PORT + n_server)
-        with contextlib.ExitStack() as running:
-            server = Server(kind, site, min(os.sched_getaffinity(0)), running)
-            address, greeting = ("127.0.0.1", server.port), kind.greeting.encode()
-            results = play_all(n_server, address, greeting, cases)
-        return results, (scratch / f"{kind.name}.log").read_text(encoding="utf-8", errors="replace")
+        server = Server(kind, site, min(os.sched_getaffinity(0)), stack)
+        address, greeting = ("127.0.0.1", server.port), kind.greeting.encode()
+        return play_all(n_server, address, greeting, cases)
 
 
 def run_each(kind, programs, cases):
@@ -57,28 +55,31 @@ def run_each(kind, programs, cases):
     with futures.ThreadPoolExecutor(N_ALONE) as pool:
         found = pool.map(lambda i: run_server(N_FIRST_ALONE + i, kind, programs, [cases[i]]),
                          range(len(cases)))  # fmt: skip
-        return [results[0] for results, _ in found]
+        return [results[0] for results in found]
 
 
-def find_unlogged(results, log):
-    """Compares what clients saw with greetd's log: one entry for each client, but one that was
-    never greeted may have been gone before accept(2)."""
-    logged = collections.Counter(re.findall(r"Connection from (10\.9\.\S+)", log))
-    came, greeted = collections.Counter(), collections.Counter()
-    for receipt in (receipt for _, _, receipts in results for receipt in receipts):
-        name = f"{receipt['address']}:{receipt['port']}"
-        came[name] += 1
-        greeted[name] += receipt["bytes"] > 0
-    for name in sorted({*logged, *came}):
-        if not greeted[name] <= logged[name] <= came[name]:
-            yield f"{name} came {came[name]} times and has {logged[name]} entries"
+def receipt_lines(kind, cases, results):
+    """What each client saw, as greet(1) describes it, with the names of server and script."""
+    for script, (_, _, seen) in zip(cases, results):
+        for number, receipt in enumerate(seen, 1):
+            yield json.dumps({"number": number, "server": kind.name, "script": script.name, **receipt})
 
 
-def write_receipts(file, kind, cases, results):
-    """What each client saw, a JSON object a line, for a comparison with the log of the server."""
-    for script, (_, _, receipts) in zip(cases, results):
-        for receipt in receipts:
-            file.write(json.dumps({"server": kind.name, "script": script.name, **receipt}) + "\n")
+def find_contradictions(greet, lines, entries):
+    """Joins what clients saw with greetd's journal: a client with its whole greeting has one entry,
+    which says no less, and no client has two. Before the scripts, the start was tried from 127.0.0.1."""
+    ours = [e for e in entries if e.get("GREETD_REMOTE_ADDR") != "127.0.0.1"]
+    with tempfile.NamedTemporaryFile("w", prefix="receipts-", encoding="utf-8") as file:
+        file.write("".join(f"{line}\n" for line in lines))
+        file.flush()
+        journal = "".join(f"{json.dumps(entry)}\n" for entry in ours)
+        _, report = receipts.reconcile(greet, file.name, journal)
+    print(f"conduct: both sides: {report}", flush=True)
+    if report["verdicts"]["served"] == 0:
+        yield "no client was served"
+    for verdict, n in {**report["verdicts"], "others": report["others"]}.items():
+        if n > 0 and verdict not in ("served", "unconfirmed", "unfinished", "client"):
+            yield f"{verdict}: {n}"
 
 
 def read_expected():
@@ -93,8 +94,8 @@ def print_results(kind, cases, results):
         print(f"conduct: {kind.title}: {script.name}: {detail if word else 'kept'}", flush=True)
 
 
-def check_ours(kind, cases, results, log):
-    """The number of failures. All scripts must end as expected, and the log must agree."""
+def check_ours(kind, cases, results):
+    """The number of scripts that have not ended as expected."""
     known = read_expected()
     expected = [known.get((kind.name, script.name)) for script in cases]
     failures = [
@@ -102,9 +103,6 @@ def check_ours(kind, cases, results, log):
         for script, (word, _, _), right in zip(cases, results, expected)
         if word != right
     ]
-    unlogged = "; ".join(find_unlogged(results, log))
-    if unlogged:
-        failures.append(f"the log: {unlogged}")
     for failure in failures:
         print(f"conduct: FAILED: {kind.title}: {failure}")
     return len(failures)
@@ -119,32 +117,37 @@ def play_ours(arguments, cases):
     """Plays against greetd; the results of the first one, the number of tests, and how many of them
     failed. The servers run at the same time, since nearly all of a script is waiting."""
     kinds = [kind for kind in contenders.OURS if cases_for(kind, cases)]
-    with futures.ThreadPoolExecutor(len(kinds)) as pool:
-        found = list(pool.map(lambda n: run_server(n, kinds[n], arguments.programs,
-                                                   cases_for(kinds[n], cases)),
-                              range(len(kinds))))  # fmt: skip
-    total = failed = 0
-    for kind, (results, log) in zip(kinds, found):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(str(fake_journal.JOURNAL))
+        with (fake_journal.collecting(journal) as entries,
+              futures.ThreadPoolExecutor(len(kinds)) as pool):  # fmt: skip
+            found = list(pool.map(lambda n: run_server(n, kinds[n], arguments.programs,
+                                                       cases_for(kinds[n], cases)),
+                                  range(len(kinds))))  # fmt: skip
+    total, failed, lines = 1, 0, []
+    for kind, results in zip(kinds, found):
         played = cases_for(kind, cases)
         print_results(kind, played, results)
-        total += len(played) + 1
-        failed += check_ours(kind, played, results, log)
-        if arguments.receipts:
-            write_receipts(arguments.receipts, kind, played, results)
-    return found[0][0], total, failed
+        total += len(played)
+        failed += check_ours(kind, played, results)
+        lines += receipt_lines(kind, played, results)
+    arguments.seen.extend(lines)
+    contradictions = list(find_contradictions(os.environ["GREET"], lines, entries))
+    for contradiction in contradictions:
+        print(f"conduct: FAILED: both sides: {contradiction}")
+    return found[0], total, failed + bool(contradictions)
 
 
 def play_others(arguments, cases, ours):
     """Plays against the other servers, and writes the table."""
     words = {contenders.GREETD.name: [word for word, _, _ in ours]}
     for n, kind in enumerate(contenders.OTHERS, len(contenders.OURS)):
-        results, _ = run_server(n, kind, arguments.programs, cases)
+        results = run_server(n, kind, arguments.programs, cases)
         if any(word == "dead" for word, _, _ in results):
             results = run_each(kind, arguments.programs, cases)
         print_results(kind, cases, results)
         words[kind.name] = [word for word, _, _ in results]
-        if arguments.receipts:
-            write_receipts(arguments.receipts, kind, cases, results)
+        arguments.seen.extend(receipt_lines(kind, cases, results))
     scoreboard.publish(HERE / "README.md", cases, [contenders.GREETD, *contenders.OTHERS], words)
 
 
@@ -163,7 +166,7 @@ def parse_arguments():
     parser.add_argument("--receipts", type=argparse.FileType("w"), metavar="FILE",
                         help="write what each client saw, a JSON object a line")  # fmt: skip
     parser.add_argument("scripts", nargs="*", metavar="NAME", help="only these of packets/NAME.pkt")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(namespace=argparse.Namespace(seen=[]))
     if arguments.scoreboard and arguments.scripts:
         parser.error("the table has all scripts")
     return arguments
@@ -177,6 +180,7 @@ def load(names):
 
 def main():
     arguments = parse_arguments()
+    os.environ.setdefault("GREET", str(arguments.programs / "greet"))
     cases = load(arguments.scripts)
     network.open_network()
     ours, total, failed = play_ours(arguments, cases)
@@ -185,6 +189,8 @@ def main():
         play_others(arguments, cases, ours)
     elif not arguments.scripts:
         n_run, n_failed, skipped = test_player()
+    if arguments.receipts:
+        arguments.receipts.writelines(f"{line}\n" for line in arguments.seen)
     total, failed = total + n_run + 1, failed + n_failed
     if network.n_dropped() > 0:
         print(f"conduct: FAILED: the device has dropped {network.n_dropped()} packets")

@@ -7,8 +7,13 @@ client does, and it resets a segment from before its SYN, as any host does that 
 (RFC 9293, 3.10.7.3).
 """
 
+import pathlib
+import sys
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
+
+from support import receipts  # noqa: E402
 from segment import ACK, FAST_OPEN, FIN, FLAGS, MODULUS, RST, SYN, TIMESTAMPS, Segment
 
 MSS = 1460
@@ -34,6 +39,7 @@ class Connection:
     def __init__(self, local, remote, isn, greeting, transmit):
         self.local, self.remote, self._isn, self._greeting = local, remote, isn, greeting
         self._transmit = transmit
+        self._began_usec = receipts.now_usec()
         self._server_isn = None
         self._have = bytearray(len(greeting))  # 1 for each byte that has arrived
         self._acknowledged = 1  # the highest number acknowledged to the server
@@ -60,10 +66,12 @@ class Connection:
         return self.n_received() == len(self._greeting)
 
     def receipt(self):
-        """What the client saw, for a comparison with the log of the server."""
-        end = "reset" if self.was_reset else "end of stream" if self.has_end else "none"
+        """What the client saw, as in greet(1). It ends when the script does, maybe unfinished."""
+        is_whole = self.has_end and self.has_greeting()
+        end = "ok" if is_whole else "reset" if self.was_reset else "unfinished"
         address, port = self.local
-        return {"address": address, "port": port, "bytes": self.n_received(), "end": end}
+        return {"address": address, "port": port, "bytes": self.n_received(), "end": end,
+                "connect_usec": self._began_usec, "end_usec": receipts.now_usec()}  # fmt: skip
 
     def _expected(self):
         """The next number that the server should send."""

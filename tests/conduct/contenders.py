@@ -47,9 +47,17 @@ def _program(site):
     return path
 
 
-def _greetd(workers=1, linger="2s", message=GREETING):
+def _greetd(name, title, workers=1, linger="2s", message=GREETING):
+    """One whose stderr, NAME.log, is connected to the journal as systemd would do it."""
     more = f"[Server]\nFastOpen=yes\nWorkers={workers}\n"
-    return greetd(linger, log="Connections=yes\nRateLimitIntervalSec=0", message=message, more=more)
+    log = "Connections=yes\nRateLimitIntervalSec=0"
+    command = greetd(linger, log=log, message=message, more=more)
+
+    def with_journal(site):
+        stat = (site.scratch / f"{name}.log").stat()
+        return ["env", f"JOURNAL_STREAM={stat.st_dev}:{stat.st_ino}", *command(site)]
+
+    return Kind(name, title, with_journal, greeting=message)
 
 
 def _xinetd(site):
@@ -70,14 +78,13 @@ def _accept_yes(site):
             _program(site)]  # fmt: skip
 
 
-GREETD = Kind("greetd", "greetd", _greetd())
+GREETD = _greetd("greetd", "greetd")
 OURS = [
     GREETD,
-    Kind("greetd-2", "greetd, Workers=2", _greetd(workers=2)),
-    Kind("greetd-held", "greetd, LingerSec=10min", _greetd(linger="10min")),
-    Kind("greetd-long", "greetd, a long greeting", _greetd(message=LONG_GREETING),
-         greeting=LONG_GREETING),
-]  # fmt: skip
+    _greetd("greetd-2", "greetd, Workers=2", workers=2),
+    _greetd("greetd-held", "greetd, LingerSec=10min", linger="10min"),
+    _greetd("greetd-long", "greetd, a long greeting", message=LONG_GREETING),
+]
 OTHERS = [
     Kind("nginx", "nginx", nginx(options=f" fastopen={FAST_OPEN_QUEUE}"), has_master=True),
     Kind("haproxy", "HAProxy", haproxy("tfo")),

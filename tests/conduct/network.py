@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A network of this process alone, with a TUN device behind which the clients are.
+"""A network and a journal of this process alone, with a TUN device behind which the clients are.
 
 The servers are on 127.0.0.1, which that device may reach (route_localnet in ip-sysctl.rst), so that
 they listen as in tests/bench.
@@ -16,7 +16,7 @@ import segment as segments
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
 
-from support import namespaces, tun  # noqa: E402
+from support import fake_journal, tun  # noqa: E402
 
 DEVICE, GATEWAY, MASK = "conduct0", "10.9.0.1", "255.255.0.0"
 SETTINGS = {  # below /proc/sys/net/ipv4
@@ -56,7 +56,7 @@ def addresses(n_server, n_script):
 @functools.cache
 def open_network():
     """The hub of the clients. The network ends with the process."""
-    namespaces.isolate()
+    fake_journal.isolate()
     fd = tun.open_device(DEVICE, GATEWAY, MASK)
     for name, value in SETTINGS.items():
         pathlib.Path("/proc/sys/net/ipv4", name).write_text(value, encoding="ascii")

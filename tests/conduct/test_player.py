@@ -2,6 +2,7 @@
 """That each expectation fails: against servers that are broken on purpose, and, for what a kernel
 does, against a server that is made of segments."""
 
+import os
 import pathlib
 import queue
 import socket
@@ -25,6 +26,7 @@ from segment import ACK, FIN, RST, SYN, Segment  # noqa: E402
 
 GREETING = b"Hello from server!"
 N_SERVER = 100  # behind those of conduct.py
+CONNECTION_ID = "f15e246255404ce3a2d6ef608bb4a673"  # greetd/journal/catalog.h
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger
 
 
@@ -177,8 +179,9 @@ class BrokenServer(unittest.TestCase):
     def test_receipts_are_what_the_clients_saw(self):
         _, _, receipts = self.play("ordinary", end_within_the_greeting)
         address = network.addresses(N_SERVER, 0)[0]
-        self.assertEqual(receipts, [{"address": address, "port": player.FIRST_PORT, "bytes": 9,
-                                     "end": "none"}])  # fmt: skip
+        seen = {"address": address, "port": player.FIRST_PORT, "bytes": 9, "end": "unfinished"}
+        self.assertEqual([{**receipt, **seen} for receipt in receipts], receipts)
+        self.assertEqual(len(receipts), 1)
         _, _, (receipt,) = self.play("ordinary", greet_and_reset)
         self.assertEqual(receipt["end"], "reset")
 
@@ -332,15 +335,43 @@ class Packets(unittest.TestCase):
             segments.unpack(bytes(packet))
 
 
-class Log(unittest.TestCase):
-    RESULTS = [(None, "", [{"address": "10.9.0.2", "port": 1, "bytes": 18},
-                           {"address": "10.9.0.2", "port": 2, "bytes": 0}])]  # fmt: skip
+class BothSides(unittest.TestCase):
+    """A client with its greeting, and one that has left."""
 
-    def test_agrees_with_the_clients(self):
-        one, two = "Connection from 10.9.0.2:1\n", "Connection from 10.9.0.2:2\n"
-        for log, n in ((one, 0), (one + two, 0), (two, 1), (one * 2, 1), (one + two * 2, 1)):
-            with self.subTest(log):
-                self.assertEqual(len(list(conduct.find_unlogged(self.RESULTS, log))), n)
+    SEEN = [
+        {"address": "10.9.0.2", "port": 1, "bytes": 18, "end": "ok"},
+        {"address": "10.9.0.2", "port": 2, "bytes": 0, "end": "unfinished"},
+    ]
+
+    def entry(self, port, result="delivered"):
+        return {
+            "MESSAGE_ID": CONNECTION_ID, "GREETD_REMOTE_ADDR": "10.9.0.2",
+            "GREETD_REMOTE_PORT": str(port), "GREETD_RESULT": result, "GREETD_BYTES": "18",
+            "GREETD_BYTES_ACKED": "18" if result == "delivered" else "0",
+            "GREETD_DURATION_USEC": "100", "GREETD_TIMESTAMP": "5500",
+        }  # fmt: skip
+
+    def found(self, *entries):
+        times = {"connect_usec": 5000, "end_usec": 6000}
+        results = [(None, "", [{**receipt, **times} for receipt in self.SEEN])]
+        kind = mock.Mock()
+        kind.name = "greetd"
+        lines = list(conduct.receipt_lines(kind, [load("ordinary")], results))
+        return list(conduct.find_contradictions(os.environ["GREET"], lines, entries))
+
+    def test_agree(self):
+        self.assertEqual(self.found(self.entry(1), self.entry(2, "partial")), [])
+        self.assertEqual(self.found(self.entry(1)), [])
+
+    def test_a_client_without_an_entry(self):
+        self.assertEqual(self.found(self.entry(2)), ["no client was served", "unlogged: 1"])
+
+    def test_two_entries(self):
+        self.assertEqual(self.found(self.entry(1), self.entry(1)), ["others: 1"])
+
+    def test_a_whole_greeting_that_was_not_sent(self):
+        entry = {**self.entry(1, "partial"), "GREETD_BYTES": "9"}
+        self.assertEqual(self.found(entry), ["no client was served", "contradicted: 1"])
 
 
 class Table(unittest.TestCase):

@@ -68,7 +68,7 @@ class ReceiptsTestCase(fake_journal.JournalTestCase, greet.GreetTestCase):
 
     def serve_load(self, *args, config="", status=OK, address=None):
         """A load on a greetd with CONFIG, and its journal."""
-        with self.collecting() as entries:
+        with fake_journal.collecting(self.journal) as entries:
             greetd = self.serve_journal(config=config)
             self.load(*args, status=status, address=address)
             self.stop(greetd)
@@ -115,7 +115,7 @@ class Served(ReceiptsTestCase):
         self.reconcile(entries, served=300)
 
     def test_other_clients_are_counted(self):
-        with self.collecting() as entries:
+        with fake_journal.collecting(self.journal) as entries:
             greetd = self.serve_journal()
             self.assert_greeted(self.address)
             self.load("-n", 5)
@@ -175,7 +175,7 @@ class Broken(ReceiptsTestCase):
 
     def test_a_queue_that_is_lost(self):
         """greetd has ended, and the queue of its socket with it, when the clients were not accepted."""
-        with self.collecting() as entries:
+        with fake_journal.collecting(self.journal) as entries:
             greetd = self.serve_journal()
             self.assert_greeted(self.address)
             self.stop(greetd)
@@ -195,7 +195,7 @@ class Broken(ReceiptsTestCase):
 
 class Interrupted(ReceiptsTestCase):
     def test_connections_in_progress_have_a_receipt(self):
-        with self.collecting() as entries:
+        with fake_journal.collecting(self.journal) as entries:
             greetd = self.serve_journal(config=DRIP)
             process = self.begin(
                 "--load", "--receipts", str(self.path), "-n", "9", "-c", "4", *EXPECT,

@@ -38,6 +38,26 @@ def parse(datagram):
     return fields
 
 
+@contextlib.contextmanager
+def collecting(journal):
+    """Reads all entries from the socket JOURNAL while the block runs, at whose end greetd must have
+    ended. Yields their list."""
+    entries = []
+
+    def collect():
+        while (entry := parse(journal.recv(1 << 20)))["MESSAGE"] != OTHER:
+            entries.append(entry)
+
+    thread = threading.Thread(target=collect)
+    thread.start()
+    try:
+        yield entries
+    finally:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+            other.sendto(f"MESSAGE={OTHER}\n".encode(), str(JOURNAL))
+        thread.join()
+
+
 class JournalTestCase(daemon.GreetdTestCase):
     def setUp(self):
         super().setUp()
@@ -75,25 +95,6 @@ class JournalTestCase(daemon.GreetdTestCase):
                 with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
                     other.setblocking(False)
                     other.sendto(f"MESSAGE={OTHER}\n".encode(), str(JOURNAL))
-
-    @contextlib.contextmanager
-    def collecting(self):
-        """Reads all entries while the block runs, at whose end greetd must have ended. Yields their
-        list."""
-        entries = []
-
-        def collect():
-            while (entry := parse(self.journal.recv(1 << 20)))["MESSAGE"] != OTHER:
-                entries.append(entry)
-
-        thread = threading.Thread(target=collect)
-        thread.start()
-        try:
-            yield entries
-        finally:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
-                other.sendto(f"MESSAGE={OTHER}\n".encode(), str(JOURNAL))
-            thread.join()
 
     def entry(self, message):
         """The next entry whose MESSAGE= matches. Each entry must have the common fields."""
