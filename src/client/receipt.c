@@ -53,7 +53,7 @@ struct peer receipt_peer(const char *host, uint32_t port, uint32_t pid)
     struct peer peer = {.family = AF_UNSPEC};
     char address[INET6_ADDRSTRLEN];
     size_t length = strcspn(host, "%");
-    uint64_t cid = VMADDR_CID_ANY;
+    uint64_t cid = (uint32_t)VMADDR_CID_ANY;
 
     if (strcmp(host, "unix") == 0) {
         peer =
