@@ -99,6 +99,7 @@ static bool is_another_greeting(const struct receipt *receipt, const struct log_
 static enum verdict judge_broken(const struct receipt *receipt, const struct log_entry *entry)
 {
     bool gave_up = receipt->end == OUTCOME_TIMEOUT;
+    bool gave_up_first = gave_up && entry->ended_usec >= receipt->end_usec;
 
     if (receipt->end == OUTCOME_REFUSED || receipt->bytes > entry->bytes)
         return VERDICT_CONTRADICTED;
@@ -112,7 +113,7 @@ static enum verdict judge_broken(const struct receipt *receipt, const struct log
     case RESULT_RESET:
         return gave_up ? VERDICT_CLIENT : VERDICT_NETWORK;
     default:
-        return VERDICT_GREETD;
+        return gave_up_first ? VERDICT_CLIENT : VERDICT_GREETD;
     }
 }
 

@@ -161,6 +161,13 @@ class Broken(ReceiptsTestCase):
         entries = self.serve_load("-n", 6, "-c", 6, "-t", "200ms", config=DRIP, status=LOST)
         self.reconcile(entries, status=LOST, client=6)
 
+    def test_a_client_that_gives_up_before_it_has_sent_anything(self):
+        for setting in ("GreetOn=data", "ProxyProtocol=yes"):
+            with self.subTest(setting):
+                config = f"[Greeting]\n{setting}\n"
+                entries = self.serve_load("-n", 6, "-c", 6, "-t", "200ms", config=config, status=LOST)
+                self.reconcile(entries, status=LOST, client=6)
+
     def test_a_greeting_that_is_not_the_expected_one(self):
         for message in ("Hello from", "Hello from another!"):
             with self.subTest(message):

@@ -88,6 +88,23 @@ Test(verdict, of_a_client_that_was_accepted_after_it_gave_up_is_before_greetd)
     cr_expect_eq(verdict_of(&pair, &(struct log_summary){.n_entries = 1}), VERDICT_NETWORK);
 }
 
+/* greetd sees only the end of stream of a client that gives up before it has sent its data. */
+Test(verdict, of_a_client_that_gave_up_is_not_against_greetd_if_that_ended_later)
+{
+    struct log_entry entry = entry_of("::1", 1, 5, RESULT_PARTIAL);
+    struct pair pair = pair_of("::1", 1, 0, 10, OUTCOME_TIMEOUT);
+
+    pair.entry = &entry;
+    entry.ended_usec = noon(9);
+    cr_expect_eq(verdict_of(&pair, &(struct log_summary){.n_entries = 1}), VERDICT_GREETD);
+    entry.ended_usec = noon(10);
+    cr_expect_eq(verdict_of(&pair, &(struct log_summary){.n_entries = 1}), VERDICT_CLIENT);
+    entry.result = RESULT_TIMEOUT;
+    cr_expect_eq(verdict_of(&pair, &(struct log_summary){.n_entries = 1}), VERDICT_CLIENT);
+    pair.receipt.end = OUTCOME_SHORT;
+    cr_expect_eq(verdict_of(&pair, &(struct log_summary){.n_entries = 1}), VERDICT_GREETD);
+}
+
 /* A connection without an entry: the verdict if all entries are there, and if some or all may be
  * missing. */
 struct one {
