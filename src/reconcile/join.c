@@ -106,8 +106,11 @@ static bool may_come_late(const struct receipt *receipt)
     return receipt->end == OUTCOME_TIMEOUT || receipt->end == RECEIPT_UNFINISHED;
 }
 
-static bool is_over(const struct receipt *receipt, uint64_t accepted_usec)
+/* LOOSELY: see join_runs(). */
+static bool is_over(const struct receipt *receipt, uint64_t accepted_usec, bool loosely)
 {
+    if (!loosely)
+        return accepted_usec > receipt->end_usec;
     return accepted_usec > usec_add(receipt->end_usec, JOIN_SKEW_USEC) && !may_come_late(receipt);
 }
 
@@ -127,7 +130,7 @@ static bool is_alike(const struct receipt *receipt, const struct log_entry *entr
 
 /* Returns the item of RUN, from FIRST, that is most like ENTRY, or NULL. */
 static struct item *find(const struct run *run, size_t first, const struct pair *pairs,
-                         const struct log_entry *entry)
+                         const struct log_entry *entry, bool loosely)
 {
     struct item *best = NULL;
     uint64_t accepted = entry->accepted_usec, least = 0;
@@ -137,12 +140,12 @@ static struct item *find(const struct run *run, size_t first, const struct pair 
         struct item *item = &run->items[i];
         const struct receipt *receipt = &pairs[item->index].receipt;
 
-        if (receipt->connect_usec > usec_add(accepted, JOIN_SKEW_USEC))
+        if (receipt->connect_usec > usec_add(accepted, loosely ? JOIN_SKEW_USEC : 0))
             break;
         /* None behind it is better, of which there may be many. */
         if (best && least == 0 && (alike || receipt->connect_usec > accepted))
             break;
-        if (item->joined || is_over(receipt, accepted))
+        if (item->joined || is_over(receipt, accepted, loosely))
             continue;
         uint64_t far = distance(receipt, accepted);
         if (best && (far > least || (far == least && (alike || !is_alike(receipt, entry)))))
@@ -154,8 +157,10 @@ static struct item *find(const struct run *run, size_t first, const struct pair 
     return best;
 }
 
+/* Joins an entry to a receipt only if the client was there when greetd accepted it, or LOOSELY:
+ * also if it was so before or afterwards. */
 static void join_runs(const struct run *of_pairs, const struct run *of_entries, struct pair *pairs,
-                      const struct log_entry *entries)
+                      const struct log_entry *entries, bool loosely)
 {
     size_t first = 0;
 
@@ -163,12 +168,14 @@ static void join_runs(const struct run *of_pairs, const struct run *of_entries, 
         struct item *item = &of_entries->items[i];
         const struct log_entry *entry = &entries[item->index];
 
+        if (item->joined)
+            continue;
         /* No later entry can be theirs. */
-        while (first < of_pairs->n &&
-               (of_pairs->items[first].joined ||
-                is_over(&pairs[of_pairs->items[first].index].receipt, entry->accepted_usec)))
+        while (first < of_pairs->n && (of_pairs->items[first].joined ||
+                                       is_over(&pairs[of_pairs->items[first].index].receipt,
+                                               entry->accepted_usec, loosely)))
             first++;
-        struct item *found = find(of_pairs, first, pairs, entry);
+        struct item *found = find(of_pairs, first, pairs, entry, loosely);
         if (!found)
             continue;
         pairs[found->index].entry = entry;
@@ -193,7 +200,10 @@ static void join_sides(const struct side *of_pairs, struct side *of_entries, str
             of_left = next_run(&left);
         if (order >= 0)
             of_right = next_run(&right);
-        join_runs(&of_left, &of_right, pairs, entries);
+        /* An entry of no receipt, such as that of a first connection, must not take the receipt of
+         * the next client of the port, which has an entry of its own. */
+        join_runs(&of_left, &of_right, pairs, entries, false);
+        join_runs(&of_left, &of_right, pairs, entries, true);
     }
     for (size_t i = 0; i < of_entries->n; i++)
         if (!of_entries->items[i].joined)

@@ -60,6 +60,19 @@ Test(join, finds_the_connection_of_its_time_when_a_port_is_used_again)
     cr_expect_eq(pairs[2].entry, &entries[0]);
 }
 
+/* As after the first connection of a run, which has no receipt, or an entry that is there twice. */
+Test(join, leaves_a_receipt_to_the_entry_of_its_time_when_an_earlier_one_has_none)
+{
+    struct pair pairs[] = {pair_of(A, 1, 20, 30, OUTCOME_SHORT)};
+    const struct log_entry entries[] = {
+        entry_of(A, 1, 10, RESULT_DELIVERED),
+        entry_of(A, 1, 25, RESULT_REFUSED),
+    };
+
+    JOIN(pairs, entries, 1);
+    cr_expect_eq(pairs[0].entry, &entries[1]);
+}
+
 Test(join, bears_a_second_between_the_clocks)
 {
     struct pair early[] = {pair_of(A, 1, 1000, 1010, OUTCOME_OK)};
