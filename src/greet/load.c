@@ -127,6 +127,8 @@ static enum exit_status run(const struct arguments *arguments,
 
     if (read_server(&before, arguments->pid) < 0)
         return EXIT_STATUS_UNABLE;
+    /* Not earlier: the opening of a FIFO for receipts waits for its reader. */
+    generator_block_signals();
     error = generator_run(options, result);
     r = read_server(&after, arguments->pid);
     if (r < 0)
@@ -191,6 +193,5 @@ enum exit_status load_run(const struct arguments *arguments, const struct resolv
             return status;
     }
     options.expected = expected ? expected : sample;
-    generator_block_signals();
     return run_with_receipts(arguments, &options, result);
 }

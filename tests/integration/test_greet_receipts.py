@@ -2,6 +2,7 @@
 """greet writes what each client saw, and joins it with the journal: who was served, and where it broke."""
 
 import json
+import os
 import pathlib
 import re
 import signal
@@ -281,6 +282,18 @@ class Written(ReceiptsTestCase):
         self.assertEqual(result.returncode, UNABLE)
         self.assertEqual(result.stderr, b"greet: /dev/full: No space left on device\n")
         self.assertLess(figures["connections"], 1000)
+
+    def test_a_signal_ends_the_wait_for_the_reader_of_a_pipe(self):
+        _, address = self.server(greet.send_greeting)
+        os.mkfifo(self.path)
+        process = self.begin("--load", "-n", "3", "--receipts", str(self.path), address)
+        channel = pathlib.Path(f"/proc/{process.pid}/wchan")  # a function of the kernel's fs/pipe.c
+        poll.eventually(
+            lambda: self.assertEqual(channel.read_text(), "wait_for_partner"), daemon.TIMEOUT
+        )
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=daemon.TIMEOUT)
+        self.assertEqual(process.returncode, -signal.SIGINT)
 
     def test_a_file_that_cannot_be_made_is_an_error(self):
         server, address = self.server(greet.send_greeting)
