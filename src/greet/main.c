@@ -182,8 +182,10 @@ int main(int argc, char **argv)
 {
     struct arguments arguments;
 
-    /* A write to a closed pipe must return EPIPE, so that the error is printed. */
+    /* A write to a closed pipe must return EPIPE, and one beyond RLIMIT_FSIZE must return EFBIG, so
+     * that the error is printed. */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
 
     if (arguments_parse(&arguments, argc, argv) < 0)
         return EXIT_STATUS_UNABLE;

@@ -283,6 +283,20 @@ class Written(ReceiptsTestCase):
         self.assertEqual(result.stderr, b"greet: /dev/full: No space left on device\n")
         self.assertLess(figures["connections"], 1000)
 
+    def test_a_limit_of_file_sizes_ends_the_run(self):
+        greetd = self.serve("-l", "127.0.0.1:0")
+        address = text_of(greetd.address())
+        args = ("--load", "-n", "10000", "--receipts", str(self.path), *EXPECT, address)
+        result = subprocess.run(
+            ["prlimit", "--fsize=100000", greet.program(), *args],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            check=False,
+            env=self.environment(),
+        )
+        self.assertEqual(result.returncode, UNABLE)
+        self.assertEqual(result.stderr, f"greet: {self.path}: File too large\n".encode())
+
     def test_a_signal_ends_the_wait_for_the_reader_of_a_pipe(self):
         _, address = self.server(greet.send_greeting)
         os.mkfifo(self.path)
