@@ -106,7 +106,12 @@ static bool may_come_late(const struct receipt *receipt)
     return receipt->end == OUTCOME_TIMEOUT || receipt->end == RECEIPT_UNFINISHED;
 }
 
-/* LOOSELY: see join_runs(). */
+/* Which entries are joined to which receipts. */
+struct rule {
+    bool loosely; /* also if the client was there only before greetd accepted it, or afterwards */
+    bool (*fits)(const struct receipt *receipt, const struct log_entry *entry);
+};
+
 static bool is_over(const struct receipt *receipt, uint64_t accepted_usec, bool loosely)
 {
     if (!loosely)
@@ -128,9 +133,36 @@ static bool is_alike(const struct receipt *receipt, const struct log_entry *entr
            (entry->result == RESULT_DELIVERED || entry->result == RESULT_UNCONFIRMED);
 }
 
-/* Returns the item of RUN, from FIRST, that is most like ENTRY, or NULL. */
+/* Whether both sides don't contradict each other. */
+static bool is_possible(const struct receipt *receipt, const struct log_entry *entry)
+{
+    if (receipt->end == OUTCOME_OK)
+        return receipt->bytes == entry->bytes && entry->result != RESULT_REFUSED;
+    return receipt->bytes <= entry->bytes;
+}
+
+static bool is_any(const struct receipt *receipt, const struct log_entry *entry)
+{
+    (void)receipt;
+    (void)entry;
+    return true;
+}
+
+/* One after the other, on what the earlier ones have left. An entry must not take the receipt of
+ * another one that belongs to it more: the entry of a first connection, which has no receipt, that
+ * of the next client of the port; or on a Unix socket, that of a client in progress when greet
+ * ended, that of a client that was served. */
+static const struct rule rules[] = {
+    {false, is_alike},
+    {false, is_possible},
+    {true, is_alike},
+    {true, is_any},
+};
+
+/* Returns the item of RUN, from FIRST, that is most like ENTRY and joined to it by RULE, or
+ * NULL. */
 static struct item *find(const struct run *run, size_t first, const struct pair *pairs,
-                         const struct log_entry *entry, bool loosely)
+                         const struct log_entry *entry, const struct rule *rule)
 {
     struct item *best = NULL;
     uint64_t accepted = entry->accepted_usec, least = 0;
@@ -140,12 +172,13 @@ static struct item *find(const struct run *run, size_t first, const struct pair 
         struct item *item = &run->items[i];
         const struct receipt *receipt = &pairs[item->index].receipt;
 
-        if (receipt->connect_usec > usec_add(accepted, loosely ? JOIN_SKEW_USEC : 0))
+        if (receipt->connect_usec > usec_add(accepted, rule->loosely ? JOIN_SKEW_USEC : 0))
             break;
         /* None behind it is better, of which there may be many. */
         if (best && least == 0 && (alike || receipt->connect_usec > accepted))
             break;
-        if (item->joined || is_over(receipt, accepted, loosely))
+        if (item->joined || is_over(receipt, accepted, rule->loosely) ||
+            !rule->fits(receipt, entry))
             continue;
         uint64_t far = distance(receipt, accepted);
         if (best && (far > least || (far == least && (alike || !is_alike(receipt, entry)))))
@@ -157,10 +190,8 @@ static struct item *find(const struct run *run, size_t first, const struct pair 
     return best;
 }
 
-/* Joins an entry to a receipt only if the client was there when greetd accepted it, or LOOSELY:
- * also if it was so before or afterwards. */
 static void join_runs(const struct run *of_pairs, const struct run *of_entries, struct pair *pairs,
-                      const struct log_entry *entries, bool loosely)
+                      const struct log_entry *entries, const struct rule *rule)
 {
     size_t first = 0;
 
@@ -173,9 +204,9 @@ static void join_runs(const struct run *of_pairs, const struct run *of_entries, 
         /* No later entry can be theirs. */
         while (first < of_pairs->n && (of_pairs->items[first].joined ||
                                        is_over(&pairs[of_pairs->items[first].index].receipt,
-                                               entry->accepted_usec, loosely)))
+                                               entry->accepted_usec, rule->loosely)))
             first++;
-        struct item *found = find(of_pairs, first, pairs, entry, loosely);
+        struct item *found = find(of_pairs, first, pairs, entry, rule);
         if (!found)
             continue;
         pairs[found->index].entry = entry;
@@ -200,10 +231,8 @@ static void join_sides(const struct side *of_pairs, struct side *of_entries, str
             of_left = next_run(&left);
         if (order >= 0)
             of_right = next_run(&right);
-        /* An entry of no receipt, such as that of a first connection, must not take the receipt of
-         * the next client of the port, which has an entry of its own. */
-        join_runs(&of_left, &of_right, pairs, entries, false);
-        join_runs(&of_left, &of_right, pairs, entries, true);
+        for (size_t i = 0; i < ELEMENTSOF(rules); i++)
+            join_runs(&of_left, &of_right, pairs, entries, &rules[i]);
     }
     for (size_t i = 0; i < of_entries->n; i++)
         if (!of_entries->items[i].joined)

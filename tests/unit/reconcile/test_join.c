@@ -73,6 +73,39 @@ Test(join, leaves_a_receipt_to_the_entry_of_its_time_when_an_earlier_one_has_non
     cr_expect_eq(pairs[0].entry, &entries[1]);
 }
 
+/* The time of a round of greetd, at which it accepts both, is before the second one connects. */
+Test(join, leaves_a_served_client_to_the_entry_that_says_so)
+{
+    struct pair pairs[] = {
+        pair_of("unix", 1, 0, 10, OUTCOME_OK),
+        pair_of("unix", 1, 6, 20, RECEIPT_UNFINISHED),
+    };
+    struct log_entry entries[] = {
+        entry_of("unix", 1, 5, RESULT_RESET),
+        entry_of("unix", 1, 5, RESULT_DELIVERED),
+    };
+
+    entries[0].bytes = 0;
+    JOIN(pairs, entries, 0);
+    cr_expect_eq(pairs[0].entry, &entries[1]);
+    cr_expect_eq(pairs[1].entry, &entries[0]);
+}
+
+/* The entry of the served one was left out. */
+Test(join, leaves_a_served_client_without_an_entry_that_it_contradicts)
+{
+    struct pair pairs[] = {
+        pair_of("unix", 1, 0, 10, OUTCOME_OK),
+        pair_of("unix", 1, 6, 20, RECEIPT_UNFINISHED),
+    };
+    struct log_entry entries[] = {entry_of("unix", 1, 5, RESULT_RESET)};
+
+    entries[0].bytes = 0;
+    JOIN(pairs, entries, 0);
+    cr_expect_null(pairs[0].entry);
+    cr_expect_eq(pairs[1].entry, &entries[0]);
+}
+
 Test(join, bears_a_second_between_the_clocks)
 {
     struct pair early[] = {pair_of(A, 1, 1000, 1010, OUTCOME_OK)};
