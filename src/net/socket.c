@@ -265,6 +265,18 @@ int64_t socket_unacknowledged(int fd, bool has_fin)
     return has_fin && outstanding > 0 ? outstanding - 1 : outstanding;
 }
 
+uint64_t socket_acknowledged(int fd)
+{
+    /* struct tcp_info of linux/tcp.h, which is longer than that of netinet/tcp.h. */
+    struct {
+        char before[120];
+        uint64_t bytes_acked;
+    } info = {.bytes_acked = UINT64_MAX};
+
+    (void)getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &(socklen_t){sizeof(info)});
+    return info.bytes_acked;
+}
+
 void socket_reset_on_close(int fd)
 {
     struct linger linger = {.l_onoff = 1, .l_linger = 0};

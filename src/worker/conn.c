@@ -299,7 +299,12 @@ static uint32_t acknowledged(const struct conn *conn)
         return 0;
     if (outstanding < 0 || outstanding > conn->sent)
         return 0;
-    return conn->sent - (uint32_t)outstanding;
+    uint32_t n = conn->sent - (uint32_t)outstanding;
+    if (conn->outcome != RESULT_RESET || !conn_listener(conn)->fast_open)
+        return n;
+    /* If the handshake has never ended, the end of stream was not queued, but seems to be. */
+    uint64_t known = socket_acknowledged(conn->fd);
+    return known < n ? (uint32_t)known : n;
 }
 
 /* Returns the smoothed round-trip time for the log in microseconds; 0 if it is not known, or not to

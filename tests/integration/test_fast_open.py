@@ -32,6 +32,10 @@ def drop_packets(client):
 
 
 class FastOpen(fake_journal.JournalTestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.path = held_path.HeldPath()
+
     def serve_fast_open(self, greeting):
         self.serve_journal(
             config=f"[Server]\nWorkers=1\nFastOpen=yes\n[Greeting]\n{greeting}"
@@ -67,16 +71,28 @@ class FastOpen(fake_journal.JournalTestCase):
         self.assertEqual(self.connection(client), ("delivered", size, size))
 
     def test_a_greeting_arrives_before_the_handshake_is_over(self):
-        path = held_path.HeldPath()
         self.listen_at(held_path.NEAR)
         self.serve_fast_open("")
-        path.hold_acknowledgements(self.address[1])
+        self.path.hold_acknowledgements(self.address[1])
         with socket.socket() as client:
             client.settimeout(daemon.TIMEOUT)
             client.sendto(b"hello", socket.MSG_FASTOPEN, (held_path.FAR, self.address[1]))
             self.assertEqual(client.recv(len(GREETING)), GREETING)
-            path.release()
+            self.path.release()
             self.assertEqual(read_to_end(client), b"")
+
+    def test_a_client_that_resets_in_the_handshake_has_acknowledged_nothing(self):
+        self.listen_at(held_path.NEAR)
+        self.serve_fast_open("Message=x\n")  # as long as an end of stream
+        self.path.hold_acknowledgements(self.address[1])
+        with socket.socket() as client:
+            client.settimeout(daemon.TIMEOUT)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.sendto(b"hello", socket.MSG_FASTOPEN, (held_path.FAR, self.address[1]))
+            self.assertEqual(client.recv(100), b"x")
+        entry = self.entry("Connection from .*")
+        self.path.release()
+        self.assertEqual((entry["GREETD_RESULT"], entry["GREETD_BYTES_ACKED"]), ("reset", "0"))
 
     def test_the_round_trip_time_is_logged(self):
         self.serve_fast_open("")

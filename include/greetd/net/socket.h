@@ -84,6 +84,11 @@ int64_t socket_rtt_usec(int fd);
  * socket can't tell (SIOCOUTQ in tcp(7) and unix(7)). */
 int64_t socket_unacknowledged(int fd, bool has_fin);
 
+/* Returns how many bytes the other end of a TCP connection has acknowledged, where the end of
+ * stream counts as one, also after a reset (tcpi_bytes_acked); UINT64_MAX if the kernel can't tell.
+ */
+uint64_t socket_acknowledged(int fd);
+
 /* Makes close(2) discard what the other end has not acknowledged, and reset the connection
  * (SO_LINGER in socket(7)). */
 void socket_reset_on_close(int fd);
