@@ -65,9 +65,24 @@ def receipt_lines(kind, cases, results):
             yield json.dumps({"number": number, "server": kind.name, "script": script.name, **receipt})
 
 
+def find_claims(lines, entries):
+    """Entries with more bytes acknowledged than a client from their address and port has
+    acknowledged, be it that it was served or that it has left."""
+    acknowledged = {}
+    for receipt in map(json.loads, lines):
+        client = receipt["address"], str(receipt["port"])
+        acknowledged[client] = max(receipt["acknowledged"], acknowledged.get(client, 0))
+    for entry in entries:
+        client = entry.get("GREETD_REMOTE_ADDR"), entry.get("GREETD_REMOTE_PORT")
+        claimed, right = int(entry.get("GREETD_BYTES_ACKED", 0)), acknowledged.get(client, 0)
+        if claimed > right:
+            yield f"{':'.join(client)} has acknowledged {right} bytes, greetd says {claimed}"
+
+
 def find_contradictions(greet, lines, entries):
     """Joins what clients saw with greetd's journal: a client with its whole greeting has one entry,
-    which says no less, and no client has two. Before the scripts, the start was tried from 127.0.0.1."""
+    which says no less, and no client has two. No entry says more than its client has acknowledged.
+    Before the scripts, the start was tried from 127.0.0.1."""
     ours = [e for e in entries if e.get("GREETD_REMOTE_ADDR") != "127.0.0.1"]
     with tempfile.NamedTemporaryFile("w", prefix="receipts-", encoding="utf-8") as file:
         file.write("".join(f"{line}\n" for line in lines))
@@ -80,6 +95,7 @@ def find_contradictions(greet, lines, entries):
     for verdict, n in {**report["verdicts"], "others": report["others"]}.items():
         if n > 0 and verdict not in ("served", "unconfirmed", "unfinished", "client"):
             yield f"{verdict}: {n}"
+    yield from find_claims(lines, ours)
 
 
 def read_expected():

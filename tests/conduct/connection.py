@@ -66,11 +66,14 @@ class Connection:
         return self.n_received() == len(self._greeting)
 
     def receipt(self):
-        """What the client saw, as in greet(1). It ends when the script does, maybe unfinished."""
+        """What the client saw, as in greet(1), and how many bytes of the greeting it has acknowledged.
+        It ends when the script does, maybe unfinished."""
         is_whole = self.has_end and self.has_greeting()
         end = "ok" if is_whole else "reset" if self.was_reset else "unfinished"
         address, port = self.local
+        acknowledged = min(self._acknowledged - 1, len(self._greeting))
         return {"address": address, "port": port, "bytes": self.n_received(), "end": end,
+                "acknowledged": acknowledged,
                 "connect_usec": self._began_usec, "end_usec": receipts.now_usec()}  # fmt: skip
 
     def _expected(self):

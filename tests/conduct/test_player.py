@@ -339,8 +339,8 @@ class BothSides(unittest.TestCase):
     """A client with its greeting, and one that has left."""
 
     SEEN = [
-        {"address": "10.9.0.2", "port": 1, "bytes": 18, "end": "ok"},
-        {"address": "10.9.0.2", "port": 2, "bytes": 0, "end": "unfinished"},
+        {"address": "10.9.0.2", "port": 1, "bytes": 18, "end": "ok", "acknowledged": 18},
+        {"address": "10.9.0.2", "port": 2, "bytes": 18, "end": "unfinished", "acknowledged": 0},
     ]
 
     def entry(self, port, result="delivered"):
@@ -363,8 +363,13 @@ class BothSides(unittest.TestCase):
         self.assertEqual(self.found(self.entry(1), self.entry(2, "partial")), [])
         self.assertEqual(self.found(self.entry(1)), [])
 
+    def test_more_than_a_client_has_acknowledged(self):
+        claim = "10.9.0.2:2 has acknowledged 0 bytes, greetd says 18"
+        self.assertEqual(self.found(self.entry(1), self.entry(2)), [claim])
+
     def test_a_client_without_an_entry(self):
-        self.assertEqual(self.found(self.entry(2)), ["no client was served", "unlogged: 1"])
+        entry = self.entry(2, "partial")
+        self.assertEqual(self.found(entry), ["no client was served", "unlogged: 1"])
 
     def test_two_entries(self):
         self.assertEqual(self.found(self.entry(1), self.entry(1)), ["others: 1"])
