@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
 import socket
 import sys
 import tempfile
@@ -195,6 +196,8 @@ def load(names):
 
 
 def main():
+    # The servers end with this process if it is asked to end, too.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     arguments = parse_arguments()
     os.environ.setdefault("GREET", str(arguments.programs / "greet"))
     cases = load(arguments.scripts)
