@@ -8,12 +8,14 @@ from .daemon import TIMEOUT
 
 
 class Peer:
-    """COMMAND, which ends with TEST. Its output is shown if it ends before."""
+    """COMMAND, which ends with TEST, even if that is killed. Its output is shown if it ends before."""
 
     def __init__(self, test, *command):
         self._log = open(f"{test.folder}/{command[0]}.log", "w+", encoding="utf-8")
         test.addCleanup(self._log.close)
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._log,
+        self._name = command[0]
+        self._process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--", *command],
+                                         stdin=subprocess.DEVNULL, stdout=self._log,
                                          stderr=self._log)
         test.addCleanup(self._process.wait, TIMEOUT)
         test.addCleanup(self._process.kill)
@@ -25,6 +27,6 @@ class Peer:
     def _assert(self, predicate):
         if self._process.poll() is not None:
             self._log.seek(0)
-            raise RuntimeError(f"{self._process.args[0]} has ended: {self._log.read()}")
+            raise RuntimeError(f"{self._name} has ended: {self._log.read()}")
         if not predicate():
-            raise AssertionError(f"{self._process.args[0]} is not ready")
+            raise AssertionError(f"{self._name} is not ready")
