@@ -171,6 +171,15 @@ ParameterizedTest(struct row *row, vectors, a_unit)
         check(row, unit_state_check_name(row->text, &offset) ? ERROR : "valid");
 }
 
+/* Criterion passes a parameterised test without rows. */
+Test(vectors, every_table_has_rows)
+{
+    static const char *const names[] = {"time", "boolean", "size", "address", "network", "unit"};
+
+    for (size_t i = 0; i < ELEMENTSOF(names); i++)
+        cr_expect_gt(read_rows(names[i]).length, 10u, "%s", names[i]);
+}
+
 /* test_format_timespan_one() of systemd's test-time-util.c. */
 Test(vectors, a_time_that_is_written_is_read_again)
 {
