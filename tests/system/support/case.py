@@ -8,6 +8,7 @@ import pathlib
 import re
 import shutil
 import sys
+import time
 import unittest
 
 from integration.support import poll
@@ -29,6 +30,7 @@ RECEIPTS, FIGURES = "/root/receipts", "/root/figures"
 LOAD = ("--load", "--json", f"--receipts={RECEIPTS}", f"--expect={GREETING}", "--rate=500",
         "--connections=1000000", "--concurrent=4000", "--timeout=30s")
 LOAD_FIRST = 20
+MORE_LOAD_USEC = 3_000_000  # longer than a client that must send its SYN again
 
 
 class SystemTest(unittest.TestCase):
@@ -160,11 +162,24 @@ class SystemTest(unittest.TestCase):
         self.assertEqual(report["left_out"], 0)
         self.assertGreater(report["verdicts"]["served"], LOAD_FIRST)
 
+    def receipts(self):
+        """Those of load_with_receipts() up to now."""
+        lines = self.machine.path(RECEIPTS).read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
     @contextlib.contextmanager
     def load_all_served(self):
-        """load_with_receipts(), of which every client must be greeted and have an entry."""
+        """load_with_receipts(), of which every client must be greeted and have an entry. The load
+        goes on for a while, in which the clients of the block must end."""
         with self.load_with_receipts() as figures:
             yield figures
+            end_usec = time.time_ns() // 1000
+            self.eventually(lambda: self.assertGreater(
+                max((r["connect_usec"] for r in self.receipts()), default=0),
+                end_usec + MORE_LOAD_USEC))
+        waiting = [r for r in self.receipts()
+                   if r["end"] == "unfinished" and r["connect_usec"] <= end_usec]
+        self.assertEqual(waiting, [])
         # The last entries are still on their way.
         self.eventually(lambda: self.assert_verdicts("served", "unconfirmed"))
         self.assertEqual(figures["lost"], 0)
