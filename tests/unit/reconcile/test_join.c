@@ -215,6 +215,20 @@ Test(join, takes_the_first_of_those_whose_results_are_not_alike)
     cr_expect_null(pairs[1].entry);
 }
 
+Test(join, takes_a_client_that_was_there_even_if_both_sides_contradict_each_other)
+{
+    struct pair pairs[] = {
+        pair_of("unix", 9, 0, 100, OUTCOME_OK),
+        pair_of("unix", 9, 11, 100, OUTCOME_OK),
+    };
+    struct log_entry entries[] = {entry_of("unix", 9, 10, RESULT_PARTIAL)};
+
+    entries[0].bytes = 9;
+    JOIN(pairs, entries, 0);
+    cr_expect_eq(pairs[0].entry, &entries[0]);
+    cr_expect_null(pairs[1].entry);
+}
+
 Test(join, finds_a_client_whose_header_was_not_accepted_by_its_sender)
 {
     struct pair pairs[] = {
