@@ -159,14 +159,14 @@ static const struct rule rules[] = {
     {true, is_any},
 };
 
-/* Returns the item of RUN, from FIRST, that is most like ENTRY and joined to it by RULE, or
- * NULL. */
+/* Returns the item of RUN, from FIRST, that is joined to ENTRY by RULE and nearest in time, or
+ * NULL.
+ */
 static struct item *find(const struct run *run, size_t first, const struct pair *pairs,
                          const struct log_entry *entry, const struct rule *rule)
 {
     struct item *best = NULL;
     uint64_t accepted = entry->accepted_usec, least = 0;
-    bool alike = false;
 
     for (size_t i = first; i < run->n; i++) {
         struct item *item = &run->items[i];
@@ -174,18 +174,17 @@ static struct item *find(const struct run *run, size_t first, const struct pair 
 
         if (receipt->connect_usec > usec_add(accepted, rule->loosely ? JOIN_SKEW_USEC : 0))
             break;
-        /* None behind it is better, of which there may be many. */
-        if (best && least == 0 && (alike || receipt->connect_usec > accepted))
+        /* None behind it is nearer, of which there may be many. */
+        if (best && least == 0)
             break;
         if (item->joined || is_over(receipt, accepted, rule->loosely) ||
             !rule->fits(receipt, entry))
             continue;
         uint64_t far = distance(receipt, accepted);
-        if (best && (far > least || (far == least && (alike || !is_alike(receipt, entry)))))
+        if (best && far >= least)
             continue;
         best = item;
         least = far;
-        alike = is_alike(receipt, entry);
     }
     return best;
 }
