@@ -103,6 +103,10 @@ def read_expected():
     """What greetd is known to break: for names of a server and a script the word."""
     rows = (HERE / "expected").read_text(encoding="utf-8").splitlines()
     rows = [[part.strip() for part in row.split("|")] for row in rows if row and row[0] != "#"]
+    servers = {kind.name for kind in contenders.OURS}
+    for server, script, _, _ in rows:
+        if server not in servers or not (HERE / "packets" / f"{script}.pkt").exists():
+            sys.exit(f"conduct: expected: there is no {server} or {script}")
     return {(server, script): word for server, script, word, _ in rows}
 
 
