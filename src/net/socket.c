@@ -267,14 +267,12 @@ int64_t socket_unacknowledged(int fd, bool has_fin)
 
 uint64_t socket_acknowledged(int fd)
 {
-    /* struct tcp_info of linux/tcp.h, which is longer than that of netinet/tcp.h. */
-    struct {
-        char before[120];
-        uint64_t bytes_acked;
-    } info = {.bytes_acked = UINT64_MAX};
+    /* struct tcp_info of linux/tcp.h up to its word 15, tcpi_bytes_acked. That of netinet/tcp.h is
+     * shorter. */
+    uint64_t info[16] = {[15] = UINT64_MAX};
 
-    (void)getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &(socklen_t){sizeof(info)});
-    return info.bytes_acked;
+    (void)getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &(socklen_t){sizeof(info)});
+    return info[15];
 }
 
 void socket_reset_on_close(int fd)
