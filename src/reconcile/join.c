@@ -136,9 +136,8 @@ static bool is_alike(const struct receipt *receipt, const struct log_entry *entr
 /* Whether both sides don't contradict each other. */
 static bool is_possible(const struct receipt *receipt, const struct log_entry *entry)
 {
-    if (receipt->end == OUTCOME_OK)
-        return receipt->bytes == entry->bytes && entry->result != RESULT_REFUSED;
-    return receipt->bytes <= entry->bytes;
+    return receipt->end == OUTCOME_OK ? receipt->bytes == entry->bytes
+                                      : receipt->bytes <= entry->bytes;
 }
 
 static bool is_any(const struct receipt *receipt, const struct log_entry *entry)
