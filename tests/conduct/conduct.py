@@ -115,9 +115,8 @@ def print_results(kind, cases, results):
         print(f"conduct: {kind.title}: {script.name}: {detail if word else 'kept'}", flush=True)
 
 
-def check_ours(kind, cases, results):
-    """The number of scripts that have not ended as expected."""
-    known = read_expected()
+def check_ours(kind, cases, results, known):
+    """The number of scripts that have not ended as expected. KNOWN is that of read_expected()."""
     expected = [known.get((kind.name, script.name)) for script in cases]
     failures = [
         f"{script.name}: {word or 'kept'} instead of {right or 'kept'}"
@@ -137,6 +136,7 @@ def cases_for(kind, cases):
 def play_ours(arguments, cases):
     """Plays against greetd; the results of the first one, the number of tests, and how many of them
     failed. The servers run at the same time, since nearly all of a script is waiting."""
+    known = read_expected()
     kinds = [kind for kind in contenders.OURS if cases_for(kind, cases)]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
         journal.bind(str(fake_journal.JOURNAL))
@@ -150,7 +150,7 @@ def play_ours(arguments, cases):
         played = cases_for(kind, cases)
         print_results(kind, played, results)
         total += len(played)
-        failed += check_ours(kind, played, results)
+        failed += check_ours(kind, played, results, known)
         lines += receipt_lines(kind, played, results)
     arguments.seen.extend(lines)
     contradictions = list(find_contradictions(os.environ["GREET"], lines, entries))
