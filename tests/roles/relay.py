@@ -23,21 +23,11 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
 
-from support.held_path import ACK, SYN, exchanged  # noqa: E402
+from support.held_path import ACK, SYN, exchanged, tcp_header  # noqa: E402
 
-TCP = 6
 # A packet that is reordered has this part of the delay in addition.
 REORDERED_DELAY = 0.1
 BATCH = 32
-
-
-def tcp_header(packet):
-    """The source port, the destination port, the sequence number and the flags of an IPv4 packet with
-    TCP, or None."""
-    if packet[0] >> 4 != 4 or packet[9] != TCP:
-        return None
-    header = (packet[0] & 0xF) * 4
-    return (*struct.unpack_from("!HHI", packet, header), packet[header + 13])
 
 
 class Connection:

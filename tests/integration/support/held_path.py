@@ -8,6 +8,7 @@ listener sees it with the address FAR.
 
 import os
 import socket
+import struct
 import threading
 
 from . import namespaces, tun
@@ -32,15 +33,16 @@ def exchanged(packet):
     return packet[:start] + packet[middle:end] + packet[start:middle] + packet[end:]
 
 
-def _tcp_header(packet):
-    """The destination port and the flags of a TCP packet; 0 and 0 for other protocols."""
+def tcp_header(packet):
+    """The source port, the destination port, the sequence number and the flags of a TCP packet, or
+    None for other protocols."""
     if packet[0] >> 4 == 4:
         header, protocol = (packet[0] & 0xF) * 4, packet[9]
     else:
         header, protocol = 40, packet[6]
     if protocol != socket.IPPROTO_TCP:
-        return 0, 0
-    return int.from_bytes(packet[header + 2 : header + 4], "big"), packet[header + 13]
+        return None
+    return (*struct.unpack_from("!HHI", packet, header), packet[header + 13])
 
 
 class HeldPath:
@@ -57,11 +59,15 @@ class HeldPath:
         while True:
             packet = os.read(self._fd, 65536)
             with self._changed:
-                if self._holds and self._holds(*_tcp_header(packet)):
+                if self._is_held(packet):
                     self._held.append(packet)
                     self._changed.notify_all()
                     continue
             os.write(self._fd, exchanged(packet))
+
+    def _is_held(self, packet):
+        header = tcp_header(packet) if self._holds else None
+        return header is not None and self._holds(header[1], header[3])
 
     def hold_acknowledgements(self, port=None):
         """Holds all packets with ACK (to PORT) except the server's answer to a SYN: connect(2) of a
