@@ -342,13 +342,15 @@ class Sent(greet.GreetTestCase):
         text, greeting = "x" * 100_000, b"y" * 20_000_000
 
         def answer(client):
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.sendall(greeting)
             client.recv(len(text), socket.MSG_WAITALL)
             send_greeting(client, b"")
 
-        _, address = self.server(answer)
-        self.assert_result(self.greet("-s", text, address), OK, greeting)
+        # Before the handshake: a window that shrinks later makes the kernel drop the client's ACKs.
+        listener = self.listen()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        _, address = self.server(answer, listener=listener)
+        self.assert_result(self.greet("-t", "1min", "-s", text, address), OK, greeting)
 
     def test_a_bad_escape_is_a_usage_error(self):
         _, address = self.server(send_greeting)
