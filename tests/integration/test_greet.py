@@ -338,8 +338,14 @@ class Sent(greet.GreetTestCase):
         self.assert_result(result, OK, GREETING)
         self.assertEqual(got, [b"GET / HTTP/1.0\r\n\r\n"])
 
+    def limit_send_buffers(self, sizes):
+        """Sets tcp_wmem of this network (tcp(7)) until the test ends."""
+        path = pathlib.Path("/proc/sys/net/ipv4/tcp_wmem")
+        self.addCleanup(path.write_text, path.read_text())
+        path.write_text(sizes)
+
     def test_the_greeting_is_read_while_there_is_no_room_to_send(self):
-        text, greeting = "x" * 100_000, b"y" * 20_000_000
+        text, greeting = "x" * 100_000, b"y" * 2_000_000
 
         def answer(client):
             client.sendall(greeting)
@@ -348,7 +354,8 @@ class Sent(greet.GreetTestCase):
 
         # Before the handshake: a window that shrinks later makes the kernel drop the client's ACKs.
         listener = self.listen()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+        self.limit_send_buffers("4096 4096 4096")
         _, address = self.server(answer, listener=listener)
         self.assert_result(self.greet("-t", "1min", "-s", text, address), OK, greeting)
 
