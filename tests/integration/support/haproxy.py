@@ -10,6 +10,7 @@ from .daemon import connect, read_to_end
 STATS = """\
 global
     stats socket {socket}
+    log stdout format raw local0
 """
 CHECK = """\
 defaults
@@ -24,14 +25,14 @@ backend web
 
 
 class HAProxy(peer.Peer):
-    """An HAProxy with CONFIG, which listens from the beginning."""
+    """An HAProxy with CONFIG, which listens from the beginning. Its output has its log."""
 
-    def __init__(self, test, config):
+    def __init__(self, test, config, wrapper=()):
         folder = tempfile.mkdtemp(dir=test.folder)  # one test may have several
         self._socket = f"{folder}/socket"
         stats = test.write(f"{folder}/stats.cfg", STATS.format(socket=self._socket))
         super().__init__(test, "haproxy", "-db", "-f", stats,
-                         "-f", test.write(f"{folder}/haproxy.cfg", config))
+                         "-f", test.write(f"{folder}/haproxy.cfg", config), wrapper=wrapper)
         self.wait_until(self._servers)
 
     def ask(self, command):
