@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""packaging/examples/kubernetes, played by `podman kube play`: a real container runtime with the image,
+the volumes and the restrictions of the manifests."""
+
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+import common
+import test_kubernetes
+from common import TREE, run
+
+BUILD = TREE / "packaging/oci/build"
+REPLICAS = 2
+POD = "greetd-pod-{}-greetd"
+# podman sets this limit of open files, which not every machine lets root do.
+PODMAN_LIMIT = "--nofile=1048576:1048576"
+RUNTIME_WITHOUT_LIMITS = r"""#!/bin/sh
+for argument; do
+    case ${previous:-} in
+        --bundle) sed -i 's/,"rlimits":\[[^]]*\]//' "$argument/config.json" ;;
+        --process) sed -i 's/,"rlimits":\[[^]]*\]//' "$argument" ;;
+    esac
+    previous=$argument
+done
+exec runc "$@"
+"""
+
+
+def setUpModule():
+    # catatonit is what podman makes the image of a pod's first container of.
+    common.install("podman", "buildah", "runc", "catatonit")
+    test_kubernetes.setUpModule()
+
+
+class Played(test_kubernetes.ManifestTestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="greetd-play-"))
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        cls.storage = ["--storage-driver", "vfs", "--root", cls.folder / "storage",
+                       "--runroot", cls.folder / "run"]
+        cls.make_image()
+
+    @classmethod
+    def make_image(cls):
+        """The image, or if that can't be built here, one with the same programs."""
+        if BUILD.exists():
+            archive = cls.folder / "image.tar"
+            run(BUILD, "--worktree", archive)
+            cls.podman("load", "--quiet", "--input", archive)
+            return
+        buildah, container = ["buildah", *cls.storage], "made-here"
+        run(*buildah, "from", "--name", container, "scratch")
+        run(*buildah, "copy", container, test_kubernetes.make_root(cls.folder), "/")
+        run(*buildah, "config", "--user", test_kubernetes.USER, "--cmd", "", "--entrypoint",
+            '["/usr/sbin/greetd"]', container)
+        run(*buildah, "commit", "--rm", container, "localhost/greeting-daemon:latest")
+
+    @classmethod
+    def podman(cls, *arguments, check=True):
+        return run("podman", *cls.storage, "--runtime", cls.runtime(), "--cgroup-manager", "cgroupfs",
+                   "--events-backend", "none", "--log-level", "fatal", *arguments, check=check)
+
+    @classmethod
+    def runtime(cls):
+        if subprocess.run(["prlimit", PODMAN_LIMIT, "true"], stderr=subprocess.DEVNULL,
+                          check=False).returncode == 0:
+            return shutil.which("runc")
+        path = cls.folder / "bin/runc"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(RUNTIME_WITHOUT_LIMITS, "ascii")
+        path.chmod(0o755)
+        return path
+
+    def setUp(self):
+        super().setUp()
+        import yaml
+
+        self.deployment["spec"]["replicas"] = REPLICAS
+        # podman would publish the ports on this machine. Each pod has a network of its own instead.
+        del self.container["ports"]
+        file = self.folder / "manifests.yaml"
+        file.write_text(yaml.safe_dump_all([*self.manifests["ConfigMap"], self.deployment]), "utf-8")
+        self.addCleanup(self.podman, "pod", "rm", "--all", "--force", check=False)
+        self.podman("play", "kube", "--network", "none", file)
+        self.pods = [POD.format(n) for n in range(REPLICAS)]
+
+    def execute(self, pod, command):
+        return self.podman("exec", pod, *command, check=False)
+
+    def status_of(self, pod):
+        """The lines of proc(5) about the process of a pod."""
+        pid = self.podman("inspect", "--format", "{{.State.Pid}}", pod)[1].strip()
+        lines = pathlib.Path(f"/proc/{pid}/status").read_text("ascii")
+        return dict(re.findall(r"^(\w+):\t(.*)$", lines, re.MULTILINE))
+
+    def test_each_pod_is_ready_and_alive_within_its_restrictions(self):
+        for pod in self.pods:
+            for name in ("readinessProbe", "livenessProbe"):
+                command = self.container[name]["exec"]["command"]
+                test_kubernetes.eventually(lambda: self.assertEqual(self.execute(pod, command), (0, "")))
+            self.assertEqual(self.execute(pod, ["/usr/bin/greet"]), (0, "Hello from server!\n"))
+            status = self.status_of(pod)
+            self.assertNotIn("0", status["Uid"].split())
+            self.assertEqual({status[name] for name in ("CapEff", "CapPrm", "CapBnd")}, {"0" * 16})
+            self.assertEqual((status["NoNewPrivs"], status["Seccomp"]), ("1", "2"))
+
+    def test_a_pod_that_is_stopped_ends_by_itself(self):
+        pod = self.pods[0]
+        self.podman("stop", "--time", self.pod["terminationGracePeriodSeconds"], pod)
+        self.assertEqual(self.podman("inspect", "--format", "{{.State.ExitCode}}", pod), (0, "0\n"))
+        self.assertIn("Stopping in 10s", self.podman("logs", pod)[1])
+
+
+if __name__ == "__main__":
+    unittest.main()
