@@ -44,12 +44,12 @@ def sessions(log):
 class ClusterTestCase(fake_journal.JournalTestCase):
     def setUp(self):
         super().setUp()
-        network.make_bridge(f"{HERE}/24")
-        self.machines = {name: network.add_machine(name, f"{address}/24")
+        machines = network.Network(self, f"{HERE}/24")
+        self.machines = {name: machines.add(name, f"{address}/24")
                          for name, address in SERVERS.items()}
         self.stores = {}
         self.haproxy = HAProxy(self, examples.text("haproxy/haproxy.cfg"),
-                               network.add_machine("balancer", f"{BALANCER}/24"))
+                               machines.add("balancer", f"{BALANCER}/24"))
 
     def serve_at(self, name):
         """Starts greetd on the machine NAME, and waits until HAProxy sends clients there."""

@@ -4,6 +4,7 @@
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -172,9 +173,14 @@ class Nftables(BanTestCase):
         self.addCleanup(run, "nft", "delete", "table", "inet", "greetd")
 
     def ban_from(self, folder):
-        """Starts the script on the journal in FOLDER, from the beginning."""
+        """Starts the script on the journal in FOLDER, from the beginning, with no more privileges than
+        its unit gives it."""
+        self.folder.chmod(0o755)
+        script = shutil.copy(EXAMPLES / "nftables/greetd-ban", self.folder)
+        only = "-all,+net_admin"
         script = subprocess.Popen(
-            [EXAMPLES / "nftables/greetd-ban", "--lines=all", f"--directory={folder}"],
+            ["setpriv", "--reuid=65534", "--clear-groups", f"--inh-caps={only}", f"--ambient-caps={only}",
+             f"--bounding-set={only}", script, "--lines=all", f"--directory={folder}"],
             start_new_session=True)
         self.addCleanup(script.wait)
         self.addCleanup(os.killpg, script.pid, signal.SIGKILL)  # with its journalctl

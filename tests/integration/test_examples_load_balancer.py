@@ -14,7 +14,8 @@ from support.haproxy import HAProxy
 from support.nginx import Nginx
 
 PAGE = EXAMPLES.parent / "greetd-load-balancer.7"
-NAMES = ["load-balancer.conf", "load-balancer.haproxy.cfg", "load-balancer.nginx.conf"]
+NAMES = ["load-balancer.conf", "load-balancer.haproxy.cfg", "load-balancer.nginx.conf",
+         "keepalived/keepalived.conf"]
 # The machines of the examples, and the times of HAProxy's checks, as they are in the tests.
 HERE = {"192.0.2.10": "127.0.0.1", "192.0.2.2": "127.0.0.2", " inter 2s": " inter 200ms",
         "agent-inter 5s": "agent-inter 200ms"}
