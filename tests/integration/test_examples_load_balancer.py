@@ -16,6 +16,7 @@ from support.nginx import Nginx
 PAGE = EXAMPLES.parent / "greetd-load-balancer.7"
 NAMES = ["load-balancer.conf", "load-balancer.haproxy.cfg", "load-balancer.nginx.conf",
          "keepalived/keepalived.conf"]
+OF_TLS = ["tls/tls.haproxy.cfg", "tls/tls.conf", "tls/tls.stunnel.conf"]
 # The machines of the examples, and the times of HAProxy's checks, as they are in the tests.
 HERE = {"192.0.2.10": "127.0.0.1", "192.0.2.2": "127.0.0.2", " inter 2s": " inter 200ms",
         "agent-inter 5s": "agent-inter 200ms"}
@@ -52,7 +53,9 @@ def reasons():
 
 class Page(unittest.TestCase):
     def test_it_shows_the_examples(self):
-        for name in NAMES:
+        for name in OF_TLS:
+            self.assertRegex(page(), rf"\.IR? {re.escape(name)}\b")
+        for name in [*NAMES, OF_TLS[0]]:
             lines = examples.text(name).splitlines(keepends=True)
             n_comments = next(n for n, line in enumerate(lines) if not line.startswith("#"))
             self.assertIn("".join(lines[n_comments:]), blocks(), name)
