@@ -2,6 +2,7 @@
 """The examples for TLS: greetd behind a real HAProxy and a real stunnel, read by openssl and by ssl of
 Python."""
 
+import contextlib
 import re
 import socket
 import ssl
@@ -100,6 +101,18 @@ class Tls:
         self.assertEqual(daemon.read_to_end(self.connect("127.0.0.6")), b"")
         greetd.wait_line(r"Connection from 127\.0\.0\.6:\d+ refused: its network is not allowed")
         self.assertEqual(daemon.read_to_end(self.connect()), b"Hello 127.0.0.5!\r\n")
+
+    def test_a_client_without_a_handshake_does_not_reach_greetd(self):
+        greetd = self.serve_tls()
+        for words in (b"GET / HTTP/1.0\r\n\r\n", b""):
+            with contextlib.suppress(ConnectionError), socket.create_connection(
+                    ("127.0.0.1", PORT), TIMEOUT, ("127.0.0.6", 0)) as client:
+                client.sendall(words)
+                client.shutdown(socket.SHUT_WR)
+                self.assertNotIn(b"Hello", daemon.read_to_end(client))
+        daemon.read_to_end(self.connect())
+        greetd.wait_line(r"Connection from 127\.0\.0\.5:\d+")
+        self.assertEqual([line for line in greetd.lines if "127.0.0.6" in line], [])
 
     def test_older_versions_of_tls_are_refused(self):
         self.serve_tls()
