@@ -112,7 +112,7 @@ class Pressure(daemon.GreetdTestCase):
         )
         greetd = self.serve(
             sockets=[denied, allowed],
-            wrapper=[sys.executable, str(SECCOMP_DENY), str(daemon.LISTEN_FDS_START)],
+            wrapper=[sys.executable, str(SECCOMP_DENY), "accept4", str(daemon.LISTEN_FDS_START)],
         )
         for _ in range(5):
             waiting = self.client(denied.getsockname())

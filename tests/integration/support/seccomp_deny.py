@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Executes a program to which the kernel denies accept4(2) on one descriptor, as a security module
-does for a socket that its policy does not allow.
+"""Executes a program to which the kernel denies a system call if one of its arguments has a value.
 
-    seccomp_deny.py DESCRIPTOR PROGRAM ARGUMENT...
+    seccomp_deny.py accept4 DESCRIPTOR PROGRAM ARGUMENT...
+
+fails as a security module does it for a socket that its policy does not allow, and
+
+    seccomp_deny.py sendto LENGTH PROGRAM ARGUMENT...
+
+as no network does, for a message of this length.
 """
 
 import ctypes
@@ -14,19 +19,23 @@ import sys
 
 PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER = 22, 38, 2
 LOAD_WORD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06  # linux/filter.h
-NUMBER, FIRST_ARGUMENT = 0, 16  # in struct seccomp_data, linux/seccomp.h; little-endian
+NUMBER, ARGUMENTS = 0, 16  # in struct seccomp_data, linux/seccomp.h; little-endian
 SECCOMP_RET_ERRNO, SECCOMP_RET_ALLOW = 0x50000, 0x7FFF0000
-ACCEPT4 = {"x86_64": 288}.get(platform.machine(), 242)
+IS_X86 = platform.machine() == "x86_64"
+# The number of the call, the index of its argument, and the error.
+CALLS = {"accept4": (288 if IS_X86 else 242, 0, errno.EACCES),
+         "sendto": (44 if IS_X86 else 206, 2, errno.EIO)}
 
 
-def deny_accept(descriptor):
+def deny(call, value):
+    number, index, error = CALLS[call]
     code = struct.pack(
         "HBBI" * 6,
         *(LOAD_WORD, 0, 0, NUMBER),
-        *(JUMP_IF_EQUAL, 0, 3, ACCEPT4),
-        *(LOAD_WORD, 0, 0, FIRST_ARGUMENT),
-        *(JUMP_IF_EQUAL, 0, 1, descriptor),
-        *(RETURN, 0, 0, SECCOMP_RET_ERRNO | errno.EACCES),
+        *(JUMP_IF_EQUAL, 0, 3, number),
+        *(LOAD_WORD, 0, 0, ARGUMENTS + 8 * index),
+        *(JUMP_IF_EQUAL, 0, 1, value),
+        *(RETURN, 0, 0, SECCOMP_RET_ERRNO | error),
         *(RETURN, 0, 0, SECCOMP_RET_ALLOW),
     )
     buffer = ctypes.create_string_buffer(code)
@@ -41,5 +50,5 @@ def deny_accept(descriptor):
 
 
 if __name__ == "__main__":
-    deny_accept(int(sys.argv[1]))
-    os.execv(sys.argv[2], sys.argv[2:])
+    deny(sys.argv[1], int(sys.argv[2]))
+    os.execv(sys.argv[3], sys.argv[3:])
