@@ -43,6 +43,10 @@ class SystemTest(unittest.TestCase):
     def setUp(self):
         self.machine = self.enterContext(machine.Machine(self.host))
         shutil.copy(self.deb, self.machine.path("/root/greeting-daemon.deb"))
+        self.prepare()
+
+    def prepare(self):
+        """What is done in the new machine first."""
         self.install()
 
     def install(self):
