@@ -237,7 +237,7 @@ class CommandLine(daemon.GreetdTestCase):
     def test_version_is_written_to_stdout(self):
         greetd = self.finish("--version", config=None)
         self.assertEqual((greetd.status, greetd.lines), (0, []))
-        self.assertRegex(greetd.stdout(), r"^greetd \d+(\.\d+)*\n$")
+        self.assertRegex(greetd.stdout(), r"^greetd \d+(\.\d+){2}(\+[\w.]+)?\n$")
 
     def test_output_that_cannot_be_written_is_a_failure(self):
         for option in ("--help", "--version", "--show-config"):

@@ -387,7 +387,7 @@ class CommandLine(greet.GreetTestCase):
 
     def test_version(self):
         result = self.greet("--version")
-        self.assertRegex(result.stdout, rb"^greet \d+\.\d+\.\d+\n$")
+        self.assertRegex(result.stdout, rb"^greet \d+\.\d+\.\d+(\+[\w.]+)?\n$")
         self.assertEqual((result.returncode, result.stderr), (OK, b""))
 
     def test_output_that_can_not_be_written_is_an_error(self):
