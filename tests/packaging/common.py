@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What the tests of the packages share: this tree, commands, and what has to be installed."""
 
+import atexit
 import functools
 import os
 import pathlib
+import re
+import shutil
 import subprocess
 import tempfile
-import unittest
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
 TIMEOUT_SEC = 600
@@ -33,10 +35,36 @@ def run(*command, check=True, **options):
 @functools.cache
 def debian_package():
     """The path of the .deb of the files of this tree as they are: $GREETD_DEB, or built here once."""
-    if "GREETD_DEB" in os.environ:
-        return pathlib.Path(os.environ["GREETD_DEB"])
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="greetd-deb-"))
-    unittest.addModuleCleanup(run, "rm", "-rf", folder)
-    unittest.addModuleCleanup(debian_package.cache_clear)
-    run(TREE / "packaging/build-deb", "--worktree", folder)
-    return next(folder.glob("*.deb"))
+    return _named_or_built("deb")
+
+
+@functools.cache
+def rpm_package():
+    """The path of the .rpm of the files of this tree as they are: $GREETD_RPM, or built here once."""
+    return _named_or_built("rpm")
+
+
+def _named_or_built(kind):
+    named = os.environ.get(f"GREETD_{kind.upper()}")
+    if named:
+        return pathlib.Path(named)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix=f"greetd-{kind}-"))
+    atexit.register(shutil.rmtree, folder)
+    run(TREE / f"packaging/build-{kind}", "--worktree", folder)
+    return next(folder.glob(f"*.{kind}"))
+
+
+def installed_files(package):
+    """What the .deb PACKAGE installs: a dictionary of paths without .gz, as Fedora and Arch have them, to
+    modes. Its changelog and its license have other names there."""
+    listing = run("dpkg-deb", "--contents", package)[1].splitlines()
+    files = {}
+    for line in listing:
+        mode, _, _, _, _, path = line.split(None, 5)
+        path = re.sub(r"^\.(/lib/)?", lambda match: "/usr/lib/" if match[1] else "", path)
+        if not path.endswith("/"):
+            files[path.removesuffix(".gz")] = mode
+    doc = "/usr/share/doc/greeting-daemon"
+    files[f"{doc}/CHANGELOG.md"] = files.pop(f"{doc}/changelog")
+    files["/usr/share/licenses/greeting-daemon/LICENSE"] = files.pop(f"{doc}/copyright")
+    return {path: mode for path, mode in files.items() if "/lintian/" not in path}
