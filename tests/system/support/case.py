@@ -71,7 +71,7 @@ class SystemTest(unittest.TestCase):
     def exposure(self, *of):
         """The exposure level that systemd-analyze gives the service, from 0.0 to 10.0."""
         output = self.machine.run("systemd-analyze", "security", "--no-pager", *of)
-        overall = re.search(r"Overall exposure level for greetd\.service: (\d+\.\d)", output)
+        overall = re.search(r"Overall exposure level for greetd\S*\.service: (\d+\.\d)", output)
         self.assertIsNotNone(overall, output)
         return float(overall[1])
 
@@ -123,10 +123,10 @@ class SystemTest(unittest.TestCase):
         return json.loads(self.finish_client(client, patience_sec))
 
     @contextlib.contextmanager
-    def load(self, clients=8):
+    def load(self, clients=8, address=ADDRESS):
         """Clients on loopback that connect again and again while the block runs. Yields a
         dictionary that has their outcomes in the end."""
-        load, outcomes = self.start_client("load", ADDRESS, clients), {}
+        load, outcomes = self.start_client("load", address, clients), {}
         self.assertEqual(load.stdout.readline(), "started\n")
         yield outcomes
         outcomes.update(self.outcomes(load))
