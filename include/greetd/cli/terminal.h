@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What a stream looks like if a person reads it on a terminal: colours, columns, block characters.
+ * Streams are borrowed. Only the main thread prints. */
+
+#include <stdbool.h>
+#include <stdio.h>
+
+/* What a reader should see first. */
+enum terminal_style {
+    TERMINAL_PLAIN, /* ends the others */
+    TERMINAL_ERROR,
+    TERMINAL_WARNING,
+    TERMINAL_GOOD,
+    TERMINAL_STRONG,
+};
+
+/* Returns the control sequence that begins STYLE on STREAM. It is empty unless STREAM is a terminal
+ * for which $TERM is set and not `dumb`, and $NO_COLOR is empty or not set (no-color.org). */
+const char *terminal_style(FILE *stream, enum terminal_style style);
+
+/* Returns the columns of the terminal STREAM, 80 if it does not know them, or 0 if STREAM is not a
+ * terminal. */
+unsigned terminal_columns(FILE *stream);
+
+/* Returns whether the character set of the user's locale is UTF-8. */
+bool terminal_has_utf8(void);
+
+/* Prints `PROGRAM: ` to stderr, where the text of an error follows. */
+void terminal_print_program(const char *program);
+
+/* Prints LINE, as diagnostics have them, and a newline to stderr. Its place, up to the first `: `,
+ * is in STYLE. */
+void terminal_print_diagnostic(enum terminal_style style, const char *line);

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+#include "greetd/cli/terminal.h"
+
+#include <langinfo.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define COLUMNS_DEFAULT 80
+
+static bool has_colour(FILE *stream)
+{
+    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+
+    return (!no_color || no_color[0] == '\0') && term && strcmp(term, "dumb") != 0 &&
+           isatty(fileno(stream));
+}
+
+const char *terminal_style(FILE *stream, enum terminal_style style)
+{
+    /* ECMA-48, Select Graphic Rendition. The colours are those of the user's palette. */
+    static const char *const sequences[] = {
+        [TERMINAL_PLAIN] = "\033[0m",      [TERMINAL_ERROR] = "\033[1;31m",
+        [TERMINAL_WARNING] = "\033[1;33m", [TERMINAL_GOOD] = "\033[32m",
+        [TERMINAL_STRONG] = "\033[1m",
+    };
+
+    return has_colour(stream) ? sequences[style] : "";
+}
+
+unsigned terminal_columns(FILE *stream)
+{
+    struct winsize size;
+
+    if (!isatty(fileno(stream)))
+        return 0;
+    if (ioctl(fileno(stream), TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
+        return COLUMNS_DEFAULT;
+    return size.ws_col;
+}
+
+bool terminal_has_utf8(void)
+{
+    locale_t locale = newlocale(LC_CTYPE_MASK, "", (locale_t)0);
+
+    if (!locale)
+        return false;
+    bool utf8 = strcmp(nl_langinfo_l(CODESET, locale), "UTF-8") == 0;
+    freelocale(locale);
+    return utf8;
+}
+
+void terminal_print_program(const char *program)
+{
+    fprintf(stderr, "%s%s:%s ", terminal_style(stderr, TERMINAL_ERROR), program,
+            terminal_style(stderr, TERMINAL_PLAIN));
+}
+
+void terminal_print_diagnostic(enum terminal_style style, const char *line)
+{
+    const char *end = strstr(line, ": ");
+    int length = end ? (int)(end + 1 - line) : 0;
+
+    fprintf(stderr, "%s%.*s%s%s\n", terminal_style(stderr, style), length, line,
+            terminal_style(stderr, TERMINAL_PLAIN), line + length);
+}
