@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -14,6 +13,8 @@
 
 #include "greetd/base/cleanup.h"
 #include "greetd/base/diagnostics.h"
+#include "greetd/cli/options.h"
+#include "greetd/cli/terminal.h"
 #include "greetd/config/config.h"
 #include "greetd/control/control.h"
 #include "greetd/control/signals.h"
@@ -54,13 +55,16 @@ static void print_help(void)
 
 static int complain_usage(const char *text)
 {
-    fprintf(stderr, "greetd: %s\nTry 'greetd --help'.\n", text);
+    terminal_print_program("greetd");
+    fprintf(stderr, "%s\n", text);
+    options_suggest_help("greetd");
     return CONTROL_EXIT_USAGE;
 }
 
 static int complain_memory(void)
 {
-    fputs("greetd: out of memory\n", stderr);
+    terminal_print_program("greetd");
+    fputs("out of memory\n", stderr);
     return EX_OSERR;
 }
 
@@ -98,8 +102,7 @@ static int parse_option(struct arguments *arguments, int option)
     case 'S':
         arguments->action = ACTION_SHOW_CONFIG;
         return 0;
-    default: /* getopt_long(3) has printed the error */
-        fputs("Try 'greetd --help'.\n", stderr);
+    default: /* options_next() has printed the error */
         return CONTROL_EXIT_USAGE;
     }
 }
@@ -115,17 +118,17 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv)
     };
     int option, r = 0;
 
-    while (r == 0 && (option = getopt_long(argc, argv, "c:l:m:h", options, NULL)) >= 0)
+    while (r == 0 && (option = options_next("greetd", argc, argv, ":c:l:m:h", options)) >= 0)
         r = parse_option(arguments, option);
     if (r == 0 && optind < argc)
         r = complain_usage("there are no arguments besides options");
     return r;
 }
 
-static void print_diagnostics(const struct diagnostics *diagnostics)
+static void print_diagnostics(const struct diagnostics *diagnostics, enum terminal_style style)
 {
     for (size_t i = 0; i < diagnostics->n_lines; i++)
-        fprintf(stderr, "%s\n", diagnostics->lines[i]);
+        terminal_print_diagnostic(style, diagnostics->lines[i]);
 }
 
 /* Checks the options as far as that needs no file. Returns 0 or the exit status. */
@@ -137,7 +140,7 @@ static int check_options(const struct arguments *arguments)
 
     if (r == -ENOMEM)
         return complain_memory();
-    print_diagnostics(&diagnostics);
+    print_diagnostics(&diagnostics, TERMINAL_ERROR);
     if (r < 0)
         return CONTROL_EXIT_USAGE;
     if (arguments->action == ACTION_SERVE && arguments->options.n_listen > 0 &&
@@ -155,6 +158,21 @@ static int finish_output(int r)
         return EXIT_SUCCESS;
     fprintf(stderr, "Failed to write the output: %s\n", strerrordesc_np(-r));
     return EX_OSERR;
+}
+
+/* Prints to a terminal which files were read. The journal of a reload, and scripts, need not know.
+ */
+static void print_files(const struct config *config)
+{
+    size_t n = config_n_files(config);
+
+    if (terminal_columns(stdout) == 0)
+        return;
+    for (size_t i = 0; i < n; i++)
+        printf("%s: %sok%s\n", config_file_at(config, i), terminal_style(stdout, TERMINAL_GOOD),
+               terminal_style(stdout, TERMINAL_PLAIN));
+    if (n == 0)
+        puts("There is no configuration file; the defaults are in force.");
 }
 
 /* Takes over a reference to CONFIG, which is NULL if loading it has failed with ERROR. Returns the
@@ -186,14 +204,15 @@ static int act(const struct arguments *arguments)
     if (arguments->action == ACTION_SERVE)
         return serve(TAKE_PTR(config), &arguments->options, &diagnostics, r);
     if (r < 0) {
-        print_diagnostics(&diagnostics);
+        print_diagnostics(&diagnostics, TERMINAL_ERROR);
         /* For --check a missing file is an error of the configuration. */
         return r == -EMFILE || r == -ENFILE ? EX_OSERR : EX_CONFIG;
     }
     if (arguments->action == ACTION_SHOW_CONFIG)
         return finish_output(config_show(config, stdout));
-    print_diagnostics(config_remarks(config));
-    return EXIT_SUCCESS;
+    print_diagnostics(config_remarks(config), TERMINAL_WARNING);
+    print_files(config);
+    return finish_output(0);
 }
 
 /* Returns the exit status. */

@@ -12,6 +12,7 @@
 #include "greetd/base/cleanup.h"
 #include "greetd/base/clock.h"
 #include "greetd/base/parse.h"
+#include "greetd/cli/terminal.h"
 #include "greetd/net/socket.h"
 
 /* The pause before another connect(2) when the queue of a Unix socket is full. */
@@ -28,7 +29,9 @@ static _printf_(2, 3) void explain(const struct fetch *fetch, const char *format
     va_start(list, format);
     vfprintf(stream, format, list);
     va_end(list);
-    fprintf(stream, " after %.1f ms\n", (double)(clock_now() - fetch->start_usec) / 1000);
+    fprintf(stream, " after %s%.1f ms%s\n", terminal_style(stream, TERMINAL_STRONG),
+            (double)(clock_now() - fetch->start_usec) / 1000,
+            terminal_style(stream, TERMINAL_PLAIN));
     fflush(stream);
 }
 

@@ -12,6 +12,7 @@
 
 #include "greetd/base/clock.h"
 #include "greetd/base/text.h"
+#include "greetd/cli/terminal.h"
 
 #define TIMEOUT_REPEAT_USEC 100000
 
@@ -33,29 +34,31 @@ void output_error(const char *format, ...)
 {
     va_list list;
 
-    fputs("greet: ", stderr);
+    terminal_print_program("greet");
     va_start(list, format);
     vfprintf(stderr, format, list);
     va_end(list);
     fputs("\n", stderr);
 }
 
-static void print_lines(const char *prefix, const struct diagnostics *diagnostics)
+static void print_memory(const struct diagnostics *diagnostics)
 {
-    for (size_t i = 0; i < diagnostics->n_lines; i++)
-        fprintf(stderr, "%s%s\n", prefix, diagnostics->lines[i]);
     if (diagnostics->n_lines < diagnostics->n_errors)
         output_error("out of memory");
 }
 
 void output_errors(const struct diagnostics *diagnostics)
 {
-    print_lines("greet: ", diagnostics);
+    for (size_t i = 0; i < diagnostics->n_lines; i++)
+        output_error("%s", diagnostics->lines[i]);
+    print_memory(diagnostics);
 }
 
 void output_config_errors(const struct diagnostics *diagnostics)
 {
-    print_lines("", diagnostics);
+    for (size_t i = 0; i < diagnostics->n_lines; i++)
+        terminal_print_diagnostic(TERMINAL_ERROR, diagnostics->lines[i]);
+    print_memory(diagnostics);
 }
 
 static void on_alarm(int signal)
@@ -167,10 +170,15 @@ static uint64_t per_connection(const struct load_summary *summary, uint64_t nsec
 
 static void print_counts(FILE *stream, const struct load_result *result)
 {
-    const char *separator = ": ";
+    const char *separator = ": ", *plain = terminal_style(stream, TERMINAL_PLAIN);
+    uint64_t lost = load_result_count_lost(result);
 
-    fprintf(stream, "%" PRIu64 " ok, %" PRIu64 " lost", result->outcomes[OUTCOME_OK],
-            load_result_count_lost(result));
+    if (lost > 0)
+        fprintf(stream, "%" PRIu64 " ok, %s%" PRIu64 " lost%s", result->outcomes[OUTCOME_OK],
+                terminal_style(stream, TERMINAL_ERROR), lost, plain);
+    else
+        fprintf(stream, "%s%" PRIu64 " ok%s, 0 lost", terminal_style(stream, TERMINAL_GOOD),
+                result->outcomes[OUTCOME_OK], plain);
     for (enum outcome i = OUTCOME_OK + 1; i < OUTCOME_NO_PORT; i++)
         if (result->outcomes[i] > 0) {
             fprintf(stream, "%s%" PRIu64 " %s", separator, result->outcomes[i], outcome_name(i));
@@ -187,8 +195,10 @@ static void print_latencies(FILE *stream, const struct histogram *usec)
 {
     fputs("connect to end of stream:", stream);
     for (size_t i = 0; i < ELEMENTSOF(quantiles); i++)
-        fprintf(stream, "%s %s %" PRIu64 " us", i > 0 ? "," : "", quantiles[i].name,
-                histogram_quantile(usec, quantiles[i].numerator, quantiles[i].denominator));
+        fprintf(stream, "%s %s %s%" PRIu64 " us%s", i > 0 ? "," : "", quantiles[i].name,
+                terminal_style(stream, TERMINAL_STRONG),
+                histogram_quantile(usec, quantiles[i].numerator, quantiles[i].denominator),
+                terminal_style(stream, TERMINAL_PLAIN));
     fputs("\n", stream);
 }
 

@@ -23,6 +23,7 @@ struct listener_entry {
 
 struct config {
     struct refcount references;
+    struct config_files files;      /* without their bytes */
     struct sections sections;       /* complete */
     struct listener_entry *entries; /* owned: for [Greeting], then for each [Listener NAME] */
     size_t n_entries;
@@ -52,6 +53,7 @@ static void config_free(struct config *config)
     }
     free(config->entries);
     diagnostics_deinit(&config->remarks);
+    config_files_deinit(&config->files);
     sections_deinit(&config->sections);
     free(config);
 }
@@ -117,6 +119,16 @@ const struct config_listener *config_find_listener(const struct config *config, 
 const struct diagnostics *config_remarks(const struct config *config)
 {
     return &config->remarks;
+}
+
+size_t config_n_files(const struct config *config)
+{
+    return config->files.n;
+}
+
+const char *config_file_at(const struct config *config, size_t index)
+{
+    return config->files.files[index].path;
 }
 
 int config_show(const struct config *config, FILE *stream)
@@ -219,16 +231,18 @@ static int add_entries(struct load *load)
     return 0;
 }
 
-static int read_files(struct sections *sections, const struct config_options *options,
+static int read_files(struct config *config, const struct config_options *options,
                       struct diagnostics *diagnostics)
 {
-    _cleanup_(config_files_deinit) struct config_files files = CONFIG_FILES_NULL;
     const char *path = options->path ? options->path : CONFIG_PATH_DEFAULT;
 
-    int r = config_files_read(&files, path, options->path != NULL, diagnostics);
-    for (size_t i = 0; i < files.n && r >= 0; i++)
-        r = loader_read_file(sections, files.files[i].path, files.files[i].bytes,
-                             files.files[i].size, diagnostics);
+    int r = config_files_read(&config->files, path, options->path != NULL, diagnostics);
+    for (size_t i = 0; i < config->files.n && r >= 0; i++) {
+        struct config_file *file = &config->files.files[i];
+        r = loader_read_file(&config->sections, file->path, file->bytes, file->size, diagnostics);
+        free(file->bytes);
+        file->bytes = NULL;
+    }
     return r;
 }
 
@@ -262,7 +276,7 @@ int config_load(struct config **ret, const struct config_options *options,
 
     int r = config_new(&config);
     if (r >= 0)
-        r = read_files(&config->sections, options, diagnostics);
+        r = read_files(config, options, diagnostics);
     if (r >= 0)
         r = read_options(&config->sections, options, diagnostics);
     if (r >= 0)

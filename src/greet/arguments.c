@@ -2,7 +2,6 @@
 #include "greet/arguments.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stddef.h>
@@ -13,6 +12,7 @@
 #include "greet/proxy_argument.h"
 #include "greetd/base/cleanup.h"
 #include "greetd/base/parse.h"
+#include "greetd/cli/options.h"
 #include "greetd/greeting/template.h"
 
 #define TIMEOUT_USEC_DEFAULT 10000000
@@ -99,16 +99,11 @@ struct parser {
     unsigned seen; /* a bit for each of mode_options[] */
 };
 
-static int suggest_help(void)
-{
-    fputs("Try 'greet --help'.\n", stderr);
-    return -EINVAL;
-}
-
 static int refuse(const char *option, const char *reason)
 {
     output_error("%s: %s", option, reason);
-    return suggest_help();
+    options_suggest_help("greet");
+    return -EINVAL;
 }
 
 static int read_number(uint64_t *ret, const char *option, uint64_t max)
@@ -186,8 +181,8 @@ static int set_text(struct arguments *arguments, int option)
         arguments->action = ARGUMENTS_RECONCILE;
         arguments->receipts = optarg;
         return 0;
-    default: /* getopt_long(3) has printed the error */
-        return suggest_help();
+    default: /* options_next() has printed the error */
+        return -EINVAL;
     }
 }
 
@@ -304,7 +299,7 @@ static int read_options(struct parser *parser, int argc, char **argv)
 {
     int option;
 
-    while ((option = getopt_long(argc, argv, "e:t:s:qn:c:h", options, NULL)) >= 0) {
+    while ((option = options_next("greet", argc, argv, ":e:t:s:qn:c:h", options)) >= 0) {
         int r = 1;
 
         parser->seen |= mode_bit(option);

@@ -6,6 +6,7 @@
 
 #include "client/output.h"
 #include "greetd/base/clock.h"
+#include "greetd/cli/terminal.h"
 
 struct report report_make(const struct pair *pairs, size_t n, const struct log_summary *log)
 {
@@ -71,7 +72,9 @@ void report_print_text(FILE *stream, const struct report *report)
     for (enum verdict i = 0; i < VERDICTS; i++) {
         if (report->counts[i] == 0)
             continue;
-        fprintf(stream, "%" PRIu64 " %s\n", report->counts[i], verdict_text(i));
+        fprintf(stream, "%s%" PRIu64 "%s %s\n",
+                terminal_style(stream, verdict_is_bad(i) ? TERMINAL_ERROR : TERMINAL_GOOD),
+                report->counts[i], terminal_style(stream, TERMINAL_PLAIN), verdict_text(i));
         print_examples(stream, report, i);
     }
     fprintf(stream,

@@ -87,6 +87,10 @@ const struct config_listener *config_find_listener(const struct config *config, 
 /* What is odd but no error, borrowed: each a line like those of the errors. */
 const struct diagnostics *config_remarks(const struct config *config);
 
+/* The paths of the files that were read, in their order; borrowed. */
+size_t config_n_files(const struct config *config);
+const char *config_file_at(const struct config *config, size_t index);
+
 /* Prints every setting in force to STREAM in the syntax of the file, each below a comment with its
  * origin (`# default`, `# /etc/greetd.conf:3`, `# command line`). Loading the output gives the same
  * settings. Returns 0 or the errno of writing, negative. */
