@@ -73,6 +73,16 @@ uint64_t histogram_quantile(const struct histogram *histogram, uint64_t numerato
     return histogram->max;
 }
 
+uint64_t histogram_count(const struct histogram *histogram, uint64_t from, uint64_t to)
+{
+    uint64_t n = 0;
+
+    for (uint64_t bucket = 0; bucket < HISTOGRAM_BUCKETS; bucket++)
+        if (bucket_end(bucket) >= from && bucket_end(bucket) < to)
+            n += histogram->buckets[bucket];
+    return n;
+}
+
 uint64_t load_result_count_lost(const struct load_result *result)
 {
     return result->finished - result->outcomes[OUTCOME_OK] - result->outcomes[OUTCOME_NO_PORT];

@@ -40,6 +40,10 @@ void histogram_add(struct histogram *histogram, uint64_t value);
 uint64_t histogram_quantile(const struct histogram *histogram, uint64_t numerator,
                             uint64_t denominator);
 
+/* Returns how many values are at least FROM and less than TO, with the same error; values of
+ * 2^HISTOGRAM_VALUE_BITS and more count as the last below it. */
+uint64_t histogram_count(const struct histogram *histogram, uint64_t from, uint64_t to);
+
 /* The connections of a load run. */
 struct load_result {
     uint64_t outcomes[OUTCOMES];

@@ -8,10 +8,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "client/chart.h"
 #include "client/fetch.h"
 #include "client/generator.h"
 #include "client/output.h"
 #include "greetd/base/buffer.h"
+#include "greetd/cli/terminal.h"
 
 #define SAMPLE_READ_MIN ((size_t)4096)
 
@@ -93,11 +95,14 @@ static enum exit_status take_sample(struct greeting **ret, struct address *ret_a
 static enum exit_status print(const struct arguments *arguments, const struct load_summary *summary)
 {
     const struct load_result *result = summary->result;
+    unsigned columns = terminal_columns(stdout);
 
     if (arguments->json)
         output_json(stdout, summary);
     else
         output_text(stdout, summary);
+    if (!arguments->json && columns > 0)
+        chart_print(stdout, &result->latency_usec, columns, terminal_has_utf8());
     if (!output_flush())
         return EXIT_STATUS_UNABLE;
     if (result->outcomes[OUTCOME_NO_PORT] > 0)

@@ -217,3 +217,18 @@ Test(schedstat, a_process_that_has_ended_is_reported)
     cr_expect_eq(schedstat_read(&schedstat, pid), -ESRCH);
     cr_expect_eq(schedstat.entries, NULL);
 }
+
+Test(histogram, counts_what_is_in_a_range)
+{
+    struct histogram histogram = {0};
+
+    for (uint64_t i = 0; i < 300; i++)
+        histogram_add(&histogram, i);
+    histogram_add(&histogram, UINT64_MAX);
+    cr_expect_eq(histogram_count(&histogram, 0, UINT64_MAX), 301);
+    cr_expect_eq(histogram_count(&histogram, 0, 1), 1);
+    cr_expect_eq(histogram_count(&histogram, 100, 200), 100);
+    cr_expect_eq(histogram_count(&histogram, 256, 300), 44);
+    cr_expect_eq(histogram_count(&histogram, 300, UINT64_C(1) << HISTOGRAM_VALUE_BITS), 1);
+    cr_expect_eq(histogram_count(&histogram, UINT64_C(1) << HISTOGRAM_VALUE_BITS, UINT64_MAX), 0);
+}
