@@ -14,6 +14,7 @@ import unittest
 from support import examples, greet, network, peer
 from support.examples import eventually, run
 
+IS_ROOT = os.getuid() == 0  # before the user namespace of namespaces.isolate()
 ADDRESS = "192.0.2.20"
 CONFIG = "[Server]\nListenStream=0.0.0.0:12345\n[Greeting]\nMessage={}\n"
 # The other end of bird.conf.
@@ -58,6 +59,7 @@ class FailoverTestCase(examples.ExampleTestCase):
         return done.stdout
 
 
+@unittest.skipUnless(IS_ROOT, "keepalived runs only programs that belong to the machine's root")
 class Keepalived(FailoverTestCase):
     def keepalived(self, machine, name, check, priority):
         config = examples.text("keepalived/keepalived.conf").replace("priority 100", f"priority {priority}")
