@@ -5,7 +5,8 @@ import sys
 
 from support.case import EXPOSURE_MAX, GREETING
 from support.machine import CommandError
-from support.takeover import (ADDRESS, CLOSED, MAINTENANCE, PROXY, SOCKET, TakeoverTest)
+from support.takeover import (ADDRESS, CLOSED, MAINTENANCE, PROXY, SERVICE, SOCKET, TEXT,
+                              TakeoverTest)
 
 CONFIG = "/etc/greetd-maintenance.conf"
 DROP_IN = "/etc/greetd-maintenance.conf.d/web.conf"
@@ -68,10 +69,15 @@ class Maintenance(TakeoverTest):
             self.hand_back()
         self.assertEqual(outcomes, {"greeted": 20})
 
+    def test_meanwhile_the_socket_is_that_of_both_services(self):
+        self.take_over()
+        self.assertEqual(set(self.show("web.socket", "Triggers")["Triggers"].split()),
+                         {MAINTENANCE, "web.service"})
+
     def test_the_socket_stays_as_it_is(self):
         self.assert_handed_back()
         socket = self.show("web.socket", "InvocationID")
-        for _ in range(TIMES):
+        for _ in range(2):
             self.take_over()
             self.assertTrue(self.flags_of(MAINTENANCE) & O_NONBLOCK)
             self.assert_taken_over()
@@ -101,6 +107,11 @@ class Maintenance(TakeoverTest):
         self.assertNotEqual(self.main_pid_of(MAINTENANCE), before)
         self.assertEqual(self.show(MAINTENANCE, "NRestarts"), {"NRestarts": "1"})
 
+    def test_no_number_of_failures_makes_systemd_stop_the_socket(self):
+        # As in test_restart.
+        self.assertEqual(self.show(MAINTENANCE, "StartLimitIntervalUSec"),
+                         {"StartLimitIntervalUSec": "0"})
+
     def test_a_service_that_is_not_running_is_taken_over_with_its_socket(self):
         self.systemctl("stop", "web.socket")
         self.take_over()
@@ -116,7 +127,7 @@ class Proxy(TakeoverTest):
         super().make_web(socket, service)
 
     def test_it_is_taken_over_with_the_clients_in_its_queue_and_handed_back(self):
-        for _ in range(TIMES):
+        for _ in range(2):
             self.assert_handed_back()
             with self.clients_in_the_queue_of("web.service") as outcomes:
                 self.take_over()
@@ -168,6 +179,36 @@ class SeveralSockets(TakeoverTest):
         self.assert_handed_back()
 
 
+class OtherNames(TakeoverTest):
+    def test_a_service_of_another_name_needs_a_drop_in(self):
+        self.systemctl("stop", "web.socket")
+        self.machine.path("/etc/systemd/system/web.service").rename(
+            self.machine.path("/etc/systemd/system/site.service"))
+        self.write("/etc/systemd/system/web.socket", f"{SOCKET}Service=site.service\n")
+        self.drop_in("[Unit]\nConflicts=site.service\nAfter=site.service\n", unit=MAINTENANCE)
+        self.systemctl("start", "web.socket")
+        self.assertEqual(self.greet(ADDRESS), GREETING)
+        self.take_over()
+        self.assert_taken_over()
+        self.assertEqual(self.state("site.service"), "inactive")
+        self.systemctl("start", "site.service")
+        self.assertEqual(self.state(MAINTENANCE), "inactive")
+        self.assertEqual(self.greet(ADDRESS), GREETING)
+
+    def test_an_instance_of_a_template(self):
+        for kind, text in (("socket", SOCKET.replace(ADDRESS, "127.0.0.1:%i")), ("service", SERVICE)):
+            self.write(f"/etc/systemd/system/site@.{kind}", text)
+        self.drop_in(Failure.DROP_IN, unit="site@.service")
+        self.systemctl("start", "site@7005.socket")
+        self.assertEqual(self.greet("127.0.0.1:7005"), GREETING)
+        self.systemctl("kill", "--signal=KILL", "site@7005.service")
+        unit = "greetd-maintenance@site@7005.service"
+        self.eventually(lambda: self.assertEqual(self.state(unit), "active"))
+        self.assertEqual(self.greet("127.0.0.1:7005"), TEXT)
+        self.systemctl("start", "site@7005.service")
+        self.assertEqual(self.greet("127.0.0.1:7005"), GREETING)
+
+
 class Failure(TakeoverTest):
     DROP_IN = "[Unit]\nOnFailure=greetd-maintenance@%N.service\n[Service]\nRestart=no\n"
 
@@ -179,7 +220,7 @@ class Failure(TakeoverTest):
 
     def test_a_service_that_fails_is_taken_over(self):
         self.drop_in(self.DROP_IN, unit="web.service")
-        for command, unit in (("stop", MAINTENANCE), ("start", "web.service")) * 4:
+        for command, unit in (("stop", MAINTENANCE), ("start", "web.service")):
             self.fail_with_clients_in_the_queue()
             self.assert_taken_over()
             self.systemctl(command, unit)
@@ -226,6 +267,15 @@ class Refusal(TakeoverTest):
         self.systemctl("stop", "web.socket")
         self.make_web(socket=SOCKET + "ListenDatagram=127.0.0.1:7003\n")
         self.assert_not_taken_over("(web.socket) passed by systemd can't be used: it is a datagram socket")
+
+    def test_a_socket_that_stops_with_its_service(self):
+        self.drop_in("[Unit]\nPartOf=web.service\n", unit="web.socket")
+        self.assertEqual(self.greet(ADDRESS), GREETING)
+        before = self.main_pid_of("web.service")
+        with self.assertRaisesRegex(CommandError, "conflicting jobs 'stop' and 'start' for web.socket"):
+            self.take_over()
+        self.assert_handed_back()
+        self.assertEqual(self.main_pid_of("web.service"), before)
 
     def test_a_wrong_configuration(self):
         self.write(DROP_IN, "[Greeting]\nMesage=Closed\n")
