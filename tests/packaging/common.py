@@ -13,6 +13,10 @@ import tempfile
 TREE = pathlib.Path(__file__).resolve().parents[2]
 TIMEOUT_SEC = 600
 
+# git reads a tree of another user as well, where root runs the tests.
+ANY_OWNER = os.environ | {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory",
+                          "GIT_CONFIG_VALUE_0": "*"}
+
 
 def install(*packages, idle=""):
     """Installs those of the Debian PACKAGES that are missing. The services in IDLE, a list of words,
@@ -30,6 +34,13 @@ def run(*command, check=True, **options):
     if check and done.returncode != 0:
         raise AssertionError(f"{' '.join(map(str, command))} exited {done.returncode}:\n{done.stdout}")
     return done.returncode, done.stdout
+
+
+def files():
+    """The files of the tree, committed or not, by their names in it. git is needed."""
+    names = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard",
+                env=ANY_OWNER)[1].split("\0")
+    return [name for name in names if (TREE / name).is_file()]
 
 
 @functools.cache
