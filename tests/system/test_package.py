@@ -91,14 +91,6 @@ class Package(SystemTest):
             self.install()
             self.assertEqual(self.greet(), GREETING)
 
-    def test_a_purge_leaves_no_trace(self):
-        self.systemctl("enable", "--now", "greetd-metrics.socket")
-        self.assertEqual(self.greet(), GREETING)
-        self.machine.run("dpkg", "--purge", "greeting-daemon")
-        left = self.machine.run("find", "/etc", "/usr", "/var/lib/systemd", "/run/systemd",
-                                "-name", "*greetd*", "-o", "-name", "*greeting-daemon*")
-        self.assertEqual(left, "")
-
     def test_the_login_manager_called_greetd_cannot_be_installed_beside_it(self):
         self.write("/root/other/DEBIAN/control", OTHER_GREETD)
         self.machine.run("dpkg-deb", "--build", "/root/other", "/root/other.deb")
