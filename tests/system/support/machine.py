@@ -61,17 +61,19 @@ class Host:
 
 
 class Machine:
-    """A booted machine; as a context manager it is stopped at the end."""
+    """A booted machine; as a context manager it is stopped at the end. With FOR_CONTAINERS, podman
+    can run in it."""
 
     _numbers = itertools.count(1)
 
-    def __init__(self, host):
+    def __init__(self, host, for_containers=False):
         self.name = name = f"greetd-{next(self._numbers)}"
         self._cgroups = [pathlib.Path(cgroup) / name for cgroup in host.cgroups]
         self._base = host.base
         self._folder = host.scratch / name
         self._root = self._folder / "root"
         self._console = self._folder / "console"
+        self._for_containers = for_containers
         self._nspawn = None
         self.leader = None
 
@@ -111,13 +113,17 @@ class Machine:
 
     def _start_nspawn(self, console):
         # --notify-ready: nspawn notifies when the machine has booted. bpf: systemd-analyze and
-        # IPAddressDeny= need it inside.
+        # IPAddressDeny= need it inside. @keyring, and cgroup v2 alone: runtimes of containers do.
+        system_calls, environment = ["bpf"], {"NOTIFY_SOCKET": str(self._folder / "notify")}
+        if self._for_containers:
+            system_calls.append("@keyring")
+            environment["UNIFIED_CGROUP_HIERARCHY"] = "yes"
         return subprocess.Popen(
             ["systemd-nspawn", "--quiet", "--boot", f"--directory={self._root}",
              f"--machine={self.name}", "--register=no", "--keep-unit", "--private-network",
-             "--console=pipe", "--notify-ready=yes", "--system-call-filter=bpf"],
-            stdin=subprocess.DEVNULL, stdout=console, stderr=console,
-            env=os.environ | {"NOTIFY_SOCKET": str(self._folder / "notify")},
+             "--console=pipe", "--notify-ready=yes",
+             f"--system-call-filter={' '.join(system_calls)}"],
+            stdin=subprocess.DEVNULL, stdout=console, stderr=console, env=os.environ | environment,
             preexec_fn=self._enter_cgroups)
 
     def _enter_cgroups(self):
