@@ -35,7 +35,7 @@ protocol bgp server {
 
 def setUpModule():
     install = pathlib.Path(__file__).parents[2] / "packaging/install-missing"
-    subprocess.run([install, "--idle", "bird2 keepalived", "bird2", "iproute2", "keepalived"], check=True)
+    subprocess.run([install, "--idle", "keepalived", "bird2", "iproute2", "keepalived"], check=True)
 
 
 class FailoverTestCase(examples.ExampleTestCase):
