@@ -23,8 +23,9 @@ class Pkgbuild(unittest.TestCase):
         cls.tree = cls.folder / "tree"
         run(TREE / "packaging/export", "--worktree", cls.tree)
         run("chown", "-R", f"{NOBODY}:{NOBODY}", cls.folder)
-        run("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "env", f"HOME={cls.folder}",
-            "PKGEXT=.pkg.tar", "PACMAN=true", "makepkg", "--nodeps", cwd=cls.tree / "packaging/arch")
+        run("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "env",
+            f"HOME={cls.folder}", "PKGEXT=.pkg.tar", "PACMAN=true", "makepkg", "--nodeps",
+            cwd=cls.tree / "packaging/arch")
         cls.package = next((cls.tree / "packaging/arch").glob("*.pkg.tar"))
         cls.root = cls.folder / "root"
         cls.root.mkdir()
