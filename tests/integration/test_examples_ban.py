@@ -234,6 +234,11 @@ class Nftables(BanTestCase):
             self.entry(GREETD_REMOTE_ADDR="192.0.2.9")]))
         self.wait_banned("banned4", "192.0.2.9")
 
+    def test_systemd_finds_no_error_in_the_unit(self):
+        unit = examples.text("nftables/greetd-ban.service").replace("/usr/local/sbin/greetd-ban", "/bin/true")
+        path = self.write("greetd-ban.service", unit)
+        self.assertEqual(run("systemd-analyze", "verify", "--man=no", path), "")
+
     def test_the_rules_can_be_loaded_again(self):
         run("nft", "add", "element", "inet", "greetd", "banned4", "{ 192.0.2.7 }")
         before = run("nft", "--stateless", "list", "ruleset")

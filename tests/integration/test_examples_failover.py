@@ -108,6 +108,10 @@ class Anycast(FailoverTestCase):
         routes = json.loads(run(*router, "ip", "-json", "route", "show", ADDRESS))
         self.assertEqual(len(routes), n, routes)
 
+    def test_systemd_finds_no_error_in_the_unit(self):
+        path = str(examples.EXAMPLES / "anycast/greetd-anycast.service")
+        self.assertEqual(run("systemd-analyze", "verify", "--man=no", path), "")
+
     def test_the_route_is_withdrawn_when_greetd_has_died(self):
         router = self.network.add("router", "192.0.2.254/24")
         machine = self.network.add("web1", "192.0.2.21/24")

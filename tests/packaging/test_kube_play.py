@@ -2,6 +2,7 @@
 """packaging/examples/kubernetes, played by `podman kube play`: a real container runtime with the image,
 the volumes and the restrictions of the manifests."""
 
+import os
 import pathlib
 import re
 import shutil
@@ -15,6 +16,8 @@ from common import TREE, run
 
 BUILD = TREE / "packaging/oci/build"
 REPLICAS = 2
+# Locks in files, so that no other podman of this machine has the same.
+ENGINE = '[engine]\nlock_type = "file"\n'
 POD = "greetd-pod-{}-greetd"
 # podman sets this limit of open files, which not every machine lets root do.
 PODMAN_LIMIT = "--nofile=1048576:1048576"
@@ -43,6 +46,7 @@ class Played(test_kubernetes.ManifestTestCase):
         cls.addClassCleanup(shutil.rmtree, cls.folder)
         cls.storage = ["--storage-driver", "vfs", "--root", cls.folder / "storage",
                        "--runroot", cls.folder / "run"]
+        (cls.folder / "containers.conf").write_text(ENGINE, "ascii")
         cls.make_image()
 
     @classmethod
@@ -62,8 +66,10 @@ class Played(test_kubernetes.ManifestTestCase):
 
     @classmethod
     def podman(cls, *arguments, check=True):
-        return run("podman", *cls.storage, "--runtime", cls.runtime(), "--cgroup-manager", "cgroupfs",
-                   "--events-backend", "none", "--log-level", "fatal", *arguments, check=check)
+        return run("podman", *cls.storage, "--tmpdir", cls.folder / "tmp", "--runtime", cls.runtime(),
+                   "--cgroup-manager", "cgroupfs", "--events-backend", "none", "--log-level", "fatal",
+                   *arguments, check=check,
+                   env=os.environ | {"CONTAINERS_CONF": str(cls.folder / "containers.conf")})
 
     @classmethod
     def runtime(cls):
@@ -85,7 +91,7 @@ class Played(test_kubernetes.ManifestTestCase):
         del self.container["ports"]
         file = self.folder / "manifests.yaml"
         file.write_text(yaml.safe_dump_all([*self.manifests["ConfigMap"], self.deployment]), "utf-8")
-        self.addCleanup(self.podman, "pod", "rm", "--all", "--force", check=False)
+        self.addCleanup(self.podman, "pod", "rm", "--all", "--force", "--time", "0")
         self.podman("play", "kube", "--network", "none", file)
         self.pods = [POD.format(n) for n in range(REPLICAS)]
 
