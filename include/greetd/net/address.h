@@ -4,13 +4,14 @@
 /* The addresses of listening sockets: the text of ListenStream=, the sockaddr of the kernel, and
  * the text in the log. Pure but for address_find_interface(). */
 
+#include <sys/socket.h> /* before vm_sockets.h, which uses it: Linux 6.8 does not include it */
+
 #include <linux/vm_sockets.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
 #include <sys/un.h>
 
 #include "greetd/net/peer.h"
