@@ -50,7 +50,9 @@ static void print_help(void)
          "      --version          show the version\n"
          "\n"
          "Exit status: 0 stopped cleanly, 2 bad command line, 71 refused by the system,\n"
-         "78 bad configuration.");
+         "78 bad configuration.\n"
+         "\n"
+         "Errors have colors on a terminal, unless NO_COLOR is set.");
 }
 
 static int complain_usage(const char *text)
