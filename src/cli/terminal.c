@@ -32,13 +32,12 @@ const char *terminal_style(FILE *stream, enum terminal_style style)
 
 unsigned terminal_columns(FILE *stream)
 {
-    struct winsize size;
+    struct winsize size = {0};
 
     if (!isatty(fileno(stream)))
         return 0;
-    if (ioctl(fileno(stream), TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
-        return COLUMNS_DEFAULT;
-    return size.ws_col;
+    (void)ioctl(fileno(stream), TIOCGWINSZ, &size);
+    return size.ws_col > 0 ? size.ws_col : COLUMNS_DEFAULT;
 }
 
 bool terminal_has_utf8(void)

@@ -60,15 +60,14 @@ static struct chart chart_make(const struct histogram *histogram, const struct s
     return chart;
 }
 
+/* The last scale always fits: a histogram has nine powers of ten. */
 static struct chart choose_chart(const struct histogram *histogram)
 {
-    struct chart chart;
+    const struct scale *scale = scales;
+    struct chart chart = chart_make(histogram, scale);
 
-    for (size_t i = 0; i < ELEMENTSOF(scales); i++) {
-        chart = chart_make(histogram, &scales[i]);
-        if (chart.end - chart.first <= ROWS_MAX)
-            break;
-    }
+    while (chart.end - chart.first > ROWS_MAX)
+        chart = chart_make(histogram, ++scale);
     return chart;
 }
 

@@ -59,6 +59,7 @@ ParameterizedTestParameters(options, an_error_names_the_option)
         {"-qxq", "unknown option '-x'"},
         {"-q -xq", "unknown option '-x'"},
         {"80 -q - -qx", "unknown option '-x'"},
+        {"- -xq", "unknown option '-x'"},
         {"80 -xsy", "unknown option '-x'"},
         {"-quit", "unknown option '-quit'; did you mean '--quiet'?"},
         {"-quiet", "unknown option '-quiet'; did you mean '--quiet'?"},
