@@ -38,25 +38,31 @@ def wait_for(condition, what):
 
 
 def read_all(client):
-    data = bytearray()
+    """The bytes up to the end of stream; an OSError if it does not come in time."""
+    deadline, data = time.monotonic() + CLIENT_SEC, bytearray()
     while chunk := client.recv(65536):
         data += chunk
-        if len(data) > 1 << 20:
-            break
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no end of stream; read {bytes(data[:20])!r}")
     return bytes(data)
 
 
-def _processes(session):
-    """The processes of a session (field 6 of proc_pid_stat)."""
+def _family(pid):
+    """The folders in /proc of a process and its descendants."""
+    parents = {}
     for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            if int(path.read_text().rpartition(")")[2].split()[3]) == session:
-                yield path.parent
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    family = [pid]
+    for member in family:
+        family += [child for child, parent in parents.items() if parent == member]
+    return [pathlib.Path(f"/proc/{member}") for member in family]
 
 
-def pss_kib(session):
+def pss_kib(pid):
+    """The proportional set size of a process and its descendants."""
     total = 0
-    for process in _processes(session):
+    for process in _family(pid):
         with contextlib.suppress(OSError):
             lines = (process / "smaps_rollup").read_text().splitlines()
             total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
@@ -93,7 +99,7 @@ class Server:
         self._listener = self._notify = self._journal = self._process = None
 
     @property
-    def session(self):
+    def pid(self):
         return self._process.pid
 
     def begin(self):
@@ -138,7 +144,7 @@ class Server:
                        if descriptor != LISTEN_FDS_START else os.set_inheritable(descriptor, True),
                        "close_fds": False}
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
-                                         env=self._environment, start_new_session=True, **options)
+                                         env=self._environment, **options)
         try:
             wait_for(self._is_ready, "a start")
         except Failed as error:
@@ -164,16 +170,17 @@ class Server:
         self._log.close()
 
     def _halt(self):
-        """Ends the server and all that it started, which are a session of their own."""
-        if self._process is None:
+        """Ends the server and all that it has started."""
+        if self._process is None or self._process.poll() is not None:
             return
+        family = _family(self._process.pid)[1:]
         for number in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._process.pid, number)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(PATIENCE_SEC)
                 break
-        for process in _processes(self._process.pid):
+        for process in family:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(process.name), signal.SIGKILL)
 

@@ -60,7 +60,7 @@ def _greetd_conf(site):
     if site.get("metrics"):
         greeting = ["GreetOn=data",
                     r"Message=HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n$metrics"]
-    if site.get("hold"):
+    if site.get("hold") or site.get("stay"):
         greeting.append("LingerSec=1min")
     if site.get("limit"):
         limits.append(f"MaxConnectionsPerSource={site.get('limit')}")
@@ -206,7 +206,7 @@ PROGRAM = """\
 use Socket qw(:DEFAULT getnameinfo NI_NUMERICHOST);
 $| = 1;
 {send}
-shutdown STDOUT, 1;
+shutdown STDOUT, 1 or exit 1;
 do {{ alarm {linger} }} while sysread STDIN, $_, 65536;
 """
 
@@ -217,7 +217,7 @@ def _program(site):
         send = 'print "Hello ", (getnameinfo(getpeername(STDIN), NI_NUMERICHOST))[1];'
     if site.get("drip"):
         send = "\n".join(f'select(undef, undef, undef, 0.3); print "{line}\\n";' for line in site.lines())
-    path = site.write("program", PROGRAM.format(send=send, linger=60 if site.get("hold") else 2))
+    path = site.write("program", PROGRAM.format(send=send, linger=60 if site.get("hold") or site.get("stay") else 2))
     path.chmod(0o755)
     return path
 

@@ -12,7 +12,7 @@ import time
 import urllib.request
 from typing import NamedTuple
 
-from feature_lab import PATIENCE_SEC, pss_kib, read_all, wait_for
+from feature_lab import CLIENT_SEC, PATIENCE_SEC, pss_kib, read_all, wait_for
 from feature_servers import GREETING, Lacks
 
 N = 8
@@ -27,6 +27,29 @@ V1_HEADER = b"PROXY TCP4 192.0.2.7 192.0.2.9 4711 80\r\n"
 def greets(lab):
     with lab.start() as server:
         return _equal(server.greeting(), GREETING)
+
+
+def with_an_end(trial):
+    """A TRIAL that a tarpit has no part in: it sends random lines without an end."""
+
+    def of(lab):
+        if lab.contender.name != "endlessh":
+            return trial(lab)
+        with lab.start() as server, server.connect() as client:
+            try:
+                return "no", f"its stream has an end: {read_all(client)!r}"
+            except TimeoutError:
+                return "n/a", f"no end of the greeting within {CLIENT_SEC} s, and none can be chosen"
+
+    return of
+
+
+def _listens(server):
+    """Whether a server greets, with whatever greeting it has."""
+    read = server.greeting()
+    if server.contender.name == "endlessh" and read:
+        return "yes", f"read {read[:40]!r}"
+    return _equal(read, GREETING)
 
 
 def _equal(read, expected):
@@ -54,17 +77,13 @@ def _share(good, text):
 
 
 def half_close(lab):
-    """A server that has closed answers the first data with a reset, and the second send fails."""
     with lab.start() as server:
         kept = 0
         for _ in range(N):
             with server.connect() as client:
                 try:
                     read_all(client)
-                    for _ in range(3):
-                        client.sendall(b"x")
-                        time.sleep(0.02)
-                    kept += 1
+                    kept += not _is_closed(client)
                 except OSError:
                     pass
         return _share(kept, f"{kept} of {N} clients could send thrice after the end of stream")
@@ -84,7 +103,7 @@ class Load:
                 read = self._server.greeting()
             except OSError:
                 read = None
-            good = read in self._texts
+            good = read in self._texts or self._server.contender.name == "endlessh" and bool(read)
             self.greeted, self.lost = self.greeted + good, self.lost + (not good)
             self.seen.add(read)
 
@@ -144,6 +163,26 @@ def proxy(lab):
         answers = [server.greeting(data=header) for header in (V1_HEADER, V2_HEADER)]
         good = answers.count(b"Hello 192.0.2.7")
         return ("no", "partly", "yes")[good], f"greeted the address in {good} of 2 headers (version 1, 2)"
+
+
+def by_systemd(feature, setting):
+    """The trial FEATURE; PID 1 does it for Accept=yes, so there it is whether its units know SETTING."""
+
+    def trial(lab):
+        if lab.contender.name != "accept":
+            return feature(lab)
+        if not setting:
+            return "not tried", "needs systemd as PID 1"
+        unit = lab.folder / "greeting.socket"
+        unit.write_text(f"[Socket]\nListenStream=7\nAccept=yes\n{setting}\n")
+        (lab.folder / "greeting@.service").write_text("[Service]\nExecStart=/bin/true\n")
+        done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True,
+                              check=False)
+        if done.returncode != 0 or "Unknown key" in done.stderr:
+            return "no", done.stderr.replace("\n", " ")[:200]
+        return "yes", f"`systemd-analyze verify` takes {setting} in the socket unit"
+
+    return trial
 
 
 def limits(lab):
@@ -210,7 +249,7 @@ def log(lab):
                 if reset:
                     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 else:
-                    read_all(client)
+                    client.recv(100)
             time.sleep(0.5)  # nothing reports that a log is complete
             kinds.append(_normal(server.log()[before:]))
         shown = [" / ".join(sorted(set(kind) - set(other))) for kind, other in (kinds, kinds[::-1])]
@@ -221,19 +260,19 @@ def log(lab):
 
 
 def _normal(text):
-    """Lines without the numbers that differ between any two clients; a status of three digits stays."""
-    lines = [re.sub(r"\b(?!status=)\d+(\.\d+)?\b", "N", line) for line in text.splitlines()]
+    """Lines without the numbers that differ between any two clients; those of a status and of bytes stay."""
+    lines = [re.sub(r"(?<!status[= ])(?<!sent=)(?<!bytes=)\b\d+(\.\d+)?\b", "N", line) for line in text.splitlines()]
     return sorted(line for line in lines if not re.search("loop|accept4|status: ", line))
 
 
 def unix(lab):
     with lab.start(unix=True) as server:
-        return _equal(server.greeting(), GREETING)
+        return _listens(server)
 
 
 def ipv6(lab):
     with lab.start(ipv6=True) as server:
-        return _equal(server.greeting(), GREETING)
+        return _listens(server)
 
 
 def readiness(lab):
@@ -244,20 +283,33 @@ def readiness(lab):
 
 def memory(lab):
     """Clients that have their greeting and stay."""
-    with lab.start(hold=True) as server:
+    with lab.start(stay=True) as server:
         clients = [server.connect()]
         clients[0].recv(1)
-        idle = pss_kib(server.session)
+        idle = pss_kib(server.pid)
         try:
-            for _ in range(100):
-                clients.append(server.connect())
-                clients[-1].recv(1)
-            used = (pss_kib(server.session) - idle) / 100
+            clients += [server.connect() for _ in range(100)]
+            for client in clients[1:]:
+                client.recv(1)
+            used = (pss_kib(server.pid) - idle) / 100
+            if _is_closed(clients[-1]):
+                return "none, it closes", "after the greeting, the server resets a client that sends data"
         finally:
             for client in clients:
                 client.close()
         size = f"{used:.1f} KiB" if used < 10 else f"{used:.0f} KiB"
         return size, "more proportional set size for each of 100 clients"
+
+
+def _is_closed(client):
+    """A server that has closed answers data with a reset."""
+    try:
+        for _ in range(3):
+            client.sendall(b"x")
+            time.sleep(0.02)
+        return False
+    except OSError:
+        return True
 
 
 def tls(lab):
@@ -302,21 +354,22 @@ class Feature(NamedTuple):
 
 FEATURES = [
     Feature("greets", "sends a greeting of your choice", greets),
-    Feature("first", "whole greeting if the client speaks first", speaks_first),
-    Feature("half-close", "end of stream first, close later", half_close),
+    Feature("first", "whole greeting if the client speaks first", with_an_end(speaks_first)),
+    Feature("half-close", "end of stream first, close later", with_an_end(half_close)),
     Feature("restart", "restart without a lost client", restart),
-    Feature("reload", "new greeting without a lost client", reload),
+    Feature("reload", "new greeting without a lost client", with_an_end(reload)),
     Feature("watch", "sends a changed file without a signal", watched),
     Feature("address", "greeting with the client's address", address),
     Feature("proxy", "reads the PROXY protocol", proxy),
-    Feature("limits", "limit of connections per source", limits),
-    Feature("lists", "allowed and denied networks", lists),
+    Feature("limits", "limit of connections per source",
+            by_systemd(limits, "MaxConnectionsPerSource=2")),
+    Feature("lists", "allowed and denied networks", by_systemd(lists, "IPAddressDeny=127.0.0.5")),
     Feature("drip", "drips lines (tarpit)", drip),
     Feature("metrics", "metrics for Prometheus", metrics),
-    Feature("log", "log tells delivered from reset", log),
+    Feature("log", "log tells delivered from reset", by_systemd(log, None)),
     Feature("unix", "Unix socket", unix),
     Feature("ipv6", "IPv6", ipv6),
-    Feature("ready", "reports READY=1 (sd_notify)", readiness),
+    Feature("ready", "reports READY=1 (sd_notify)", by_systemd(readiness, None)),
     Feature("memory", "memory for a client that stays", memory, is_figure=True),
     Feature("tls", "TLS", tls),
     Feature("http", "HTTP: answers that depend on the request", http),
