@@ -131,7 +131,8 @@ class Server:
             with contextlib.suppress(OSError):
                 while entry := self._journal.recv(1 << 20):
                     fields = fake_journal.parse(entry)
-                    self._entries.append(f"{fields['MESSAGE']} GREETD_RESULT={fields.get('GREETD_RESULT')}")
+                    self._entries.append(
+                        f"{fields['MESSAGE']} GREETD_RESULT={fields.get('GREETD_RESULT')}")
 
         threading.Thread(target=collect, daemon=True).start()
 
@@ -143,8 +144,9 @@ class Server:
             options = {"preexec_fn": lambda: os.dup2(descriptor, LISTEN_FDS_START)
                        if descriptor != LISTEN_FDS_START else os.set_inheritable(descriptor, True),
                        "close_fds": False}
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
-                                         env=self._environment, **options)
+        command = ["setpriv", "--pdeathsig", "KILL", "--", *command]  # ends with this script
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._log,
+                                         stderr=self._log, env=self._environment, **options)
         try:
             wait_for(self._is_ready, "a start")
         except Failed as error:
@@ -156,7 +158,8 @@ class Server:
         if self._listener:
             return self.greeting() or self._process.poll() is not None
         if self.site.get("unix"):
-            return self.site.socket().is_socket()
+            self.connect().close()
+            return True
         tables = ("tcp", "tcp6", "udp")
         text = "".join(pathlib.Path(f"/proc/net/{name}").read_text() for name in tables)
         return f":{self.port:04X} " in text
@@ -184,6 +187,14 @@ class Server:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(process.name), signal.SIGKILL)
 
+    def stop(self):
+        for process in _family(self._process.pid):
+            os.kill(int(process.name), signal.SIGSTOP)
+
+    def resume(self):
+        for process in _family(self._process.pid):
+            os.kill(int(process.name), signal.SIGCONT)
+
     def connect(self, source=None):
         if self.site.get("unix"):
             client = socket.socket(socket.AF_UNIX)
@@ -208,7 +219,8 @@ class Server:
             return "its program was replaced, there is no other server to restart"
         self._halt()
         self._launch()
-        return "stopped and started again" + (", the listening socket passed on" if self._listener else "")
+        passed = ", the listening socket passed on" if self._listener else ""
+        return f"stopped and started again{passed}"
 
     def change_greeting(self, text):
         site = self.site._replace(want={**self.site.want, "message": text})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The servers of tests/bench/features, each configured as well as it can be for what is wanted of it."""
+"""The servers of tests/bench/features, each with its best configuration for what is wanted of it."""
 
 import pathlib
 from typing import NamedTuple
@@ -45,6 +45,28 @@ class Site(NamedTuple):
         return self.folder / "socket"
 
 
+# What the strings of a program would have if it had a setting for a feature.
+WORDS = {
+    "address": "remote_addr",
+    "deny": "deny",
+    "drip": "drip",
+    "http": "HTTP/1",
+    "ipv6": "ipv6|inet6",
+    "limit": "per.?(source|host)",
+    "metrics": "# TYPE",
+    "proxy": "PROXY TCP|PROXY protocol",
+    "tls": "SSL_accept|gnutls_handshake",
+    "unix": "AF_UNIX|sun_path|unix:",
+    "watch": "inotify_init",
+}
+
+
+def _lacks(site, *features):
+    for feature in features:
+        if site.get(feature):
+            raise Lacks(WORDS[feature])
+
+
 def _greetd_conf(site):
     server, greeting, limits = [], [f"Message={site.message()}"], []
     listen = f"[::1]:{site.port}" if site.get("ipv6") else f"127.0.0.1:{site.port}"
@@ -72,9 +94,7 @@ def _greetd_conf(site):
 
 
 def greetd(site):
-    for feature, words in {"tls": "SSL_accept|gnutls", "http": "HTTP/1"}.items():
-        if site.get(feature):
-            raise Lacks(words)
+    _lacks(site, "tls", "http")
     return [site.programs / "greetd", f"--config={site.write('greetd.conf', _greetd_conf(site))}"]
 
 
@@ -114,9 +134,7 @@ def nginx(site):
     listen = f"unix:{site.socket()}" if site.get("unix") else address
     text = "Hello $remote_addr" if site.get("address") else site.message()
     lines, http = [], ""
-    for feature, words in {"drip": "drip", "watch": "inotify_init"}.items():
-        if site.get(feature):
-            raise Lacks(words)
+    _lacks(site, "drip", "watch")
     if site.get("proxy"):
         listen, text = listen + " proxy_protocol", "Hello $proxy_protocol_addr"
     if site.get("udp"):
@@ -189,8 +207,8 @@ def haproxy(site):
         lines.append("http-request use-service prometheus-exporter if { path /metrics }")
     elif site.get("http"):
         mode = "http"
-        lines += [f"http-request return status 200 content-type text/plain string {word} if {{ path /{word} }}"
-                  for word in ("one", "two")]
+        answer = "http-request return status 200 content-type text/plain string"
+        lines += [f"{answer} {word} if {{ path /{word} }}" for word in ("one", "two")]
     else:
         lines.append("tcp-request content use-service lua.greet")
     site.write("greet.lua", _lua(site))
@@ -216,8 +234,10 @@ def _program(site):
     if site.get("address"):
         send = 'print "Hello ", (getnameinfo(getpeername(STDIN), NI_NUMERICHOST))[1];'
     if site.get("drip"):
-        send = "\n".join(f'select(undef, undef, undef, 0.3); print "{line}\\n";' for line in site.lines())
-    path = site.write("program", PROGRAM.format(send=send, linger=60 if site.get("hold") or site.get("stay") else 2))
+        send = "\n".join(f'select(undef, undef, undef, 0.3); print "{line}\\n";'
+                         for line in site.lines())
+    linger = 60 if site.get("hold") or site.get("stay") else 2
+    path = site.write("program", PROGRAM.format(send=send, linger=linger))
     path.chmod(0o755)
     return path
 
@@ -260,11 +280,7 @@ service daytime
 
 
 def xinetd(site):
-    for feature, words in {"unix": "AF_UNIX|sun_path|unix:", "proxy": "PROXY TCP|PROXY protocol",
-                           "metrics": "prometheus|# TYPE", "tls": "SSL_accept|gnutls",
-                           "http": "HTTP/1"}.items():
-        if site.get(feature):
-            raise Lacks(words)
+    _lacks(site, "unix", "proxy", "metrics", "tls", "http")
     lines = f"    no_access = {site.get('deny')}" if site.get("deny") else ""
     conf = XINETD.format(folder=site.folder, limit=site.get("limit", "UNLIMITED"), host=site.host(),
                          port=site.port, program=_program(site), lines=lines,
@@ -274,36 +290,26 @@ def xinetd(site):
 
 
 def tcpserver(site):
-    for feature, words in {"unix": "sun_path|unix:", "proxy": "PROXY TCP", "limit": "persource|per.?(source|host)",
-                           "metrics": "prometheus|# TYPE", "tls": "SSL_accept|gnutls",
-                           "http": "HTTP/1", "ipv6": "ipv6|inet6"}.items():
-        if site.get(feature):
-            raise Lacks(words)
+    _lacks(site, "unix", "proxy", "limit", "metrics", "tls", "http", "ipv6")
     rules = []
     if site.get("deny"):
         site.write("rules", f"{site.get('deny')}:deny\n:allow\n")
         rules = ["-x", site.folder / "rules.cdb"]
-    command = ["tcpserver", "-v", "-H", "-R", "-l0", "-c1000", *rules, site.host(), str(site.port), _program(site)]
-    return ["sh", "-c", 'tcprules "$1.cdb" "$1.tmp" <"$1"; shift; exec "$@"', "sh", site.folder / "rules",
-            *command] if rules else command
+    command = ["tcpserver", "-v", "-H", "-R", "-l0", "-c1000", *rules, site.host(), str(site.port),
+               _program(site)]
+    compile_rules = 'tcprules "$1.cdb" "$1.tmp" <"$1"; shift; exec "$@"'
+    return ["sh", "-c", compile_rules, "sh", site.folder / "rules", *command] if rules else command
 
 
 def accept_yes(site):
-    for feature, words in {"proxy": "PROXY TCP", "metrics": "# TYPE", "tls": "SSL_accept|gnutls_handshake",
-                           "http": "HTTP/1"}.items():
-        if site.get(feature):
-            raise Lacks(words)
+    _lacks(site, "proxy", "metrics", "tls", "http")
     listen = site.socket() if site.get("unix") else (
         f"[::1]:{site.port}" if site.get("ipv6") else f"127.0.0.1:{site.port}")
     return ["systemd-socket-activate", f"--listen={listen}", "--accept", "--inetd", _program(site)]
 
 
 def endlessh(site):
-    for feature, words in {"unix": "sun_path|unix:", "proxy": "PROXY TCP", "limit": "per.?source", "deny": "deny",
-                           "metrics": "prometheus|# TYPE", "tls": "SSL_accept|gnutls",
-                           "http": "HTTP/1", "address": "remote_addr", "watch": "inotify"}.items():
-        if site.get(feature):
-            raise Lacks(words)
+    _lacks(site, "unix", "proxy", "limit", "deny", "metrics", "tls", "http", "address", "watch")
     conf = f"Port {site.port}\nDelay 300\nMaxLineLength 32\nMaxClients 4096\nLogLevel 1\n" \
            f"BindFamily {6 if site.get('ipv6') else 4}\n"
     return ["endlessh", "-f", site.write("endlessh.conf", conf)]

@@ -2,6 +2,7 @@
 """The trials of tests/bench/features: each starts a server as it needs it, and returns a verdict and what
 was observed."""
 
+import contextlib
 import re
 import socket
 import ssl
@@ -13,15 +14,14 @@ import urllib.request
 from typing import NamedTuple
 
 from feature_lab import CLIENT_SEC, PATIENCE_SEC, pss_kib, read_all, wait_for
-from feature_servers import GREETING, Lacks
+from feature_servers import GREETING
+from support import proxy as proxy_header
 
 N = 8
 OTHER_GREETING = "Another one for you"
 FIRST_WORDS = b"x" * 20000
 SILENT_SEC = 0.2  # a server that still had something to say would have
-V2_HEADER = (b"\r\n\r\n\0\r\nQUIT\n" + struct.pack("!BBH4s4sHH", 0x21, 0x11, 12, socket.inet_aton("192.0.2.7"),
-                                                  socket.inet_aton("192.0.2.9"), 4711, 80))
-V1_HEADER = b"PROXY TCP4 192.0.2.7 192.0.2.9 4711 80\r\n"
+PROXY_HEADERS = [proxy_header.v1("192.0.2.7"), proxy_header.v2("192.0.2.7")]
 
 
 def greets(lab):
@@ -59,17 +59,19 @@ def _equal(read, expected):
 
 
 def speaks_first(lab):
-    with lab.start() as server:
+    """The server is stopped until the clients have spoken, as one that is busy."""
+    with lab.start() as server, contextlib.ExitStack() as stack:
+        server.stop()
+        clients = [stack.enter_context(server.connect()) for _ in range(N)]
+        for client in clients:
+            client.sendall(FIRST_WORDS)
+        server.resume()
         whole = 0
-        for _ in range(N):
-            with server.connect() as client:
-                try:
-                    client.sendall(FIRST_WORDS)
-                    whole += read_all(client) == GREETING.encode()
-                except OSError:
-                    pass
-        return _share(whole, f"{whole} of {N} clients that send {len(FIRST_WORDS)} bytes first read all "
-                      "up to the end of stream, the others a reset or something else")
+        for client in clients:
+            with contextlib.suppress(OSError):
+                whole += read_all(client) == GREETING.encode()
+        return _share(whole, f"{whole} of {N} clients that send {len(FIRST_WORDS)} bytes first read the "
+                      "greeting and the end of stream; a reset is neither")
 
 
 def _share(good, text):
@@ -160,13 +162,13 @@ def address(lab):
 
 def proxy(lab):
     with lab.start(proxy=True, address=True) as server:
-        answers = [server.greeting(data=header) for header in (V1_HEADER, V2_HEADER)]
+        answers = [server.greeting(data=header) for header in PROXY_HEADERS]
         good = answers.count(b"Hello 192.0.2.7")
-        return ("no", "partly", "yes")[good], f"greeted the address in {good} of 2 headers (version 1, 2)"
+        return ("no", "partly", "yes")[good], f"greeted the address in {good} of 2 headers, of versions 1 and 2"
 
 
 def by_systemd(feature, setting):
-    """The trial FEATURE; PID 1 does it for Accept=yes, so there it is whether its units know SETTING."""
+    """The trial FEATURE; for Accept=yes, which needs PID 1 for it, whether units know SETTING."""
 
     def trial(lab):
         if lab.contender.name != "accept":
@@ -176,8 +178,8 @@ def by_systemd(feature, setting):
         unit = lab.folder / "greeting.socket"
         unit.write_text(f"[Socket]\nListenStream=7\nAccept=yes\n{setting}\n")
         (lab.folder / "greeting@.service").write_text("[Service]\nExecStart=/bin/true\n")
-        done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True,
-                              check=False)
+        done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True,
+                              text=True, check=False)
         if done.returncode != 0 or "Unknown key" in done.stderr:
             return "no", done.stderr.replace("\n", " ")[:200]
         return "yes", f"`systemd-analyze verify` takes {setting} in the socket unit"
@@ -230,10 +232,15 @@ def drip(lab):
         return verdict, f"lines came {', '.join(f'{pause:.1f} s' for pause in pauses)} apart"
 
 
+def _fetch(server, path):
+    url = f"http://127.0.0.1:{server.port}/{path}"
+    with urllib.request.urlopen(url, timeout=PATIENCE_SEC) as answer:
+        return answer.read().decode()
+
+
 def metrics(lab):
     with lab.start(metrics=True) as server:
-        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=PATIENCE_SEC) as answer:
-            text = answer.read().decode()
+        text = _fetch(server, "metrics")
     if "# TYPE" in text:
         return "yes", f"{text.count('# TYPE')} metrics in the format of Prometheus"
     return "partly", f"not in the format of Prometheus: {text.splitlines()[0]!r}"
@@ -260,8 +267,9 @@ def log(lab):
 
 
 def _normal(text):
-    """Lines without the numbers that differ between any two clients; those of a status and of bytes stay."""
-    lines = [re.sub(r"(?<!status[= ])(?<!sent=)(?<!bytes=)\b\d+(\.\d+)?\b", "N", line) for line in text.splitlines()]
+    """Lines without numbers, except those of a status and of bytes."""
+    text = re.sub(r"(?<!status[= ])(?<!sent=)(?<!bytes=)\b\d+(\.\d+)?\b", "N", text)
+    lines = text.splitlines()
     return sorted(line for line in lines if not re.search("loop|accept4|status: ", line))
 
 
@@ -293,7 +301,7 @@ def memory(lab):
                 client.recv(1)
             used = (pss_kib(server.pid) - idle) / 100
             if _is_closed(clients[-1]):
-                return "none, it closes", "after the greeting, the server resets a client that sends data"
+                return "none, it closes", "the server resets a client that sends data afterwards"
         finally:
             for client in clients:
                 client.close()
@@ -315,9 +323,9 @@ def _is_closed(client):
 def tls(lab):
     certificate = lab.folder / "both.pem"
     key = lab.folder / "key.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                    "-subj", "/CN=localhost", "-keyout", key, "-out", certificate],
-                   check=True, capture_output=True)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost",
+                    "-keyout", key, "-out", certificate], check=True, capture_output=True)
     certificate.write_text(certificate.read_text() + key.read_text())
     with lab.start(tls=certificate) as server:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -330,8 +338,7 @@ def http(lab):
     with lab.start(http=True) as server:
         answers = []
         for path in ("one", "two"):
-            with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/{path}", timeout=PATIENCE_SEC) as answer:
-                answers.append(answer.read().decode())
+            answers.append(_fetch(server, path))
         return "yes" if answers == ["one", "two"] else "no", f"/one and /two answered {answers}"
 
 
