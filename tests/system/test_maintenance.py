@@ -69,6 +69,12 @@ class Maintenance(TakeoverTest):
             self.hand_back()
         self.assertEqual(outcomes, {"greeted": 20})
 
+    def test_it_waits_for_the_end_of_the_service(self):
+        self.drop_in("[Service]\nExecStop=/bin/sleep 1\n", unit="web.service")
+        self.assert_handed_back()
+        self.take_over()
+        self.assertEqual(self.state("web.service"), "inactive")
+
     def test_meanwhile_the_socket_is_that_of_both_services(self):
         self.take_over()
         self.assertEqual(set(self.show("web.socket", "Triggers")["Triggers"].split()),
