@@ -278,7 +278,8 @@ class Refusal(TakeoverTest):
         self.drop_in("[Unit]\nPartOf=web.service\n", unit="web.socket")
         self.assertEqual(self.greet(ADDRESS), GREETING)
         before = self.main_pid_of("web.service")
-        with self.assertRaisesRegex(CommandError, "conflicting jobs 'stop' and 'start' for web.socket"):
+        # Versions of systemd name different units of the transaction here.
+        with self.assertRaisesRegex(CommandError, "Transaction contains conflicting jobs"):
             self.take_over()
         self.assert_handed_back()
         self.assertEqual(self.main_pid_of("web.service"), before)
