@@ -223,6 +223,9 @@ Test(arguments, refuses_other_sources_of_a_header)
                       "greet: " error "\nTry 'greet --help'.\n");                                  \
     }
 
+REFUSED(a_misspelled_option, "unknown option '--lod'; did you mean '--load'?", "--lod")
+REFUSED(a_single_dash, "unknown option '-send'; did you mean '--send'?", "-send")
+REFUSED(an_abbreviation_of_several, "option '--re' is ambiguous: --receipts, --reconcile", "--re")
 REFUSED(a_second_address, "81: one address is all there may be", "80", "81")
 REFUSED(two_expectations, "--expect: can't be combined with --expect-file", "-e", "x",
         "--expect-file=y")
