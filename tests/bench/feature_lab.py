@@ -213,12 +213,15 @@ class Server:
             return read_all(client)
 
     def restart(self):
-        """Stops the server and starts it again; returns how."""
+        """Stops the server and starts it again; returns how. A client that connects in between must be
+        greeted: an OSError if not."""
         if self.contender.name == "accept":
             self.change_greeting(GREETING)
             return "its program was replaced, there is no other server to restart"
         self._halt()
-        self._launch()
+        with self.connect() as client:
+            self._launch()
+            read_all(client)
         passed = ", the listening socket passed on" if self._listener else ""
         return f"stopped and started again{passed}"
 
