@@ -73,6 +73,7 @@ def installed_files(package):
     for line in listing:
         mode, _, _, _, _, path = line.split(None, 5)
         path = re.sub(r"^\.(/lib/)?", lambda match: "/usr/lib/" if match[1] else "", path)
+        path = path.replace("/zsh/vendor-completions/", "/zsh/site-functions/")
         if not path.endswith("/"):
             files[path.removesuffix(".gz")] = mode
     doc = "/usr/share/doc/greeting-daemon"
