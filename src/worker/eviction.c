@@ -64,7 +64,7 @@ static struct timeout_entry *oldest_evictable(const struct timeout_queue *soon)
     return NULL;
 }
 
-/* Those that were polled before are older. */
+/* Clients that were polled before are older. */
 static struct timeout_entry *oldest_just_greeted(const struct timeout_queue *soon)
 {
     struct timeout_entry *oldest = NULL;
