@@ -2,7 +2,7 @@
 #pragma once
 
 /* The configuration: /etc/greetd.conf, its drop-ins and the command line, loaded into an immutable
- * snapshot. Its memory is counted by references, which any thread may take and drop. */
+ * object. Its memory is counted by references, which any thread may take and drop. */
 
 #include <stdio.h>
 
@@ -18,7 +18,7 @@
 /* The name in the log of sockets without a [Listener NAME]. */
 #define CONFIG_SERVER_NAME "server"
 
-/* How clients of some sockets are greeted. The snapshot owns all that it points to. */
+/* How clients of some sockets are greeted. The configuration owns all that it points to. */
 struct config_listener {
     const char *name;                   /* NAME, or CONFIG_SERVER_NAME for [Server] */
     struct greeting_settings settings;  /* including those inherited from [Greeting] */
@@ -61,17 +61,17 @@ struct config *config_ref(struct config *config);
 void config_unref(struct config *config); /* NULL is allowed */
 DEFINE_CLEANUP_FUNCTION(struct config, config_unref)
 
-/* [Server], borrowed from the snapshot. */
+/* [Server]; borrowed. */
 const struct server_settings *config_server(const struct config *config);
 
 /* The origin of the setting NAME of [Server], `PATH:LINE` or `command line`; NULL if it has its
  * default. Borrowed. */
 const char *config_server_origin(const struct config *config, const char *name);
 
-/* [Limits], borrowed from the snapshot. */
+/* [Limits]; borrowed. */
 const struct limit_settings *config_limits(const struct config *config);
 
-/* [Log], borrowed from the snapshot. */
+/* [Log]; borrowed. */
 const struct log_settings *config_log(const struct config *config);
 
 /* How clients of the sockets of [Server] are greeted; borrowed. */
