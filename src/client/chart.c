@@ -2,7 +2,6 @@
 #include "client/chart.h"
 
 #include <inttypes.h>
-#include <stddef.h>
 #include <string.h>
 
 #include "greetd/base/cleanup.h"

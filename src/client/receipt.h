@@ -4,7 +4,6 @@
 /* Receipts: what each client saw of its connection. A file of receipts has a JSON object a line,
  * whose members are described in greet(1). Structures and streams are the caller's. */
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "greetd/control/messages.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -2,7 +2,6 @@
 #include "greetd/net/listener.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>

@@ -2,6 +2,7 @@
 #include "reconcile/join.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 

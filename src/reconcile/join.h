@@ -4,7 +4,6 @@
 /* Finds the entry of greetd for each receipt of a client. Pure but for the memory that it needs
  * meanwhile; the caller owns the arrays. */
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -4,7 +4,6 @@
 /* Entries of greetd in the journal, as `journalctl -o json` writes them: an object a line, see
  * journalctl(1). Pure; the caller owns the structure. */
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -4,7 +4,6 @@
 /* Whether a client was served, and if not, on which side its connection broke. Pure. */
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "client/exchange.h"

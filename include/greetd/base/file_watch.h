@@ -6,7 +6,6 @@
  * write under another name of the file counts as well. The watch owns its memory and belongs to one
  * thread. */
 
-#include <stdbool.h>
 #include <stddef.h>
 
 struct file_watch_entry;

@@ -10,8 +10,6 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <sys/un.h>
 
 #include "greetd/net/peer.h"
