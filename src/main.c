@@ -162,7 +162,7 @@ static int finish_output(int r)
     return EX_OSERR;
 }
 
-/* Prints to a terminal which files were read. The journal of a reload, and scripts, need not know.
+/* Prints to a terminal which files were read. In a script, or in ExecReload=, only errors matter.
  */
 static void print_files(const struct config *config)
 {

@@ -43,9 +43,7 @@ struct control {
     bool ready;
 };
 
-/* Starting */
-
-/* No worker is without a place for a client. */
+/* Each worker has a place for at least one client. */
 static size_t choose_n_workers(const struct server_settings *server)
 {
     uint64_t n = server->workers > 0 ? server->workers : processors_available();
@@ -64,8 +62,6 @@ static void raise_descriptor_limit(void)
     limit.rlim_cur = limit.rlim_max;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
-
-/* Stopping */
 
 static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *p)
 {
@@ -86,8 +82,6 @@ static void on_idle(void *p)
                "No client for %.6gs: exiting until the next one comes", idle_sec);
     (void)stop_begin(&control->stop);
 }
-
-/* Reloading */
 
 /* Sockets that greetd has opened itself would not start it again for the next client. */
 static void set_idle_timeout(struct control *control)
@@ -126,8 +120,6 @@ static void close_removed_sockets(struct control *control)
            sockets_close_leaving(&control->sockets, address))
         announce_closed(control->logger, address);
 }
-
-/* Running */
 
 static void become_ready(struct control *control)
 {
@@ -188,7 +180,7 @@ static int add_signals(struct control *control)
     return r;
 }
 
-static int watch_pool(struct control *control)
+static int start_watching(struct control *control)
 {
     int r = sd_event_add_io(control->event, NULL, pool_changed_fd(control->pool), EPOLLIN,
                             on_pool_changed, control);
@@ -261,7 +253,7 @@ static int start_workers(struct control *control)
     unit_states_add_snapshot(&control->unit_states, snapshot);
     r = pool_start(&control->pool, snapshot, sockets_server(&control->sockets)->max_connections,
                    control->metrics, control->logger);
-    return r < 0 ? r : watch_pool(control);
+    return r < 0 ? r : start_watching(control);
 }
 
 /* Starts the workers and runs the event loop. Returns the exit status. */

@@ -2,8 +2,8 @@
 #pragma once
 
 /* The log entries of a start and of a reload: where clients are accepted, and which parts of the
- * configuration have no effect; and the report of a failed start, or of an end for a reason, to the
- * log and to systemd. All is borrowed. Only for the main thread, which never waits for the journal.
+ * configuration have no effect; and the report of a failure that ends the process, to the log and
+ * to systemd. All is borrowed. Only for the main thread, which never waits for the journal.
  */
 
 #include "greetd/base/diagnostics.h"
@@ -17,7 +17,8 @@
 struct logger_options announce_options(const struct config *config);
 
 /* Logs all that a start has to announce: DIAGNOSTICS of sockets_open(), which are stored sockets
- * that can't be used, and the three entries below. */
+ * that can't be used, and then as announce_listening(), announce_unused() and announce_not_kept()
+ * do. */
 void announce_start(struct logger *logger, const struct config *config,
                     const struct sockets *sockets, const struct diagnostics *diagnostics);
 

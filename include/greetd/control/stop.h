@@ -17,12 +17,12 @@
 #include "greetd/metrics/metrics.h"
 #include "greetd/worker/pool.h"
 
-/* How long the workers may take to end, and then the log to write the last entries. */
+/* How long the workers may take to end, and then the log thread to write the last entries. */
 #define STOP_WORKERS_USEC 2000000
 #define STOP_LOG_USEC     1000000
 
-/* All pointers are borrowed. The event loop ends with status 0 when the workers have ended, which
- * the caller finds, or when the time is over. */
+/* All pointers are borrowed. The event loop ends with status 0 when the time is over. The caller
+ * ends it before, when pool_state() is WORKER_ENDED. */
 struct stop {
     sd_event *event;
     struct sockets *sockets;
