@@ -210,12 +210,13 @@ static int end_argument(struct compiler *compiler, const struct variable *variab
     argument->text[size] = '\0';
     compiler->text.size = offset;
 
-    const char *why = variable_check_argument(variable, argument->text, size, &offset);
+    size_t wrong = 0; /* the offset in the argument of what WHY is about */
+    const char *why = variable_check_argument(variable, argument->text, size, &wrong);
     if (!why && variable->needs & VARIABLE_NEEDS_UNITS && ++compiler->errors.n_units > UNITS_MAX)
         why = "a greeting must not have more than 256 units";
     if (!why)
         return end_piece(compiler, variable, TAKE_PTR(argument));
-    template_errors_add_argument(&compiler->errors, find_source(compiler, source, offset), "bad",
+    template_errors_add_argument(&compiler->errors, find_source(compiler, source, wrong), "bad",
                                  variable, why);
     return 0;
 }
