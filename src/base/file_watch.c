@@ -75,8 +75,8 @@ static bool take_part(struct walk *walk)
     return n < (int)sizeof(walk->entry);
 }
 
-/* Handles `.` and `..`, which are no entries to watch. */
-static bool is_dots(struct walk *walk)
+/* Follows `.` or `..`, which are no entries to watch. Returns false for any other part. */
+static bool follow_dots(struct walk *walk)
 {
     const char *name = strrchr(walk->entry, '/') + 1;
 
@@ -141,7 +141,7 @@ static int watch_all(struct file_watch *watch)
     while (take_part(&walk)) {
         struct stat status;
 
-        if (is_dots(&walk))
+        if (follow_dots(&walk))
             continue;
         int r = watch_entry(watch, &walk);
         if (r < 0)

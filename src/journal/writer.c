@@ -38,10 +38,10 @@ static void flush(struct logger *logger)
     account(logger, 0, sink_flush(logger->sink));
 }
 
-/* Whether an entry other than a connection's is written; LOST is what entry_write_*() returned.
- * Such an entry never shares the sink's buffer with those of connections, so that lost ones are of
- * a known kind: flush() precedes it, and this flushes it. */
-static bool is_written(struct logger *logger, size_t lost)
+/* Flushes an entry other than a connection's, of which entry_write_*() has returned LOST. Returns
+ * whether it is written. Such an entry never shares the sink's buffer with those of connections, so
+ * that lost ones are of a known kind: flush() precedes it. */
+static bool flush_entry(struct logger *logger, size_t lost)
 {
     return lost + sink_flush(logger->sink) == 0;
 }
@@ -56,7 +56,7 @@ static bool write_message(struct logger *logger, const struct log_message *messa
     };
 
     flush(logger);
-    return is_written(logger, entry_write_message(logger->sink, message->listener, entry));
+    return flush_entry(logger, entry_write_message(logger->sink, message->listener, entry));
 }
 
 static void write_dropped_messages(struct logger *logger)
@@ -79,7 +79,7 @@ static void write_dropped_messages(struct logger *logger)
 static void announce_dropped(struct logger *logger, uint64_t n)
 {
     flush(logger);
-    if (!is_written(logger, entry_write_dropped(logger->sink, n)))
+    if (!flush_entry(logger, entry_write_dropped(logger->sink, n)))
         return;
     logger->limit.announced += n;
     metrics_add(&logger->accounted, n);
@@ -148,8 +148,8 @@ static unsigned drain_worker(struct logger *logger, unsigned worker)
             break;
         case LOG_RECORD_ACCEPT_PAUSED:
             flush(logger);
-            (void)is_written(logger, entry_write_accept_paused(logger->sink, worker, record.error,
-                                                               record.when_usec));
+            (void)flush_entry(logger, entry_write_accept_paused(logger->sink, worker, record.error,
+                                                                record.when_usec));
             break;
         }
         n++;

@@ -29,8 +29,9 @@ static bool discard_input(struct conn *conn)
     return result != SOCKET_DISCARD_FAILED;
 }
 
-/* Whether fewer bytes are OUTSTANDING than when progress was last checked. */
-static bool has_acknowledged_more(struct conn *conn, int64_t outstanding)
+/* Notes the progress if fewer bytes are OUTSTANDING than when it was last checked. Returns whether
+ * that is so. */
+static bool note_acknowledged(struct conn *conn, int64_t outstanding)
 {
     if (outstanding < 0 || outstanding >= conn->unacknowledged)
         return false;
@@ -66,7 +67,7 @@ static enum conn_next await_acknowledgement(struct conn *conn, uint64_t now_usec
         return conn_break(conn, error);
     if (outstanding <= 0)
         return await_close(conn, now_usec);
-    (void)has_acknowledged_more(conn, outstanding);
+    (void)note_acknowledged(conn, outstanding);
     return CONN_WAIT_ACKNOWLEDGEMENT;
 }
 
@@ -276,7 +277,7 @@ enum conn_next conn_expire(struct conn *conn, uint64_t now_usec)
 
         return next == CONN_WAIT_ACKNOWLEDGEMENT && !conn->progressed ? CONN_CLOSE : next;
     }
-    if (conn->state == CONN_WRITING && has_acknowledged_more(conn, conn_unacknowledged(conn)))
+    if (conn->state == CONN_WRITING && note_acknowledged(conn, conn_unacknowledged(conn)))
         return CONN_WAIT_WRITE;
     conn->outcome = RESULT_TIMEOUT;
     if (conn->state == CONN_HEADER) {
