@@ -13,8 +13,10 @@
 #include <stdint.h>
 
 struct waker {
-    int fd;             /* owned: an eventfd */
-    atomic_bool asleep; /* the thread sleeps or is about to, so that it must be woken */
+    int fd; /* owned: an eventfd */
+    /* The thread sleeps or is about to, so that it must be woken. Relaxed: the fences in waker.c
+     * give the order. */
+    atomic_bool asleep;
 };
 
 #define WAKER_NULL ((struct waker){.fd = -1})

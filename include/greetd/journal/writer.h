@@ -22,7 +22,7 @@ enum log_record_kind { LOG_RECORD_CONNECTION, LOG_RECORD_ACCEPT_PAUSED };
 struct log_record {
     enum log_record_kind kind;
     int error;          /* of LOG_RECORD_ACCEPT_PAUSED */
-    uint64_t when_usec; /* of that, too; CLOCK_MONOTONIC */
+    uint64_t when_usec; /* of LOG_RECORD_ACCEPT_PAUSED; CLOCK_MONOTONIC */
     struct connection_record connection;
 };
 
@@ -35,7 +35,7 @@ struct log_message {
     char text[SINK_MESSAGE_MAX];
 };
 
-/* A thread that logs. Only that thread writes the counters. */
+/* A thread that logs. Only that thread writes the counters, by metrics_add(). */
 struct log_producer {
     struct ring ring;
     _Alignas(RING_CACHE_LINE) atomic_uint_fast64_t connections; /* logged or dropped */
@@ -47,7 +47,8 @@ struct logger {
     struct metrics *metrics; /* borrowed */
     pthread_t thread;
     struct waker waker;
-    int ended_fd; /* an eventfd, written when the thread has written everything */
+    int ended_fd; /* owned: an eventfd, written when the thread has written everything */
+    /* Set once, by logger_end(). Sequentially consistent: the thread looks at it rarely. */
     atomic_bool stop;
     /* Relaxed: no order between them is needed. A mixture of an old and a new limit is a limit too,
      * and in force for one round of the thread at most. */
@@ -60,7 +61,7 @@ struct logger {
     /* What the thread writes, apart from what workers read. */
     _Alignas(RING_CACHE_LINE) struct rate_limit limit;
     uint64_t messages_announced;    /* of those dropped */
-    atomic_uint_fast64_t accounted; /* connections that were written or announced */
+    atomic_uint_fast64_t accounted; /* connections written or announced; by metrics_add() */
     struct log_producer main;       /* of struct log_message */
     struct log_producer workers[];  /* of struct log_record; one for each of metrics->n */
 };

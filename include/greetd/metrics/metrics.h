@@ -87,7 +87,8 @@ struct metrics_listener_counters {
     atomic_uint_fast64_t refused[REFUSAL_N];             /* refused ones of them, by reason */
 };
 
-/* The table of the limits per source, as the main thread has last seen it. */
+/* The table of the limits per source, as the main thread has last seen it. Relaxed: the numbers are
+ * independent of each other. */
 struct metrics_sources {
     atomic_uint_fast64_t known, capacity;
     atomic_uint_fast64_t forgotten; /* sources forgotten to make room for others */

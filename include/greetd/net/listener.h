@@ -17,7 +17,7 @@
 
 struct listener {
     struct refcount references;
-    atomic_uint users;      /* workers that accept from it; see listener_release() */
+    atomic_uint users;      /* workers that accept from it; listener_release() has the order */
     char *name;             /* owned: FileDescriptorName= if systemd has passed it, else NULL */
     int fd;                 /* owned, non-blocking */
     int type;               /* SOCK_STREAM or SOCK_SEQPACKET */

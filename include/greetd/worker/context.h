@@ -28,9 +28,11 @@ struct worker_shared {
     /* When a worker last paused accepting, so that an episode is logged once. Relaxed: nothing
      * depends on it. */
     atomic_uint_fast64_t paused_usec;
-    /* When a worker has last asked the others to look, which is for the clients of all shards. */
+    /* When a worker has last asked the others to look into the queues of all shards. Nothing
+     * depends on its order. */
     atomic_uint_fast64_t asked_usec;
-    /* Whether the main thread wants changed_fd written when anything is counted. */
+    /* Whether the main thread wants changed_fd written when anything is counted. Relaxed: the
+     * fences of pool_sums_and_watch() and notify_activity() give the order. */
     atomic_bool wants_activity;
     int changed_fd; /* owned: an eventfd that wakes the main thread */
     int look_fd;    /* owned: an eventfd that has every worker call acceptor_look_again() */

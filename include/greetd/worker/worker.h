@@ -61,7 +61,8 @@ struct worker {
     atomic_uint n_handled;
     /* Rounds of the loop. Relaxed: only that it changes matters. */
     atomic_uint_fast64_t n_rounds;
-    /* Since when there has been no client, CLOCK_MONOTONIC; USEC_INFINITY while there is one. */
+    /* Since when there has been no client, CLOCK_MONOTONIC; USEC_INFINITY while there is one.
+     * Released, as the state. */
     atomic_uint_fast64_t idle_since_usec;
 };
 
