@@ -122,7 +122,7 @@ static enum conn_next begin_greeting(struct conn *conn, uint64_t now_usec,
     return next;
 }
 
-/* Closes the client, or first tells it why it is not greeted. */
+/* Closes the client, or first sends it RefuseMessage=. */
 static enum conn_next refuse(struct conn *conn, uint64_t now_usec, struct worker_context *context)
 {
     struct worker_greeting *refusal = &conn_listener(conn)->refusal;
@@ -136,7 +136,7 @@ static enum conn_next refuse(struct conn *conn, uint64_t now_usec, struct worker
     return writing_step(conn, now_usec, context);
 }
 
-/* Decides for PEER, whose address is that in the PROXY header if there is one. */
+/* Decides whether to admit PEER, whose address is that in the PROXY header if there is one. */
 static struct admission admit_client(const struct config_listener *config, const struct peer *peer,
                                      uint64_t now_usec, struct worker_context *context)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Decides whether a client may come: its network first, then the limits of its source. Pure, but
+/* Decides whether a client is admitted: its network first, then the limits of its source. Pure, but
  * for the table of sources, in which it counts the client. For any thread; nothing is owned. */
 
 #include <stdbool.h>
@@ -17,7 +17,7 @@ struct admission {
     bool counted;         /* in the table of sources: sources_release() is due at its end */
 };
 
-/* Decides for the client PEER. NETWORKS are Allow= and Deny=, LIMITS those of [Limits]; NULL for
+/* Decides whether to admit PEER. NETWORKS are Allow= and Deny=, LIMITS those of [Limits]; NULL for
  * none. NOW_USEC is CLOCK_MONOTONIC. */
 struct admission admission_check(const struct networks *networks,
                                  const struct source_limits *limits, struct sources *sources,

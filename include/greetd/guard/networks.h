@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Which addresses may come: the lists of Allow= and Deny=, compiled. Immutable; its memory is
+/* Which addresses are allowed: the lists of Allow= and Deny=, compiled. Immutable; its memory is
  * counted by references, which any thread may take and drop. Compiling blocks on the disk. */
 
 #include <stdbool.h>
@@ -28,5 +28,5 @@ struct networks *networks_ref(struct networks *networks);
 void networks_unref(struct networks *networks);
 DEFINE_CLEANUP_FUNCTION(struct networks, networks_unref)
 
-/* Whether PEER may come. All may if NETWORKS is NULL, and peers without an IP address always. */
+/* Whether PEER is allowed. All are if NETWORKS is NULL, and peers without an IP address always. */
 bool networks_allow(const struct networks *networks, const struct peer *peer);

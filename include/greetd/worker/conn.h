@@ -37,9 +37,9 @@
 
 /* Most clients close right after their greeting. A worker that is awake polls them after the first
  * of these times, while the memory of their sockets is still in the cache; it does not wake up for
- * that. Those that are still connected are polled again after the second, which is long enough for
- * most to have closed when many clients keep the machine busy. Only the others are added to epoll.
- * Both times begin with the greeting. */
+ * that. Clients that are still connected are polled again after the second, which is long enough
+ * for most to have closed when many clients keep the machine busy. Only the others are added to
+ * epoll. Both times begin with the greeting. */
 #define CONN_SOON_USEC  3000
 #define CONN_AGAIN_USEC 20000
 #define CONN_POLLS      2
@@ -60,8 +60,8 @@ struct conn_accepted {
     struct admission admission; /* by conn_admit() */
 };
 
-/* Decides whether the client PEER of LISTENER may come; with ProxyProtocol=yes, whether it may send
- * a header. */
+/* Decides whether the client PEER of LISTENER is admitted; with ProxyProtocol=yes, whether it may
+ * send a header. */
 struct admission conn_admit(const struct worker_listener *listener, const struct peer *peer,
                             uint64_t now_usec, struct worker_context *context);
 
