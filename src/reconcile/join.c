@@ -128,13 +128,14 @@ static uint64_t distance(const struct receipt *receipt, uint64_t accepted_usec)
     return accepted_usec > receipt->end_usec ? accepted_usec - receipt->end_usec : 0;
 }
 
+/* Whether both sides say that the client was served, or both that it was not. */
 static bool is_alike(const struct receipt *receipt, const struct log_entry *entry)
 {
     return (receipt->end == OUTCOME_OK) ==
            (entry->result == RESULT_DELIVERED || entry->result == RESULT_UNCONFIRMED);
 }
 
-/* Whether both sides don't contradict each other. */
+/* Whether both sides can be about the same connection. */
 static bool is_possible(const struct receipt *receipt, const struct log_entry *entry)
 {
     return receipt->end == OUTCOME_OK ? receipt->bytes == entry->bytes
@@ -148,10 +149,10 @@ static bool is_any(const struct receipt *receipt, const struct log_entry *entry)
     return true;
 }
 
-/* One after the other, on what the earlier ones have left. An entry must not take the receipt of
- * another one that belongs to it more: the entry of a first connection, which has no receipt, that
- * of the next client of the port; or on a Unix socket, that of a client in progress when greet
- * ended, that of a client that was served. */
+/* Each rule joins what the earlier ones have left, so that no entry takes a receipt that fits
+ * another entry better. The entry of the connection before a run, which has no receipt, must not
+ * take that of the next client with the same port. On a Unix socket, the entry of a client that was
+ * in progress when greet ended must not take the receipt of a client that was served. */
 static const struct rule rules[] = {
     {false, is_alike},
     {false, is_possible},
@@ -200,7 +201,7 @@ static void join_runs(const struct run *of_pairs, const struct run *of_entries, 
 
         if (item->joined)
             continue;
-        /* No later entry can be theirs. */
+        /* No later entry can belong to receipts that are joined or over. */
         while (first < of_pairs->n && (of_pairs->items[first].joined ||
                                        is_over(&pairs[of_pairs->items[first].index].receipt,
                                                entry->accepted_usec, rule->loosely)))

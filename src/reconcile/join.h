@@ -11,7 +11,7 @@
 #include "reconcile/log_entry.h"
 
 /* How much later than a connection's end its entry may have begun, or earlier than its start: the
- * clocks of two machines may differ by so much. */
+ * clocks of two machines may differ by that much. */
 #define JOIN_SKEW_USEC UINT64_C(1000000)
 
 /* A connection from both sides. */
