@@ -10,7 +10,7 @@
 
 #define COLUMNS_DEFAULT 80
 
-static bool has_colour(FILE *stream)
+static bool has_color(FILE *stream)
 {
     const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
 
@@ -20,14 +20,14 @@ static bool has_colour(FILE *stream)
 
 const char *terminal_style(FILE *stream, enum terminal_style style)
 {
-    /* ECMA-48, Select Graphic Rendition. The colours are those of the user's palette. */
+    /* ECMA-48, Select Graphic Rendition. The colors are those of the user's palette. */
     static const char *const sequences[] = {
         [TERMINAL_PLAIN] = "\033[0m",      [TERMINAL_ERROR] = "\033[1;31m",
         [TERMINAL_WARNING] = "\033[1;33m", [TERMINAL_GOOD] = "\033[32m",
         [TERMINAL_STRONG] = "\033[1m",
     };
 
-    return has_colour(stream) ? sequences[style] : "";
+    return has_color(stream) ? sequences[style] : "";
 }
 
 unsigned terminal_columns(FILE *stream)

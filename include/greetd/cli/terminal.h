@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* What a stream looks like if a person reads it on a terminal: colours, columns, block characters.
+/* What a stream looks like if a person reads it on a terminal: colors, columns, block characters.
  * Streams are borrowed. Only the main thread prints. */
 
 #include <stdbool.h>
