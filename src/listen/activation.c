@@ -56,8 +56,8 @@ static void listen_if_stored(int fd, const char *name)
         (void)listen(fd, SOMAXCONN);
 }
 
-static int inherit_one(struct listener_set *set, int fd, const char *name,
-                       struct diagnostics *diagnostics)
+static int take_one(struct listener_set *set, int fd, const char *name,
+                    struct diagnostics *diagnostics)
 {
     _cleanup_(listener_unrefp) struct listener *listener = NULL;
     int type, r;
@@ -126,7 +126,7 @@ int activation_take(struct listener_set *set, struct diagnostics *diagnostics)
         return -EBADMSG;
     }
     for (int i = 0; i < n; i++) {
-        int r = inherit_one(set, SD_LISTEN_FDS_START + i, names[i], diagnostics);
+        int r = take_one(set, SD_LISTEN_FDS_START + i, names[i], diagnostics);
         if (r < 0 && r != -EBADMSG)
             return r;
         if (r < 0)

@@ -26,9 +26,9 @@ struct match {
 
 #define MATCH_NULL ((struct match){.snapshot = NULL})
 
-/* Matches the addresses of CONFIG with the AVAILABLE sockets; or, if sockets were INHERITED, names
- * of these with the sections of CONFIG. With ReusePort=yes each TCP address has a shard for each of
- * N_WORKERS at least. match_deinit() is due in any case. Errors: -ENOMEM. */
+/* Matches the addresses of CONFIG with the AVAILABLE sockets; or, if sockets were INHERITED, their
+ * names with those of the sections of CONFIG. With ReusePort=yes each TCP address has a shard for
+ * each of N_WORKERS at least. match_deinit() is due in any case. Errors: -ENOMEM. */
 int match_init(struct match *match, struct config *config, const struct listener_set *available,
                bool inherited, size_t n_workers);
 void match_deinit(struct match *match);
