@@ -25,7 +25,7 @@ struct fetch_options {
 struct fetch {
     const struct fetch_options *options; /* borrowed */
     struct address address;              /* the current or last one of the list */
-    int fd;                              /* -1 if there is none */
+    int fd;                              /* owned; -1 if there is none */
     uint64_t start_usec, due_usec;       /* CLOCK_MONOTONIC, for the current address */
     char header[PROXY_FORMAT_MAX];
     size_t header_size;

@@ -34,7 +34,6 @@ struct generator_options {
 void generator_block_signals(void);
 
 /* Runs until all connections have finished and none is held, SIGINT or SIGTERM is pending, or a
- * receipt can't be written.
- * RESULT is always filled in. Returns 0, or a negative errno if this process cannot continue:
- * -EMFILE, -ENOBUFS, -ENOMEM, ... */
+ * receipt can't be written. RESULT is always filled in. Returns 0, or a negative errno if this
+ * process can't continue: -EMFILE, -ENOBUFS, -ENOMEM, ... */
 int generator_run(const struct generator_options *options, struct load_result *result);

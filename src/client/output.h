@@ -65,7 +65,7 @@ struct load_summary {
     const struct schedstat *server; /* the processor time that PID used during the run */
 };
 
-/* Prints SUMMARY as text, in three or four lines. */
+/* Prints SUMMARY as text, in two to four lines. */
 void output_text(FILE *stream, const struct load_summary *summary);
 
 /* Prints SUMMARY as one JSON object and a newline. */

@@ -73,6 +73,6 @@ void receipts_add(struct receipts *receipts, const struct exchange_request *requ
                   const struct exchange *exchange, enum outcome end, uint64_t start_usec,
                   uint64_t now_usec);
 
-/* Writes the rest and closes the file. Returns 0, or the negative errno of the first write that
+/* Writes the rest and closes the file. Returns 0, or the negative errno of the last write that
  * failed: receipts are missing then. */
 int receipts_close(struct receipts *receipts);

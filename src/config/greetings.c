@@ -43,7 +43,7 @@ static struct greeting *share(struct greeting *greeting)
     return greeting ? greeting_ref(greeting) : NULL;
 }
 
-/* Compiles TEXT, whose escapes the loader has checked, of the setting at ROW. */
+/* Compiles TEXT, whose escapes the loader has checked, of SETTING. */
 static int compile_text(struct greeting **ret, const struct setting_values *values,
                         const struct setting *setting, const char *text, bool expand,
                         struct diagnostics *diagnostics)

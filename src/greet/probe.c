@@ -112,8 +112,8 @@ static bool may_be_picked(const struct greeting *greeting, size_t index,
            index == fortune_of_day(wall_clock_day(&after), greeting->n_entries);
 }
 
-/* Matches what was received with GREETING. Returns as match(). *RET is the difference that was
- * found so far, and is replaced by one that comes later in the text. */
+/* Matches what was received with GREETING. Returns as match_greeting(). *RET is the difference that
+ * was found so far, and is replaced by one that comes later in the text. */
 static int match_one(const struct probe *probe, const struct greeting *greeting,
                      const struct match_connection *connection, struct match_difference *ret)
 {

@@ -8,8 +8,7 @@
 #include "greetd/base/text.h"
 #include "greetd/greeting/greeting.h"
 
-/* Errors beyond this number are only counted: a file that was never meant to be expanded may have
- * millions. */
+/* Errors beyond this number are only counted. */
 #define ERRORS_MAX ((size_t)100)
 
 struct template_errors template_errors_in(const char *text, const char *path, const char *origin,

@@ -8,7 +8,7 @@
 #include "greetd/base/cleanup.h"
 #include "greetd/base/text.h"
 
-/* Errors of one place, and remarks. */
+/* How many errors of one place are added, and how many remarks; the others are only counted. */
 #define LINES_MAX 100
 
 /* A list of a million networks has 20 to 40 bytes for each. */

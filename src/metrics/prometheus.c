@@ -110,6 +110,7 @@ static void add_accept_errors(struct text *text, const struct metrics *metrics)
 static void add_reloads(struct text *text, const struct metrics *metrics)
 {
     static const char name[] = "greetd_reloads_total";
+
     add_head(text, name, "counter", "Reloads of the configuration, by result.");
     for (size_t i = 0; i < METRICS_OUTCOMES; i++)
         add(text, "%s{result=\"%s\"} %" PRIu64 "\n", name, outcome_name(i),

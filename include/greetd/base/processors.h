@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* The number of processors that this process may use. */
+/* The number of processors that this process may use. Owns nothing; reads files of the kernel. */
 
 /* The size of the affinity mask (sched_getaffinity(2)), or the processor quota of the process's
  * control group or one above it (cpu.max of cgroup v2, cgroups(7)) if that is smaller. A quota of

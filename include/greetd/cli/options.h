@@ -7,8 +7,8 @@
 
 #include <getopt.h>
 
-/* Reads the next option of ARGV. LETTERS begins with `:`, and TABLE has neither flags nor more than
- * one option with a value. Returns what getopt_long(3) returns, or prints an error of PROGRAM and
+/* Reads the next option of ARGV. LETTERS begins with `:`. In TABLE no option has a flag, and none
+ * the val of another. Returns what getopt_long(3) returns, or prints an error of PROGRAM and
  * returns '?'. A long option with a single dash, such as `-check`, is also an error. */
 int options_next(const char *program, int argc, char **argv, const char *letters,
                  const struct option *table);

@@ -21,7 +21,7 @@ struct greetings {
 
 /* Compiles the complete VALUES. A greeting that is set at the same place as that of BASE, whose
  * greetings are BASE_GREETINGS, is shared with it; both may be NULL. An error in a greeting is
- * added to DIAGNOSTICS and is no failure: that greeting is NULL then. So is a watched file that
+ * added to REPORT and is no failure: that greeting is NULL then. So is a watched file that
  * does not exist yet, if there is a StaleMessage= to send in its place. greetings_deinit() is due
  * in any case. Errors: -EMFILE or -ENFILE, which are added, too; -ENOMEM. */
 int greetings_compile(struct greetings *ret, const struct setting_values *values,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* The settings of greetd.conf: the value of each, and the row that describes it. A new setting is a
- * member of one of the structs here and a row in setting_table.c. */
+/* The settings of greetd.conf: the value of each, which owns its strings, and the constant row that
+ * describes it. A new setting is a member of one of the structs here and a row in setting_table.c.
+ */
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -13,7 +13,7 @@
 #include "greetd/greeting/template_errors.h"
 #include "greetd/greeting/wall_clock.h"
 
-/* RFC 865: a quote should have at most so many characters. */
+/* The most characters that a quote should have (RFC 865). */
 #define FORTUNE_SIZE_RECOMMENDED ((size_t)512)
 
 struct fortune_random {

@@ -2,7 +2,7 @@
 #pragma once
 
 /* The file of MessageFile=: its greeting, and with Watch=yes the last good one while the file
- * changes. A struct message_file belongs to one thread; it blocks on the disk, so not to a worker.
+ * changes. A struct message_file belongs to one thread, which may block on the disk: not a worker.
  */
 
 #include <stdbool.h>

@@ -21,7 +21,7 @@ struct network {
     bool denied;           /* it is of Deny=; network_parse() leaves it false */
 };
 
-/* A word stands for at most so many networks. */
+/* The most networks that a word stands for. */
 #define NETWORKS_OF_WORD 2
 
 /* Room for what network_format() writes, with its '\0'. */

@@ -12,8 +12,8 @@
 
 /* Writes RECORD of a connection that WORKER has served. Fields that do not apply are omitted:
  * GREETD_REMOTE_PORT= of a Unix socket, which has GREETD_REMOTE_PID= and, if it is known,
- * GREETD_REMOTE_UID=; GREETD_REASON= of a connection that was not refused; and GREETD_RTT_USEC= if
- * it is not known; and GREETD_PROXY_ADDR= of a client without a PROXY header. */
+ * GREETD_REMOTE_UID=; GREETD_REASON= of a connection that was not refused; GREETD_RTT_USEC= if it
+ * is not known; and GREETD_PROXY_ADDR= of a client without a PROXY header. */
 size_t entry_write_connection(struct sink *sink, unsigned worker,
                               const struct connection_record *record);
 

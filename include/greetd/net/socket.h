@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* System calls on sockets, named for what a server wants of them. */
+/* System calls on sockets, named for what a server wants of them. Descriptors are the caller's; any
+ * thread may call these functions. */
 
 #include <stdbool.h>
 #include <stdint.h>

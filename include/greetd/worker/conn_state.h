@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* What a worker knows of one client: shared by the modules that continue with it (conn, drip and
- * writing) and that hold it (clients and eviction). Only for the thread of the worker. */
+/* What a worker knows of one client: shared by the modules that continue with it (conn, header,
+ * drip and writing) and that hold it (clients and eviction). Only for the thread of the worker. */
 
 #include <stdbool.h>
 #include <stddef.h>
