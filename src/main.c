@@ -170,9 +170,13 @@ static void print_files(const struct config *config)
 
     if (terminal_columns(stdout) == 0)
         return;
-    for (size_t i = 0; i < n; i++)
-        printf("%s: %sok%s\n", config_file_at(config, i), terminal_style(stdout, TERMINAL_GOOD),
+    for (size_t i = 0; i < n; i++) {
+        const char *file = config_file_at(config, i);
+
+        terminal_print_text(stdout, file, strlen(file));
+        printf(": %sok%s\n", terminal_style(stdout, TERMINAL_GOOD),
                terminal_style(stdout, TERMINAL_PLAIN));
+    }
     if (n == 0)
         puts("There is no configuration file; the defaults are in force.");
 }

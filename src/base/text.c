@@ -21,25 +21,30 @@ static int same_letter(char a, char b)
     return tolower((unsigned char)a) == tolower((unsigned char)b);
 }
 
-/* Wagner and Fischer's algorithm with one row of its table: row[j] is the distance between the
- * first i letters of A and the first j letters of B. */
+/* Wagner and Fischer's algorithm, with a swap of neighbours as one edit (the optimal string
+ * alignment), and with three rows of its table: row[j] is the distance between the first i letters
+ * of A and the first j letters of B. */
 static size_t distance(const char *a, const char *b, size_t b_length)
 {
-    size_t row[NAME_MAX_LENGTH + 1];
+    size_t rows[3][NAME_MAX_LENGTH + 1], i;
 
     for (size_t j = 0; j <= b_length; j++)
-        row[j] = j;
+        rows[0][j] = j;
 
-    for (size_t i = 0; a[i] != '\0'; i++) {
-        size_t diagonal = row[0];
-        row[0] = i + 1;
+    for (i = 1; a[i - 1] != '\0'; i++) {
+        size_t *row = rows[i % 3];
+        const size_t *above = rows[(i - 1) % 3], *before_swap = rows[(i + 1) % 3];
+
+        row[0] = i;
         for (size_t j = 1; j <= b_length; j++) {
-            size_t replaced = diagonal + !same_letter(a[i], b[j - 1]);
-            diagonal = row[j];
-            row[j] = min(replaced, min(row[j], row[j - 1]) + 1);
+            size_t replaced = above[j - 1] + !same_letter(a[i - 1], b[j - 1]);
+            row[j] = min(replaced, min(above[j], row[j - 1]) + 1);
+            if (i > 1 && j > 1 && same_letter(a[i - 1], b[j - 2]) &&
+                same_letter(a[i - 2], b[j - 1]))
+                row[j] = min(row[j], before_swap[j - 2] + 1);
         }
     }
-    return row[b_length];
+    return rows[(i - 1) % 3][b_length];
 }
 
 const char *text_nearest(const char *name, const char *const *candidates, size_t n)
@@ -89,15 +94,20 @@ static bool is_control(const char *text)
     return c[0] < ' ' || c[0] == 0x7f || (c[0] == 0xc2 && c[1] < 0xa0);
 }
 
+size_t text_printable_length(const char *text)
+{
+    return is_control(text) ? 0 : text_utf8_length(text);
+}
+
 const char *text_excerpt(const char *text, char *buffer)
 {
     const char *end = buffer + (TEXT_EXCERPT_MAX - sizeof("\\xHH..."));
     char *p = buffer;
 
     while (*text != '\0' && p < end) {
-        size_t length = text_utf8_length(text);
+        size_t length = text_printable_length(text);
 
-        if (length > 0 && !is_control(text)) {
+        if (length > 0) {
             p = mempcpy(p, text, length);
             text += length;
         } else {

@@ -8,6 +8,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "greetd/base/text.h"
+
 #define COLUMNS_DEFAULT 80
 
 static bool has_color(FILE *stream)
@@ -57,11 +59,37 @@ void terminal_print_program(const char *program)
             terminal_style(stderr, TERMINAL_PLAIN));
 }
 
+/* Returns the length of the text without control characters that begins at TEXT. */
+static size_t printable(const char *text, const char *end)
+{
+    const char *p = text;
+    size_t length;
+
+    while (p < end && (length = text_printable_length(p)) > 0)
+        p += length;
+    return (size_t)(p - text);
+}
+
+void terminal_print_text(FILE *stream, const char *text, size_t size)
+{
+    for (const char *end = text + size; text < end; text++) {
+        size_t length = printable(text, end);
+
+        fwrite(text, 1, length, stream);
+        text += length;
+        if (text < end)
+            fprintf(stream, "\\x%02x", (unsigned char)*text);
+    }
+}
+
 void terminal_print_diagnostic(enum terminal_style style, const char *line)
 {
     const char *end = strstr(line, ": ");
-    int length = end ? (int)(end + 1 - line) : 0;
+    size_t length = end ? (size_t)(end + 1 - line) : 0;
 
-    fprintf(stderr, "%s%.*s%s%s\n", terminal_style(stderr, style), length, line,
-            terminal_style(stderr, TERMINAL_PLAIN), line + length);
+    fputs(terminal_style(stderr, style), stderr);
+    terminal_print_text(stderr, line, length);
+    fputs(terminal_style(stderr, TERMINAL_PLAIN), stderr);
+    terminal_print_text(stderr, line + length, strlen(line + length));
+    fputs("\n", stderr);
 }

@@ -5,6 +5,7 @@ that --check has read."""
 
 import fcntl
 import os
+import pathlib
 import pty
 import re
 import struct
@@ -94,6 +95,17 @@ class CheckTest(TerminalTestCase):
         self.write("greetd.conf.d/wrong.cnf", MISTAKE)
         self.assertEqual(self.assert_coloured_only_if_wanted(*self.check("-c", path)),
                          (0, f"{path}: {GREEN}ok{PLAIN}\n{drop_in}: {GREEN}ok{PLAIN}\n"))
+
+    def test_the_name_of_a_file_controls_no_terminal(self):
+        path = self.write("greetd.conf", "")
+        drop_in = self.write("greetd.conf.d/a\033[2J\u009b2J\nb: ok\u00e4.conf", "")
+        shown = f"{path}.d/a\\x1b[2J\\xc2\\x9b2J\\x0ab: ok\u00e4.conf"
+        self.assertEqual(self.on_terminal(*self.check("-c", path), NO_COLOR="1"),
+                         (0, f"{path}: ok\n{shown}: ok\n"))
+        pathlib.Path(drop_in).write_text(MISTAKE, encoding="utf-8")
+        status, output = self.on_terminal(*self.check("-c", path), NO_COLOR="1")
+        self.assertEqual(status, 78)
+        self.assertTrue(output.startswith(f"{shown}:2: Unknown setting"), output)
 
     def test_there_may_be_no_file(self):
         self.own_etc()

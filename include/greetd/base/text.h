@@ -17,6 +17,9 @@ size_t text_byte_order_mark(const char *text, size_t size);
 /* Returns the length in bytes of the UTF-8 character at TEXT (RFC 3629), or 0 if there is none. */
 size_t text_utf8_length(const char *text);
 
+/* The same, but 0 for a control character too, also for one of U+0080 to U+009F. */
+size_t text_printable_length(const char *text);
+
 /* Writes TEXT to BUFFER (TEXT_EXCERPT_MAX bytes) as valid UTF-8: control characters, also those of
  * U+0080 to U+009F, and invalid bytes become \xHH, and `...` replaces the end of a long text.
  * systemd rejects a STATUS= that is not UTF-8. Returns BUFFER. */
@@ -29,7 +32,7 @@ const char *text_excerpt(const char *text, char *buffer);
  * snprintf(3), for greetings. */
 char *text_write_decimal(char *buffer, uint64_t number);
 
-/* Returns the first of the N CANDIDATES with the smallest edit distance from NAME (Levenshtein's;
- * upper and lower case are equal), or NULL if none is near: at most a third of its letters may be
- * wrong. */
+/* Returns the first of the N CANDIDATES with the smallest edit distance from NAME (two neighbours
+ * that are swapped are one edit; upper and lower case are equal), or NULL if none is near: at most
+ * a third of its letters may be wrong. */
 const char *text_nearest(const char *name, const char *const *candidates, size_t n);

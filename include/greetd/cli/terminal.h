@@ -30,6 +30,10 @@ bool terminal_has_utf8(void);
 /* Prints `PROGRAM: ` to stderr, where the text of an error follows. */
 void terminal_print_program(const char *program);
 
+/* Prints TEXT of SIZE bytes, such as the name of a file. Control characters, which could
+ * forge a line or move the cursor, and invalid bytes are printed as `\xHH`. */
+void terminal_print_text(FILE *stream, const char *text, size_t size);
+
 /* Prints LINE, as diagnostics have them, and a newline to stderr. Its place, up to the first `: `,
  * is in STYLE. */
 void terminal_print_diagnostic(enum terminal_style style, const char *line);

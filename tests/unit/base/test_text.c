@@ -21,7 +21,7 @@ ParameterizedTestParameters(text, finds_the_nearest_name)
         {"LingreSec", "LingerSec"},      {"Linger", "LingerSec"},     {"lingersec", "LingerSec"},
         {"BACKLOG", "Backlog"},          {"Mesage", "Message"},       {"MessageFil", "MessageFile"},
         {"Message_File", "MessageFile"}, {"Worker", "Workers"},       {"Bacxyog", "Backlog"},
-        {"Message", "Message"},
+        {"Message", "Message"},          {"BAKcolg", "Backlog"},
     };
     return cr_make_param_array(struct row, rows, ELEMENTSOF(rows));
 }

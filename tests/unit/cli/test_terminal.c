@@ -124,6 +124,7 @@ static void print_diagnostics(void)
 {
     terminal_print_diagnostic(TERMINAL_ERROR, "/etc/a:b.conf:7: Unknown setting: x");
     terminal_print_diagnostic(TERMINAL_ERROR, "Nothing to listen on");
+    terminal_print_diagnostic(TERMINAL_PLAIN, "/etc/\033[2J\nb\xff\n: \xc2\x9b");
 }
 
 Test(terminal, shows_where_an_error_is)
@@ -131,5 +132,6 @@ Test(terminal, shows_where_an_error_is)
     expect_printed(print_an_error, RED "greet:" PLAIN " out of memory\r\n");
     expect_printed(print_diagnostics,
                    RED "/etc/a:b.conf:7:" PLAIN " Unknown setting: x\r\n" RED PLAIN
-                       "Nothing to listen on\r\n");
+                       "Nothing to listen on\r\n" PLAIN "/etc/\\x1b[2J\\x0ab\\xff\\x0a:" PLAIN
+                       " \\xc2\\x9b\r\n");
 }
