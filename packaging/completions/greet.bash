@@ -7,16 +7,27 @@
 _greet_configuration() {
     local word options=()
     for word in "${words[@]}"; do
-        [[ $word == --expect-config=?* ]] && options=(--config "${word#*=}")
+        [[ $word == --expect-config=?* ]] && word=${word#*=} && options=(--config "${word//[\\\"\']/}")
     done
     PATH=$PATH:/usr/local/sbin:/usr/sbin greetd --show-config "${options[@]}" 2>/dev/null | sed -n "$1"
+}
+
+# Offers the lines that begin with the current word, as the shell needs them. `compgen -W` would expand
+# them, and run a command in the name of a listener.
+_greet_offer() {
+    local line quoted
+    while IFS= read -r line; do
+        quoted=$line
+        [[ $line != *[!][[:alnum:]/.:@%_-]* ]] || printf -v quoted %q "$line"
+        [[ $line != "$cur"* && $quoted != "$cur"* ]] || COMPREPLY+=("$quoted")
+    done
 }
 
 _greet_addresses() {
     if [[ $cur == [/.]* ]]; then
         _filedir
     else
-        mapfile -t COMPREPLY < <(compgen -W "$(_greet_configuration 's/^ListenStream=//p')" -- "$cur")
+        _greet_offer < <(_greet_configuration 's/^ListenStream=//p')
         __ltrim_colon_completions "$cur"
     fi
 }
@@ -31,8 +42,7 @@ _greet() {
             return
             ;;
         --listener)
-            mapfile -t COMPREPLY < <(compgen -W "server
-                $(_greet_configuration 's/^\[Listener \(.*\)\]$/\1/p')" -- "$cur")
+            _greet_offer < <(echo server; _greet_configuration 's/^\[Listener \(.*\)\]$/\1/p')
             return
             ;;
         --pid)

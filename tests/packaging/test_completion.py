@@ -21,6 +21,14 @@ ListenStream=[::1]:7002
 ListenStream=/run/motd
 """
 
+NAMES = """\
+[Listener web site]
+ListenStream=/run/$(touch run) x
+[Listener $(touch run)]
+[Listener `touch run`]
+[Listener *]
+"""
+
 
 class Options:
     """The options in the source of a program."""
@@ -55,7 +63,8 @@ class Shell:
 class Bash(Shell):
     def words(self, line):
         # What is in $COMP_WORDBREAKS is a word of its own.
-        words = re.findall(r"[=:]+|[^\s=:]+", line) + [""] * line.endswith(" ")
+        word = r"""(?:\\.|'.*?'|".*?"|[^\s=:])+"""
+        words = re.findall(f"[=:]+|{word}", line) + [""] * line.endswith(" ")
         self.environment["LINE"] = line
         offered = self.run("bash", HERE / "completion/complete.bash", *words).splitlines()
         prefix = line[line.rfind(" ") + 1:line.rfind(":") + 1]
@@ -153,6 +162,17 @@ class CompletionTest(unittest.TestCase):
     def test_names_of_listeners(self):
         self.assert_offered("greet --expect-config=greetd.conf --listener ", "server", "motd")
         self.assert_offered("greet --expect-config=greetd.conf --listener=m", "motd")
+
+    def test_names_are_text_for_the_shell(self):
+        (self.home / "web site.conf").write_text(NAMES)
+        for path in ("web\\ site.conf", "'web site.conf'", '"web site.conf"'):
+            self.check(f"greet --expect-config={path} --listener ", lambda words: self.assertEqual(
+                {word.replace("\\", "") for word in words}, {"server", "web site", "$(touch run)", "`touch run`", "*"}))
+            self.check(f"greet --expect-config={path} ", lambda words: self.assertIn(
+                "/run/$(touch run) x", {word.replace("\\", "") for word in words}))
+        self.check("greet --expect-config=web\\ site.conf --listener ", lambda words: self.assertLessEqual(
+            {"web\\ site", "\\$\\(touch\\ run\\)"}, set(words)), Bash)
+        self.assertFalse((self.home / "run").exists())
 
     def test_addresses(self):
         self.assert_offered("greet --expect-config=greetd.conf ", "127.0.0.1:7001", "[::1]:7002")
