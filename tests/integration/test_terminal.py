@@ -35,19 +35,22 @@ def read_terminal(controller):
 class TerminalTestCase(greet.GreetTestCase):
     def on_terminal(self, *command, stdin=b"", pipe=None, **environment):
         """The exit status of COMMAND and all that it writes to a terminal of COLUMNS columns. PIPE is a
-        standard stream (1, 2) that is not the terminal."""
+        standard stream (1, 2) that is not the terminal; self.piped is what it gets."""
         controller, terminal = pty.openpty()
         self.addCleanup(os.close, controller)
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
         streams = {"stdout": terminal, "stderr": terminal}
         if pipe is not None:
-            streams[("stdin", "stdout", "stderr")[pipe]] = subprocess.DEVNULL
+            streams[("stdin", "stdout", "stderr")[pipe]] = subprocess.PIPE
         process = subprocess.Popen(command, stdin=subprocess.PIPE, **streams,
                                    env=self.environment(**{"TERM": "xterm", "LC_ALL": "C", **environment}))
         os.close(terminal)
         with process.stdin as stream:
             stream.write(stdin)
         output = read_terminal(controller)
+        for piped in filter(None, (process.stdout, process.stderr)):
+            with piped:
+                self.piped = piped.read().decode()
         return process.wait(daemon.TIMEOUT), output
 
     def assert_plain(self, output):
@@ -115,6 +118,9 @@ class CheckTest(TerminalTestCase):
     def test_a_reload_logs_no_files(self):
         path = self.write("greetd.conf", "[Greeting]\nMessage=a\n")
         self.assertEqual(self.on_terminal(*self.check("-c", path), pipe=1), (0, ""))
+        self.assertEqual(self.piped, "")
+        self.assertEqual(self.on_terminal(*self.check("-c", path), pipe=2),
+                         (0, f"{path}: {GREEN}ok{PLAIN}\n"))
         result = subprocess.run(self.check("-c", path), capture_output=True, check=True,
                                 timeout=daemon.TIMEOUT, env=self.environment())
         self.assertEqual(result.stdout + result.stderr, b"")
@@ -125,6 +131,8 @@ class CheckTest(TerminalTestCase):
                                 timeout=daemon.TIMEOUT, env=self.environment(TERM="xterm"))
         self.assertEqual(result.returncode, 78)
         self.assert_plain(result.stderr.decode())
+        self.assertEqual(self.on_terminal(*self.check("-c", path), pipe=2), (78, ""))
+        self.assertEqual(self.piped, result.stderr.decode())
 
 
 class GreetTest(TerminalTestCase):
@@ -211,6 +219,9 @@ class ChartTest(TerminalTestCase):
         self.assertEqual(len(lines), 1)
         self.assertTrue(lines[0].startswith('{"address":'), lines)
         self.assert_plain(lines[0])
+        self.on_terminal(greet.program(), "--load", "-n", "50", *EXPECT, address, pipe=1)
+        self.assertEqual(len(self.piped.splitlines()), 3, self.piped)
+        self.assert_plain(self.piped)
 
 
 if __name__ == "__main__":
