@@ -201,6 +201,22 @@ class OtherNames(TakeoverTest):
         self.assertEqual(self.state(MAINTENANCE), "inactive")
         self.assertEqual(self.greet(ADDRESS), GREETING)
 
+    def test_a_socket_with_a_colon_in_its_name_needs_another_name(self):
+        unit, address = "greetd-maintenance@site:one.service", "127.0.0.1:7006"
+        socket = SOCKET.replace(ADDRESS, address)
+        self.write("/etc/systemd/system/site:one.service", SERVICE)
+        self.write("/etc/systemd/system/site:one.socket", socket)
+        self.systemctl("daemon-reload")
+        with self.assertRaises(CommandError):
+            self.systemctl("start", unit)
+        self.assertEqual(self.greet(address), GREETING)
+        self.write("/etc/systemd/system/site:one.socket", f"{socket}FileDescriptorName=site\n")
+        self.systemctl("daemon-reload")
+        self.systemctl("start", unit)
+        self.assertEqual(self.greet(address), TEXT)
+        self.systemctl("stop", unit)
+        self.assertEqual(self.greet(address), GREETING)
+
     def test_an_instance_of_a_template(self):
         for kind, text in (("socket", SOCKET.replace(ADDRESS, "127.0.0.1:%i")), ("service", SERVICE)):
             self.write(f"/etc/systemd/system/site@.{kind}", text)
