@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """packaging/version: what a tree says that it is, and who repeats it."""
 
+import os
 import pathlib
 import re
 import shutil
 import tempfile
-import unittest
+import unittest.mock
 
 from common import TREE, install, run
 
@@ -94,6 +95,29 @@ class Version(VersionTest):
         self.change_log("")
         self.assertRegex(self.version(), rf"^2\.0\.0\+1\.g{HASH}\.dirty$")
 
+    def test_a_new_file_is_a_change(self):
+        self.commit(tag="v2.0.0")
+        (self.tree / "new").write_text("")
+        self.assertEqual((self.version(), self.version("HEAD")), ("2.0.0+dirty", "2.0.0"))
+
+    def test_an_unknown_commit_or_option_is_an_error(self):
+        self.commit(tag="v2.0.0")
+        for argument, status, said in (("absent", 1, "has no commit absent"), ("--relesed", 2, "--released"),
+                                       ("--help", 0, "--released")):
+            with self.subTest(argument):
+                got, output = run(self.tree / "packaging/version", argument, check=False)
+                self.assertEqual(got, status)
+                self.assertIn(said, output)
+
+    def test_a_link_leads_to_a_tree_of_another_user(self):
+        self.commit(tag="v2.0.0")
+        run("chown", "-R", "65534", self.tree)
+        link = self.folder / "link"
+        link.symlink_to(self.tree)
+        with unittest.mock.patch.dict(os.environ, GIT_CONFIG_GLOBAL="/dev/null"):
+            self.assertEqual(self.version(tree=link), "2.0.0")
+            run(link / "packaging/export", self.folder / "exported")
+
     def test_without_a_tag_the_changelog_has_the_last_release(self):
         self.commit()
         self.assertRegex(self.version(), rf"^1\.2\.3\+g{HASH}$")
@@ -144,6 +168,10 @@ class Export(VersionTest):
         self.assertEqual(self.version(tree=exported), "2.0.0+dirty")
         self.assertTrue((exported / "untracked").exists())
         self.assertFalse((exported / "ignored").exists())
+
+    def test_a_folder_that_exists_is_refused(self):
+        (self.folder / "full").mkdir()
+        self.assertIn("exists", run(self.tree / "packaging/export", self.folder / "full", check=False)[1])
 
     def test_an_export_is_exported_without_git(self):
         self.commit(tag="v2.0.0")
