@@ -118,11 +118,20 @@ class Bytes(ReleaseTest):
 
 class Refusals(ReleaseTest):
     def release(self, tree, *arguments, status=0, without=ALL_BUT_TARBALL):
-        """Makes a release, by default of the tarball, and returns its output."""
+        """Makes a release, by default of the tarball, and returns its output. One that fails has no
+        folder."""
         out = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / "out"
         got, output = run(tree / "packaging/release", "--without", without, *arguments, out, check=False)
         self.assertEqual(got, status, output)
+        self.assertEqual(out.exists(), status == 0)
         return output
+
+    def test_a_folder_that_exists_is_refused(self):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        status, output = run(self.tree / "packaging/release", "--without", ALL_BUT_TARBALL, folder,
+                             check=False)
+        self.assertEqual((status, list(folder.iterdir())), (1, []))
+        self.assertIn(f"{folder} exists", output)
 
     def test_a_tagged_commit_is_released(self):
         self.assertRegex(self.release(self.tree),
