@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """packaging/release: two clones make the same bytes, and a release says the truth about itself."""
 
+import hashlib
+import json
 import os
 import pathlib
 import re
@@ -11,7 +13,7 @@ import unittest
 
 from common import TREE, install, run
 
-SCRIPTS = {"image": "packaging/oci/build", "sbom": "packaging/sbom"}
+PROGRAMS = {"greetd": "usr/sbin", "greet": "usr/bin"}
 ALL_BUT_TARBALL = "deb,rpm,image,sbom"
 
 
@@ -53,7 +55,6 @@ class Bytes(ReleaseTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.absent = [part for part, script in SCRIPTS.items() if not (TREE / script).exists()]
         cls.first = cls.release("first", umask="022", TZ="UTC", LC_ALL="C")
         cls.second = cls.release("below/the second", umask="077", TZ="Pacific/Kiritimati",
                                  LC_ALL="C.UTF-8", LANGUAGE="tr")
@@ -62,10 +63,9 @@ class Bytes(ReleaseTest):
     def release(cls, name, *, umask, **environment):
         tree, out = cls.folder / name / "clone", cls.folder / name / "out"
         git(cls.folder, "clone", "--quiet", cls.tree, tree)
-        without = ["--without", ",".join(cls.absent)] if cls.absent else []
         # The host has the name of the second release while that runs.
         run("unshare", "--uts", "sh", "-c", f'umask {umask} && hostname "$1" && shift && "$@"', "-",
-            f"{name[:3]}.example", tree / "packaging/release", *without, out,
+            f"{name[:3]}.example", tree / "packaging/release", out,
             env=os.environ | environment, timeout=1800)
         return out
 
@@ -78,10 +78,11 @@ class Bytes(ReleaseTest):
         self.assertIn(f"  {name}\n", (self.first / "SHA256SUMS").read_text())
         return paths[0]
 
-    def check_part(self, part, pattern):
-        if part in self.absent:
-            self.skipTest(f"{SCRIPTS[part]} is not in this tree")
-        self.check(pattern)
+    def of_deb(self):
+        """The folder with the files of the .deb."""
+        root = self.folder / "root"
+        run("dpkg-deb", "-x", next(self.first.glob("*.deb")), root)
+        return root
 
     def test_the_checksums_are_the_same_and_right(self):
         sums = [(out / "SHA256SUMS").read_text() for out in (self.first, self.second)]
@@ -104,16 +105,28 @@ class Bytes(ReleaseTest):
     def test_the_deb(self):
         deb = self.check(f"greeting-daemon_{self.version}_*.deb")
         self.assertEqual(run("dpkg-deb", "--field", deb, "Version")[1], f"{self.version}\n")
+        for program, folder in PROGRAMS.items():
+            self.assertEqual(run(self.of_deb() / folder / program, "--version")[1],
+                             f"{program} {self.version}\n")
 
     def test_the_rpm(self):
         rpm = self.check(f"greeting-daemon-{self.version}-1.*.rpm")
         self.assertEqual(run("rpm", "-qp", "--queryformat=%{VERSION}", rpm)[1], self.version)
 
     def test_the_image(self):
-        self.check_part("image", f"greeting-daemon-{self.version}.image.tar")
+        with tarfile.open(self.check(f"greeting-daemon-{self.version}.image.tar")) as archive:
+            manifest = json.load(archive.extractfile("manifest.json"))
+            image = json.load(archive.extractfile(manifest[0]["Config"]))
+        self.assertEqual(image["config"]["Labels"]["org.opencontainers.image.version"], self.version)
 
     def test_the_sbom(self):
-        self.check_part("sbom", f"greeting-daemon-{self.version}.cdx.json")
+        bill = json.loads(self.check(f"greeting-daemon-{self.version}.cdx.json").read_text())
+        own = bill["metadata"]["component"]
+        self.assertEqual(own["version"], self.version)
+        sums = {file["name"]: file["hashes"][0]["content"] for file in own["components"]}
+        self.assertEqual(sums, {
+            program: hashlib.sha256((self.of_deb() / folder / program).read_bytes()).hexdigest()
+            for program, folder in PROGRAMS.items()})
 
 
 class Refusals(ReleaseTest):
@@ -161,8 +174,7 @@ class Refusals(ReleaseTest):
 
     def test_a_part_that_can_not_be_made_is_an_error(self):
         tree = self.clone("clone")
-        (tree / SCRIPTS["image"]).parent.mkdir(exist_ok=True)
-        (tree / SCRIPTS["image"]).write_text("#!/bin/sh\nexit 1\n")
+        (tree / "packaging/oci/build").write_text("#!/bin/sh\nexit 1\n")
         output = self.release(tree, "--worktree", status=1, without="deb,rpm,sbom")
         self.assertIn("making the tarball", output)
         self.assertIn("could not make: image", output)
