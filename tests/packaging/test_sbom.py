@@ -178,6 +178,18 @@ class Sbom(unittest.TestCase):
                                 env=os.environ | {"SOURCE_DATE_EPOCH": EPOCH})[1]
         self.assertNotEqual(json.loads(output)["serialNumber"], self.bill["serialNumber"])
 
+    def test_diversions_of_dpkg_are_no_packages(self):
+        with tempfile.TemporaryDirectory() as folder:
+            fake = pathlib.Path(folder) / "dpkg-query"
+            fake.write_text('#!/bin/sh\n[ "$1" != --search ] || printf "%s\\n" "diversion by dash from: $2" '
+                            '"diversion by dash to: $2.distrib" "local diversion from: $2"\n'
+                            'exec /usr/bin/dpkg-query "$@"\n')
+            fake.chmod(0o755)
+            output = common.run(common.TREE / "packaging/sbom", *(BUILD / program for program in PROGRAMS),
+                                env=os.environ | {"SOURCE_DATE_EPOCH": EPOCH,
+                                                  "PATH": f"{folder}:{os.environ['PATH']}"})[1]
+        self.assertEqual(json.loads(output), self.bill)
+
     def test_a_library_that_is_not_found_is_an_error(self):
         with tempfile.TemporaryDirectory() as folder:
             common.run("gcc", "-shared", "-o", f"{folder}/libabsent.so", "-x", "c", "/dev/null")
