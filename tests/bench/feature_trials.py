@@ -164,7 +164,8 @@ def proxy(lab):
     with lab.start(proxy=True, address=True) as server:
         answers = [server.greeting(data=header) for header in PROXY_HEADERS]
         good = answers.count(b"Hello 192.0.2.7")
-        return ("no", "partly", "yes")[good], f"greeted the address in {good} of 2 headers, of versions 1 and 2"
+        evidence = f"greeted the address in {good} of 2 headers, of versions 1 and 2"
+        return ("no", "partly", "yes")[good], evidence
 
 
 def by_systemd(feature, setting):

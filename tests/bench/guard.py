@@ -16,7 +16,6 @@ import statistics
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 from typing import NamedTuple
 

@@ -67,7 +67,8 @@ def export(build):
     run("llvm-profdata", "merge", "-sparse", "-o", str(profile), *raw)
     programs = [build / "greetd", build / "greet"]
     for pattern in ("tests/test-*", "fuzz/out/fuzz_*"):
-        programs += [path for path in sorted(build.glob(pattern)) if path.is_file() and path.stat().st_mode & 1]
+        programs += [path for path in sorted(build.glob(pattern))
+                     if path.is_file() and path.stat().st_mode & 1]
     objects = [argument for program in programs[1:] for argument in ("-object", str(program))]
     text = run("llvm-cov", "export", "-format=text", f"-instr-profile={profile}", str(programs[0]), *objects)
     files = collections.defaultdict(lambda: {"branches": [], "segments": []})

@@ -98,7 +98,8 @@ class Target:
         """Runs each input that is in the tree, once and whole."""
         if self.n_kept == 0:
             raise Failure("there are no inputs in the tree")
-        executed = _statistic(self._run("-runs=0", f"-max_len={1 << 20}", self.corpus), "number_of_executed_units")
+        output = self._run("-runs=0", f"-max_len={1 << 20}", self.corpus)
+        executed = _statistic(output, "number_of_executed_units")
         if executed < self.n_kept:
             raise Failure(f"only {executed} of {self.n_kept} inputs were run")
 

@@ -11,7 +11,7 @@ import subprocess
 import unittest
 
 from support import examples, fake_journal
-from support.daemon import TIMEOUT, greeted, read_to_end
+from support.daemon import TIMEOUT, read_to_end
 from support.examples import EXAMPLES, eventually, run
 
 IS_ROOT = os.getuid() == 0  # before the user namespace of namespaces.isolate(), which has one user

@@ -75,7 +75,8 @@ class Keepalived(FailoverTestCase):
         path = self.write("root.conf", config.replace("script_user nobody", "script_user root"))
         command = *machine, "keepalived", "--config-test", "--use-file"
         self.assertEqual(run(*command, path), "")
-        wrong = self.write("wrong.conf", pathlib.Path(path).read_text("utf-8").replace("interval", "intreval"))
+        text = pathlib.Path(path).read_text("utf-8")
+        wrong = self.write("wrong.conf", text.replace("interval", "intreval"))
         self.assertIn("intreval", run("sh", "-c", '! "$@"', "sh", *command, wrong))
 
     def test_the_address_goes_to_the_server_that_greets_and_comes_back(self):

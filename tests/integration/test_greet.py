@@ -380,8 +380,8 @@ class CommandLine(greet.GreetTestCase):
     def test_help_names_every_option_and_status(self):
         result = self.greet("--help")
         self.assertEqual((result.returncode, result.stderr), (OK, b""))
-        options = "--expect --expect-file --expect-config --listener --timeout --send --quiet --explain --help --version"
-        load = "--load --connections --concurrent --rate --hold --pid --json"
+        options = "--expect --expect-file --expect-config --listener --timeout --send --quiet --explain"
+        load = "--help --version --load --connections --concurrent --rate --hold --pid --json"
         for word in [*options.split(), *load.split(), "Exit status: 0", "vsock:CID:PORT"]:
             self.assertIn(word, result.stdout.decode())
 

@@ -132,7 +132,8 @@ class Served(ReceiptsTestCase):
         self.assertEqual(report["left_out"], 90)
         self.assertRegex(
             self.reconcile_text(entries).stdout,
-            r"\A10 served: .*\n90 served: .* no entry\n100 receipts; 10 entries .*; 90 entries were left out\n\Z",
+            r"\A10 served: .*\n90 served: .* no entry\n"
+            r"100 receipts; 10 entries .*; 90 entries were left out\n\Z",
         )
 
     def test_entries_that_are_missing_are_a_contradiction(self):

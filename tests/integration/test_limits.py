@@ -125,7 +125,8 @@ class Limits(metrics.LimitedTestCase, reload.ReloadTestCase):
         for _ in range(2):
             self.held("127.0.0.2")
         self.assert_refused("127.0.0.2")
-        self.assert_reloads(greetd, self.limits_config("MaxConnectionsPerSource=3", "[Greeting]\nLingerSec=1h\n"))
+        self.assert_reloads(
+            greetd, self.limits_config("MaxConnectionsPerSource=3", "[Greeting]\nLingerSec=1h\n"))
         self.held("127.0.0.2")
         self.assert_refused("127.0.0.2")
         self.assert_reloads(greetd, self.limits_config(""))

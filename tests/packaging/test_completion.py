@@ -153,7 +153,8 @@ class CompletionTest(unittest.TestCase):
 
     def test_files(self):
         for line, file in (
-            ("greetd --config ", "greetd.conf"), ("greetd --config=gr", "greetd.conf"), ("greetd -c gr", "greetd.conf"),
+            ("greetd --config ", "greetd.conf"), ("greetd --config=gr", "greetd.conf"),
+            ("greetd -c gr", "greetd.conf"),
             ("greet --expect-config=gr", "greetd.conf"), ("greet --expect-file re", "receipts.json"),
             ("greet --load --receipts=re", "receipts.json"), ("greet --reconcile re", "receipts.json"),
         ):

@@ -33,7 +33,8 @@ class Workflows(unittest.TestCase):
         self.assertLessEqual({"debian:12", "debian:13", "ubuntu:24.04"}, images)
         for image in images:
             name, _, release = image.capitalize().partition(":")
-            named = re.search(rf"^.*{name} .*\b{re.escape(release)}\b.* need two commands", readme, re.M | re.I)
+            named = re.search(rf"^.*{name} .*\b{re.escape(release)}\b.* need two commands", readme,
+                              re.M | re.I)
             self.assertTrue(named, image)
         self.assertIn(".ci/run ${{ matrix.steps }}", [step.get("run") for step in tests["steps"]])
 

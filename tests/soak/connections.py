@@ -5,11 +5,9 @@ is lost, and the books of clients, journal and metrics agree to the client."""
 import collections
 import signal
 import subprocess
-import sys
 import time
 
 import service
-from support import fake_journal
 
 SHORT = {"stored": 70_000, "passed": 70_000, "steady": 60_000}
 AT_ONCE = 400

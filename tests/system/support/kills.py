@@ -248,15 +248,15 @@ class KilledTest(SystemTest):
         """Clients that were lost, except for those in ACCEPTED and N_MORE, which was accepted after the
         process was stopped."""
         left = list(accepted)
-        for end in lost:
-            if end[2] == "receive" and end[1] in left:
-                left.remove(end[1])
+        for client in lost:
+            if client[2] == "receive" and client[1] in left:
+                left.remove(client[1])
                 tally.lost += 1
-            elif end[2] == "receive" and n_more > 0:
+            elif client[2] == "receive" and n_more > 0:
                 n_more -= 1
                 tally.lost += 1
             else:
-                yield f"client {end} was lost in the queue"
+                yield f"client {client} was lost in the queue"
 
     def could_not_connect(self, refused):
         steady = list(map(self.client_address, self.STEADY))
