@@ -249,7 +249,7 @@ class Server:
 
 
 SIGNALS = {"greetd": signal.SIGHUP, "nginx": signal.SIGHUP, "haproxy": signal.SIGUSR2}
-# Executes a server with the listening socket as descriptor 3, as each wants to be told of it.
+# Executes a server with the listening socket as descriptor 3, which each server learns in its own way.
 INHERITING = {
     "greetd": 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"',
     "nginx": 'NGINX="3;" exec "$@"',

@@ -4,7 +4,7 @@
     journal.py live|stalled COMMAND...
 
 Started in a mount namespace made for it. $JOURNAL_STREAM, which means to a program that its stderr is the
-journal, is described in systemd.exec(5). What a live journal takes it throws away.
+journal, is described in systemd.exec(5). A live journal discards its entries.
 """
 
 import os
@@ -20,7 +20,7 @@ ENTRY_SIZE_MAX = 1 << 18
 
 
 def open_journal():
-    """The real one, if there is any, is not seen from here any more."""
+    """A journal in place of the real one, which this namespace no longer sees."""
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
     JOURNAL.parent.mkdir(parents=True)
     journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -52,7 +52,7 @@ def main():
     try:
         return process.wait()
     finally:
-        # Whoever waits for a blocked journal goes on when it is gone.
+        # A thread that waits for a blocked journal continues when the journal is closed.
         journal.close()
         process.terminate()
         process.wait()

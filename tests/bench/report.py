@@ -67,7 +67,7 @@ class Series:
         )
 
     def lost(self, server):
-        """Of those who spoke first: how many were lost, and of how many."""
+        """How many of the clients that speak first were lost, and of how many."""
         samples = self._select(server, "speak")
         return sum(s["greet"]["lost"] for s in samples), sum(
             s["greet"]["connections"] for s in samples
@@ -82,8 +82,8 @@ class Series:
         return spread(rss.values())
 
     def bytes_per_held(self, server, clients, few=1000):
-        """By how much the process grows for each client that it holds beyond a few; the least of
-        the rounds, since what the load has made it grow by meanwhile is not theirs."""
+        """By how much the process grows for each client that it holds beyond FEW. This is the least of
+        the rounds, since the load makes the process grow as well."""
         before = self._results.rss_kib.get(server, {}).get(str(few))
         if not before:
             return None
