@@ -126,7 +126,7 @@ class Load(PathTestCase):
         self.assertEqual(done["connections"], connections)
         for kind in path:
             self.assertGreater(done[kind], 0)
-        self.assert_books(samples, entries, connections)
+        self.assert_counts_agree(samples, entries, connections)
         poll.eventually(lambda: self.assertEqual(greetd.n_descriptors(), descriptors), TIMEOUT)
 
     def report(self, figures, done, samples):
@@ -134,7 +134,7 @@ class Load(PathTestCase):
         print(f"  {figures['lost']} lost of {figures['connections']} in {figures['seconds']:.0f} s, "
               f"{unconfirmed:.0f} unconfirmed; packets: {done}", flush=True)
 
-    def assert_books(self, samples, entries, connections):
+    def assert_counts_agree(self, samples, entries, connections):
         """The metrics, the journal and the client agree."""
         counted = {result: int(metrics.ended(samples, f'result="{result}"'))
                    for result in ("delivered", "unconfirmed")}

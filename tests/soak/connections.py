@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Connections of all kinds, while greetd is reloaded and restarted and its journal stalls: nothing
-is lost, and the books of clients, journal and metrics agree to the client."""
+is lost, and the counts of clients, journal and metrics are equal."""
 
 import collections
 import signal
@@ -33,8 +33,8 @@ class Options:
     quarters = []  # resident memory after each quarter of the part without restarts
 
 
-class Books:
-    """What the clients have counted, in the lines of soak-clients."""
+class Counts:
+    """The counts of the clients, in the lines of soak-clients."""
 
     def __init__(self, lines):
         self.rows = [(*line.split(" ")[:4], int(line.split(" ")[4])) for line in lines]
@@ -97,16 +97,16 @@ class Connections(service.ServiceTestCase):
 
     def make(self, connections, *deeds):
         """Makes CONNECTIONS, fewer after SIGTERM, while DEEDS are done: pairs of a method and the
-        seconds until it is due. Returns the books of the clients."""
+        seconds until it is due. Returns the counts of the clients."""
         now = time.monotonic()
         due = {deed: now + seconds for deed, seconds in (*deeds, (self.progress, REPORT_SEC))}
-        books = None
-        while connections > 0 and not (books and Options.stopping):
+        counts = None
+        while connections > 0 and not (counts and Options.stopping):
             batch = min(connections, BATCH)
-            books = Books(self._make_batch(batch, due))
+            counts = Counts(self._make_batch(batch, due))
             connections -= batch
         self.wake_journal()
-        return books
+        return counts
 
     def _make_batch(self, connections, due):
         self.clients.ask(str(connections))
@@ -125,46 +125,46 @@ class Connections(service.ServiceTestCase):
 
     # What must be true at the end
 
-    def assert_right(self, books):
+    def assert_right(self, counts):
         with self.subTest("every connection ended as it must, with every byte of its greeting"):
-            self.assertEqual(books.wrong, [])
+            self.assertEqual(counts.wrong, [])
         with self.subTest("all connections were made"):
-            self.assertEqual(books.total, self.asked)
+            self.assertEqual(counts.total, self.asked)
         with self.subTest("few clients were starved of the processor"):
-            self.assertLessEqual(books.of(outcome="starved"), books.total * STARVED_AT_MOST)
+            self.assertLessEqual(counts.of(outcome="starved"), counts.total * STARVED_AT_MOST)
         with self.subTest("every kind occurred"):
-            kinds = {row[:2] for row in books.rows}
+            kinds = {row[:2] for row in counts.rows}
             self.assertEqual(len(kinds), 25)
         with self.subTest("greetd logs nothing unexpected"):
             self.assertEqual(self.unexpected(), [])
 
-    def assert_logged(self, books):
+    def assert_logged(self, counts):
         """The journal has an entry for each connection, or its part in a number left out."""
         logged, left_out = self.logged(), self.left_out()
         self.report(f"{sum(logged.values())} entries and {left_out} left out")
         with self.subTest("entries and those left out are all connections"):
-            self.assertEqual(sum(logged.values()) + left_out, books.total)
+            self.assertEqual(sum(logged.values()) + left_out, counts.total)
         by = collections.Counter()
         for (listener, result, _), n in logged.items():
             by[listener, result] += n
-        for listener, result, n, starved in self.results(books):
+        for listener, result, n, starved in self.results(counts):
             missing = n - by[listener, result]
             with self.subTest("entries with a result", listener=listener, result=result):
                 self.assertTrue(-starved <= missing <= left_out, f"{missing} missing of {n}")
         return left_out
 
-    def results(self, books):
+    def results(self, counts):
         """The number of connections of each listener with a result that clients can know, and of
         those that may have it, too: a client that was starved may have been greeted before."""
         for listener in service.LISTENERS:
             if listener not in ("aborted", "vanished"):
-                starved = books.of(listener, "starved")
-                yield listener, "delivered", books.of(listener, "greeted"), starved
-                yield listener, "refused", books.of(listener, "refused"), starved
-        yield "silent", "timeout", books.of("silent", "empty"), 0
+                starved = counts.of(listener, "starved")
+                yield listener, "delivered", counts.of(listener, "greeted"), starved
+                yield listener, "refused", counts.of(listener, "refused"), starved
+        yield "silent", "timeout", counts.of("silent", "empty"), 0
         yield "vanished", "delivered", 0, 0
 
-    def assert_counted(self, books):
+    def assert_counted(self, counts):
         """The metrics of one process that has served all connections are those of the clients."""
         samples = service.metrics.parse(self.scrape())
         total = service.metrics.total
@@ -172,9 +172,9 @@ class Connections(service.ServiceTestCase):
             label = f'listener="{listener}"'
             with self.subTest("connections in the metrics", listener=listener):
                 self.assertEqual(
-                    total(samples, "greetd_connections_total", label), books.of(listener)
+                    total(samples, "greetd_connections_total", label), counts.of(listener)
                 )
-        for listener, result, n, starved in self.results(books):
+        for listener, result, n, starved in self.results(counts):
             labels = f'listener="{listener}"', f'result="{result}"'
             more = total(samples, "greetd_connections_total", *labels) - n
             with self.subTest("results in the metrics", listener=listener, result=result):
@@ -184,16 +184,16 @@ class Connections(service.ServiceTestCase):
         """Serves CONNECTIONS by one process after another. Returns how many entries were left out."""
         self.configure()
         self.begin_life()
-        books = self.make(
+        counts = self.make(
             connections, (self.change, 1), (self.restart, Options.restart_sec), *deeds
         )
-        self.wait_for_books(books.total)
+        self.wait_until_ended(counts.total)
         self.end_life()
-        self.row(books)
-        self.assert_right(books)
+        self.row(counts)
+        self.assert_right(counts)
         with self.subTest("there were restarts"):
             self.assertGreater(self.n_lives, 1)
-        return self.assert_logged(books)
+        return self.assert_logged(counts)
 
     def stalls(self):
         """The journal stops for STALL_SEC now and then. Vanished clients make any run last 3 s."""
@@ -224,29 +224,29 @@ class Connections(service.ServiceTestCase):
             self.rest()
         descriptors = []
         for _ in range(4):
-            books = self.make(connections // 4, (self.change, 1), *self.stalls())
-            self.wait_for_books(books.total)
+            counts = self.make(connections // 4, (self.change, 1), *self.stalls())
+            self.wait_until_ended(counts.total)
             self.rest()
             self.samples.append(min(self.resident() for _ in range(LOOKS_AT_MEMORY)))
             descriptors.append(min(self.greetd.n_descriptors() for _ in range(LOOKS_AT_DESCRIPTORS)))
-            self.report(f"{books.total} connections: {self.samples[-1]} KiB, {descriptors[-1]} descriptors")
+            self.report(f"{counts.total} connections: {self.samples[-1]} KiB, {descriptors[-1]} descriptors")
         Options.quarters += self.samples
-        self.assert_counted(books)
+        self.assert_counted(counts)
         self.end_life()
-        self.row(books)
-        self.assert_right(books)
-        self.assert_logged(books)
+        self.row(counts)
+        self.assert_right(counts)
+        self.assert_logged(counts)
         with self.subTest("descriptors are equal"):
             self.assertEqual(len(set(descriptors)), 1, descriptors)
         with self.subTest(f"memory grows by {Options.resident_percent} % at most"):
             grown = self.samples[-1] / self.samples[0] * 100 - 100
             self.assertLessEqual(grown, Options.resident_percent, self.samples)
 
-    def row(self, books):
+    def row(self, counts):
         phase = self.id().rpartition("_")[2]
         row = (
             f"| {phase} | {self.asked} | {self.n_lives} | {self.n_reloads} | {self.n_versions} "
-            f"| {self.n_stalls} | {self.left_out()} | {books.of(outcome='starved')} | {self.memory()} |"
+            f"| {self.n_stalls} | {self.left_out()} | {counts.of(outcome='starved')} | {self.memory()} |"
         )
         Options.rows.append(row)
         self.report(row)

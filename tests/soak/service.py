@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The service of the soak: one greetd after another, with the sockets and the journal that systemd
-would give them, and the books of all of them."""
+would give them, and the counts of all of them."""
 
 import os
 import pathlib
@@ -237,7 +237,7 @@ class ServiceTestCase(metrics.MetricsTestCase):
             if name == "greetd_connections_total" and 'listener="metrics"' not in labels
         )
 
-    def wait_for_books(self, total):
+    def wait_until_ended(self, total):
         """Waits until all TOTAL connections of all lives have ended, or for a minute."""
         deadline = time.monotonic() + 60
         while self.before + self.ended() != total and time.monotonic() < deadline:
