@@ -8,10 +8,15 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
 TIMEOUT_SEC = 600
+PATIENCE_SEC = 60
+
+sys.path.append(str(TREE / "tests"))
+from integration.support import poll  # noqa: E402
 
 # git reads a tree of another user as well, where root runs the tests.
 ANY_OWNER = os.environ | {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory",
@@ -34,6 +39,11 @@ def run(*command, check=True, **options):
     if check and done.returncode != 0:
         raise AssertionError(f"{' '.join(map(str, command))} exited {done.returncode}:\n{done.stdout}")
     return done.returncode, done.stdout
+
+
+def eventually(assertion):
+    """Polls until ASSERTION holds and its connections succeed, and returns what it returns."""
+    return poll.eventually(assertion, PATIENCE_SEC, (AssertionError, ConnectionError))
 
 
 def files():

@@ -12,13 +12,10 @@ import os
 import pathlib
 import shutil
 import subprocess
-import sys
 import tempfile
 
-from common import TIMEOUT_SEC, TREE, install, run
-
-sys.path.append(str(TREE / "tests"))
-from integration.support import fresh_system  # noqa: E402
+from common import TIMEOUT_SEC, install, run
+from integration.support import fresh_system
 
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
 UBUNTU_KEYRING = pathlib.Path("/usr/share/keyrings/ubuntu-archive-keyring.gpg")

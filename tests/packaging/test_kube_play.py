@@ -14,7 +14,6 @@ import common
 import test_kubernetes
 from common import TREE, run
 
-BUILD = TREE / "packaging/oci/build"
 REPLICAS = 2  # of which newer versions of podman start one
 # Locks in files, so that no other podman of this machine has the same.
 ENGINE = '[engine]\nlock_type = "file"\n'
@@ -34,7 +33,7 @@ exec runc "$@"
 
 def setUpModule():
     # catatonit is what podman makes the image of a pod's first container of.
-    common.install("podman", "buildah", "runc", "catatonit")
+    common.install("podman", "runc", "catatonit")
     test_kubernetes.setUpModule()
 
 
@@ -50,18 +49,9 @@ class Played(test_kubernetes.ManifestTestCase):
 
     @classmethod
     def make_image(cls):
-        """The image, or if that can't be built here, one with the same programs."""
-        if BUILD.exists():
-            archive = cls.folder / "image.tar"
-            run(BUILD, "--worktree", archive)
-            cls.podman("load", "--quiet", "--input", archive)
-            return
-        buildah, container = ["buildah", *cls.storage], "made-here"
-        run(*buildah, "from", "--name", container, "scratch")
-        run(*buildah, "copy", container, test_kubernetes.make_root(cls.folder), "/")
-        run(*buildah, "config", "--user", test_kubernetes.USER, "--cmd", "", "--entrypoint",
-            '["/usr/sbin/greetd"]', container)
-        run(*buildah, "commit", "--rm", container, "localhost/greeting-daemon:latest")
+        archive = cls.folder / "image.tar"
+        run(TREE / "packaging/oci/build", "--worktree", archive)
+        cls.podman("load", "--quiet", "--input", archive)
 
     @classmethod
     def podman(cls, *arguments, check=True):
@@ -109,7 +99,7 @@ class Played(test_kubernetes.ManifestTestCase):
         for pod in self.pods:
             for name in ("readinessProbe", "livenessProbe"):
                 command = self.container[name]["exec"]["command"]
-                test_kubernetes.eventually(lambda: self.assertEqual(self.execute(pod, command), (0, "")))
+                common.eventually(lambda: self.assertEqual(self.execute(pod, command), (0, "")))
             self.assertEqual(self.execute(pod, ["/usr/bin/greet"]), (0, "Hello from server!\n"))
             status = self.status_of(pod)
             self.assertNotIn("0", status["Uid"].split())

@@ -15,7 +15,7 @@ import unittest
 
 import common
 import kubernetes_rules
-from common import TREE, run
+from common import TREE, eventually, run
 
 EXAMPLE = TREE / "packaging/examples/kubernetes"
 KUBECTL = "kubernetes-client"
@@ -186,17 +186,6 @@ def make_root(folder):
     (root / "etc").mkdir()
     (root / "etc/greetd.conf").write_text(IMAGE_CONFIG, "ascii")
     return root
-
-
-def eventually(assertion):
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            return assertion()
-        except AssertionError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(0.05)
 
 
 class Probed(ManifestTestCase):

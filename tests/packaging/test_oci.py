@@ -18,7 +18,7 @@ import tempfile
 import time
 import unittest
 
-from common import TIMEOUT_SEC, TREE, install, run
+from common import PATIENCE_SEC, TIMEOUT_SEC, TREE, eventually, install, run
 
 BUILD = TREE / "packaging/oci/build"
 IMAGE = "localhost/greeting-daemon:latest"
@@ -28,8 +28,6 @@ PROGRAMS = {"usr/sbin/greetd", "usr/bin/greet"}
 CONFIGURATION = {"etc/greetd.conf", "etc/greetd.conf.d"}
 USER = 65532
 
-PATIENCE_SEC = 60
-POLL_SEC = 0.02
 CLONE_NEWNET = 0x40000000
 ADDRESS = ("127.0.0.1", 12345)
 GREETING = b"Hello from server!"
@@ -185,18 +183,6 @@ class Network:
         self._thread.shutdown()
         self._holder.kill()
         self._holder.communicate()
-
-
-def eventually(assertion):
-    """Polls until ASSERTION holds, and returns what it returns."""
-    deadline = time.monotonic() + PATIENCE_SEC
-    while True:
-        try:
-            return assertion()
-        except (AssertionError, ConnectionError):
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(POLL_SEC)
 
 
 def receive(client):

@@ -6,13 +6,13 @@ import time
 INTERVAL_SEC = 0.02
 
 
-def eventually(assertion, patience_sec):
-    """Polls until ASSERTION holds, and returns what it returns."""
+def eventually(assertion, patience_sec, failures=AssertionError):
+    """Polls while ASSERTION raises one of FAILURES, and returns what it returns."""
     deadline = time.monotonic() + patience_sec
     while True:
         try:
             return assertion()
-        except AssertionError:
+        except failures:
             if time.monotonic() > deadline:
                 raise
         time.sleep(INTERVAL_SEC)
