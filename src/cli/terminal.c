@@ -16,8 +16,8 @@ static bool has_color(FILE *stream)
 {
     const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
 
-    return (!no_color || no_color[0] == '\0') && term && strcmp(term, "dumb") != 0 &&
-           isatty(fileno(stream));
+    return (!no_color || no_color[0] == '\0') && term && term[0] != '\0' &&
+           strcmp(term, "dumb") != 0 && isatty(fileno(stream));
 }
 
 const char *terminal_style(FILE *stream, enum terminal_style style)

@@ -13,7 +13,7 @@ import tempfile
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
 TIMEOUT_SEC = 600
-PATIENCE_SEC = 60
+PATIENCE_SEC = 180
 
 sys.path.append(str(TREE / "tests"))
 from integration.support import poll  # noqa: E402

@@ -166,9 +166,10 @@ class CompletionTest(unittest.TestCase):
 
     def test_names_are_text_for_the_shell(self):
         (self.home / "web site.conf").write_text(NAMES)
+        names = {"server", "web site", "$(touch run)", "`touch run`", "*"}
         for path in ("web\\ site.conf", "'web site.conf'", '"web site.conf"'):
             self.check(f"greet --expect-config={path} --listener ", lambda words: self.assertEqual(
-                {word.replace("\\", "") for word in words}, {"server", "web site", "$(touch run)", "`touch run`", "*"}))
+                {word.replace("\\", "") for word in words}, names))
             self.check(f"greet --expect-config={path} ", lambda words: self.assertIn(
                 "/run/$(touch run) x", {word.replace("\\", "") for word in words}))
         self.check("greet --expect-config=web\\ site.conf --listener ", lambda words: self.assertLessEqual(

@@ -61,6 +61,8 @@ Test(terminal, has_no_colours_if_it_is_dumb_or_unknown)
 {
     setenv("TERM", "dumb", 1);
     expect_colour(false);
+    setenv("TERM", "", 1);
+    expect_colour(false);
     unsetenv("TERM");
     expect_colour(false);
 }
