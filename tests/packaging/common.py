@@ -60,6 +60,15 @@ def debian_package():
 
 
 @functools.cache
+def container_image():
+    """The path of the image of the files of this tree as they are, built here once, and what the build
+    printed."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="greetd-image-"))
+    atexit.register(shutil.rmtree, folder)
+    return folder / "image.tar", run(TREE / "packaging/oci/build", "--worktree", folder / "image.tar")[1]
+
+
+@functools.cache
 def rpm_package():
     """The path of the .rpm of the files of this tree as they are: $GREETD_RPM, or built here once."""
     return _named_or_built("rpm")

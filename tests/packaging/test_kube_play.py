@@ -12,7 +12,7 @@ import unittest
 
 import common
 import test_kubernetes
-from common import TREE, run
+from common import run
 
 REPLICAS = 2  # of which newer versions of podman start one
 # Locks in files, so that no other podman of this machine has the same.
@@ -49,9 +49,7 @@ class Played(test_kubernetes.ManifestTestCase):
 
     @classmethod
     def make_image(cls):
-        archive = cls.folder / "image.tar"
-        run(TREE / "packaging/oci/build", "--worktree", archive)
-        cls.podman("load", "--quiet", "--input", archive)
+        cls.podman("load", "--quiet", "--input", common.container_image()[0])
 
     @classmethod
     def podman(cls, *arguments, check=True):

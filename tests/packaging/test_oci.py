@@ -18,7 +18,7 @@ import tempfile
 import time
 import unittest
 
-from common import PATIENCE_SEC, TIMEOUT_SEC, TREE, eventually, install, run
+from common import PATIENCE_SEC, TIMEOUT_SEC, TREE, container_image, eventually, install, run
 
 BUILD = TREE / "packaging/oci/build"
 IMAGE = "localhost/greeting-daemon:latest"
@@ -49,11 +49,11 @@ SANDBOX = ("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges")
 
 
 def setUpModule():
-    global folder, built
+    global folder, image, built
     install("binutils", "iproute2", "podman", "runc", "systemd", "util-linux")
     folder = pathlib.Path(tempfile.mkdtemp(prefix="greetd-oci-"))
     unittest.addModuleCleanup(shutil.rmtree, folder)
-    built = run(BUILD, "--worktree", folder / "image.tar")[1]
+    image, built = container_image()
 
 
 def git(*command):
@@ -63,7 +63,7 @@ def git(*command):
 
 class Archive(unittest.TestCase):
     def setUp(self):
-        with tarfile.open(folder / "image.tar") as archive:
+        with tarfile.open(image) as archive:
             [manifest] = json.load(archive.extractfile("manifest.json"))
             [layer] = manifest["Layers"]
             self.names = set(archive.getnames()) - {layer, manifest["Config"], "manifest.json"}
@@ -143,13 +143,9 @@ class Archive(unittest.TestCase):
         revision = {} if git("status", "--porcelain") else {"revision": git("rev-parse", "HEAD")}
         self.assertEqual(labels, revision)
 
-    def test_is_the_same_when_it_is_built_again(self):
-        again = folder / "elsewhere/again.tar"
-        run("sh", "-c", 'umask 077; exec "$@"', "sh", BUILD, "--worktree", again,
-            env=os.environ | {"TZ": "Pacific/Kiritimati", "LC_ALL": "C", "LANGUAGE": "tr"})
-        self.assertEqual(again.read_bytes(), (folder / "image.tar").read_bytes())
+    def test_is_named_by_what_is_in_it(self):
         config = self.manifest["Config"]
-        with tarfile.open(again) as archive:
+        with tarfile.open(image) as archive:
             content = archive.extractfile(config).read()
         self.assertEqual(hashlib.sha256(content).hexdigest(), config.removesuffix(".json"))
 
