@@ -10,10 +10,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import unittest
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
 TIMEOUT_SEC = 600
 PATIENCE_SEC = 180
+LONG_TESTS = "GREETD_LONG_TESTS"  # in the environment
 
 sys.path.append(str(TREE / "tests"))
 from integration.support import poll  # noqa: E402
@@ -21,6 +23,12 @@ from integration.support import poll  # noqa: E402
 # git reads a tree of another user as well, where root runs the tests.
 ANY_OWNER = os.environ | {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory",
                           "GIT_CONFIG_VALUE_0": "*"}
+
+
+def long(tests):
+    """A class decorator for tests that `tests/packaging/run --all` runs."""
+    reason = "it takes long; tests/packaging/run --all has it"
+    return unittest.skipUnless(LONG_TESTS in os.environ, reason)(tests)
 
 
 def install(*packages, idle=""):

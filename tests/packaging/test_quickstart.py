@@ -7,6 +7,7 @@ import signal
 import subprocess
 import unittest
 
+import common
 import fresh
 
 FOLDER = "/home/guest/greetd of today"
@@ -102,6 +103,7 @@ class FromBookworm(FromNothing, QuickstartTest):
         self.assert_greets(self.quickstart(user="guest"))
 
 
+@common.long
 class FromTrixie(FromNothing, QuickstartTest):
     suite = "trixie"
 
@@ -113,6 +115,7 @@ class FromTrixie(FromNothing, QuickstartTest):
         self.assertIn(" cmake ", self.quickstart("--uninstall", user="guest"))
 
 
+@common.long
 @unittest.skipUnless(fresh.UBUNTU_KEYRING.exists(), f"needs {fresh.UBUNTU_KEYRING}")
 class FromNoble(FromNothing, QuickstartTest):
     suite = "noble"
