@@ -4,7 +4,6 @@ is killed, one is drained, and one is restarted. What is lost was on the one tha
 
 import datetime
 import json
-import pathlib
 import re
 import signal
 import subprocess
@@ -25,8 +24,6 @@ ALL_ENTRIES = "[Log]\nRateLimitBurst=infinity\n"
 
 
 def setUpModule():
-    install = pathlib.Path(__file__).parents[2] / "packaging/install-missing"
-    subprocess.run([install, "--idle", "haproxy", "haproxy", "iproute2"], check=True)
     fake_journal.isolate()
 
 

@@ -2,7 +2,6 @@
 """The examples that ban refused clients: the filter for fail2ban, and the sets of nftables."""
 
 import os
-import pathlib
 import re
 import shutil
 import signal
@@ -17,7 +16,6 @@ from support.examples import EXAMPLES, eventually, run
 IS_ROOT = os.getuid() == 0  # before the user namespace of namespaces.isolate(), which has one user
 PORT = 12345
 UNIT = "greetd.service"
-PACKAGES = ["fail2ban", "nftables", "python3-systemd", "systemd-journal-remote"]
 # Each limit refuses one client, and the network list two.
 CONFIG = """\
 [Greeting]
@@ -42,8 +40,6 @@ FORGED = f"Connection from {INNOCENT}:1 refused: its network is not allowed\n"
 
 
 def setUpModule():
-    install = pathlib.Path(__file__).parents[2] / "packaging/install-missing"
-    subprocess.run([install, "--idle", "fail2ban nftables", *PACKAGES], check=True)
     fake_journal.isolate()
 
 

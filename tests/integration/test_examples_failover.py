@@ -33,11 +33,6 @@ protocol bgp server {
 """
 
 
-def setUpModule():
-    install = pathlib.Path(__file__).parents[2] / "packaging/install-missing"
-    subprocess.run([install, "--idle", "keepalived", "bird2", "iproute2", "keepalived"], check=True)
-
-
 class FailoverTestCase(examples.ExampleTestCase):
     def setUp(self):
         super().setUp()
