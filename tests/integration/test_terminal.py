@@ -8,12 +8,13 @@ import os
 import pathlib
 import pty
 import re
+import select
 import struct
 import subprocess
 import termios
 import unittest
 
-from support import daemon, greet
+from support import daemon, greet, poll
 from support.greet import EXPECT, send_greeting, send_wrong
 
 RED, YELLOW, GREEN, BOLD, PLAIN = "\033[1;31m", "\033[1;33m", "\033[32m", "\033[1m", "\033[0m"
@@ -21,15 +22,16 @@ MISTAKE = "[Greeting]\nMesage=Hello\n"
 COLUMNS = 60
 
 
-def read_terminal(controller):
-    """All that is written to a terminal until nobody has it open."""
+def read_terminal(controller, process):
+    """All that PROCESS writes to a terminal, which others have to keep open: the end that a read(2) reports
+    after the last close can overtake what was written right before it."""
     output = b""
     while True:
-        try:
-            chunk = os.read(controller, 65536)
-        except OSError:
+        ended = process.poll() is not None
+        if select.select([controller], [], [], 0 if ended else poll.INTERVAL_SEC)[0]:
+            output += os.read(controller, 65536)
+        elif ended:
             return output.decode().replace("\r\n", "\n")
-        output += chunk
 
 
 class TerminalTestCase(greet.GreetTestCase):
@@ -38,20 +40,20 @@ class TerminalTestCase(greet.GreetTestCase):
         standard stream (1, 2) that is not the terminal; self.piped is what it gets."""
         controller, terminal = pty.openpty()
         self.addCleanup(os.close, controller)
+        self.addCleanup(os.close, terminal)
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
         streams = {"stdout": terminal, "stderr": terminal}
         if pipe is not None:
             streams[("stdin", "stdout", "stderr")[pipe]] = subprocess.PIPE
         process = subprocess.Popen(command, stdin=subprocess.PIPE, **streams,
                                    env=self.environment(**{"TERM": "xterm", "LC_ALL": "C", **environment}))
-        os.close(terminal)
         with process.stdin as stream:
             stream.write(stdin)
-        output = read_terminal(controller)
+        output = read_terminal(controller, process)
         for piped in filter(None, (process.stdout, process.stderr)):
             with piped:
                 self.piped = piped.read().decode()
-        return process.wait(daemon.TIMEOUT), output
+        return process.returncode, output
 
     def assert_plain(self, output):
         self.assertNotIn("\033", output)

@@ -192,7 +192,7 @@ class Container(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         (folder / "containers.conf").write_text(CONTAINERS_CONF)
-        cls.podman("load", "--quiet", f"--input={folder / 'image.tar'}")
+        cls.podman("load", "--quiet", f"--input={image}")
 
     def setUp(self):
         self.network = Network()
