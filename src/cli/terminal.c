@@ -12,12 +12,18 @@
 
 #define COLUMNS_DEFAULT 80
 
+bool terminal_has_controls(FILE *stream)
+{
+    const char *term = getenv("TERM");
+
+    return term && term[0] != '\0' && strcmp(term, "dumb") != 0 && isatty(fileno(stream));
+}
+
 static bool has_color(FILE *stream)
 {
-    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+    const char *no_color = getenv("NO_COLOR");
 
-    return (!no_color || no_color[0] == '\0') && term && term[0] != '\0' &&
-           strcmp(term, "dumb") != 0 && isatty(fileno(stream));
+    return (!no_color || no_color[0] == '\0') && terminal_has_controls(stream);
 }
 
 const char *terminal_style(FILE *stream, enum terminal_style style)

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "client/chart.h"
 #include "client/fetch.h"
@@ -183,7 +182,7 @@ enum exit_status load_run(const struct arguments *arguments, const struct resolv
         .rate = arguments->rate,
         .timeout_usec = arguments->timeout_usec,
         .hold_usec = arguments->hold_usec,
-        .terminal = isatty(STDERR_FILENO) ? stderr : NULL,
+        .terminal = terminal_has_controls(stderr) ? stderr : NULL,
     };
 
     if (!result) {

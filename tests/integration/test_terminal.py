@@ -212,6 +212,14 @@ class ChartTest(TerminalTestCase):
         _, lines = self.load(NO_COLOR="1")
         self.assertEqual(lines[1], "50 ok, 0 lost")
 
+    def test_a_dumb_terminal_has_the_results_alone(self):
+        _, address = self.server(send_greeting)
+        status, output = self.on_terminal(greet.program(), "--load", "-n", "50", *EXPECT, address,
+                                          TERM="dumb")
+        self.assertEqual(status, greet.OK)
+        self.assertNotRegex(output, r"[\033\r]")
+        self.assertRegex(output, rf"\n50 ok, 0 lost\n.*\n({self.ROW}\n)+$")
+
     def test_a_file_and_json_have_none(self):
         _, address = self.server(send_greeting)
         result = self.greet("--load", "-n", "50", *EXPECT, address)

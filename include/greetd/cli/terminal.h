@@ -16,8 +16,11 @@ enum terminal_style {
     TERMINAL_STRONG,
 };
 
-/* Returns the control sequence that begins STYLE on STREAM. It is empty unless STREAM is a terminal
- * for which $TERM is set and not `dumb`, and $NO_COLOR is empty or not set (no-color.org). */
+/* Returns whether STREAM is a terminal with control sequences: $TERM is set, and not `dumb`. */
+bool terminal_has_controls(FILE *stream);
+
+/* Returns the control sequence that begins STYLE on STREAM. It is empty unless STREAM has controls
+ * and $NO_COLOR is empty or not set (no-color.org). */
 const char *terminal_style(FILE *stream, enum terminal_style style);
 
 /* Returns the columns of the terminal STREAM, 80 if it does not know them, or 0 if STREAM is not a

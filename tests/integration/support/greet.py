@@ -176,7 +176,7 @@ class GreetTestCase(daemon.GreetdTestCase):
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,
-            env=self.environment(),
+            env=self.environment(TERM="xterm"),
         )
         self.addCleanup(self._end, process)
         return process

@@ -53,6 +53,7 @@ Test(terminal, has_no_colours_with_no_color)
 {
     setenv("NO_COLOR", "1", 1);
     expect_colour(false);
+    cr_expect(terminal_has_controls(terminal));
     setenv("NO_COLOR", "", 1);
     expect_colour(true);
 }
@@ -61,6 +62,7 @@ Test(terminal, has_no_colours_if_it_is_dumb_or_unknown)
 {
     setenv("TERM", "dumb", 1);
     expect_colour(false);
+    cr_expect_not(terminal_has_controls(terminal));
     setenv("TERM", "", 1);
     expect_colour(false);
     unsetenv("TERM");
