@@ -15,6 +15,7 @@
 
 #include "greetd/base/clock.h"
 #include "greetd/base/waker.h"
+#include "support/fake.h"
 
 TestSuite(waker_error, .timeout = 60);
 
@@ -22,7 +23,7 @@ TestSuite(waker_error, .timeout = 60);
 static unsigned n_errors;
 
 /* In place of that of the C library. */
-int ppoll(struct pollfd *fds, nfds_t nfds, const struct timespec *timeout, const sigset_t *ss)
+FAKE int ppoll(struct pollfd *fds, nfds_t nfds, const struct timespec *timeout, const sigset_t *ss)
 {
     struct timespec left = timeout ? *timeout : (struct timespec){.tv_sec = LONG_MAX};
 

@@ -4,6 +4,7 @@
 
 #include <sys/eventfd.h>
 
+#include "support/fake.h"
 #include "support/fake_epoll_wait.h"
 #include "support/pool_fixture.h"
 
@@ -13,9 +14,12 @@ static struct pool *_Atomic checked_pool;
 static atomic_bool seen_idle;
 static atomic_uint n_checks;
 
+/* Set by a test in its own thread, which does not check. */
+static _Thread_local bool is_main_thread;
+
 /* An eventfd_write(3) in place of that of the C library. When a worker wakes the main thread, it
  * also checks what the main thread would see. */
-int eventfd_write(int fd, eventfd_t value)
+FAKE int eventfd_write(int fd, eventfd_t value)
 {
     if (checked_pool && !is_main_thread) {
         if (pool_settled(checked_pool) && pool_idle_since(checked_pool) != USEC_INFINITY)

@@ -28,7 +28,6 @@ Test(watchdog, is_notified_while_all_workers_respond)
     struct pool_fixture fixture;
     struct watchdog watchdog;
 
-    is_main_thread = true;
     request_watchdog(400000);
     pool_fixture_open(&fixture, 3);
     uint64_t before = clock_now();
@@ -47,7 +46,6 @@ Test(watchdog, is_notified_while_descriptors_are_short)
     struct watchdog watchdog;
     struct rlimit limit;
 
-    is_main_thread = true;
     request_watchdog(400000);
     pool_fixture_open(&fixture, 1);
     cr_assert_eq(watchdog_start(&watchdog, fixture.event, fixture.pool, fixture.logger), 0);
@@ -85,7 +83,6 @@ Test(watchdog, logs_a_stuck_worker_and_is_not_notified)
     struct pool_fixture fixture;
     struct watchdog watchdog;
 
-    is_main_thread = true;
     request_watchdog(200000);
     pool_fixture_open(&fixture, 2);
     atomic_store(&fake_epoll_wait.hangs, true);

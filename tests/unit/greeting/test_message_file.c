@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "greetd/base/clock.h"
+#include "support/fake.h"
 #include "support/fake_clock.h"
 #include "support/temp_dir.h"
 
@@ -42,7 +43,7 @@ static void tear_down(void)
 _Atomic(void (*)(void)) on_read;
 
 /* In place of that of the C library. */
-ssize_t read(int fd, void *bytes, size_t size)
+FAKE ssize_t read(int fd, void *bytes, size_t size)
 {
     struct stat status;
     void (*hook)(void) =

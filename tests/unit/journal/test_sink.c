@@ -19,6 +19,7 @@
 
 #include "greetd/base/clock.h"
 #include "greetd/journal/catalog.h"
+#include "support/fake.h"
 #include "support/fake_journal.h"
 
 TestSuite(sink, .timeout = 60);
@@ -346,7 +347,7 @@ Test(sink, continues_after_the_reader_has_closed)
 /* How many of the next calls a signal interrupts. */
 static unsigned n_interrupted;
 
-ssize_t write(int fd, const void *bytes, size_t size)
+FAKE ssize_t write(int fd, const void *bytes, size_t size)
 {
     if (n_interrupted > 0) {
         n_interrupted--;

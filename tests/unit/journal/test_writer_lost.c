@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "greetd/journal/writer.h"
+#include "support/fake.h"
 #include "support/logger_fixture.h"
 
 TestSuite(writer_lost, .timeout = 60);
@@ -20,7 +21,7 @@ static struct {
 } fake = {.fd = -1};
 
 /* In place of that of the C library. */
-ssize_t write(int fd, const void *buf, size_t n)
+FAKE ssize_t write(int fd, const void *buf, size_t n)
 {
     if (fd == fake.fd) {
         fake.n++;

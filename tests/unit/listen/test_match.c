@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "support/config_fixture.h"
+#include "support/fake.h"
 #include "support/seccomp_deny.h"
 
 TestSuite(match, .timeout = 60, .init = set_up, .fini = tear_down);
@@ -14,7 +15,7 @@ TestSuite(match, .timeout = 60, .init = set_up, .fini = tear_down);
 static unsigned n_socket_calls;
 
 /* Counts the calls, in place of the function of the C library. */
-int socket(int family, int type, int protocol)
+FAKE int socket(int family, int type, int protocol)
 {
     n_socket_calls++;
     return (int)syscall(SYS_socket, family, type, protocol);

@@ -11,17 +11,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "support/fake.h"
+
 static struct {
     atomic_bool hangs;     /* calls do not return */
     atomic_uint n_hanging; /* calls that hang, or have hung */
 } fake_epoll_wait;
 
-/* Set by the test in its own thread, where calls never hang. */
-static _Thread_local bool is_main_thread;
-
-int epoll_wait(int fd, struct epoll_event *events, int n, int timeout_msec)
+FAKE int epoll_wait(int fd, struct epoll_event *events, int n, int timeout_msec)
 {
-    if (!is_main_thread && atomic_load(&fake_epoll_wait.hangs)) {
+    if (atomic_load(&fake_epoll_wait.hangs)) {
         atomic_fetch_add(&fake_epoll_wait.n_hanging, 1);
         while (atomic_load(&fake_epoll_wait.hangs))
             nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);

@@ -9,10 +9,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "support/fake.h"
+
 /* The errno of the next calls; 0: they go to the kernel. */
 static int fake_send_error;
 
-ssize_t send(int fd, const void *bytes, size_t size, int flags)
+FAKE ssize_t send(int fd, const void *bytes, size_t size, int flags)
 {
     if (fake_send_error) {
         errno = fake_send_error;

@@ -10,6 +10,7 @@
 #include "greetd/base/clock.h"
 #include "greetd/net/accept_error.h"
 #include "support/acceptor_fixture.h"
+#include "support/fake.h"
 #include "support/fake_logger.h"
 #include "support/net.h"
 #include "support/snapshot_fixture.h"
@@ -22,7 +23,7 @@ TestSuite(acceptor, .timeout = 60);
 static int accept_error;
 static unsigned accept_failures;
 
-int accept4(int fd, __SOCKADDR_ARG address, socklen_t *length, int flags)
+FAKE int accept4(int fd, __SOCKADDR_ARG address, socklen_t *length, int flags)
 {
     if (accept_failures > 0) {
         accept_failures--;

@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 
 #include "support/acceptor_fixture.h"
+#include "support/fake.h"
 #include "support/fake_logger.h"
 
 TestSuite(acceptor_place, .timeout = 60);
@@ -16,7 +17,7 @@ TestSuite(acceptor_place, .timeout = 60);
 static unsigned n_unknown;
 
 /* Then it says that they are many. In place of that of the C library. */
-int ioctl(int fd, unsigned long request, ...)
+FAKE int ioctl(int fd, unsigned long request, ...)
 {
     va_list list;
 

@@ -17,6 +17,7 @@
 #include "greetd/metrics/result.h"
 #include "support/acceptor_fixture.h"
 #include "support/descriptors.h"
+#include "support/fake.h"
 #include "support/fake_logger.h"
 #include "support/fake_prometheus.h"
 
@@ -57,7 +58,7 @@ static bool is_server(int fd)
     return fcntl(fd, F_GETFL) & O_NONBLOCK;
 }
 
-ssize_t send(int fd, const void *bytes, size_t size, int flags)
+FAKE ssize_t send(int fd, const void *bytes, size_t size, int flags)
 {
     if (is_server(fd) && must_fail(CALL_SEND))
         return -1;
@@ -66,28 +67,28 @@ ssize_t send(int fd, const void *bytes, size_t size, int flags)
     return syscall(SYS_sendto, fd, bytes, size, flags, NULL, 0);
 }
 
-ssize_t recv(int fd, void *buffer, size_t size, int flags)
+FAKE ssize_t recv(int fd, void *buffer, size_t size, int flags)
 {
     if (is_server(fd) && must_fail(CALL_RECV))
         return -1;
     return syscall(SYS_recvfrom, fd, buffer, size, flags, NULL, NULL);
 }
 
-int shutdown(int fd, int how)
+FAKE int shutdown(int fd, int how)
 {
     if (is_server(fd) && must_fail(CALL_SHUTDOWN))
         return -1;
     return (int)syscall(SYS_shutdown, fd, how);
 }
 
-int accept4(int fd, __SOCKADDR_ARG address, socklen_t *restrict length, int flags)
+FAKE int accept4(int fd, __SOCKADDR_ARG address, socklen_t *restrict length, int flags)
 {
     if (must_fail(CALL_ACCEPT))
         return -1;
     return (int)syscall(SYS_accept4, fd, address.__sockaddr__, length, flags);
 }
 
-int epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event)
+FAKE int epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event)
 {
     if (must_fail(CALL_EPOLL_CTL))
         return -1;
