@@ -101,7 +101,7 @@ class OverTheirLimit(UnderAttack):
     def test_a_flood_over_the_rate_limit_is_refused_and_others_are_greeted(self):
         burst = load_client.connections() // 2000
         within = FLOODING * burst
-        self.serve_attacked("[Limits]\nRateLimitPerSourceIntervalSec=1h\n"
+        self.serve_attacked("[Limits]\nRateLimitPerSourceIntervalSec=1week\n"
                             f"RateLimitPerSourceBurst={burst}\n")
         flood = self.flood(3 * within, "-a", str(FLOODING), "-u")
         self.wait_progress(flood, within)
@@ -192,14 +192,16 @@ class Headers(UnderAttack):
 class ManySources(UnderAttack):
     def test_old_sources_are_forgotten_and_nobody_is_refused(self):
         n = 2 * load_client.connections()
-        self.serve_attacked(f"{PROXY}[Limits]\nRateLimitPerSourceIntervalSec=1h\n"
+        # So long that no source is forgotten since it may come as often as a new one again.
+        self.serve_attacked(f"{PROXY}[Limits]\nRateLimitPerSourceIntervalSec=1week\n"
                             f"RateLimitPerSourceBurst={GREETED}\n")
         self.assert_none_lost(self.flood(n, "-p", "0"), n)
         before_kib = self.resident_kib()
         flood = self.flood(n, "-p", str(n))
         self.assert_greets(GREETED, proxy.v1("192.0.2.1"))
         self.assert_none_lost(flood, n)
-        self.assert_grew_at_most(before_kib, 64)
+        # 5 bytes for each further source. A worker with few clients so far uses more of its ring now.
+        self.assert_grew_at_most(before_kib, n * 5 // 1024)
 
         def known(samples):
             return samples["greetd_sources", None]
