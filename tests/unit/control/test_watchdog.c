@@ -3,8 +3,8 @@
 #include "greetd/control/watchdog.h"
 
 #include <inttypes.h>
-#include <sys/resource.h>
 
+#include "support/descriptors.h"
 #include "support/fake_epoll_wait.h"
 #include "support/fake_systemd.h"
 #include "support/pool_fixture.h"
@@ -44,20 +44,16 @@ Test(watchdog, is_notified_while_descriptors_are_short)
 {
     struct pool_fixture fixture;
     struct watchdog watchdog;
-    struct rlimit limit;
 
     request_watchdog(400000);
     pool_fixture_open(&fixture, 1);
     cr_assert_eq(watchdog_start(&watchdog, fixture.event, fixture.pool, fixture.logger), 0);
     cr_assert(fake_systemd_has_received("WATCHDOG=1"), "the first one");
-    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
     /* It has the lowest number that was free. */
-    const struct rlimit full = {.rlim_cur = (rlim_t)watchdog.spare_fd + 1,
-                                .rlim_max = limit.rlim_max};
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &full), 0);
+    struct rlimit limit = descriptors_deny_from((rlim_t)watchdog.spare_fd + 1);
     for (int i = 0; i < 4; i++)
         (void)sd_event_run(fixture.event, 1000000);
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    descriptors_allow(limit);
     cr_assert(fake_systemd_has_received("WATCHDOG=1"));
     watchdog_deinit(&watchdog);
     pool_fixture_close(&fixture);

@@ -4,7 +4,6 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -39,17 +38,19 @@ static void tear_down(void)
     temp_dir_deinit(&temp_dir);
 }
 
-/* Called at the next read(2) of a regular file. Atomic: threads of Criterion read, too. */
-_Atomic(void (*)(void)) on_read;
+/* Called at the next read(2) of a regular file. */
+static void (*on_read)(void);
 
 /* In place of that of the C library. */
 FAKE ssize_t read(int fd, void *bytes, size_t size)
 {
     struct stat status;
-    void (*hook)(void) =
-        fstat(fd, &status) == 0 && S_ISREG(status.st_mode) ? atomic_exchange(&on_read, NULL) : NULL;
-    if (hook)
+    void (*hook)(void) = on_read;
+
+    if (hook && fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) {
+        on_read = NULL;
         hook();
+    }
     return syscall(SYS_read, fd, bytes, size);
 }
 

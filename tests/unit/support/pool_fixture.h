@@ -41,13 +41,19 @@ static inline void pool_fixture_await(struct pool_fixture *fixture, enum worker_
     cr_assert_eq(pool_state(fixture->pool, &error), state);
 }
 
-/* Starts the workers and waits until all accept. */
-static inline void pool_fixture_start(struct pool_fixture *fixture, size_t n_workers,
-                                      uint64_t max_connections)
+/* Starts the log thread. */
+static inline void pool_fixture_start_logger(struct pool_fixture *fixture, size_t n_workers)
 {
     cr_assert_eq(metrics_new(&fixture->metrics, n_workers), 0);
     cr_assert_eq(
         logger_start(&fixture->logger, &fixture->sink, fixture->metrics, &LOGGER_EVERYTHING), 0);
+}
+
+/* Starts the log thread and the workers, and waits until all accept. */
+static inline void pool_fixture_start(struct pool_fixture *fixture, size_t n_workers,
+                                      uint64_t max_connections)
+{
+    pool_fixture_start_logger(fixture, n_workers);
     cr_assert_eq(pool_start(&fixture->pool, fixture->net.snapshot, max_connections,
                             fixture->metrics, fixture->logger),
                  0);

@@ -49,19 +49,15 @@ Test(pool, greets_all_clients_with_all_workers)
 Test(pool, reports_each_shortage_of_descriptors_and_keeps_none)
 {
     struct pool_fixture fixture;
-    struct rlimit limit;
     int r = -EMFILE;
 
     pool_fixture_prepare(&fixture, 1);
-    cr_assert_eq(metrics_new(&fixture.metrics, 2), 0);
-    cr_assert_eq(logger_start(&fixture.logger, &fixture.sink, fixture.metrics, &LOGGER_EVERYTHING),
-                 0);
+    pool_fixture_start_logger(&fixture, 2);
     size_t before = descriptors_count();
-    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
     for (rlim_t n = 0; r < 0; n++) {
         cr_assert_eq(r, -EMFILE);
         cr_assert_eq(descriptors_count(), before);
-        cr_assert_eq(setrlimit(RLIMIT_NOFILE, &(struct rlimit){n, limit.rlim_max}), 0);
+        struct rlimit limit = descriptors_deny_from(n);
         r = pool_start(&fixture.pool, fixture.net.snapshot, 100, fixture.metrics, fixture.logger);
         descriptors_allow(limit);
     }
