@@ -2,6 +2,7 @@
 #include "greetd/listen/match.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -97,9 +98,18 @@ Test(match, resolves_a_bare_port_once_however_many_sockets_are_open)
     listener_set_deinit(&set);
 }
 
-#define REUSE_PORT(word)                                                                           \
-    "[Server]\nListenStream=\nListenStream=127.0.0.1:0\nListenStream=@greetd-"                     \
-    "match\nReusePort=" word "\n"
+/* Returns a configuration with ReusePort=WORD. No other process uses its abstract socket: Criterion
+ * runs several tests at once. Valid until the next call. */
+static const char *reuse_port(const char *word)
+{
+    static char text[128];
+
+    snprintf(text, sizeof(text),
+             "[Server]\nListenStream=\nListenStream=127.0.0.1:0\nListenStream=@greetd-match-%d\n"
+             "ReusePort=%s\n",
+             (int)getpid(), word);
+    return text;
+}
 
 /* Expects N shards in front, and an abstract socket behind them. */
 static void expect_shards(unsigned n, bool spread)
@@ -121,7 +131,7 @@ Test(match, opens_a_shard_for_each_worker_at_addresses_of_tcp)
     struct listener_set set = {0};
 
     n_workers = 3;
-    match_text(REUSE_PORT("yes"), &set);
+    match_text(reuse_port("yes"), &set);
     cr_assert_eq(match_open_missing(&match, &diagnostics), 0);
     expect_shards(3, true);
     end_match();
@@ -131,9 +141,9 @@ Test(match, opens_shards_behind_the_sockets_that_are_open)
 {
     struct listener_set set = {0};
 
-    open_text(&set, REUSE_PORT("no"));
+    open_text(&set, reuse_port("no"));
     n_workers = 3;
-    match_text(REUSE_PORT("yes"), &set);
+    match_text(reuse_port("yes"), &set);
     cr_assert_eq(match_open_missing(&match, &diagnostics), 0);
     expect_shards(3, true);
     cr_assert_eq(match.snapshot->bindings[0].listener, set.at[0]);
@@ -144,14 +154,14 @@ Test(match, opens_shards_behind_the_sockets_that_are_open)
 
 Test(match, keeps_all_open_shards_in_their_order)
 {
-    const char *words[] = {REUSE_PORT("no"), REUSE_PORT("yes")};
+    const char *words[] = {"no", "yes"};
     struct listener_set set = {0};
 
     n_workers = 4;
-    open_text(&set, REUSE_PORT("yes"));
+    open_text(&set, reuse_port("yes"));
     n_workers = 2;
     for (size_t i = 0; i < 2; i++) {
-        match_text(words[i], &set);
+        match_text(reuse_port(words[i]), &set);
         cr_assert_eq(match_open_missing(&match, &diagnostics), 0);
         expect_shards(4, i == 1);
         for (size_t j = 0; j < 5; j++)
@@ -206,9 +216,9 @@ Test(match, leaves_a_stored_shard_of_a_passed_socket_alone)
     struct listener_set set = {0};
 
     n_workers = 2;
-    open_text(&set, REUSE_PORT("yes"));
+    open_text(&set, reuse_port("yes"));
     set.at[0]->inherited = true;
-    config = load_text(REUSE_PORT("yes"));
+    config = load_text(reuse_port("yes"));
     cr_assert_eq(match_init(&match, config, &set, true, n_workers), 0);
     cr_assert(listener_shares_address(set.at[0], set.at[1]));
     cr_assert_eq(match.snapshot->n, 1);
@@ -221,9 +231,9 @@ Test(match, reports_a_shard_that_can_not_be_opened)
 {
     struct listener_set set = {0};
 
-    open_text(&set, REUSE_PORT("no"));
+    open_text(&set, reuse_port("no"));
     n_workers = 2;
-    match_text(REUSE_PORT("yes"), &set);
+    match_text(reuse_port("yes"), &set);
     seccomp_deny(SYS_setsockopt, 2, SO_REUSEPORT, ENOPROTOOPT);
     cr_assert_eq(match_open_missing(&match, &diagnostics), -ENOPROTOOPT);
     cr_assert_eq(diagnostics.n_lines, 1);
