@@ -9,11 +9,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "greetd/base/clock.h"
+#include "support/descriptors.h"
 #include "support/fake.h"
 #include "support/fake_clock.h"
 #include "support/temp_dir.h"
@@ -204,18 +204,15 @@ Test(message_file, fails_with_its_reason_and_origin)
 
 Test(message_file, is_tried_again_after_a_shortage_of_descriptors)
 {
-    struct rlimit limit;
-
     write_message("one");
     await_tick();
     begin(false);
     expect_loaded("one");
-    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
     write_message("two");
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &(struct rlimit){0, limit.rlim_max}), 0);
+    struct rlimit limit = descriptors_deny();
     cr_expect_eq(message_file_update(&file, &diagnostics), MESSAGE_FILE_SHORT);
     cr_expect_eq(message_file_update(&file, &diagnostics), MESSAGE_FILE_SHORT);
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    descriptors_allow(limit);
     cr_expect_arr_eq(file.greeting->bytes, "one", 3);
     expect_loaded("two");
 }

@@ -3,8 +3,8 @@
 
 #include <criterion/criterion.h>
 #include <linux/filter.h>
-#include <sys/resource.h>
 
+#include "support/descriptors.h"
 #include "support/net.h"
 
 TestSuite(handshake, .timeout = 60);
@@ -83,12 +83,10 @@ Test(handshake, counts_as_pending_if_the_query_fails)
 {
     _cleanup_(snapshot_unrefp) struct snapshot *tcp = listen_at("127.0.0.1:0");
     _cleanup_(snapshot_unrefp) struct snapshot *local = listen_at("@greetd-test-handshake");
-    struct rlimit limit;
-
-    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &(struct rlimit){.rlim_max = limit.rlim_max}), 0);
+    struct rlimit limit = descriptors_deny();
     bool tcp_pending = handshake_pending(tcp, NULL), local_pending = handshake_pending(local, NULL);
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+
+    descriptors_allow(limit);
     cr_expect(tcp_pending);
     cr_expect_not(local_pending);
 }

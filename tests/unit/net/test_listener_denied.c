@@ -6,13 +6,13 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "greetd/net/listener.h"
 #include "greetd/net/peer.h"
 #include "greetd/net/socket.h"
+#include "support/descriptors.h"
 #include "support/net.h"
 #include "support/seccomp_deny.h"
 #include "support/temp_dir.h"
@@ -169,13 +169,10 @@ Test(listener_denied, does_not_replace_a_file_that_it_can_not_try)
 {
     struct temp_dir temp_dir;
     const char *path = leave_file(&temp_dir);
-    struct rlimit limit;
-
-    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    const struct rlimit one = {.rlim_cur = (rlim_t)next_fd() + 1, .rlim_max = limit.rlim_max};
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &one), 0);
+    struct rlimit limit = descriptors_deny_from((rlim_t)next_fd() + 1);
     int r = fail_to_open(path);
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+
+    descriptors_allow(limit);
     cr_expect_eq(r, -EADDRINUSE);
     temp_dir_deinit(&temp_dir);
 }

@@ -3,13 +3,13 @@
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "greetd/base/cleanup.h"
 #include "greetd/base/clock.h"
 #include "greetd/net/accept_error.h"
 #include "support/acceptor_fixture.h"
+#include "support/descriptors.h"
 #include "support/fake.h"
 #include "support/fake_logger.h"
 #include "support/net.h"
@@ -122,12 +122,9 @@ Test(acceptor, evicts_no_client_for_an_empty_queue)
 /* Uses up the descriptors below 128, except for N. */
 static void leave_descriptors(int n)
 {
-    struct rlimit limit;
     int fd;
 
-    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    limit.rlim_cur = 128;
-    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    (void)descriptors_deny_from(128);
     while ((fd = dup(STDERR_FILENO)) >= 0)
         ;
     cr_assert_eq(errno, EMFILE);
