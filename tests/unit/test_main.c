@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "greetd/base/cleanup.h"
+#include "support/fake.h"
 #include "support/temp_dir.h"
 
 #define main greetd_main
@@ -35,7 +36,7 @@ static bool is_at_fault(const char *path)
     return suffix > 0 && length >= suffix && strcmp(path + length - suffix, fault.suffix) == 0;
 }
 
-int open(const char *path, int flags, ...)
+FAKE int open(const char *path, int flags, ...)
 {
     va_list list;
 
@@ -49,8 +50,8 @@ int open(const char *path, int flags, ...)
     return fd;
 }
 
-int scandir(const char *path, struct dirent ***entries, int (*filter)(const struct dirent *),
-            int (*compare)(const struct dirent **, const struct dirent **))
+FAKE int scandir(const char *path, struct dirent ***entries, int (*filter)(const struct dirent *),
+                 int (*compare)(const struct dirent **, const struct dirent **))
 {
     if (is_at_fault(path)) {
         errno = fault.error;

@@ -19,6 +19,7 @@
 
 #include "greetd/base/file_watch.h"
 #include "support/descriptors.h"
+#include "support/fake.h"
 #include "support/temp_dir.h"
 
 TestSuite(file_watch_limits, .timeout = 120);
@@ -111,7 +112,7 @@ static struct {
     int watch_error, watch_number, link_error;
 } kernel;
 
-int inotify_add_watch(int fd, const char *path, uint32_t mask)
+FAKE int inotify_add_watch(int fd, const char *path, uint32_t mask)
 {
     if (kernel.watch_number > 0 && --kernel.watch_number == 0) {
         errno = kernel.watch_error;
@@ -120,7 +121,7 @@ int inotify_add_watch(int fd, const char *path, uint32_t mask)
     return (int)syscall(SYS_inotify_add_watch, fd, path, mask);
 }
 
-ssize_t readlink(const char *path, char *buffer, size_t size)
+FAKE ssize_t readlink(const char *path, char *buffer, size_t size)
 {
     if (kernel.link_error != 0) {
         errno = kernel.link_error;

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "support/fake.h"
 #include "support/temp_dir.h"
 
 /* The mount point of control groups, and the /proc/PID/cgroup of a process. */
@@ -146,7 +147,7 @@ static struct {
     size_t n_supported, n;
 } kernel;
 
-int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *mask)
+FAKE int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *mask)
 {
     CPU_ZERO_S(size, mask);
     if (kernel.n_supported == 0)

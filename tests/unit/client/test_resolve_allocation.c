@@ -7,13 +7,14 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "support/fake.h"
 #include "support/fake_malloc.h"
 
 TestSuite(resolve_allocation, .timeout = 60);
 
 /* In place of that of the C library, which does not survive each failed allocation. */
-int getaddrinfo(const char *name, const char *port, const struct addrinfo *hints,
-                struct addrinfo **ret)
+FAKE int getaddrinfo(const char *name, const char *port, const struct addrinfo *hints,
+                     struct addrinfo **ret)
 {
     struct addrinfo *info = calloc(1, sizeof(*info) + sizeof(struct sockaddr_in));
 
@@ -29,7 +30,7 @@ int getaddrinfo(const char *name, const char *port, const struct addrinfo *hints
     return 0;
 }
 
-void freeaddrinfo(struct addrinfo *info)
+FAKE void freeaddrinfo(struct addrinfo *info)
 {
     free(info);
 }

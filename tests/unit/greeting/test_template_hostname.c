@@ -10,11 +10,12 @@
 #include <string.h>
 
 #include "greetd/greeting/template.h"
+#include "support/fake.h"
 
 static size_t n_calls;
 
 /* Replaces gethostname(2) with one whose name gets longer at each call. */
-int gethostname(char *name, size_t size)
+FAKE int gethostname(char *name, size_t size)
 {
     snprintf(name, size, "host%.*s", (int)(4 * n_calls++), "-and-more-and-more");
     return 0;

@@ -13,6 +13,7 @@
 
 #include "greetd/guard/sources.h"
 
+#include "support/fake.h"
 #include "support/source_peers.h"
 
 #define NOW       USEC_PER_SEC
@@ -27,7 +28,7 @@ static const struct source_limits hourly = {
 TestSuite(sources_room, .timeout = 300);
 
 /* The key of each table. */
-ssize_t getrandom(void *buffer, size_t size, unsigned flags)
+FAKE ssize_t getrandom(void *buffer, size_t size, unsigned flags)
 {
     if (size != 16)
         return syscall(SYS_getrandom, buffer, size, flags);

@@ -13,6 +13,7 @@
 #include "greetd/net/peer.h"
 #include "greetd/net/socket.h"
 #include "support/descriptors.h"
+#include "support/fake.h"
 #include "support/net.h"
 #include "support/seccomp_deny.h"
 #include "support/temp_dir.h"
@@ -25,7 +26,7 @@ static struct {
     bool removes;
 } fake_unlink;
 
-int unlink(const char *path)
+FAKE int unlink(const char *path)
 {
     if (fake_unlink.error == 0 || fake_unlink.removes)
         (void)unlinkat(AT_FDCWD, path, 0);
@@ -218,7 +219,7 @@ static const char *describe(int fd)
 /* What descriptors are instead; 0: nothing else. */
 static mode_t fake_mode;
 
-int fstat(int fd, struct stat *status)
+FAKE int fstat(int fd, struct stat *status)
 {
     int r = fstatat(fd, "", status, AT_EMPTY_PATH);
 

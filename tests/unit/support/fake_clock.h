@@ -9,13 +9,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "support/fake.h"
+
 /* Seconds that are added to a clock. */
 static struct {
     int64_t realtime; /* CLOCK_REALTIME, and the coarse one */
     int64_t boottime; /* CLOCK_BOOTTIME */
 } fake_clock;
 
-int clock_gettime(clockid_t clock, struct timespec *time)
+FAKE int clock_gettime(clockid_t clock, struct timespec *time)
 {
     int r = (int)syscall(SYS_clock_gettime, clock, time);
 
